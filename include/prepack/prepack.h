@@ -1,0 +1,20 @@
+/*
+ * prepack/prepack.h: all of libprepack: packing of prompts, padding-free prefill, one KV cache per
+ * prompt, decoding. Each header opens with its use:
+ *
+ *   common.h   status, errors, conventions        batch.h    arrays for a host's own engine
+ *   packer.h   lengths -> bins                    model.h    checkpoints and shapes
+ *   session.h  prefill and decode                 kvcache.h  one prompt's KV cache
+ */
+#ifndef PREPACK_H
+#define PREPACK_H
+
+#include "batch.h"
+#include "common.h"
+#include "kvcache.h"
+#include "model.h"
+#include "packer.h"
+#include "session.h"
+#include <prepack/version.h>
+
+#endif

@@ -1,0 +1,120 @@
+/*
+ * prepack/session.h: running a model. A session is one device with its threads or stream, one
+ * workspace and one pool of KV pages.
+ *
+ *     pp_session_create(model, NULL, &session, &err);
+ *     pp_prefill(session, plan, prompts, n, caches, &logits, &err);
+ *     next[i] = argmax of logits[i];
+ *     pp_decode(session, caches, next, n, &logits, &err);
+ *
+ * What packing does to the numbers: nothing. Logits and caches of a prompt are bitwise the same
+ * alone and packed with others, in any order, capacity, pass size and number of threads, on the
+ * same kind of machine and library build (docs/numerics.md).
+ */
+#ifndef PREPACK_SESSION_H
+#define PREPACK_SESSION_H
+
+#include "batch.h"
+#include "kvcache.h"
+#include "model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Thread-safety: one thread at a time, except pp_session_cancel. */
+typedef struct pp_session pp_session;
+
+typedef struct pp_session_params {
+    uint32_t struct_size;
+    int32_t dtype; /* of products and KV: PP_DTYPE_F32 or BF16; AUTO: bf16 for bf16 weights, else
+                      f32 */
+    const char *device; /* "cpu", the default; "cpu:ref", "cpu:avx2", "cpu:avx512", "cpu:avx512bf16"
+                           force a kernel set; "cuda" is not built yet (PP_ERR_NO_BACKEND) */
+    int32_t n_threads; /* CPU threads, the caller's included; 0: one for each processor this process
+                          may use; at most 256 */
+    int32_t max_pass_tokens; /* most tokens of one forward pass, 64 .. 2^20; 0: the backend's
+                                choice. It moves memory and speed, never a bit of a result */
+    int64_t memory_limit; /* bytes this session may hold (weights, workspace, KV pages, tables); 0:
+                             nine tenths of what the machine has free at creation */
+    const pp_allocator *allocator; /* NULL: malloc */
+    pp_log_fn log;                 /* NULL: silence */
+    void *log_user;
+    int64_t reserved[6];
+} pp_session_params;
+
+PP_API void pp_session_params_init(pp_session_params *params, size_t struct_size);
+
+/*
+ * Creates a session. The first session of a model with a given device and dtype reads and packs the
+ * weights; later ones share them. The session holds a reference to the model. The caller destroys
+ * *session.
+ * Errors: PP_ERR_NO_BACKEND, PP_ERR_ARG, PP_ERR_NOMEM (also when memory_limit is too small for the
+ * weights; nothing is loaded then), PP_ERR_IO (weights could not be read or changed since the model
+ * was opened), PP_ERR_STRUCT_SIZE.
+ */
+PP_API pp_status pp_session_create(pp_model *model, const pp_session_params *params,
+                                   pp_session **session, pp_error *err);
+/* Caches of the session stay valid; the last of them to go takes the session's memory along. */
+PP_API void pp_session_destroy(pp_session *session);
+
+/*
+ * Prefill: one padding-free forward pass per token budget over all prompts, in the order of the
+ * plan's bins. Prompts longer than max_pass_tokens run in several passes (chunked prefill).
+ *
+ * plan:    made from these prompts' lengths; NULL: the prompts in the order given.
+ * prompts: [n], borrowed for the call; lengths 1 .. max_position, ids 0 .. vocab_size - 1.
+ * caches:  [n], receives one new cache per prompt; the caller destroys each (pp_kvcache_destroy).
+ * logits:  NULL: no logits wanted (the LM head and what only feeds it are skipped). Otherwise
+ * *logits is a view [n, vocab_size], f32, row i for prompt i's last token; it lives until the
+ * session's next prefill or decode, or its end. Errors: PP_ERR_ARG (err->index: the prompt),
+ * PP_ERR_TOO_LONG, PP_ERR_NOMEM, PP_ERR_CANCELLED. After an error no cache was created and the
+ * session is usable.
+ */
+PP_API pp_status pp_prefill(pp_session *session, const pp_plan *plan, const pp_prompt *prompts,
+                            size_t n, pp_kvcache **caches, const float **logits, pp_error *err);
+
+/*
+ * Decode: appends one token to each of n caches of any lengths, padding-free.
+ * caches: [n] distinct caches of this session. tokens: [n] ids. logits: as in pp_prefill, row i for
+ * cache i.
+ * Errors: PP_ERR_ARG (an id, a cache given twice or of another session), PP_ERR_TOO_LONG (a cache
+ * is at max_position), PP_ERR_NOMEM, PP_ERR_CANCELLED. After an error every cache has its length of
+ * before.
+ */
+PP_API pp_status pp_decode(pp_session *session, pp_kvcache *const *caches, const int32_t *tokens,
+                           size_t n, const float **logits, pp_error *err);
+
+/* Makes the call that is running on the session, or the next one if none is, return
+ * PP_ERR_CANCELLED before its next layer. Thread-safety: safe from any thread and from a signal
+ * handler. */
+PP_API void pp_session_cancel(pp_session *session);
+
+typedef struct pp_session_info {
+    uint32_t struct_size;
+    int32_t dtype; /* of products and KV */
+    int32_t n_threads;
+    int32_t max_pass_tokens;
+    int32_t page_tokens; /* token slots of a KV page */
+    int32_t reserved0;
+    int64_t page_bytes;
+    char device[32];      /* "cpu:avx512bf16" */
+    int64_t weight_bytes; /* shared by sessions of the same model, device and dtype */
+    int64_t workspace_bytes;
+    int64_t kv_bytes;          /* pages in use by caches */
+    int64_t kv_pool_bytes;     /* pages held, in use or free */
+    int64_t memory_bytes;      /* held by this session now, weights included */
+    int64_t peak_memory_bytes; /* the most held so far, weights included */
+    int64_t tokens_computed;   /* tokens that went through the model so far */
+    int64_t passes;            /* forward passes so far */
+    int64_t reserved[6];
+} pp_session_info;
+
+/* Fills *info; the caller sets info->struct_size. Errors: PP_ERR_STRUCT_SIZE. */
+PP_API pp_status pp_session_get_info(const pp_session *session, pp_session_info *info,
+                                     pp_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,169 @@
+/*
+ * backend.h: the only door to a device. One table of operations; cpu/ fills it today, cuda/ next.
+ *
+ * The neutral layer (model/, kv/) validates everything; a backend may assert. An operation either
+ * runs to its end (CPU) or is enqueued in order on the backend's stream (CUDA); `download` and
+ * `sync` wait. Pointers called "device" are in memory of the backend (host memory for the CPU).
+ * Shapes name the slowest dimension first; every matrix is row-major with no gap between rows
+ * unless stated.
+ *
+ * "act" is the session's dtype, PP_DTYPE_F32 or PP_DTYPE_BF16: what products read and KV pages
+ * hold. Sums run in f32. Wherever a value narrows to bf16 it rounds to nearest even.
+ *
+ * Packing invariance, the duty of every operation: the bits of an output row depend on that row's
+ * own inputs only: not on how many rows there are, which row it is, or how threads share the work.
+ *
+ * To add an operation: its contract here, a plain C version in cpu/ref_*.c, an op test, then the
+ * fast versions.
+ */
+#ifndef PPI_BACKEND_H
+#define PPI_BACKEND_H
+
+#include "internal.h"
+
+struct ppi_backend; /* a device context of one session; each backend defines its own */
+struct ppi_matrix;  /* a weight matrix in the backend's own layout; each backend defines its own */
+
+/* What a backend needs to know to be opened. */
+struct ppi_backend_params {
+    const char *variant; /* after the colon of "cpu:ref"; NULL: the fastest that runs here */
+    struct ppi_mem *mem; /* host memory of the session */
+    struct ppi_log log;
+    int32_t dtype;                                   /* act */
+    int32_t n_threads;                               /* at least 1 */
+    int32_t n_heads, n_kv_heads, head_dim, n_layers; /* shapes of attention and of KV pages */
+    int32_t max_pass_rows;                           /* most rows of one pass */
+};
+
+struct ppi_backend_info {
+    char name[32];               /* "cpu:avx512bf16" */
+    int32_t page_tokens;         /* token slots of a KV page */
+    int64_t page_bytes;          /* K and V of all layers of a page */
+    int32_t chunk_tokens;        /* a prompt may be cut between passes at multiples of this */
+    int32_t default_pass_tokens; /* a good max_pass_tokens */
+};
+
+/* Kinds of weight matrix: what the backend may do to the layout. */
+#define PPI_MATRIX_LINEAR  1 /* [n, k], multiplies rows of k activations: matmul */
+#define PPI_MATRIX_GATE_UP 2 /* [2 * n, k]: n gate rows, then n up rows: gate_up */
+#define PPI_MATRIX_TABLE   3 /* [n, k]: rows are looked up: embed */
+
+/* A run of consecutive tokens of one prompt inside a pass. */
+struct ppi_segment {
+    int32_t row;        /* its first row in the pass */
+    int32_t n_rows;     /* at least 1 */
+    int32_t position;   /* position in the prompt of its first row */
+    int32_t first_page; /* index in ppi_pass.pages of the page of the prompt's position 0 */
+};
+
+/*
+ * One forward pass. Position p of a segment's prompt lives in slot p % page_tokens of page
+ * pages[first_page + p / page_tokens].
+ */
+struct ppi_pass {
+    int32_t n_rows;
+    int32_t n_segments;
+    const int32_t *tokens;              /* host [n_rows] */
+    const int32_t *positions;           /* host [n_rows] */
+    const struct ppi_segment *segments; /* host [n_segments], rows ascending and without gap */
+    void *const *pages;                 /* host [n_pages] device pages */
+    int32_t n_pages;
+};
+
+struct ppi_backend_ops {
+    const char *name; /* "cpu" */
+
+    /* Opens a context. Errors: PP_ERR_NO_BACKEND (variant unknown or not possible here), NOMEM. */
+    pp_status (*open)(const struct ppi_backend_params *params, struct ppi_backend **backend,
+                      pp_error *err);
+    void (*close)(struct ppi_backend *backend);
+    void (*get_info)(const struct ppi_backend *backend, struct ppi_backend_info *info);
+
+    /* Device memory, 64-byte aligned, contents undefined; counted in the session's ppi_mem. NULL
+     * when there is none. */
+    void *(*alloc)(struct ppi_backend *backend, size_t bytes);
+    void (*release)(struct ppi_backend *backend, void *memory);
+    pp_status (*upload)(struct ppi_backend *backend, void *device, const void *host, size_t bytes,
+                        pp_error *err);
+    pp_status (*download)(struct ppi_backend *backend, void *host, const void *device, size_t bytes,
+                          pp_error *err);
+
+    /* ---- weights ----
+     * A matrix belongs to `mem`, not to the context that made it: every context of the same kind
+     * and dtype may use it, and matrix_destroy needs none. matrix_bytes: what matrix_create will
+     * take. */
+    size_t (*matrix_bytes)(const struct ppi_backend *backend, int32_t kind, int64_t n, int64_t k);
+    pp_status (*matrix_create)(struct ppi_backend *backend, struct ppi_mem *mem, int32_t kind,
+                               int64_t n, int64_t k, struct ppi_matrix **matrix, pp_error *err);
+    /* Sets rows [first_row, first_row + n_rows) of the logical matrix from src [n_rows, k], host
+     * memory of src_dtype (PP_DTYPE_F32, F16, BF16). Every row is set once before use. */
+    pp_status (*matrix_fill)(struct ppi_backend *backend, struct ppi_matrix *matrix,
+                             int64_t first_row, int64_t n_rows, const void *src, int32_t src_dtype,
+                             pp_error *err);
+    void (*matrix_destroy)(struct ppi_matrix *matrix);
+
+    /* ---- a pass: called once before the operations that take it; the backend may copy its arrays
+     * to the device. The arrays outlive the pass. ---- */
+    pp_status (*pass_begin)(struct ppi_backend *backend, const struct ppi_pass *pass,
+                            pp_error *err);
+
+    /* out[i] = table[tokens[i]], widened: f32 [n_rows, k] */
+    pp_status (*embed)(struct ppi_backend *backend, const struct ppi_matrix *table,
+                       const struct ppi_pass *pass, float *out, pp_error *err);
+
+    /* out = x / sqrt(mean(x^2) + eps) * weight. x: f32 [n_rows, dim]; weight: device f32 [dim];
+     * out: act [n_rows, dim]. */
+    pp_status (*rmsnorm)(struct ppi_backend *backend, const float *x, const float *weight,
+                         double eps, int64_t n_rows, int64_t dim, void *out, pp_error *err);
+
+    /* out = a w^T, or out += a w^T when accumulate. a: act [n_rows, k]; w: LINEAR [n, k];
+     * out: f32 [n_rows, n]. Every element is one chain of sums over k in order. */
+    pp_status (*matmul)(struct ppi_backend *backend, const void *a, const struct ppi_matrix *w,
+                        int64_t n_rows, bool accumulate, float *out, pp_error *err);
+
+    /* out = silu(a gate^T) * (a up^T), silu(x) = x / (1 + exp(-x)). a: act [n_rows, k];
+     * w: GATE_UP with n gate rows; out: act [n_rows, n]. */
+    pp_status (*gate_up)(struct ppi_backend *backend, const void *a, const struct ppi_matrix *w,
+                         int64_t n_rows, void *out, pp_error *err);
+
+    /*
+     * Rotates q and k by their positions, narrows, writes k and v into the pages of `layer`.
+     * qkv: f32 [n_rows, (n_heads + 2 n_kv_heads) head_dim], rows of q, then k, then v heads.
+     * rope: f32 [position, 2, head_dim / 2]: cosines, then sines, of the angle of each pair
+     * (x[i], x[i + head_dim / 2]): out[i] = x[i] cos - x[i + h] sin, out[i + h] = x[i + h] cos +
+     * x[i] sin. q: act [n_rows, n_heads head_dim].
+     */
+    pp_status (*rope_kv)(struct ppi_backend *backend, const struct ppi_pass *pass, int32_t layer,
+                         const float *qkv, const float *rope, void *q, pp_error *err);
+
+    /*
+     * Causal attention of each row over its own prompt: a row at position p sees positions
+     * max(0, p - window + 1) .. p (window 0: from 0), which are in the pages of `layer`. Query head
+     * h uses kv head h / (n_heads / n_kv_heads); softmax(q k^T / sqrt(head_dim)) v. q, out: act
+     * [n_rows, n_heads head_dim]. Key blocks are anchored at position 0.
+     */
+    pp_status (*attention)(struct ppi_backend *backend, const struct ppi_pass *pass, int32_t layer,
+                           const void *q, int32_t window, void *out, pp_error *err);
+
+    /* out[i] = src[rows[i]]: device [n, row_bytes]; rows: host [n]. */
+    pp_status (*gather_rows)(struct ppi_backend *backend, const void *src, const int32_t *rows,
+                             int64_t n, size_t row_bytes, void *out, pp_error *err);
+
+    /* Copies one layer's keys (which PP_KV_K) or values of positions 0 .. n_tokens - 1 to the host:
+     * dst [n_tokens, n_kv_heads, head_dim] (PP_KV_NHD) or [n_kv_heads, n_tokens, head_dim]
+     * (PP_KV_HND) of dst_dtype: PP_DTYPE_F32 or act. */
+    pp_status (*kv_read)(struct ppi_backend *backend, void *const *pages, int64_t n_tokens,
+                         int32_t layer, int32_t which, int32_t layout, int32_t dst_dtype, void *dst,
+                         pp_error *err);
+    /* Copies a whole page (all layers). */
+    pp_status (*page_copy)(struct ppi_backend *backend, void *dst, const void *src, pp_error *err);
+};
+
+extern const struct ppi_backend_ops ppi_cpu_ops;
+
+/* Finds the table for "cpu", "cpu:avx2", ...; *variant points into device or is NULL. Errors:
+ * PP_ERR_NO_BACKEND with the list of devices there are. */
+pp_status ppi_backend_find(const char *device, const struct ppi_backend_ops **ops,
+                           const char **variant, pp_error *err);
+
+#endif

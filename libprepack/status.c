@@ -1,0 +1,121 @@
+/*
+ * status.c: status codes and error details. The table below is the only list of statuses in the
+ * code.
+ */
+#include "internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define STATUSES(X)                                                                                \
+    X(PP_OK, "ok")                                                                                 \
+    X(PP_ERR_ARG, "invalid argument")                                                              \
+    X(PP_ERR_NOMEM, "out of host memory")                                                          \
+    X(PP_ERR_DEVICE_NOMEM, "out of device memory")                                                 \
+    X(PP_ERR_DEVICE, "device error")                                                               \
+    X(PP_ERR_UNSUPPORTED, "not supported")                                                         \
+    X(PP_ERR_FORMAT, "malformed file")                                                             \
+    X(PP_ERR_IO, "input/output error")                                                             \
+    X(PP_ERR_LIMIT, "above a limit of the library")                                                \
+    X(PP_ERR_PATH, "file name leaves the model directory")                                         \
+    X(PP_ERR_TOO_LONG, "prompt too long")                                                          \
+    X(PP_ERR_CANCELLED, "cancelled")                                                               \
+    X(PP_ERR_NO_BACKEND, "no such device")                                                         \
+    X(PP_ERR_STRUCT_SIZE, "struct_size cannot be read")                                            \
+    X(PP_ERR_INTERNAL, "internal error")
+
+const char *pp_strerror(pp_status status)
+{
+    switch (status) {
+#define CASE(code, text)                                                                           \
+    case code:                                                                                     \
+        return text;
+        STATUSES(CASE)
+#undef CASE
+    }
+    return "unknown status";
+}
+
+/* Copies text into dst (size bytes), escaping what would break a log line. */
+static void copy_escaped(char *dst, size_t size, const char *text)
+{
+    size_t used = 0;
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+        bool plain = c >= 0x20 && c != 0x7f;
+        if (used + (plain ? 2 : 5) > size)
+            break;
+        if (plain)
+            dst[used++] = (char)c;
+        else
+            used += (size_t)snprintf(dst + used, size - used, "\\x%02x", c);
+    }
+    /* do not end in the middle of a UTF-8 sequence */
+    if (*text && ((unsigned char)*text & 0xc0) == 0x80) {
+        while (used > 0 && ((unsigned char)dst[used - 1] & 0xc0) == 0x80)
+            used--;
+        if (used > 0 && ((unsigned char)dst[used - 1] & 0x80))
+            used--;
+    }
+    dst[used] = '\0';
+}
+
+static void fill(pp_error *err, pp_status code, int32_t native, int64_t index, const char *format,
+                 va_list args) PPI_PRINTF(5, 0);
+
+static void fill(pp_error *err, pp_status code, int32_t native, int64_t index, const char *format,
+                 va_list args)
+{
+    char text[sizeof err->message * 2];
+    if (!err || err->struct_size <= offsetof(pp_error, message))
+        return;
+    size_t room = err->struct_size - offsetof(pp_error, message);
+    if (room > sizeof err->message)
+        room = sizeof err->message;
+    err->code = code;
+    err->native_code = native;
+    err->reserved = 0;
+    err->index = index;
+    vsnprintf(text, sizeof text, format, args);
+    if (native && strlen(text) + 3 < sizeof text) {
+        char reason[128];
+        if (strerror_r(native, reason, sizeof reason) == 0) {
+            size_t used = strlen(text);
+            snprintf(text + used, sizeof text - used, ": %s", reason);
+        }
+    }
+    copy_escaped(err->message, room, text);
+}
+
+pp_status ppi_error(pp_error *err, pp_status code, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fill(err, code, 0, -1, format, args);
+    va_end(args);
+    return code;
+}
+
+pp_status ppi_error_at(pp_error *err, pp_status code, int64_t index, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fill(err, code, 0, index, format, args);
+    va_end(args);
+    return code;
+}
+
+pp_status ppi_error_errno(pp_error *err, pp_status code, int errno_value, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fill(err, code, errno_value, -1, format, args);
+    va_end(args);
+    return code;
+}
+
+pp_status ppi_error_nomem(pp_error *err, const char *what, size_t bytes)
+{
+    return ppi_error(err, PP_ERR_NOMEM, "no memory for %s (%zu bytes)", what, bytes);
+}
