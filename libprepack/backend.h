@@ -111,10 +111,11 @@ struct ppi_backend_ops {
     pp_status (*embed)(struct ppi_backend *backend, const struct ppi_matrix *table,
                        const struct ppi_pass *pass, float *out, pp_error *err);
 
-    /* out = x / sqrt(mean(x^2) + eps) * weight. x: f32 [n_rows, dim]; weight: device f32 [dim];
+    /* out = x / sqrt(mean(x^2) + eps) * weight. x: f32 [n_rows, dim]; weight: VECTOR [1, dim];
      * out: act [n_rows, dim]. */
-    pp_status (*rmsnorm)(struct ppi_backend *backend, const float *x, const float *weight,
-                         double eps, int64_t n_rows, int64_t dim, void *out, pp_error *err);
+    pp_status (*rmsnorm)(struct ppi_backend *backend, const float *x,
+                         const struct ppi_matrix *weight, double eps, int64_t n_rows, int64_t dim,
+                         void *out, pp_error *err);
 
     /* out = a w^T, or out += a w^T when accumulate. a: act [n_rows, k]; w: LINEAR [n, k];
      * out: f32 [n_rows, n]. Every element is one chain of sums over k in order. */
