@@ -9,17 +9,14 @@
 
 #include <prepack/batch.h>
 
-/* A run of tokens of one prompt: its tokens [begin, end). */
-struct ppi_run {
-    int32_t prompt; /* index into the prompts */
-    int32_t begin;
-    int32_t end;
-};
-
-/* Writes tokens and positions of the runs one after another from index 0 on: tokens[j] =
- * prompts[run.prompt].tokens[p], positions[j] = p, for p from begin to end. Returns their number.
- */
-int64_t ppi_layout_ragged(const pp_prompt *prompts, const struct ppi_run *runs, int64_t n_runs,
-                          int32_t *tokens, int32_t *positions);
+/* Lays n tokens out that stand at positions begin, begin + 1, ... of their prompt. */
+static inline void ppi_layout_run(const int32_t *src, int64_t begin, int64_t n, int32_t *tokens,
+                                  int32_t *positions)
+{
+    for (int64_t i = 0; i < n; i++) {
+        tokens[i] = src[i];
+        positions[i] = (int32_t)(begin + i);
+    }
+}
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "internal.h"
 
-#include <prepack/packer.h>
+#include <prepack/batch.h>
 
 struct pp_plan {
     struct ppi_mem mem;
@@ -18,7 +18,7 @@ struct pp_plan {
 
 /* PP_ERR_ARG unless prompts are n prompts with the lengths that the plan was made from: their
  * number, and each bin's sum of tokens. err->index names the bin. */
-pp_status ppi_plan_match(const struct pp_plan *plan, const int64_t *n_tokens, size_t n,
+pp_status ppi_plan_match(const struct pp_plan *plan, const pp_prompt *prompts, size_t n,
                          pp_error *err);
 
 #endif
