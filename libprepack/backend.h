@@ -32,7 +32,8 @@ struct ppi_backend_params {
     int32_t dtype;                                   /* act */
     int32_t n_threads;                               /* at least 1 */
     int32_t n_heads, n_kv_heads, head_dim, n_layers; /* shapes of attention and of KV pages */
-    int32_t max_pass_rows;                           /* most rows of one pass */
+    int32_t max_pass_rows; /* most rows of a pass, before rounding up to a multiple of chunk_tokens;
+                              0: default_pass_tokens */
 };
 
 struct ppi_backend_info {
@@ -47,6 +48,7 @@ struct ppi_backend_info {
 #define PPI_MATRIX_LINEAR  1 /* [n, k], multiplies rows of k activations: matmul */
 #define PPI_MATRIX_GATE_UP 2 /* [2 * n, k]: n gate rows, then n up rows: gate_up */
 #define PPI_MATRIX_TABLE   3 /* [n, k]: rows are looked up: embed */
+#define PPI_MATRIX_VECTOR  4 /* [1, k] in f32, whatever act is: rmsnorm */
 
 /* A run of consecutive tokens of one prompt inside a pass. */
 struct ppi_segment {

@@ -1,0 +1,120 @@
+/*
+ * pages.c: takes pages from slabs of device memory and keeps the free ones for reuse. Slabs go back
+ * to the device only when the pool is closed.
+ */
+#include "kv/pages.h"
+
+#define SLAB_BYTES     ((int64_t)16 << 20)
+#define MAX_SLAB_PAGES 256
+
+struct ppi_slab {
+    struct ppi_slab *next;
+    void *data;
+    struct ppi_page pages[];
+};
+
+void ppi_pool_init(struct ppi_page_pool *pool, const struct ppi_backend_ops *ops,
+                   struct ppi_backend *backend, struct ppi_mem *mem,
+                   const struct ppi_backend_info *info)
+{
+    int64_t slab_pages = SLAB_BYTES / info->page_bytes;
+    if (slab_pages > MAX_SLAB_PAGES)
+        slab_pages = MAX_SLAB_PAGES;
+    *pool = (struct ppi_page_pool){.ops = ops,
+                                   .backend = backend,
+                                   .mem = mem,
+                                   .page_tokens = info->page_tokens,
+                                   .page_bytes = info->page_bytes,
+                                   .slab_pages = slab_pages < 1 ? 1 : (int32_t)slab_pages};
+    pthread_mutex_init(&pool->lock, NULL);
+}
+
+void ppi_pool_close(struct ppi_page_pool *pool)
+{
+    while (pool->slabs) {
+        struct ppi_slab *slab = pool->slabs;
+        pool->slabs = slab->next;
+        pool->ops->release(pool->backend, slab->data);
+        ppi_free(pool->mem, slab);
+    }
+    pthread_mutex_destroy(&pool->lock);
+}
+
+/* Adds one slab of n pages; false when memory is out. The lock is held. */
+static bool add_slab(struct ppi_page_pool *pool, int32_t n)
+{
+    struct ppi_slab *slab =
+        ppi_alloc(pool->mem, 1, sizeof *slab + (size_t)n * sizeof slab->pages[0]);
+    if (!slab)
+        return false;
+    slab->data = pool->ops->alloc(pool->backend, (size_t)n * (size_t)pool->page_bytes);
+    if (!slab->data) {
+        ppi_free(pool->mem, slab);
+        return false;
+    }
+    for (int32_t i = n - 1; i >= 0; i--) {
+        slab->pages[i] = (struct ppi_page){.data = (char *)slab->data + i * pool->page_bytes,
+                                           .next_free = pool->free_pages};
+        pool->free_pages = &slab->pages[i];
+    }
+    slab->next = pool->slabs;
+    pool->slabs = slab;
+    pool->n_pages += n;
+    pool->n_free += n;
+    return true;
+}
+
+pp_status ppi_pool_take(struct ppi_page_pool *pool, int64_t n, struct ppi_page **pages,
+                        pp_error *err)
+{
+    pthread_mutex_lock(&pool->lock);
+    while (pool->n_free < n) {
+        int64_t missing = n - pool->n_free;
+        if (add_slab(pool, pool->slab_pages))
+            continue;
+        if (missing < pool->slab_pages && add_slab(pool, (int32_t)missing))
+            continue;
+        int64_t held = pool->n_pages - pool->n_free;
+        pthread_mutex_unlock(&pool->lock);
+        return ppi_error(err, PP_ERR_NOMEM,
+                         "no memory for %lld more KV pages of %lld bytes (%lld in use)",
+                         (long long)missing, (long long)pool->page_bytes, (long long)held);
+    }
+    for (int64_t i = 0; i < n; i++) {
+        pages[i] = pool->free_pages;
+        pool->free_pages = pages[i]->next_free;
+        pages[i]->n_owners = 1;
+    }
+    pool->n_free -= n;
+    pthread_mutex_unlock(&pool->lock);
+    return PP_OK;
+}
+
+void ppi_pool_share(struct ppi_page_pool *pool, int64_t n, struct ppi_page *const *pages)
+{
+    pthread_mutex_lock(&pool->lock);
+    for (int64_t i = 0; i < n; i++)
+        pages[i]->n_owners++;
+    pthread_mutex_unlock(&pool->lock);
+}
+
+void ppi_pool_drop(struct ppi_page_pool *pool, int64_t n, struct ppi_page *const *pages)
+{
+    pthread_mutex_lock(&pool->lock);
+    for (int64_t i = n - 1; i >= 0; i--) {
+        if (--pages[i]->n_owners > 0)
+            continue;
+        pages[i]->next_free = pool->free_pages;
+        pool->free_pages = pages[i];
+        pool->n_free++;
+    }
+    pthread_mutex_unlock(&pool->lock);
+}
+
+bool ppi_pool_is_shared(struct ppi_page_pool *pool, const struct ppi_page *page)
+{
+    pthread_mutex_lock(&pool->lock);
+    bool shared = page->n_owners > 1;
+    pthread_mutex_unlock(&pool->lock);
+    return shared;
+}

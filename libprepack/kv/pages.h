@@ -1,0 +1,52 @@
+/*
+ * pages.h: the pool of KV pages of a session. A page holds a fixed number of token slots, keys and
+ * values of every layer, in the backend's own layout. Pages are counted: caches that forked share
+ * them.
+ */
+#ifndef PPI_PAGES_H
+#define PPI_PAGES_H
+
+#include "backend.h"
+
+#include <pthread.h>
+
+struct ppi_page {
+    void *data;       /* device memory of page_bytes */
+    int32_t n_owners; /* caches that refer to it; guarded by the pool's lock */
+    struct ppi_page *next_free;
+};
+
+struct ppi_slab;
+
+/* Thread-safety: every call takes the lock. */
+struct ppi_page_pool {
+    const struct ppi_backend_ops *ops;
+    struct ppi_backend *backend;
+    struct ppi_mem *mem;
+    int32_t page_tokens;
+    int64_t page_bytes;
+    int32_t slab_pages; /* pages allocated at once */
+    pthread_mutex_t lock;
+    struct ppi_slab *slabs;
+    struct ppi_page *free_pages;
+    int64_t n_pages; /* in all slabs */
+    int64_t n_free;
+};
+
+void ppi_pool_init(struct ppi_page_pool *pool, const struct ppi_backend_ops *ops,
+                   struct ppi_backend *backend, struct ppi_mem *mem,
+                   const struct ppi_backend_info *info);
+/* Every page must be free. */
+void ppi_pool_close(struct ppi_page_pool *pool);
+
+/* Takes n pages with one owner each into pages[]; all or none. Errors: PP_ERR_NOMEM. */
+pp_status ppi_pool_take(struct ppi_page_pool *pool, int64_t n, struct ppi_page **pages,
+                        pp_error *err);
+/* One more owner for each of n pages. */
+void ppi_pool_share(struct ppi_page_pool *pool, int64_t n, struct ppi_page *const *pages);
+/* One owner less for each; pages without owner become free. */
+void ppi_pool_drop(struct ppi_page_pool *pool, int64_t n, struct ppi_page *const *pages);
+/* true when a page has several owners. */
+bool ppi_pool_is_shared(struct ppi_page_pool *pool, const struct ppi_page *page);
+
+#endif

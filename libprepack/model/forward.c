@@ -1,0 +1,106 @@
+/*
+ * forward.c: the model, in mathematical order, one operation of the backend after the other. It
+ * never knows which backend it has, and it never looks at a number.
+ *
+ * The rows of a pass are tokens of many prompts. Only attention looks beyond a row, and only at its
+ * own prompt's pages, so nothing of one prompt can reach another.
+ */
+#include "model/session_impl.h"
+
+/* One layer's names, so that the code below reads like the formulas. */
+struct shape {
+    int64_t hidden;
+    int64_t q_dim; /* n_heads * head_dim */
+};
+
+/* x = x + attention(norm(x)) for the rows of `out_rows`; K and V are written for all rows of
+ * `pass`. */
+static pp_status attention_block(struct pp_session *s, const struct shape *shape, int32_t layer,
+                                 const struct ppi_pass *pass, const struct ppi_pass *out_rows,
+                                 const int32_t *last_rows, float **x, pp_error *err)
+{
+    const struct ppi_backend_ops *ops = s->ops;
+    const struct ppi_layer_weights *w = &s->weights->layers[layer];
+    const pp_model_config *config = &s->model->config;
+    struct ppi_workspace *ws = &s->workspace;
+    size_t act_size = pp_dtype_size(s->dtype);
+    void *q = ws->q;
+
+    PP_TRY(ops->rmsnorm(s->backend, *x, w->attn_norm, config->rms_norm_eps, pass->n_rows,
+                        shape->hidden, ws->h, err)); /* h [rows, hidden] */
+    PP_TRY(ops->matmul(s->backend, ws->h, w->qkv, pass->n_rows, false, ws->wide,
+                       err)); /* [rows, (n_heads + 2 n_kv_heads) head_dim] */
+    PP_TRY(ops->rope_kv(s->backend, pass, layer, ws->wide, s->rope, q,
+                        err)); /* q [rows, q_dim]; K, V -> pages */
+    if (!out_rows)
+        return PP_OK;       /* nobody needs more than K and V of the last layer */
+    if (out_rows != pass) { /* from here on only the last rows matter */
+        PP_TRY(ops->gather_rows(s->backend, q, last_rows, out_rows->n_rows,
+                                (size_t)shape->q_dim * act_size, ws->wide, err));
+        PP_TRY(ops->gather_rows(s->backend, *x, last_rows, out_rows->n_rows,
+                                (size_t)shape->hidden * sizeof(float), ws->x_last, err));
+        q = ws->wide;
+        *x = ws->x_last;
+    }
+    PP_TRY(ops->attention(s->backend, out_rows, layer, q, config->sliding_window, ws->h,
+                          err)); /* h [rows, q_dim] */
+    return ops->matmul(s->backend, ws->h, w->o, out_rows->n_rows, true, *x, err); /* x += h Wo^T */
+}
+
+/* x = x + mlp(norm(x)) */
+static pp_status mlp_block(struct pp_session *s, const struct shape *shape, int32_t layer,
+                           int64_t n_rows, float *x, pp_error *err)
+{
+    const struct ppi_backend_ops *ops = s->ops;
+    const struct ppi_layer_weights *w = &s->weights->layers[layer];
+    struct ppi_workspace *ws = &s->workspace;
+
+    PP_TRY(ops->rmsnorm(s->backend, x, w->mlp_norm, s->model->config.rms_norm_eps, n_rows,
+                        shape->hidden, ws->h, err)); /* h [rows, hidden] */
+    PP_TRY(ops->gate_up(s->backend, ws->h, w->gate_up, n_rows, ws->wide,
+                        err)); /* silu(h Wg^T) * (h Wu^T) [rows, intermediate] */
+    return ops->matmul(s->backend, ws->wide, w->down, n_rows, true, x, err); /* x += . Wdown^T */
+}
+
+/* logits = norm(x) Wlm^T, a few rows at a time, each sent to where its prompt wants it. */
+static pp_status head(struct pp_session *s, const struct shape *shape, const float *x,
+                      int32_t n_rows, const int32_t *outputs, pp_error *err)
+{
+    const struct ppi_backend_ops *ops = s->ops;
+    struct ppi_workspace *ws = &s->workspace;
+    size_t vocab = (size_t)s->model->config.vocab_size;
+
+    for (int32_t first = 0; first < n_rows; first += PPI_LOGIT_ROWS) {
+        int32_t n = n_rows - first < PPI_LOGIT_ROWS ? n_rows - first : PPI_LOGIT_ROWS;
+        PP_TRY(ops->rmsnorm(s->backend, x + first * shape->hidden, s->weights->final_norm,
+                            s->model->config.rms_norm_eps, n, shape->hidden, ws->h, err));
+        PP_TRY(ops->matmul(s->backend, ws->h, s->weights->lm_head, n, false, ws->logits, err));
+        for (int32_t i = 0; i < n; i++)
+            PP_TRY(ops->download(s->backend, s->logits + (size_t)outputs[first + i] * vocab,
+                                 ws->logits + (size_t)i * vocab, vocab * sizeof(float), err));
+    }
+    return PP_OK;
+}
+
+pp_status ppi_forward(struct pp_session *s, const struct ppi_pass *pass,
+                      const struct ppi_pass *last, const int32_t *last_rows, const int32_t *outputs,
+                      pp_error *err)
+{
+    const pp_model_config *config = &s->model->config;
+    const struct shape shape = {config->hidden_size, (int64_t)config->n_heads * config->head_dim};
+    float *x = s->workspace.x;
+
+    PP_TRY(s->ops->pass_begin(s->backend, pass, err));
+    if (last && last != pass)
+        PP_TRY(s->ops->pass_begin(s->backend, last, err));
+    PP_TRY(s->ops->embed(s->backend, s->weights->embed, pass, x, err)); /* x [rows, hidden] */
+    for (int32_t layer = 0; layer < config->n_layers; layer++) {
+        if (atomic_exchange(&s->cancelled, 0))
+            return ppi_error(err, PP_ERR_CANCELLED, "cancelled before layer %d", layer);
+        const struct ppi_pass *out_rows = layer == config->n_layers - 1 ? last : pass;
+        PP_TRY(attention_block(s, &shape, layer, pass, out_rows, last_rows, &x, err));
+        if (out_rows)
+            PP_TRY(mlp_block(s, &shape, layer, out_rows->n_rows, x, err));
+    }
+    return last ? head(s, &shape, x, last->n_rows, outputs, err) : PP_OK;
+}

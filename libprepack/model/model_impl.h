@@ -1,0 +1,59 @@
+/*
+ * model_impl.h: the model object, and its weights on a device.
+ */
+#ifndef PPI_MODEL_IMPL_H
+#define PPI_MODEL_IMPL_H
+
+#include "backend.h"
+#include "model/source.h"
+
+#include <pthread.h>
+
+struct ppi_layer_weights {
+    struct ppi_matrix *attn_norm; /* [hidden] */
+    struct ppi_matrix *qkv;       /* [(n_heads + 2 n_kv_heads) head_dim, hidden] */
+    struct ppi_matrix *o;         /* [hidden, n_heads head_dim] */
+    struct ppi_matrix *mlp_norm;  /* [hidden] */
+    struct ppi_matrix *gate_up;   /* [2 intermediate, hidden] */
+    struct ppi_matrix *down;      /* [hidden, intermediate] */
+};
+
+/* All weights in the layout of one kind of backend and dtype. Immutable once loaded. */
+struct ppi_weights {
+    struct ppi_weights *next;
+    const struct ppi_backend_ops *ops;
+    int32_t dtype;
+    int32_t n_layers;
+    int64_t bytes;
+    struct ppi_matrix *embed; /* [vocab, hidden] */
+    struct ppi_layer_weights *layers;
+    struct ppi_matrix *final_norm; /* [hidden] */
+    struct ppi_matrix *lm_head;    /* [vocab, hidden] */
+};
+
+struct pp_model {
+    _Atomic int32_t refs;
+    pp_model_config config;
+    struct ppi_mem mem;
+    struct ppi_log log;
+    struct ppi_source *source;
+    bool is_random;
+    pthread_mutex_t lock;        /* guards the list */
+    struct ppi_weights *weights; /* one for each kind of device and dtype in use so far */
+};
+
+/* Bytes that the weights take on a backend. */
+int64_t ppi_weights_bytes(const pp_model *model, const struct ppi_backend_ops *ops,
+                          const struct ppi_backend *backend);
+
+bool ppi_weights_are_loaded(pp_model *model, const struct ppi_backend_ops *ops, int32_t dtype);
+
+/* The weights for this backend and dtype: found, or read and packed now. They live as long as the
+ * model. Thread-safety: safe; a second caller waits for the first. */
+pp_status ppi_weights_get(pp_model *model, const struct ppi_backend_ops *ops,
+                          struct ppi_backend *backend, int32_t dtype,
+                          const struct ppi_weights **weights, pp_error *err);
+
+void ppi_weights_free(struct ppi_weights *weights, struct ppi_mem *mem);
+
+#endif
