@@ -1,0 +1,49 @@
+#!/bin/sh
+# Installs the Debian packages that building libprepack needs and that are missing, and says which.
+# Does nothing where everything is there.
+set -eu
+
+missing=""
+need_program() {
+    command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
+}
+need_library() {
+    pkg-config --exists "$1" 2>/dev/null || missing="$missing $2"
+}
+need_program cc gcc
+need_program c++ g++
+need_program python3 python3
+need_program meson meson
+need_program ninja ninja-build
+need_program pkg-config pkg-config
+need_library jansson libjansson-dev
+need_library sentencepiece libsentencepiece-dev
+if [ "${1-}" = tests ]; then
+    need_library check check
+fi
+[ -n "$missing" ] || exit 0
+
+# A C library's headers come with the compiler only as a recommendation.
+missing="$missing libc6-dev"
+echo "installing Debian packages:$missing"
+if ! command -v apt-get >/dev/null 2>&1; then
+    echo "there is no apt-get here; please install the equivalents of:$missing" >&2
+    exit 1
+fi
+as_root=""
+if [ "$(id -u)" != 0 ]; then
+    as_root=sudo
+    if ! command -v sudo >/dev/null 2>&1; then
+        echo "root is needed: run apt-get install$missing" >&2
+        exit 1
+    fi
+fi
+log=$(mktemp)
+# shellcheck disable=SC2086 # a list of words
+if ! { $as_root apt-get update -q && DEBIAN_FRONTEND=noninteractive \
+    $as_root apt-get install -y -q --no-install-recommends $missing; } >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    echo "apt-get failed; its whole output is in $log" >&2
+    exit 1
+fi
+rm -f "$log"

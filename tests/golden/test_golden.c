@@ -1,0 +1,229 @@
+/*
+ * test_golden.c: parity with transformers. Each case is a tiny checkpoint with the logits, KV
+ * caches and decode steps that transformers computed from it, prompt by prompt (make.py); here all
+ * prompts of a case run packed, on every kernel set of this machine, in f32 and bf16.
+ */
+#include "support/run.h"
+
+#include "model/safetensors.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_PROMPTS 8
+#define N_STEPS     4
+
+/* Largest error allowed, relative to the largest value: docs/numerics.md. */
+#define F32_TOLERANCE  1e-4
+#define BF16_TOLERANCE 6e-2
+
+static const char *const CASES[] = {
+    "llama_mha",     "llama_gqa_tied",    "llama_odd_heads",   "llama_bf16",  "llama_f16",
+    "llama_sharded", "llama_rope_llama3", "llama_rope_linear", "mistral_gqa", "mistral_window"};
+
+/* expected.safetensors in memory. */
+struct golden {
+    char *bytes;
+    struct ppi_safetensors table;
+    struct ppi_mem mem;
+};
+
+static char *case_dir(int i_case)
+{
+    static char path[1024];
+    const char *base = getenv("PREPACK_GOLDEN_DIR");
+    snprintf(path, sizeof path, "%s/%s", base ? base : "tests/golden", CASES[i_case]);
+    return path;
+}
+
+static struct golden open_golden(int i_case)
+{
+    char path[1100];
+    struct golden golden;
+    snprintf(path, sizeof path, "%s/expected.safetensors", case_dir(i_case));
+    FILE *file = fopen(path, "rb");
+    ck_assert_msg(file != NULL, "cannot open %s", path);
+    fseek(file, 0, SEEK_END);
+    long size = ftell(file);
+    rewind(file);
+    golden.bytes = malloc((size_t)size);
+    ck_assert_uint_eq(fread(golden.bytes, 1, (size_t)size, file), (size_t)size);
+    fclose(file);
+    uint64_t header;
+    memcpy(&header, golden.bytes, sizeof header);
+    OK(ppi_mem_init(&golden.mem, NULL, 0, perr));
+    OK(ppi_safetensors_parse(golden.bytes + 8, header, size - 8 - (int64_t)header, path,
+                             &golden.mem, &golden.table, perr));
+    golden.table.data_start = 8 + (int64_t)header;
+    return golden;
+}
+
+static void close_golden(struct golden *golden)
+{
+    ppi_safetensors_free(&golden->table, &golden->mem);
+    free(golden->bytes);
+}
+
+/* The values of "p<prompt>.<name>", or NULL; *n their number. */
+static const void *get(const struct golden *golden, int prompt, const char *name, size_t *n)
+{
+    char full[64];
+    snprintf(full, sizeof full, "p%d.%s", prompt, name);
+    const struct ppi_safetensors_entry *entry = ppi_safetensors_find(&golden->table, full);
+    if (!entry)
+        return NULL;
+    *n = (size_t)(entry->end - entry->begin) / 4;
+    return golden->bytes + golden->table.data_start + entry->begin;
+}
+
+static void expect_close(const float *ours, const struct golden *golden, int prompt,
+                         const char *name, size_t offset, size_t n, double tolerance,
+                         const char *what)
+{
+    size_t total;
+    const char *raw = get(golden, prompt, name, &total);
+    ck_assert_msg(raw != NULL, "%s: p%d.%s is missing", what, prompt, name);
+    ck_assert_uint_ge(total, offset + n);
+    double largest = 0, worst = 0;
+    for (size_t i = 0; i < n; i++) {
+        float theirs;
+        memcpy(&theirs, raw + (offset + i) * 4, 4);
+        largest = fmax(largest, fabs((double)theirs));
+        double error = fabs((double)ours[i] - (double)theirs);
+        if (!(error <= worst))
+            worst = error;
+    }
+    ck_assert_msg(worst <= tolerance * largest, "%s: p%d.%s is off by %g of %g, allowed %g", what,
+                  prompt, name, worst, largest, tolerance * largest);
+}
+
+struct run {
+    const struct golden *golden;
+    pp_session *session;
+    pp_model_config config;
+    int n;
+    pp_prompt prompts[MAX_PROMPTS];
+    pp_kvcache *caches[MAX_PROMPTS];
+    double tolerance;
+    const char *prefix; /* "" or "bf16." */
+    char what[128];
+};
+
+static void check_prefill(struct run *run, const float *logits)
+{
+    char name[32];
+    for (int i = 0; i < run->n; i++) {
+        size_t vocab = (size_t)run->config.vocab_size;
+        snprintf(name, sizeof name, "%slogits", run->prefix);
+        expect_close(logits + (size_t)i * vocab, run->golden, i, name, 0, vocab, run->tolerance,
+                     run->what);
+        for (int32_t layer = 0; layer < run->config.n_layers; layer++)
+            for (int32_t which = 0; which < 2; which++) {
+                size_t n = (size_t)(run->prompts[i].n_tokens * run->config.n_kv_heads *
+                                    run->config.head_dim);
+                float *kv = malloc(n * sizeof *kv);
+                OK(pp_kvcache_read(run->caches[i], layer, which, PP_KV_NHD, PP_DTYPE_F32, kv,
+                                   n * sizeof *kv, perr));
+                snprintf(name, sizeof name, "%s%c.%d", run->prefix, which == PP_KV_K ? 'k' : 'v',
+                         layer);
+                expect_close(kv, run->golden, i, name, 0, n, run->tolerance, run->what);
+                free(kv);
+            }
+    }
+}
+
+static void check_decode(struct run *run)
+{
+    const float *logits;
+    char name[32];
+    size_t vocab = (size_t)run->config.vocab_size;
+    snprintf(name, sizeof name, "%sstep_logits", run->prefix);
+    for (int step = 0; step < N_STEPS; step++) {
+        int32_t tokens[MAX_PROMPTS];
+        for (int i = 0; i < run->n; i++) {
+            size_t n;
+            const char *next = get(run->golden, i, "next", &n);
+            ck_assert_ptr_nonnull(next);
+            memcpy(&tokens[i], next + step * 4, 4);
+        }
+        OK(pp_decode(run->session, run->caches, tokens, (size_t)run->n, &logits, perr));
+        for (int i = 0; i < run->n; i++)
+            expect_close(logits + (size_t)i * vocab, run->golden, i, name, (size_t)step * vocab,
+                         vocab, run->tolerance, run->what);
+    }
+}
+
+static void check_device(int i_case, const struct golden *golden, pp_model *model,
+                         const char *device, int32_t dtype, const char *prefix)
+{
+    struct run run = {
+        .golden = golden, .prefix = prefix, .config = {.struct_size = sizeof run.config}};
+    int64_t lengths[MAX_PROMPTS];
+    const float *logits;
+    pp_packer *packer;
+    pp_plan *plan;
+    run.session = run_session(model, device, dtype, 2, 0);
+    if (!run.session)
+        return;
+    OK(pp_model_get_config(model, &run.config, perr));
+    run.tolerance = dtype == PP_DTYPE_F32 ? F32_TOLERANCE : BF16_TOLERANCE;
+    snprintf(run.what, sizeof run.what, "%s on %s in %s", CASES[i_case], device,
+             pp_dtype_name(dtype));
+    size_t n;
+    for (const void *tokens; (tokens = get(golden, run.n, "tokens", &n)); run.n++) {
+        int32_t *copy = malloc(n * sizeof *copy);
+        memcpy(copy, tokens, n * sizeof *copy);
+        run.prompts[run.n] = (pp_prompt){copy, (int64_t)n};
+        lengths[run.n] = (int64_t)n;
+    }
+    ck_assert_int_ge(run.n, 3);
+    OK(pp_packer_create(NULL, &packer, perr));
+    OK(pp_packer_plan(packer, lengths, (size_t)run.n, &plan, perr));
+    OK(pp_prefill(run.session, plan, run.prompts, (size_t)run.n, run.caches, &logits, perr));
+    check_prefill(&run, logits);
+    check_decode(&run);
+    for (int i = 0; i < run.n; i++) {
+        pp_kvcache_destroy(run.caches[i]);
+        free((void *)run.prompts[i].tokens);
+    }
+    pp_plan_destroy(plan);
+    pp_packer_destroy(packer);
+    pp_session_destroy(run.session);
+}
+
+START_TEST(matches_transformers)
+{
+    struct golden golden = open_golden(_i);
+    pp_model *model;
+    OK(pp_model_open(case_dir(_i), NULL, &model, perr));
+    size_t n;
+    bool has_bf16 = get(&golden, 0, "bf16.logits", &n) != NULL;
+    for (const char *const *device = run_devices; *device; device++) {
+        check_device(_i, &golden, model, *device, PP_DTYPE_F32, "");
+        check_device(_i, &golden, model, *device, PP_DTYPE_BF16, "");
+        if (has_bf16)
+            check_device(_i, &golden, model, *device, PP_DTYPE_BF16, "bf16.");
+    }
+    pp_model_unref(model);
+    close_golden(&golden);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("golden");
+    TCase *tcase = tcase_create("golden");
+    tcase_set_timeout(tcase, 0);
+    tcase_add_loop_test(tcase, matches_transformers, 0, (int)(sizeof CASES / sizeof *CASES));
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_NOFORK);
+    srunner_set_tap(runner, "-");
+    srunner_run_all(runner, CK_SILENT);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}

@@ -1,0 +1,159 @@
+/*
+ * test_oracle.c: packed prefill against a straight-line f64 transformer that runs the whole bin
+ * with the dense mask of pp_batch_mask. Tolerances: docs/numerics.md.
+ */
+#include "support/checkpoint.h"
+#include "support/oracle.h"
+#include "support/run.h"
+
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct rng rng;
+
+/* Largest |ours - theirs| relative to the largest |theirs|. */
+static double relative_error(const float *ours, const double *theirs, size_t n)
+{
+    double largest = 0, worst = 0;
+    for (size_t i = 0; i < n; i++) {
+        largest = fmax(largest, fabs(theirs[i]));
+        double error = fabs((double)ours[i] - theirs[i]);
+        if (!(error <= worst)) /* NaN counts as worst */
+            worst = error;
+    }
+    return worst / largest;
+}
+
+/* Errors over all prompts of a bin. */
+struct errors {
+    double logits, kv;
+};
+
+static void keep_worst(double *worst, double error)
+{
+    if (!(error <= *worst))
+        *worst = error;
+}
+
+static struct errors compare(const pp_model *model, const pp_batch_view *view,
+                             const struct oracle *oracle, const uint8_t *mask,
+                             pp_kvcache *const *caches, const float *logits)
+{
+    pp_model_config config = {.struct_size = sizeof config};
+    OK(pp_model_get_config(model, &config, perr));
+    size_t n = (size_t)view->row_len, vocab = (size_t)config.vocab_size;
+    size_t kv_row = (size_t)config.n_kv_heads * (size_t)config.head_dim;
+    size_t kv_size = (size_t)config.n_layers * n * kv_row;
+    double *ref_logits = malloc(n * vocab * sizeof *ref_logits);
+    double *ref[2] = {malloc(kv_size * sizeof(double)), malloc(kv_size * sizeof(double))};
+    float *ours = malloc(n * kv_row * sizeof *ours);
+    struct errors errors = {0, 0};
+    oracle_forward(oracle, (int64_t)n, view->tokens, view->positions, mask, ref_logits, ref[0],
+                   ref[1]);
+    for (int64_t i = 0; i < view->n_prompts; i++) {
+        int32_t prompt = view->prompts[i];
+        size_t len = (size_t)(view->cu_seqlens[i + 1] - view->cu_seqlens[i]);
+        keep_worst(&errors.logits,
+                   relative_error(logits + (size_t)prompt * vocab,
+                                  ref_logits + (size_t)view->last_rows[i] * vocab, vocab));
+        for (int32_t layer = 0; layer < config.n_layers; layer++)
+            for (int32_t which = 0; which < 2; which++) {
+                OK(pp_kvcache_read(caches[prompt], layer, which, PP_KV_NHD, PP_DTYPE_F32, ours,
+                                   len * kv_row * sizeof(float), perr));
+                keep_worst(&errors.kv,
+                           relative_error(
+                               ours,
+                               ref[which] + ((size_t)layer * n + (size_t)view->starts[i]) * kv_row,
+                               len * kv_row));
+            }
+    }
+    free(ref_logits), free(ref[0]), free(ref[1]), free(ours);
+    return errors;
+}
+
+static void check_device(pp_model *model, const struct oracle *oracle, const char *device,
+                         int32_t dtype, const pp_plan *plan, const pp_prompt *prompts, size_t n,
+                         const pp_batch_view *view, const uint8_t *mask, double tolerance)
+{
+    pp_kvcache *caches[16];
+    const float *logits;
+    pp_session *session = run_session(model, device, dtype, 2, 0);
+    if (!session)
+        return;
+    OK(pp_prefill(session, plan, prompts, n, caches, &logits, perr));
+    struct errors errors = compare(model, view, oracle, mask, caches, logits);
+    printf("# %s %s: logits %.1e kv %.1e\n", device, pp_dtype_name(dtype), errors.logits,
+           errors.kv);
+    ck_assert_msg(errors.logits <= tolerance, "%s %s: logits are off by %g, allowed %g", device,
+                  pp_dtype_name(dtype), errors.logits, tolerance);
+    ck_assert_msg(errors.kv <= tolerance, "%s %s: KV is off by %g, allowed %g", device,
+                  pp_dtype_name(dtype), errors.kv, tolerance);
+    for (size_t i = 0; i < n; i++)
+        pp_kvcache_destroy(caches[i]);
+    pp_session_destroy(session);
+}
+
+START_TEST(packed_prefill_matches_dense_mask)
+{
+    for (int round = 0; round < 6; round++) {
+        int64_t lengths[16];
+        size_t n = (size_t)rng_between(&rng, 2, 8);
+        for (size_t i = 0; i < n; i++)
+            lengths[i] = rng_between(&rng, 1, 70);
+        pp_model_config config = checkpoint_random_config(&rng);
+        char *dir = checkpoint_write(&config, &rng);
+        pp_model *model;
+        OK(pp_model_open(dir, NULL, &model, perr));
+        OK(pp_model_get_config(model, &config, perr));
+        pp_prompt *prompts = run_prompts(model, rng_next(&rng), lengths, n);
+        struct oracle *oracle = oracle_create(model);
+
+        pp_packer *packer;
+        pp_plan *plan;
+        pp_batch *batch;
+        pp_batch_view view = {.struct_size = sizeof view};
+        OK(pp_packer_create(NULL, &packer, perr));
+        OK(pp_packer_plan(packer, lengths, n, &plan, perr));
+        OK(pp_batch_build(plan, prompts, n, NULL, &batch, perr));
+        OK(pp_batch_get_view(batch, &view, perr));
+        size_t mask_bytes;
+        OK(pp_batch_mask_bytes(batch, PP_DTYPE_BOOL, &mask_bytes, perr));
+        uint8_t *mask = malloc(mask_bytes);
+        int64_t window = config.sliding_window > 0 ? config.sliding_window - 1 : -1;
+        OK(pp_batch_mask(batch, PP_DTYPE_BOOL, window, mask, mask_bytes, perr));
+
+        for (const char *const *device = run_devices; *device; device++) {
+            check_device(model, oracle, *device, PP_DTYPE_F32, plan, prompts, n, &view, mask, 2e-5);
+            check_device(model, oracle, *device, PP_DTYPE_BF16, plan, prompts, n, &view, mask,
+                         config.dtype == PP_DTYPE_BF16 ? 4e-2 : 6e-2);
+        }
+        free(mask);
+        pp_batch_destroy(batch);
+        pp_plan_destroy(plan);
+        pp_packer_destroy(packer);
+        oracle_destroy(oracle);
+        run_prompts_free(prompts, n);
+        pp_model_unref(model);
+        checkpoint_remove(dir);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    rng = rng_seeded(42);
+    Suite *suite = suite_create("oracle");
+    TCase *tcase = tcase_create("oracle");
+    tcase_set_timeout(tcase, 0);
+    tcase_add_test(tcase, packed_prefill_matches_dense_mask);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_NOFORK);
+    srunner_set_tap(runner, "-");
+    srunner_run_all(runner, CK_SILENT);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}

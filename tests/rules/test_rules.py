@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+"""Rules about the tree that a compiler does not check: who may include whom, what the library may call,
+what it exports, file sizes and names, and that the prose tells the truth where a program can tell.
+
+usage: test_rules.py SOURCE_ROOT LIBRARY PUBLIC_HEADERS_BUILD_DIR
+Prints TAP."""
+import collections
+import os
+import re
+import subprocess
+import sys
+
+ROOT, LIBRARY = sys.argv[1], sys.argv[2]
+results = []
+
+
+def check(name, problems):
+    problems = list(problems)
+    results.append(not problems)
+    print(("ok" if not problems else "not ok"), len(results), "-", name)
+    for problem in problems[:20]:
+        print("#", problem)
+
+
+def files(folder, *endings):
+    for base, dirs, names in os.walk(os.path.join(ROOT, folder)):
+        dirs[:] = [d for d in dirs if not d.startswith((".", "build"))]
+        for name in sorted(names):
+            if name.endswith(endings):
+                yield os.path.relpath(os.path.join(base, name), ROOT)
+
+
+def text(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+        return file.read()
+
+
+def includes(path):
+    return re.findall(r'^\s*#\s*include\s+[<"]([^>"]+)[>"]', text(path), re.M)
+
+
+OUR_SOURCES = [p for folder in ("include", "libprepack", "cuda", "examples", "tests")
+               for p in files(folder, ".c", ".h", ".cc", ".cu")]
+
+
+def include_rules():
+    for path in files("include", ".h"):
+        for name in includes(path):
+            if name.startswith("std"):
+                continue
+            if os.path.basename(name) not in os.listdir(os.path.join(ROOT, "include/prepack")) \
+                    and name != "prepack/version.h":
+                yield f"{path} includes {name}"
+    neutral = {"plan", "batch", "model", "kv"}
+    for folder in ("libprepack/cpu", "cuda"):
+        for path in files(folder, ".c", ".h", ".cu"):
+            for name in includes(path):
+                if name.split("/")[0] in neutral:
+                    yield f"{path} knows {name}"
+    for path in ("libprepack/model/forward.c",):
+        for name in includes(path):
+            if name.startswith(("cpu/", "cuda/")) or "jansson" in name:
+                yield f"{path} includes {name}"
+    internal = {os.path.basename(p) for p in files("libprepack", ".h")}
+    internal -= {os.path.basename(p) for p in files("include", ".h")}
+    for folder in ("examples", "tests/api"):
+        own = {os.path.basename(p) for p in files(folder, ".h")}
+        for path in files(folder, ".c", ".cc", ".h"):
+            for name in includes(path):
+                if os.path.basename(name) in internal - own:
+                    yield f"{path} includes the internal {name}"
+
+
+def long_files():
+    for path in OUR_SOURCES:
+        lines = text(path).count("\n")
+        limit = 250 if path.startswith("include/") else 600
+        if lines > limit:
+            yield f"{path} has {lines} lines, allowed {limit}"
+
+
+def repeated_names():
+    names = collections.Counter(os.path.basename(p) for p in OUR_SOURCES)
+    # a public header and the internal one of the same subject may share a name
+    for name, count in names.items():
+        if count > 1 and name not in {"kvcache.h"}:
+            yield f"{name} stands {count} times"
+
+
+def left_open():
+    for path in OUR_SOURCES:
+        for i, line in enumerate(text(path).splitlines(), 1):
+            if re.search(r"\b(TODO|FIXME|XXX|HACK)\b", line):
+                yield f"{path}:{i}: {line.strip()}"
+
+
+def library_is_quiet():
+    undefined = subprocess.run(["nm", "-D", "--undefined-only", LIBRARY], check=True,
+                               capture_output=True, text=True).stdout
+    names = {line.split()[-1].split("@")[0] for line in undefined.splitlines()}
+    banned = {"abort", "exit", "_exit", "_Exit", "printf", "puts", "putchar", "perror", "signal",
+              "sigaction", "setlocale", "chdir", "system", "popen", "fork", "getenv", "setenv",
+              "__assert_fail", "__printf_chk", "atexit"}
+    for name in sorted(names & banned):
+        yield f"the library calls {name}"
+    for name in sorted(n for n in names if n.startswith("_ZN") or "cuda" in n):
+        yield f"the library needs {name}"
+
+
+def exports():
+    defined = subprocess.run(["nm", "-D", "--defined-only", LIBRARY], check=True,
+                             capture_output=True, text=True).stdout
+    names = {line.split()[-1].split("@")[0] for line in defined.splitlines()}
+    names.discard("PREPACK_0.1")
+    with open(os.path.join(ROOT, "tests/abi/exports.txt"), encoding="utf-8") as file:
+        expected = set(file.read().split())
+    for name in sorted(names - expected):
+        yield f"{name} is exported and not in tests/abi/exports.txt"
+    for name in sorted(expected - names):
+        yield f"{name} is in tests/abi/exports.txt and not exported"
+    declared = set()
+    for path in files("include", ".h", ".in"):
+        declared |= set(re.findall(r"^PP_API[^;(]*?(pp_\w+)\(", text(path), re.M))
+    for name in sorted(declared ^ expected):
+        yield f"{name} is in only one of the headers and tests/abi/exports.txt"
+
+
+def prose():
+    docs = [p for p in files(".", ".md") if not p.startswith(("./build", "build"))]
+    for path in docs:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text(path)):
+            base = os.path.join(ROOT, os.path.dirname(path), target)
+            if not os.path.exists(base):
+                yield f"{path} points to {target}, which is not there"
+        for target in re.findall(r"`((?:libprepack|include|tests|examples|docs|cuda)/[\w./-]+)`",
+                                 text(path)):
+            if not os.path.exists(os.path.join(ROOT, target)):
+                yield f"{path} names {target}, which is not there"
+
+
+check("include rules", include_rules())
+check("no file is too long", long_files())
+check("file names are unique", repeated_names())
+check("nothing is left open", left_open())
+sanitized = "asan" in subprocess.run(["nm", "-D", LIBRARY], check=True, capture_output=True,
+                                     text=True).stdout
+if sanitized:
+    print("# a sanitized library: its symbols are not checked")
+else:
+    check("the library prints, aborts and exits nowhere", library_is_quiet())
+    check("exports are the committed list and the headers'", exports())
+check("files that the prose names exist", prose())
+print(f"1..{len(results)}")
+sys.exit(0 if all(results) else 1)

@@ -1,0 +1,65 @@
+#!/bin/sh
+# Builds libprepack and runs its whole suite: the normal build, a build with address and undefined
+# behaviour sanitizers, and the quick start in a fresh clone. Installs the Debian packages it needs.
+# The last line counts: "N passed, N failed".
+set -eu
+cd "$(dirname "$0")/.."
+passed=0
+failed=0
+
+# Runs the suite of one build folder and adds its results up. Every test prints TAP; a test program
+# that ends badly without a "not ok" line counts as one failure.
+run_suite() {
+    log="$1/meson-logs/testlog.txt"
+    status=0
+    meson test -C "$1" --print-errorlogs --num-processes 2 || status=$?
+    ok=$(grep -c '^ok ' "$log" || true)
+    bad=$(grep -c '^not ok ' "$log" || true)
+    if [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then
+        bad=1
+    fi
+    if [ "$ok" -eq 0 ]; then
+        echo "no test of $1 ran" >&2
+        bad=$((bad + 1))
+    fi
+    passed=$((passed + ok))
+    failed=$((failed + bad))
+}
+
+# One step that is a test by itself.
+step() {
+    name=$1
+    shift
+    if "$@"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "not ok: $name" >&2
+    fi
+}
+
+sh examples/install-packages.sh tests
+
+for kind in normal sanitized; do
+    build=build-$kind
+    options="-Dtests=enabled -Dprogram=enabled"
+    if [ $kind = sanitized ]; then
+        options="$options -Db_sanitize=address,undefined -Db_ndebug=false"
+    fi
+    if [ ! -f "$build/build.ninja" ]; then
+        # shellcheck disable=SC2086 # a list of words
+        meson setup "$build" $options >/dev/null
+    fi
+    echo "== $kind build"
+    ninja -C "$build" >"$build/ninja.log" || { tail -n 40 "$build/ninja.log"; exit 1; }
+    step "no warnings in the $kind build" sh -c "! grep -n 'warning:' '$build/ninja.log'"
+    run_suite "$build"
+done
+
+if [ -d .git ] && command -v git >/dev/null 2>&1; then
+    echo "== quick start in a fresh clone"
+    step "quick start in a fresh clone" sh tests/fresh_clone.sh
+fi
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
