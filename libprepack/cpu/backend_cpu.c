@@ -1,2 +1,134 @@
-#include "backend.h"
-const struct ppi_backend_ops ppi_cpu_ops = {.name = "cpu"};
+/*
+ * backend_cpu.c: the CPU's table of operations: opening a context, its memory, and what it says
+ * about itself. The operations are in products.c (matmul, gate_up), matrix.c (weights),
+ * row_ops.c (embed, rmsnorm, gather_rows) and page_ops.c (rope_kv, attention, kv_read, page_copy).
+ */
+#include "cpu/cpu.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DEFAULT_PASS_TOKENS 1536
+
+static void cpu_close(struct ppi_backend *backend)
+{
+    if (!backend)
+        return;
+    struct ppi_mem *mem = backend->params.mem;
+    ppi_cpu_pool_destroy(backend->pool);
+    ppi_free(mem, backend->scratch);
+    ppi_free(mem, backend);
+}
+
+static pp_status cpu_open(const struct ppi_backend_params *params, struct ppi_backend **backend,
+                          pp_error *err)
+{
+    assert(params->dtype == PP_DTYPE_F32 || params->dtype == PP_DTYPE_BF16);
+    assert(params->n_threads >= 1 && params->n_kv_heads >= 1);
+    assert(params->n_heads % params->n_kv_heads == 0);
+    assert(params->head_dim >= 2 && params->head_dim % 2 == 0 &&
+           params->head_dim <= PPI_CPU_MAX_HEAD_DIM);
+
+    const struct ppi_cpu_variant *variant;
+    PP_TRY(ppi_cpu_find_variant(params->variant, &variant, err));
+    struct ppi_backend *b = ppi_zalloc(params->mem, 1, sizeof *b);
+    if (!b)
+        return ppi_error_nomem(err, "a CPU context", sizeof *b);
+    b->params = *params;
+    b->variant = variant;
+    b->kernels = params->dtype == PP_DTYPE_BF16 ? &variant->bf16 : &variant->f32;
+    b->act_bytes = pp_dtype_size(params->dtype);
+    b->head_kv_bytes = ppi_cpu_k_bytes(b->act_bytes, params->head_dim) +
+                       ppi_cpu_v_bytes(b->act_bytes, params->head_dim);
+    b->scratch_bytes = (ppi_cpu_tile_scratch(params->head_dim) + 63) & ~(size_t)63;
+
+    pp_status status = ppi_cpu_pool_create(params->mem, params->n_threads, &b->pool, err);
+    if (status < 0)
+        goto fail;
+    b->scratch = ppi_alloc(params->mem, (size_t)params->n_threads, b->scratch_bytes);
+    if (!b->scratch) {
+        status = ppi_error_nomem(err, "scratch of threads",
+                                 (size_t)params->n_threads * b->scratch_bytes);
+        goto fail;
+    }
+    *backend = b;
+    return PP_OK;
+fail:
+    cpu_close(b);
+    return status;
+}
+
+static void cpu_get_info(const struct ppi_backend *backend, struct ppi_backend_info *info)
+{
+    const struct ppi_backend_params *params = &backend->params;
+    memset(info, 0, sizeof *info);
+    snprintf(info->name, sizeof info->name, "cpu:%s", backend->variant->name);
+    info->page_tokens = PPI_CPU_PAGE;
+    info->page_bytes =
+        (int64_t)params->n_layers * params->n_kv_heads * (int64_t)backend->head_kv_bytes;
+    info->chunk_tokens = PPI_CPU_TILE;
+    info->default_pass_tokens = DEFAULT_PASS_TOKENS;
+}
+
+static void *cpu_alloc(struct ppi_backend *backend, size_t bytes)
+{
+    return ppi_alloc(backend->params.mem, bytes, 1);
+}
+
+static void cpu_release(struct ppi_backend *backend, void *memory)
+{
+    ppi_free(backend->params.mem, memory);
+}
+
+static pp_status cpu_upload(struct ppi_backend *backend, void *device, const void *host,
+                            size_t bytes, pp_error *err)
+{
+    (void)backend;
+    (void)err;
+    memcpy(device, host, bytes);
+    return PP_OK;
+}
+
+static pp_status cpu_download(struct ppi_backend *backend, void *host, const void *device,
+                              size_t bytes, pp_error *err)
+{
+    (void)backend;
+    (void)err;
+    memcpy(host, device, bytes);
+    return PP_OK;
+}
+
+static pp_status cpu_pass_begin(struct ppi_backend *backend, const struct ppi_pass *pass,
+                                pp_error *err)
+{
+    (void)backend;
+    (void)pass;
+    (void)err;
+    return PP_OK; /* the arrays are where the operations read them */
+}
+
+const struct ppi_backend_ops ppi_cpu_ops = {
+    .name = "cpu",
+    .open = cpu_open,
+    .close = cpu_close,
+    .get_info = cpu_get_info,
+    .alloc = cpu_alloc,
+    .release = cpu_release,
+    .upload = cpu_upload,
+    .download = cpu_download,
+    .matrix_bytes = ppi_cpu_matrix_bytes,
+    .matrix_create = ppi_cpu_matrix_create,
+    .matrix_fill = ppi_cpu_matrix_fill,
+    .matrix_destroy = ppi_cpu_matrix_destroy,
+    .pass_begin = cpu_pass_begin,
+    .embed = ppi_cpu_embed,
+    .rmsnorm = ppi_cpu_rmsnorm,
+    .matmul = ppi_cpu_matmul,
+    .gate_up = ppi_cpu_gate_up,
+    .rope_kv = ppi_cpu_rope_kv,
+    .attention = ppi_cpu_attention,
+    .gather_rows = ppi_cpu_gather_rows,
+    .kv_read = ppi_cpu_kv_read,
+    .page_copy = ppi_cpu_page_copy,
+};

@@ -1,0 +1,173 @@
+/*
+ * cpu.h: what the files of the CPU backend share: layouts, the table of kernels that each
+ * instruction set fills, and the context.
+ *
+ * Layouts, the same for every instruction set. "Group" is what one 32-bit lane holds of the summed
+ * dimension: one f32, or two neighbouring bf16 (the first in the low half).
+ *
+ *   weight panel  [groups of k][64 columns], 32 bits each; LINEAR: 64 rows of the matrix; GATE_UP:
+ *                 32 gate rows, then the 32 up rows of the same outputs. Missing columns and the
+ *                 second half of the last pair of an odd k are zero.
+ *   KV page       [n_layers][n_kv_heads] of K, then V:
+ *     K           [groups of head_dim][16 slots], so 16 keys are a slice of a panel
+ *     V           [groups of slots][v_columns], v_columns: head_dim rounded up to 16; what is
+ *                 behind head_dim is never read as a result
+ */
+#ifndef PPI_CPU_H
+#define PPI_CPU_H
+
+#include "backend.h"
+#include "cpu/threads.h"
+
+#include <math.h>
+
+#define PPI_CPU_PANEL        64  /* columns of a weight panel */
+#define PPI_CPU_GATED        32  /* outputs of a GATE_UP panel */
+#define PPI_CPU_ROWS         6   /* rows of a product tile: 6 x 64 sums fill 24 vector registers */
+#define PPI_CPU_PAGE         16  /* token slots of a KV page */
+#define PPI_CPU_BLOCK        64  /* keys of one step of the online softmax */
+#define PPI_CPU_TILE         64  /* most query rows of an attention tile */
+#define PPI_CPU_MAX_HEAD_DIM 512 /* bounds the scratch of attention */
+
+/* One panel times some rows. */
+struct ppi_cpu_product {
+    const void *a; /* act [n_rows, k] */
+    int64_t n_rows, k;
+    const void *panel;
+    const void *next_panel; /* read next by this thread, brought nearer on the way; or NULL */
+    void *out;              /* f32 (products), act (gated) [n_rows, out_stride]; first column */
+    int64_t out_stride;     /* elements */
+    int32_t n_columns;      /* outputs that exist: at most 64 (products), 32 (gated) */
+    bool accumulate;        /* products: out += */
+};
+
+/* Some query rows of one head, or of the heads of one kv head, of one prompt. */
+struct ppi_cpu_tile {
+    const char *q; /* act: first row */
+    char *out;     /* act */
+    size_t stride; /* bytes from row to row in q and out */
+    int32_t n_rows;
+    int32_t position;      /* of the first row */
+    int32_t position_step; /* from row to row: 1 or 0 */
+    int32_t window;        /* 0: none */
+    int32_t head_dim;
+    void *const *pages; /* of position 0 on */
+    size_t kv_offset;   /* of this layer's and kv head's K in a page; V is behind it */
+    void *scratch;      /* ppi_cpu_tile_scratch bytes, 64-byte aligned */
+};
+
+/* One row of q, k and v of all heads. */
+struct ppi_cpu_rope {
+    const float *qkv;  /* [(n_heads + 2 n_kv_heads) head_dim] */
+    const float *rope; /* [2, head_dim / 2] of the row's position */
+    int32_t n_heads, n_kv_heads, head_dim;
+    int32_t slot;
+    void *q;       /* act [n_heads head_dim] */
+    char *kv;      /* the layer's K of kv head 0 in the page */
+    size_t stride; /* bytes from kv head to kv head */
+};
+
+struct ppi_cpu_kernels {
+    void (*products)(const struct ppi_cpu_product *product);
+    void (*gated)(const struct ppi_cpu_product *product);
+    void (*attend)(const struct ppi_cpu_tile *tile);
+    void (*rope)(const struct ppi_cpu_rope *row);
+    void (*rmsnorm)(const float *x, const float *weight, double eps, int64_t n_rows, int64_t dim,
+                    void *out);
+};
+
+struct ppi_cpu_variant {
+    const char *name;
+    struct ppi_cpu_kernels f32, bf16;
+};
+
+extern const struct ppi_cpu_variant ppi_cpu_ref, ppi_cpu_avx2, ppi_cpu_avx512, ppi_cpu_avx512bf16;
+
+/* ---- cpuid.c ---- */
+
+/* The variant of that name, or the fastest (NULL). Errors: PP_ERR_NO_BACKEND with the names that
+ * are possible here. */
+pp_status ppi_cpu_find_variant(const char *name, const struct ppi_cpu_variant **variant,
+                               pp_error *err);
+/* The i-th variant that this machine can run, slowest first; NULL behind the last. */
+const struct ppi_cpu_variant *ppi_cpu_variant_at(int32_t i);
+
+/* ---- the context ---- */
+
+struct ppi_backend {
+    struct ppi_backend_params params;
+    const struct ppi_cpu_variant *variant;
+    const struct ppi_cpu_kernels *kernels; /* of the variant, for act */
+    struct ppi_cpu_pool *pool;
+    char *scratch; /* [n_threads, scratch_bytes] */
+    size_t scratch_bytes;
+    size_t act_bytes;     /* of one element */
+    size_t head_kv_bytes; /* K and V of one kv head of one layer in a page */
+};
+
+struct ppi_matrix {
+    struct ppi_mem *mem;
+    int32_t kind, dtype;
+    int64_t n, k;       /* GATE_UP: n gate rows */
+    int64_t n_panels;   /* 0 for a table */
+    size_t panel_bytes; /* table: of a row */
+    char *data;
+};
+
+static inline size_t ppi_cpu_k_bytes(size_t act_bytes, int32_t head_dim)
+{
+    return (size_t)head_dim * PPI_CPU_PAGE * act_bytes;
+}
+
+static inline int32_t ppi_cpu_v_columns(int32_t head_dim)
+{
+    return (head_dim + 15) & ~15;
+}
+
+static inline size_t ppi_cpu_v_bytes(size_t act_bytes, int32_t head_dim)
+{
+    return (size_t)ppi_cpu_v_columns(head_dim) * PPI_CPU_PAGE * act_bytes;
+}
+
+/* log2(e) / sqrt(head_dim): scores times this are exponents of two. */
+static inline float ppi_cpu_score_scale(int32_t head_dim)
+{
+    return (float)(1.4426950408889634 / sqrt((double)head_dim));
+}
+
+/* Sums [64, v_columns], then scores and weights of a few rows. */
+static inline size_t ppi_cpu_tile_scratch(int32_t head_dim)
+{
+    return sizeof(float) * ((size_t)PPI_CPU_TILE * (size_t)ppi_cpu_v_columns(head_dim) +
+                            2 * PPI_CPU_TILE + 3 * PPI_CPU_ROWS * PPI_CPU_BLOCK);
+}
+
+/* ---- entries of the table, each documented in backend.h ---- */
+
+size_t ppi_cpu_matrix_bytes(const struct ppi_backend *backend, int32_t kind, int64_t n, int64_t k);
+pp_status ppi_cpu_matrix_create(struct ppi_backend *backend, struct ppi_mem *mem, int32_t kind,
+                                int64_t n, int64_t k, struct ppi_matrix **matrix, pp_error *err);
+pp_status ppi_cpu_matrix_fill(struct ppi_backend *backend, struct ppi_matrix *matrix,
+                              int64_t first_row, int64_t n_rows, const void *src, int32_t src_dtype,
+                              pp_error *err);
+void ppi_cpu_matrix_destroy(struct ppi_matrix *matrix);
+pp_status ppi_cpu_embed(struct ppi_backend *backend, const struct ppi_matrix *table,
+                        const struct ppi_pass *pass, float *out, pp_error *err);
+pp_status ppi_cpu_rmsnorm(struct ppi_backend *backend, const float *x, const float *weight,
+                          double eps, int64_t n_rows, int64_t dim, void *out, pp_error *err);
+pp_status ppi_cpu_matmul(struct ppi_backend *backend, const void *a, const struct ppi_matrix *w,
+                         int64_t n_rows, bool accumulate, float *out, pp_error *err);
+pp_status ppi_cpu_gate_up(struct ppi_backend *backend, const void *a, const struct ppi_matrix *w,
+                          int64_t n_rows, void *out, pp_error *err);
+pp_status ppi_cpu_rope_kv(struct ppi_backend *backend, const struct ppi_pass *pass, int32_t layer,
+                          const float *qkv, const float *rope, void *q, pp_error *err);
+pp_status ppi_cpu_attention(struct ppi_backend *backend, const struct ppi_pass *pass, int32_t layer,
+                            const void *q, int32_t window, void *out, pp_error *err);
+pp_status ppi_cpu_gather_rows(struct ppi_backend *backend, const void *src, const int32_t *rows,
+                              int64_t n, size_t row_bytes, void *out, pp_error *err);
+pp_status ppi_cpu_kv_read(struct ppi_backend *backend, void *const *pages, int64_t n_tokens,
+                          int32_t layer, int32_t which, int32_t layout, int32_t dst_dtype,
+                          void *dst, pp_error *err);
+pp_status ppi_cpu_page_copy(struct ppi_backend *backend, void *dst, const void *src, pp_error *err);
+
+#endif

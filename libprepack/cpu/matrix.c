@@ -1,0 +1,200 @@
+/*
+ * matrix.c: weights in the layouts of cpu.h: creating, filling by rows of any float dtype, and
+ * looking up rows of a table. A table holds act values: exact for f32, and for bf16 exactly what
+ * a bf16 source has.
+ */
+#include "cpu/cpu.h"
+#include "dtype.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define HEADER_BYTES ((sizeof(struct ppi_matrix) + 63) & ~(size_t)63)
+#define COLUMNS      16  /* filled at a time: one cache line of a panel */
+#define K_BLOCK      128 /* elements of k converted at a time */
+
+/* The layout of a matrix; data is not set. */
+static struct ppi_matrix describe(int32_t dtype, int32_t kind, int64_t n, int64_t k)
+{
+    struct ppi_matrix m = {.kind = kind, .dtype = dtype, .n = n, .k = k};
+    size_t act_bytes = pp_dtype_size(dtype);
+    if (kind == PPI_MATRIX_TABLE) {
+        m.panel_bytes = (size_t)k * act_bytes;
+        return m;
+    }
+    int64_t groups = dtype == PP_DTYPE_BF16 ? ppi_div_up(k, 2) : k;
+    m.n_panels = ppi_div_up(n, kind == PPI_MATRIX_GATE_UP ? PPI_CPU_GATED : PPI_CPU_PANEL);
+    m.panel_bytes = (size_t)groups * PPI_CPU_PANEL * sizeof(uint32_t);
+    return m;
+}
+
+static size_t data_bytes(const struct ppi_matrix *m)
+{
+    return m->panel_bytes * (size_t)(m->kind == PPI_MATRIX_TABLE ? m->n : m->n_panels);
+}
+
+size_t ppi_cpu_matrix_bytes(const struct ppi_backend *backend, int32_t kind, int64_t n, int64_t k)
+{
+    struct ppi_matrix m = describe(backend->params.dtype, kind, n, k);
+    return HEADER_BYTES + data_bytes(&m);
+}
+
+pp_status ppi_cpu_matrix_create(struct ppi_backend *backend, struct ppi_mem *mem, int32_t kind,
+                                int64_t n, int64_t k, struct ppi_matrix **matrix, pp_error *err)
+{
+    assert(n >= 1 && k >= 1);
+    struct ppi_matrix m = describe(backend->params.dtype, kind, n, k);
+    size_t bytes = HEADER_BYTES + data_bytes(&m);
+    char *memory = ppi_alloc(mem, bytes, 1);
+    if (!memory)
+        return ppi_error_nomem(err, "a weight matrix", bytes);
+    m.mem = mem;
+    m.data = memory + HEADER_BYTES;
+    if (m.n_panels > 0) /* filling sets what exists; columns that do not are all in the last */
+        memset(m.data + (size_t)(m.n_panels - 1) * m.panel_bytes, 0, m.panel_bytes);
+    memcpy(memory, &m, sizeof m);
+    *matrix = (struct ppi_matrix *)(void *)memory;
+    return PP_OK;
+}
+
+void ppi_cpu_matrix_destroy(struct ppi_matrix *matrix)
+{
+    if (matrix)
+        ppi_free(matrix->mem, matrix);
+}
+
+/* n elements at src + first (elements) to act. */
+static void to_act(void *dst, int32_t dtype, const void *src, int32_t src_dtype, int64_t first,
+                   int64_t n)
+{
+    const char *from = (const char *)src + (size_t)first * pp_dtype_size(src_dtype);
+    if (dtype == src_dtype) {
+        memcpy(dst, from, (size_t)n * pp_dtype_size(dtype));
+        return;
+    }
+    if (dtype == PP_DTYPE_F32) {
+        ppi_to_f32(dst, from, src_dtype, (size_t)n);
+        return;
+    }
+    uint16_t *half = dst;
+    float wide[K_BLOCK];
+    for (int64_t i = 0; i < n; i += K_BLOCK) {
+        int64_t count = n - i < K_BLOCK ? n - i : K_BLOCK;
+        ppi_to_f32(wide, from + (size_t)i * pp_dtype_size(src_dtype), src_dtype, (size_t)count);
+        for (int64_t j = 0; j < count; j++)
+            half[i + j] = ppi_f32_to_bf16(wide[j]);
+    }
+}
+
+struct fill {
+    const struct ppi_matrix *matrix;
+    int64_t first_row, n_rows;
+    const void *src;
+    int32_t src_dtype;
+};
+
+/* Writes rows [row, row + n) of src, n at most 16, to columns from `column` of a panel. */
+static void fill_columns(const struct fill *fill, char *panel, int64_t column, int64_t row,
+                         int64_t n)
+{
+    const struct ppi_matrix *m = fill->matrix;
+    bool bf16 = m->dtype == PP_DTYPE_BF16;
+    _Alignas(64) char block[COLUMNS][K_BLOCK * sizeof(uint32_t)];
+    for (int64_t k = 0; k < m->k; k += K_BLOCK) {
+        int64_t count = m->k - k < K_BLOCK ? m->k - k : K_BLOCK;
+        int64_t groups = bf16 ? ppi_div_up(count, 2) : count;
+        for (int64_t i = 0; i < n; i++) {
+            memset(block[i] + 4 * (groups - 1), 0, 4); /* the missing half of an odd k */
+            to_act(block[i], m->dtype, fill->src, fill->src_dtype, (row + i) * m->k + k, count);
+        }
+        uint32_t *to = (uint32_t *)(void *)panel + (bf16 ? k / 2 : k) * PPI_CPU_PANEL + column;
+        for (int64_t g = 0; g < groups; g++, to += PPI_CPU_PANEL)
+            for (int64_t i = 0; i < n; i++)
+                memcpy(&to[i], block[i] + 4 * g, sizeof *to);
+    }
+}
+
+static void fill_panels(void *arg, int32_t i_thread, int32_t n_threads)
+{
+    const struct fill *fill = arg;
+    const struct ppi_matrix *m = fill->matrix;
+    bool gated = m->kind == PPI_MATRIX_GATE_UP;
+    int64_t per_panel = PPI_CPU_PANEL / COLUMNS;
+    int64_t n_slices = m->n_panels * per_panel;
+    int64_t end = ppi_cpu_share(n_slices, i_thread + 1, n_threads);
+    for (int64_t s = ppi_cpu_share(n_slices, i_thread, n_threads); s < end; s++) {
+        int64_t panel = s / per_panel, column = s % per_panel * COLUMNS;
+        /* Logical rows [row, limit) are what the slice holds and this call brings. */
+        int64_t row = panel * PPI_CPU_PANEL + column, limit = m->n;
+        if (gated) {
+            row = panel * PPI_CPU_GATED + column % PPI_CPU_GATED;
+            if (column >= PPI_CPU_GATED) {
+                row += m->n;
+                limit += m->n;
+            }
+        }
+        if (limit > row + COLUMNS)
+            limit = row + COLUMNS;
+        if (limit > fill->first_row + fill->n_rows)
+            limit = fill->first_row + fill->n_rows;
+        int64_t skip = fill->first_row > row ? fill->first_row - row : 0;
+        if (row + skip < limit)
+            fill_columns(fill, m->data + (size_t)panel * m->panel_bytes, column + skip,
+                         row + skip - fill->first_row, limit - row - skip);
+    }
+}
+
+static void fill_table(void *arg, int32_t i_thread, int32_t n_threads)
+{
+    const struct fill *fill = arg;
+    const struct ppi_matrix *m = fill->matrix;
+    int64_t end = ppi_cpu_share(fill->n_rows, i_thread + 1, n_threads);
+    for (int64_t i = ppi_cpu_share(fill->n_rows, i_thread, n_threads); i < end; i++)
+        to_act(m->data + (size_t)(fill->first_row + i) * m->panel_bytes, m->dtype, fill->src,
+               fill->src_dtype, i * m->k, m->k);
+}
+
+pp_status ppi_cpu_matrix_fill(struct ppi_backend *backend, struct ppi_matrix *matrix,
+                              int64_t first_row, int64_t n_rows, const void *src, int32_t src_dtype,
+                              pp_error *err)
+{
+    (void)err;
+    assert(first_row >= 0 && n_rows >= 0);
+    assert(first_row + n_rows <= (matrix->kind == PPI_MATRIX_GATE_UP ? 2 : 1) * matrix->n);
+    struct fill fill = {.matrix = matrix,
+                        .first_row = first_row,
+                        .n_rows = n_rows,
+                        .src = src,
+                        .src_dtype = src_dtype};
+    ppi_cpu_run(backend->pool, n_rows * matrix->k / 16384 + 1,
+                matrix->kind == PPI_MATRIX_TABLE ? fill_table : fill_panels, &fill);
+    return PP_OK;
+}
+
+struct lookup {
+    const struct ppi_matrix *table;
+    const struct ppi_pass *pass;
+    float *out;
+};
+
+static void look_up(void *arg, int32_t i_thread, int32_t n_threads)
+{
+    const struct lookup *lookup = arg;
+    const struct ppi_matrix *table = lookup->table;
+    int64_t end = ppi_cpu_share(lookup->pass->n_rows, i_thread + 1, n_threads);
+    for (int64_t i = ppi_cpu_share(lookup->pass->n_rows, i_thread, n_threads); i < end; i++) {
+        int32_t token = lookup->pass->tokens[i];
+        assert(token >= 0 && token < table->n);
+        ppi_to_f32(lookup->out + i * table->k, table->data + (size_t)token * table->panel_bytes,
+                   table->dtype, (size_t)table->k);
+    }
+}
+
+pp_status ppi_cpu_embed(struct ppi_backend *backend, const struct ppi_matrix *table,
+                        const struct ppi_pass *pass, float *out, pp_error *err)
+{
+    (void)err;
+    struct lookup lookup = {.table = table, .pass = pass, .out = out};
+    ppi_cpu_run(backend->pool, pass->n_rows * table->k / 16384 + 1, look_up, &lookup);
+    return PP_OK;
+}

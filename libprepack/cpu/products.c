@@ -1,0 +1,120 @@
+/*
+ * products.c: matrix products: how rows and panels are shared by threads. The sums themselves are
+ * the kernels'.
+ *
+ * Rows go in blocks that stay in the last-level cache. Inside a block the tiles (panel, six rows),
+ * panel slowest, are one list that is cut into equal runs: a thread keeps a panel in its own cache
+ * for all rows, and one row is shared as evenly as a thousand.
+ */
+#include "cpu/cpu.h"
+
+#include <assert.h>
+
+#define ROW_BLOCK (128 * PPI_CPU_ROWS)
+
+struct products {
+    void (*kernel)(const struct ppi_cpu_product *product);
+    const char *a;
+    const struct ppi_matrix *w;
+    int64_t n_rows;
+    char *out;
+    size_t a_bytes, out_bytes; /* of a row */
+    size_t panel_out_bytes;    /* of a panel's columns in a row of out */
+    int32_t panel_columns;
+    bool accumulate;
+};
+
+/* Tiles [first, end) of the block of rows. */
+static void run_tiles(const struct products *job, int64_t block_row, int64_t block_rows,
+                      int64_t first, int64_t end)
+{
+    const struct ppi_matrix *w = job->w;
+    int64_t n_tiles = ppi_div_up(block_rows, PPI_CPU_ROWS);
+    while (first < end) {
+        int64_t panel = first / n_tiles;
+        int64_t panel_end = (panel + 1) * n_tiles;
+        int64_t last = end < panel_end ? end : panel_end;
+        int64_t row = (first - panel * n_tiles) * PPI_CPU_ROWS;
+        int64_t row_end = (last - panel * n_tiles) * PPI_CPU_ROWS;
+        if (row_end > block_rows)
+            row_end = block_rows;
+        int64_t n_columns = w->n - panel * job->panel_columns;
+        if (n_columns > job->panel_columns)
+            n_columns = job->panel_columns;
+        const char *data = w->data + (size_t)panel * w->panel_bytes;
+        struct ppi_cpu_product product = {
+            .a = job->a + (size_t)(block_row + row) * job->a_bytes,
+            .n_rows = row_end - row,
+            .k = w->k,
+            .panel = data,
+            .next_panel = last < end ? data + w->panel_bytes : NULL,
+            .out = job->out + (size_t)(block_row + row) * job->out_bytes +
+                   (size_t)panel * job->panel_out_bytes,
+            .out_stride = w->n,
+            .n_columns = (int32_t)n_columns,
+            .accumulate = job->accumulate,
+        };
+        job->kernel(&product);
+        first = last;
+    }
+}
+
+static void run_products(void *arg, int32_t i_thread, int32_t n_threads)
+{
+    const struct products *job = arg;
+    for (int64_t row = 0; row < job->n_rows; row += ROW_BLOCK) {
+        int64_t n_rows = job->n_rows - row < ROW_BLOCK ? job->n_rows - row : ROW_BLOCK;
+        int64_t n_tiles = job->w->n_panels * ppi_div_up(n_rows, PPI_CPU_ROWS);
+        run_tiles(job, row, n_rows, ppi_cpu_share(n_tiles, i_thread, n_threads),
+                  ppi_cpu_share(n_tiles, i_thread + 1, n_threads));
+    }
+}
+
+/* Threads that are worth waking: a tile of k = 64 takes about as long as waking one. */
+static int64_t useful_threads(const struct ppi_matrix *w, int64_t n_rows)
+{
+    int64_t n_tiles = w->n_panels * ppi_div_up(n_rows, PPI_CPU_ROWS);
+    int64_t by_work = n_tiles * w->k / 512 + 1;
+    return n_tiles < by_work ? n_tiles : by_work;
+}
+
+pp_status ppi_cpu_matmul(struct ppi_backend *backend, const void *a, const struct ppi_matrix *w,
+                         int64_t n_rows, bool accumulate, float *out, pp_error *err)
+{
+    (void)err;
+    assert(w->kind == PPI_MATRIX_LINEAR && w->dtype == backend->params.dtype);
+    struct products job = {
+        .kernel = backend->kernels->products,
+        .a = a,
+        .w = w,
+        .n_rows = n_rows,
+        .out = (char *)out,
+        .a_bytes = (size_t)w->k * backend->act_bytes,
+        .out_bytes = (size_t)w->n * sizeof(float),
+        .panel_out_bytes = PPI_CPU_PANEL * sizeof(float),
+        .panel_columns = PPI_CPU_PANEL,
+        .accumulate = accumulate,
+    };
+    ppi_cpu_run(backend->pool, useful_threads(w, n_rows), run_products, &job);
+    return PP_OK;
+}
+
+pp_status ppi_cpu_gate_up(struct ppi_backend *backend, const void *a, const struct ppi_matrix *w,
+                          int64_t n_rows, void *out, pp_error *err)
+{
+    (void)err;
+    assert(w->kind == PPI_MATRIX_GATE_UP && w->dtype == backend->params.dtype);
+    struct products job = {
+        .kernel = backend->kernels->gated,
+        .a = a,
+        .w = w,
+        .n_rows = n_rows,
+        .out = out,
+        .a_bytes = (size_t)w->k * backend->act_bytes,
+        .out_bytes = (size_t)w->n * backend->act_bytes,
+        .panel_out_bytes = PPI_CPU_GATED * backend->act_bytes,
+        .panel_columns = PPI_CPU_GATED,
+    };
+    ppi_cpu_run(backend->pool, useful_threads(w, n_rows), run_products, &job);
+    return PP_OK;
+}

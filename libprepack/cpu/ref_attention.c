@@ -1,0 +1,119 @@
+/*
+ * ref_attention.c: the reference of the attention kernel in plain C; it defines its meaning.
+ *
+ * Every row runs the online softmax (Milakov and Gimelshein, arXiv 1805.02867) over blocks of 64
+ * keys that begin at position 0 of the prompt. Scores of keys that a row does not see become
+ * -infinity by selection, so what their slots hold does not matter. A block that a row does not
+ * see at all changes nothing; the fast kernels may run it and skip it here.
+ */
+#include "cpu/ref_kernels.h"
+#include "dtype.h"
+
+#include <math.h>
+#include <string.h>
+
+struct head {
+    bool bf16;
+    int32_t head_dim;
+    float scale; /* of scores, for powers of two */
+    void *const *pages;
+    size_t k_offset, v_offset;
+};
+
+static float load_act(bool bf16, const void *x, size_t i)
+{
+    return bf16 ? ppi_bf16_to_f32(((const uint16_t *)x)[i]) : ((const float *)x)[i];
+}
+
+static float score(const struct head *head, const char *q, int32_t key)
+{
+    const char *k = (const char *)head->pages[key / PPI_CPU_PAGE] + head->k_offset;
+    size_t slot = (size_t)(key % PPI_CPU_PAGE);
+    float sum = 0;
+    for (size_t d = 0; d < (size_t)head->head_dim; d++) {
+        size_t i = head->bf16 ? (d / 2 * PPI_CPU_PAGE + slot) * 2 + d % 2 : d * PPI_CPU_PAGE + slot;
+        sum += load_act(head->bf16, q, d) * load_act(head->bf16, k, i);
+    }
+    return sum;
+}
+
+/* sums[d] += weight * value[d] */
+static void add_value(const struct head *head, int32_t key, float weight, float *sums)
+{
+    const char *v = (const char *)head->pages[key / PPI_CPU_PAGE] + head->v_offset;
+    size_t slot = (size_t)(key % PPI_CPU_PAGE);
+    size_t columns = (size_t)ppi_cpu_v_columns(head->head_dim);
+    for (size_t d = 0; d < (size_t)head->head_dim; d++) {
+        size_t i = head->bf16 ? (slot / 2 * columns + d) * 2 + slot % 2 : slot * columns + d;
+        sums[d] += weight * load_act(head->bf16, v, i);
+    }
+}
+
+static void attend_row(const struct head *head, const char *q, int32_t first_key, int32_t last_key,
+                       char *out)
+{
+    float sums[PPI_CPU_MAX_HEAD_DIM] = {0};
+    float max = -INFINITY, total = 0;
+    int32_t key = first_key;
+    while (key <= last_key) {
+        int32_t end = (key / PPI_CPU_BLOCK + 1) * PPI_CPU_BLOCK;
+        if (end > last_key + 1)
+            end = last_key + 1;
+        float scores[PPI_CPU_BLOCK], new_max = max;
+        for (int32_t i = key; i < end; i++) {
+            scores[i - key] = score(head, q, i);
+            new_max = fmaxf(new_max, scores[i - key]);
+        }
+        float shrink = exp2f((max - new_max) * head->scale), block_total = 0;
+        for (int32_t d = 0; d < head->head_dim; d++)
+            sums[d] *= shrink;
+        for (int32_t i = key; i < end; i++) {
+            float weight = exp2f((scores[i - key] - new_max) * head->scale);
+            block_total += weight;
+            if (head->bf16)
+                weight = ppi_bf16_to_f32(ppi_f32_to_bf16(weight));
+            add_value(head, i, weight, sums);
+        }
+        total = total * shrink + block_total;
+        max = new_max;
+        key = end;
+    }
+    float inverse = 1.0f / total;
+    for (int32_t d = 0; d < head->head_dim; d++) {
+        float value = sums[d] * inverse + 0.0f; /* -0 becomes 0: its sign would depend on masking */
+        if (head->bf16)
+            ((uint16_t *)(void *)out)[d] = ppi_f32_to_bf16(value);
+        else
+            ((float *)(void *)out)[d] = value;
+    }
+}
+
+static void attend(bool bf16, const struct ppi_cpu_tile *tile)
+{
+    size_t act_bytes = bf16 ? sizeof(uint16_t) : sizeof(float);
+    struct head head = {
+        .bf16 = bf16,
+        .head_dim = tile->head_dim,
+        .scale = ppi_cpu_score_scale(tile->head_dim),
+        .pages = tile->pages,
+        .k_offset = tile->kv_offset,
+        .v_offset = tile->kv_offset + ppi_cpu_k_bytes(act_bytes, tile->head_dim),
+    };
+    for (int32_t i = 0; i < tile->n_rows; i++) {
+        int32_t position = tile->position + i * tile->position_step;
+        int32_t first_key =
+            tile->window > 0 && position >= tile->window ? position - tile->window + 1 : 0;
+        attend_row(&head, tile->q + (size_t)i * tile->stride, first_key, position,
+                   tile->out + (size_t)i * tile->stride);
+    }
+}
+
+void ppi_cpu_ref_attend_f32(const struct ppi_cpu_tile *tile)
+{
+    attend(false, tile);
+}
+
+void ppi_cpu_ref_attend_bf16(const struct ppi_cpu_tile *tile)
+{
+    attend(true, tile);
+}

@@ -1,0 +1,17 @@
+/*
+ * ref_kernels.h: the kernels of ref_products.c and ref_attention.c, for the table in
+ * ref_variant.c.
+ */
+#ifndef PPI_CPU_REF_KERNELS_H
+#define PPI_CPU_REF_KERNELS_H
+
+#include "cpu/cpu.h"
+
+void ppi_cpu_ref_products_f32(const struct ppi_cpu_product *product);
+void ppi_cpu_ref_products_bf16(const struct ppi_cpu_product *product);
+void ppi_cpu_ref_gated_f32(const struct ppi_cpu_product *product);
+void ppi_cpu_ref_gated_bf16(const struct ppi_cpu_product *product);
+void ppi_cpu_ref_attend_f32(const struct ppi_cpu_tile *tile);
+void ppi_cpu_ref_attend_bf16(const struct ppi_cpu_tile *tile);
+
+#endif

@@ -1,0 +1,82 @@
+/*
+ * ref_products.c: the reference of the product kernels in plain C; it defines their meaning. Every
+ * sum is one chain over k in order from zero.
+ */
+#include "cpu/ref_kernels.h"
+#include "dtype.h"
+
+#include <math.h>
+#include <string.h>
+
+static float load_act(bool bf16, const void *a, int64_t i)
+{
+    return bf16 ? ppi_bf16_to_f32(((const uint16_t *)a)[i]) : ((const float *)a)[i];
+}
+
+/* The 64 sums of row a with a panel. */
+static void multiply_row(bool bf16, const void *a, int64_t k, const void *panel,
+                         float sums[PPI_CPU_PANEL])
+{
+    memset(sums, 0, PPI_CPU_PANEL * sizeof *sums);
+    const float *wide = panel;
+    const uint16_t *pairs = panel;
+    for (int64_t i = 0; i < k; i++) {
+        float x = load_act(bf16, a, i);
+        if (bf16)
+            for (int j = 0; j < PPI_CPU_PANEL; j++)
+                sums[j] += x * ppi_bf16_to_f32(pairs[(i / 2 * PPI_CPU_PANEL + j) * 2 + i % 2]);
+        else
+            for (int j = 0; j < PPI_CPU_PANEL; j++)
+                sums[j] += x * wide[i * PPI_CPU_PANEL + j];
+    }
+}
+
+static void products(bool bf16, const struct ppi_cpu_product *p)
+{
+    const char *a = p->a;
+    float *out = p->out, sums[PPI_CPU_PANEL];
+    for (int64_t row = 0; row < p->n_rows; row++, out += p->out_stride) {
+        multiply_row(bf16, a, p->k, p->panel, sums);
+        for (int j = 0; j < p->n_columns; j++)
+            out[j] = p->accumulate ? out[j] + sums[j] : sums[j];
+        a += (size_t)p->k * (bf16 ? sizeof(uint16_t) : sizeof(float));
+    }
+}
+
+static void gated(bool bf16, const struct ppi_cpu_product *p)
+{
+    const char *a = p->a;
+    float sums[PPI_CPU_PANEL];
+    for (int64_t row = 0; row < p->n_rows; row++) {
+        multiply_row(bf16, a, p->k, p->panel, sums);
+        for (int j = 0; j < p->n_columns; j++) {
+            float gate = sums[j], up = sums[PPI_CPU_GATED + j];
+            float value = gate / (1.0f + expf(-gate)) * up;
+            if (bf16)
+                ((uint16_t *)p->out)[row * p->out_stride + j] = ppi_f32_to_bf16(value);
+            else
+                ((float *)p->out)[row * p->out_stride + j] = value;
+        }
+        a += (size_t)p->k * (bf16 ? sizeof(uint16_t) : sizeof(float));
+    }
+}
+
+void ppi_cpu_ref_products_f32(const struct ppi_cpu_product *product)
+{
+    products(false, product);
+}
+
+void ppi_cpu_ref_products_bf16(const struct ppi_cpu_product *product)
+{
+    products(true, product);
+}
+
+void ppi_cpu_ref_gated_f32(const struct ppi_cpu_product *product)
+{
+    gated(false, product);
+}
+
+void ppi_cpu_ref_gated_bf16(const struct ppi_cpu_product *product)
+{
+    gated(true, product);
+}

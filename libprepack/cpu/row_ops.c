@@ -1,0 +1,47 @@
+/*
+ * row_ops.c: operations on rows that share nothing: rmsnorm and gather_rows. Threads take equal
+ * runs of rows.
+ */
+#include "cpu/cpu.h"
+
+#include <string.h>
+
+#define WORTH_A_THREAD 16384 /* elements */
+
+struct norm {
+    const struct ppi_backend *backend;
+    const float *x, *weight;
+    double eps;
+    int64_t n_rows, dim;
+    char *out;
+};
+
+static void run_norm(void *arg, int32_t i_thread, int32_t n_threads)
+{
+    const struct norm *job = arg;
+    int64_t first = ppi_cpu_share(job->n_rows, i_thread, n_threads);
+    int64_t end = ppi_cpu_share(job->n_rows, i_thread + 1, n_threads);
+    job->backend->kernels->rmsnorm(job->x + first * job->dim, job->weight, job->eps, end - first,
+                                   job->dim,
+                                   job->out + (size_t)(first * job->dim) * job->backend->act_bytes);
+}
+
+pp_status ppi_cpu_rmsnorm(struct ppi_backend *backend, const float *x, const float *weight,
+                          double eps, int64_t n_rows, int64_t dim, void *out, pp_error *err)
+{
+    (void)err;
+    struct norm job = {backend, x, weight, eps, n_rows, dim, out};
+    ppi_cpu_run(backend->pool, n_rows * dim / WORTH_A_THREAD + 1, run_norm, &job);
+    return PP_OK;
+}
+
+pp_status ppi_cpu_gather_rows(struct ppi_backend *backend, const void *src, const int32_t *rows,
+                              int64_t n, size_t row_bytes, void *out, pp_error *err)
+{
+    (void)backend;
+    (void)err;
+    for (int64_t i = 0; i < n; i++)
+        memcpy((char *)out + (size_t)i * row_bytes, (const char *)src + (size_t)rows[i] * row_bytes,
+               row_bytes);
+    return PP_OK;
+}

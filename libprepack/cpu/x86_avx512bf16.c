@@ -1,0 +1,6 @@
+/*
+ * x86_avx512bf16.c: the kernels for AVX-512 with VDPBF16PS.
+ */
+#define PPI_CPU_VARIANT      ppi_cpu_avx512bf16
+#define PPI_CPU_VARIANT_NAME "avx512bf16"
+#include "cpu/x86_table.h"

@@ -1,0 +1,211 @@
+/*
+ * x86_products.h: the product kernels, compiled for each instruction set by its file.
+ *
+ * A tile of up to 6 rows by 64 columns (AVX2: slices of 16) has its sums in registers; one step
+ * takes a group of k: the vectors of a panel's row, and one 32-bit value of each row of `a`,
+ * broadcast. Every sum is one chain over k in order from zero, whatever the number of rows. bf16
+ * pairs: VDPBF16PS where there is one; else both halves are widened (exactly) and multiplied as
+ * f32, the first half first.
+ */
+#ifndef PPI_CPU_X86_PRODUCTS_H
+#define PPI_CPU_X86_PRODUCTS_H
+
+#include "cpu/x86_vec.h"
+
+#define GROUP_BYTES (PPI_CPU_PANEL * sizeof(uint32_t)) /* of a panel */
+#define AHEAD       (12 * GROUP_BYTES)                 /* prefetch distance in a panel */
+
+struct tile {
+    vf sum[PPI_CPU_ROWS][VECTORS];
+};
+
+/* The value of a group of a row, in all lanes; odd: only the first half exists. */
+PPI_INLINE vi broadcast_group(const char *a, bool odd)
+{
+    return v_bits_set1(odd ? load_u16(a) : load_u32(a));
+}
+
+PPI_INLINE vf widen_half(vi pairs, int half)
+{
+    return v_bits_as_f32(half == 0 ? v_bits_low(pairs) : v_bits_high(pairs));
+}
+
+/* tile += a b for one group: `at` bytes behind each b, value of row i at a + i a_stride. */
+PPI_INLINE void add_group(bool bf16, int rows, int vectors, struct tile *t, const char *a,
+                          size_t a_stride, bool odd, const char *const *b, size_t at)
+{
+    vi column[VECTORS];
+    UNROLL for (int j = 0; j < vectors; j++) column[j] = v_bits_load(b[j] + at);
+    if (!bf16) {
+        UNROLL for (int i = 0; i < rows; i++)
+        {
+            vf x = v_bits_as_f32(broadcast_group(a + (size_t)i * a_stride, odd));
+            UNROLL for (int j = 0; j < vectors; j++) t->sum[i][j] =
+                v_fma(x, v_bits_as_f32(column[j]), t->sum[i][j]);
+        }
+        return;
+    }
+#if defined(__AVX512BF16__)
+    UNROLL for (int i = 0; i < rows; i++)
+    {
+        vi x = broadcast_group(a + (size_t)i * a_stride, odd);
+        UNROLL for (int j = 0; j < vectors; j++) t->sum[i][j] =
+            _mm512_dpbf16_ps(t->sum[i][j], (__m512bh)x, (__m512bh)column[j]);
+    }
+#else
+    UNROLL for (int half = 0; half < 2; half++)
+    {
+        vf wide[VECTORS];
+        UNROLL for (int j = 0; j < vectors; j++) wide[j] = widen_half(column[j], half);
+        UNROLL for (int i = 0; i < rows; i++)
+        {
+            vf x = widen_half(broadcast_group(a + (size_t)i * a_stride, odd), half);
+            UNROLL for (int j = 0; j < vectors; j++) t->sum[i][j] = v_fma(x, wide[j], t->sum[i][j]);
+        }
+    }
+#endif
+}
+
+PPI_INLINE void clear_tile(int rows, int vectors, struct tile *t)
+{
+    UNROLL for (int i = 0; i < rows; i++)
+    {
+        UNROLL for (int j = 0; j < vectors; j++) t->sum[i][j] = v_zero();
+    }
+}
+
+/* Column of vector j of slice s of a panel: neighbours, or the same outputs' gate and up. */
+PPI_INLINE int slice_column(bool gate_up, int s, int j)
+{
+    int half = VECTORS / 2;
+    if (!gate_up)
+        return (s * VECTORS + j) * LANES;
+    return (j < half ? 0 : PPI_CPU_GATED) + (s * half + j % half) * LANES;
+}
+
+/* The sums of a tile to out [rows, stride]. */
+PPI_INLINE void store_sums(int rows, const struct tile *t, float *out, int64_t stride,
+                           bool accumulate)
+{
+    UNROLL for (int i = 0; i < rows; i++)
+    {
+        UNROLL for (int j = 0; j < VECTORS; j++)
+        {
+            float *to = out + i * stride + j * LANES;
+            v_store(to, accumulate ? v_add(v_load(to), t->sum[i][j]) : t->sum[i][j]);
+        }
+    }
+}
+
+/* The first n_columns sums of a tile to out. */
+PPI_INLINE void store_some_sums(int rows, const struct tile *t, float *out, int64_t stride,
+                                int32_t n_columns, bool accumulate)
+{
+    float sums[PPI_CPU_ROWS * VECTORS * LANES];
+    store_sums(rows, t, sums, VECTORS * LANES, false);
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < n_columns; j++) {
+            float sum = sums[i * VECTORS * LANES + j], *to = out + i * stride + j;
+            *to = accumulate ? *to + sum : sum;
+        }
+}
+
+/* silu(gate) up to out, act. */
+PPI_INLINE void store_gated(bool bf16, int rows, const struct tile *t, char *out, int64_t stride,
+                            int32_t n_columns)
+{
+    int64_t act_bytes = bf16 ? sizeof(uint16_t) : sizeof(float);
+    int half = VECTORS / 2;
+    UNROLL for (int i = 0; i < rows; i++)
+    {
+        UNROLL for (int j = 0; j < half; j++)
+        {
+            vf value = v_mul(v_silu(t->sum[i][j]), t->sum[i][half + j]);
+            char *to = out + (i * stride + j * LANES) * act_bytes;
+            int32_t n = n_columns - j * LANES;
+            if (n >= LANES)
+                v_store_act(bf16, to, value);
+            else if (n > 0)
+                v_store_act_part(bf16, to, value, n);
+        }
+    }
+}
+
+/* `rows` rows times one panel. `next`: lines to bring to the second level, one a step; or NULL. */
+PPI_INLINE void multiply_rows(bool bf16, bool gate_up, int rows, const struct ppi_cpu_product *p,
+                              const char *a, char *out, const char *next)
+{
+    size_t act_bytes = bf16 ? sizeof(uint16_t) : sizeof(float);
+    size_t a_stride = (size_t)p->k * act_bytes;
+    int64_t groups = bf16 ? p->k / 2 : p->k;
+    for (int s = 0; s < PPI_CPU_PANEL / (VECTORS * LANES); s++) {
+        const char *b[VECTORS];
+        UNROLL for (int j = 0; j < VECTORS; j++) b[j] =
+            (const char *)p->panel + 4 * slice_column(gate_up, s, j);
+        struct tile t;
+        clear_tile(rows, VECTORS, &t);
+        const char *x = a;
+        size_t at = 0;
+        for (int64_t g = 0; g < groups; g++, x += 4, at += GROUP_BYTES) {
+            UNROLL for (int j = 0; j < VECTORS; j += 64 / (4 * LANES))
+                _mm_prefetch(b[j] + at + AHEAD, _MM_HINT_T0);
+            if (next)
+                _mm_prefetch(next + at / 4, _MM_HINT_T1);
+            add_group(bf16, rows, VECTORS, &t, x, a_stride, false, b, at);
+        }
+        if (bf16 && p->k % 2)
+            add_group(bf16, rows, VECTORS, &t, x, a_stride, true, b, at);
+        if (gate_up) {
+            int column = s * VECTORS / 2 * LANES;
+            store_gated(bf16, rows, &t, out + (size_t)column * act_bytes, p->out_stride,
+                        p->n_columns - column);
+        } else {
+            int column = s * VECTORS * LANES;
+            float *to = (float *)(void *)out + column;
+            if (p->n_columns - column < VECTORS * LANES)
+                store_some_sums(rows, &t, to, p->out_stride, p->n_columns - column, p->accumulate);
+            else
+                store_sums(rows, &t, to, p->out_stride, p->accumulate);
+        }
+        next = NULL;
+    }
+}
+
+/* All rows of p. The first four tiles bring a quarter of the next panel each. */
+PPI_INLINE void multiply_panel(bool bf16, bool gate_up, const struct ppi_cpu_product *p)
+{
+    size_t a_bytes = (size_t)p->k * (bf16 ? sizeof(uint16_t) : sizeof(float));
+    size_t out_bytes = (size_t)p->out_stride * (bf16 && gate_up ? sizeof(uint16_t) : sizeof(float));
+    size_t quarter = (size_t)(bf16 ? p->k / 2 : p->k) * 64;
+    const char *a = p->a;
+    char *out = p->out;
+    for (int64_t row = 0; row < p->n_rows; row += PPI_CPU_ROWS) {
+        const char *next = NULL;
+        if (p->next_panel && row < 4 * PPI_CPU_ROWS)
+            next = (const char *)p->next_panel + (size_t)(row / PPI_CPU_ROWS) * quarter;
+        switch (p->n_rows - row) {
+        default:
+            multiply_rows(bf16, gate_up, 6, p, a, out, next);
+            break;
+        case 5:
+            multiply_rows(bf16, gate_up, 5, p, a, out, next);
+            break;
+        case 4:
+            multiply_rows(bf16, gate_up, 4, p, a, out, next);
+            break;
+        case 3:
+            multiply_rows(bf16, gate_up, 3, p, a, out, next);
+            break;
+        case 2:
+            multiply_rows(bf16, gate_up, 2, p, a, out, next);
+            break;
+        case 1:
+            multiply_rows(bf16, gate_up, 1, p, a, out, next);
+            break;
+        }
+        a += PPI_CPU_ROWS * a_bytes;
+        out += PPI_CPU_ROWS * out_bytes;
+    }
+}
+
+#endif

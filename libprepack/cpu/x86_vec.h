@@ -1,0 +1,222 @@
+/*
+ * x86_vec.h: vectors of f32 lanes in the widest registers the including file is compiled for, and
+ * the few operations the kernels need. AVX-512: 16 lanes, 32 registers; AVX2: 8 lanes, 16
+ * registers.
+ */
+#ifndef PPI_CPU_X86_VEC_H
+#define PPI_CPU_X86_VEC_H
+
+#include "cpu/row_kernels.h"
+
+#include <immintrin.h>
+
+/* Loops over tiles of registers must vanish: what is left as memory would be read each time. */
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 64")
+#endif
+
+PPI_INLINE uint32_t load_u32(const char *p)
+{
+    uint32_t value;
+    memcpy(&value, p, sizeof value);
+    return value;
+}
+
+PPI_INLINE uint32_t load_u16(const char *p)
+{
+    uint16_t value;
+    memcpy(&value, p, sizeof value);
+    return value;
+}
+
+#if defined(__AVX512F__)
+
+#define LANES   16
+#define VECTORS 4 /* of a product tile: 6 x 4 sums, 4 columns, 1 row value: 29 registers */
+
+typedef __m512 vf;
+typedef __m512i vi;
+
+#define v_zero()           _mm512_setzero_ps()
+#define v_set1(x)          _mm512_set1_ps(x)
+#define v_load(p)          _mm512_loadu_ps((const void *)(p))
+#define v_store(p, x)      _mm512_storeu_ps((void *)(p), (x))
+#define v_add(a, b)        _mm512_add_ps((a), (b))
+#define v_sub(a, b)        _mm512_sub_ps((a), (b))
+#define v_mul(a, b)        _mm512_mul_ps((a), (b))
+#define v_div(a, b)        _mm512_div_ps((a), (b))
+#define v_max(a, b)        _mm512_max_ps((a), (b))
+#define v_min(a, b)        _mm512_min_ps((a), (b))
+#define v_fma(a, b, c)     _mm512_fmadd_ps((a), (b), (c))
+#define v_round(a)         _mm512_roundscale_ps((a), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
+#define v_bits_load(p)     _mm512_loadu_si512((const void *)(p))
+#define v_bits_set1(x)     _mm512_set1_epi32((int)(x))
+#define v_bits_as_f32(x)   _mm512_castsi512_ps(x)
+#define v_bits_low(x)      _mm512_slli_epi32((x), 16)
+#define v_bits_high(x)     _mm512_and_si512((x), _mm512_set1_epi32((int)0xffff0000u))
+#define v_scale_by_2(x, n) _mm512_scalef_ps((x), (n)) /* n: whole numbers */
+
+PPI_INLINE float v_max_lanes(vf x)
+{
+    return _mm512_reduce_max_ps(x);
+}
+
+PPI_INLINE float v_sum_lanes(vf x)
+{
+    __m256 half = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
+    __m128 quarter = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+    quarter = _mm_add_ps(quarter, _mm_movehl_ps(quarter, quarter));
+    return _mm_cvtss_f32(_mm_add_ss(quarter, _mm_movehdup_ps(quarter)));
+}
+
+/* Lanes first + i in [low, high] keep x, the others become `other`. */
+PPI_INLINE vf v_keep_range(vf x, vf other, int32_t first, int32_t low, int32_t high)
+{
+    __m512i lane =
+        _mm512_add_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+                         _mm512_set1_epi32(first));
+    __mmask16 keep = _mm512_cmple_epi32_mask(lane, _mm512_set1_epi32(high)) &
+                     _mm512_cmpge_epi32_mask(lane, _mm512_set1_epi32(low));
+    return _mm512_mask_blend_ps(keep, other, x);
+}
+
+/* Narrows with round to nearest even, as ppi_f32_to_bf16 does. */
+PPI_INLINE void v_store_bf16(void *p, vf x)
+{
+    __m512i bits = _mm512_castps_si512(x);
+    __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
+    rounded = _mm512_mask_mov_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), quiet);
+    _mm256_storeu_si256(p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16)));
+}
+
+#else /* AVX2 and FMA */
+
+#define LANES   8
+#define VECTORS 2 /* 6 x 2 sums, 2 columns, 1 row value, 1 mask: 16 registers */
+
+typedef __m256 vf;
+typedef __m256i vi;
+
+#define v_zero()         _mm256_setzero_ps()
+#define v_set1(x)        _mm256_set1_ps(x)
+#define v_load(p)        _mm256_loadu_ps((const void *)(p))
+#define v_store(p, x)    _mm256_storeu_ps((void *)(p), (x))
+#define v_add(a, b)      _mm256_add_ps((a), (b))
+#define v_sub(a, b)      _mm256_sub_ps((a), (b))
+#define v_mul(a, b)      _mm256_mul_ps((a), (b))
+#define v_div(a, b)      _mm256_div_ps((a), (b))
+#define v_max(a, b)      _mm256_max_ps((a), (b))
+#define v_min(a, b)      _mm256_min_ps((a), (b))
+#define v_fma(a, b, c)   _mm256_fmadd_ps((a), (b), (c))
+#define v_round(a)       _mm256_round_ps((a), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
+#define v_bits_load(p)   _mm256_loadu_si256((const void *)(p))
+#define v_bits_set1(x)   _mm256_set1_epi32((int)(x))
+#define v_bits_as_f32(x) _mm256_castsi256_ps(x)
+#define v_bits_low(x)    _mm256_slli_epi32((x), 16)
+#define v_bits_high(x)   _mm256_and_si256((x), _mm256_set1_epi32((int)0xffff0000u))
+
+/* x 2^n in two steps, so that results below the normal numbers and infinity come out. */
+PPI_INLINE vf v_scale_by_2(vf x, vf n)
+{
+    __m256i whole = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(whole, 1);
+    __m256i rest = _mm256_sub_epi32(whole, half), bias = _mm256_set1_epi32(127);
+    vf first = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(half, bias), 23));
+    vf second = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23));
+    return _mm256_mul_ps(_mm256_mul_ps(x, first), second);
+}
+
+PPI_INLINE float v_max_lanes(vf x)
+{
+    __m128 half = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    half = _mm_max_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_max_ss(half, _mm_movehdup_ps(half)));
+}
+
+PPI_INLINE float v_sum_lanes(vf x)
+{
+    __m128 half = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
+}
+
+/* Lanes first + i in [low, high] keep x, the others become `other`. */
+PPI_INLINE vf v_keep_range(vf x, vf other, int32_t first, int32_t low, int32_t high)
+{
+    __m256i lane =
+        _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(first));
+    __m256i drop = _mm256_or_si256(_mm256_cmpgt_epi32(lane, _mm256_set1_epi32(high)),
+                                   _mm256_cmpgt_epi32(_mm256_set1_epi32(low), lane));
+    return _mm256_blendv_ps(x, other, _mm256_castsi256_ps(drop));
+}
+
+/* Narrows with round to nearest even, as ppi_f32_to_bf16 does. */
+PPI_INLINE void v_store_bf16(void *p, vf x)
+{
+    __m256i bits = _mm256_castps_si256(x);
+    __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    __m256i rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+    __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+    vf nan = _mm256_cmp_ps(x, x, _CMP_UNORD_Q);
+    rounded = _mm256_blendv_epi8(rounded, quiet, _mm256_castps_si256(nan));
+    __m256i words = _mm256_srli_epi32(rounded, 16);
+    words = _mm256_permute4x64_epi64(_mm256_packus_epi32(words, words), 0x08);
+    _mm_storeu_si128(p, _mm256_castsi256_si128(words));
+}
+
+#endif
+
+PPI_INLINE void v_store_act(bool bf16, void *p, vf x)
+{
+    if (bf16)
+        v_store_bf16(p, x);
+    else
+        v_store(p, x);
+}
+
+/* Stores the first n lanes, n at most LANES. */
+PPI_INLINE void v_store_act_part(bool bf16, void *p, vf x, int32_t n)
+{
+    char lanes[LANES * sizeof(float)];
+    v_store_act(bf16, lanes, x);
+    memcpy(p, lanes, (size_t)n * (bf16 ? sizeof(uint16_t) : sizeof(float)));
+}
+
+/* 2^(x + rest), rest tiny: 2^x = 2^n 2^f with f in [-1/2, 1/2] and a polynomial (relative error
+ * below 1e-8, before rounding) interpolating (2^f - 1) / f at Chebyshev nodes. -infinity gives 0,
+ * NaN stays. */
+PPI_INLINE vf v_exp2_sum(vf x, vf rest)
+{
+    x = v_min(v_set1(200.0f), v_max(v_set1(-200.0f), x));
+    vf n = v_round(x);
+    vf f = v_add(v_sub(x, n), rest);
+    vf y = v_set1(0x1.44138ap-13f);
+    y = v_fma(y, f, v_set1(0x1.5f0890p-10f));
+    y = v_fma(y, f, v_set1(0x1.3b2a54p-7f));
+    y = v_fma(y, f, v_set1(0x1.c6af6cp-5f));
+    y = v_fma(y, f, v_set1(0x1.ebfbe0p-3f));
+    y = v_fma(y, f, v_set1(0x1.62e430p-1f));
+    y = v_fma(y, f, v_set1(1.0f));
+    return v_scale_by_2(y, n);
+}
+
+PPI_INLINE vf v_exp2(vf x)
+{
+    return v_exp2_sum(x, v_zero());
+}
+
+/* x / (1 + exp(-x)). log2(e) in two parts: the error of the exponent stays that of f32. */
+PPI_INLINE vf v_silu(vf x)
+{
+    vf minus = v_sub(v_zero(), x), high = v_set1(0x1.715476p+0f), low = v_set1(1.9259630e-8f);
+    vf product = v_mul(minus, high);
+    /* Where the product overflows there is no rest; silu is x or 0 there. */
+    vf rest = v_fma(minus, low, v_fma(minus, high, v_sub(v_zero(), product)));
+    rest = v_min(v_set1(1.0f), v_max(v_set1(-1.0f), rest));
+    return v_div(x, v_add(v_set1(1.0f), v_exp2_sum(product, rest)));
+}
+
+#endif
