@@ -1,0 +1,62 @@
+/*
+ * cancel.c: the signal handler. Its work is done on the main thread only, which is also the one
+ * that creates and destroys sessions: so a session cannot go away under the handler.
+ */
+#include "cancel.h"
+#include "say.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <unistd.h>
+
+static pthread_t main_thread;
+static atomic_bool requested;
+static _Atomic(pp_session *) watched;
+
+static void end_process(void)
+{
+    static const char sentence[] = "prepack: interrupted\n";
+    const ssize_t written = write(STDERR_FILENO, sentence, sizeof sentence - 1);
+    (void)written;
+    _exit(STATUS_INTERRUPTED);
+}
+
+static void on_signal(int number)
+{
+    if (!pthread_equal(pthread_self(), main_thread)) {
+        pthread_kill(main_thread, number);
+        return;
+    }
+    pp_session *session = atomic_load(&watched);
+    if (atomic_exchange(&requested, true) || !session)
+        end_process();
+    else
+        pp_session_cancel(session);
+}
+
+void cancel_install(void)
+{
+    main_thread = pthread_self();
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+bool cancel_requested(void)
+{
+    return atomic_load(&requested);
+}
+
+void cancel_watch(pp_session *session)
+{
+    atomic_store(&watched, session);
+}
+
+void cancel_unwatch(pp_session *session)
+{
+    if (atomic_load(&watched) == session)
+        atomic_store(&watched, NULL);
+}

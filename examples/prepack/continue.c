@@ -1,0 +1,133 @@
+/* continue.c: one packed prefill, then decoding steps of all prompts that are not done yet. */
+#include "continue.h"
+#include "cancel.h"
+#include "say.h"
+
+#include <stdlib.h>
+
+/* The prompts of a group that still run; the i-th of them is prompt ids[i]. */
+struct group {
+    const pp_prompt *prompts;
+    struct continuation *items;
+    struct rng *rngs;    /* [n] by prompt */
+    pp_kvcache **caches; /* [n_running] */
+    int32_t *next;       /* [n_running] tokens to decode */
+    size_t *ids;         /* [n_running] */
+    size_t n_running;
+};
+
+/* Most tokens for a prompt: a token that is generated last needs no place in the cache. */
+static size_t limit_of(const struct continuer *continuer, const pp_prompt *prompt)
+{
+    const int64_t places = continuer->max_position - prompt->n_tokens + 1;
+    return (size_t)(places < continuer->max_new_tokens ? places : continuer->max_new_tokens);
+}
+
+/* Picks each running prompt's next token and lets those go that are done. */
+static void pick_tokens(struct continuer *continuer, struct group *group, const float *logits)
+{
+    const size_t vocab_size = (size_t)continuer->sampler->vocab_size;
+    size_t n_left = 0;
+    for (size_t i = 0; i < group->n_running; i++) {
+        const size_t id = group->ids[i];
+        struct continuation *item = &group->items[id];
+        const int32_t token =
+            sampler_pick(continuer->sampler, logits + i * vocab_size, &group->rngs[id]);
+        item->ended = token == continuer->eos;
+        if (!item->ended)
+            item->tokens[item->n_tokens++] = token;
+        if (item->ended || item->n_tokens == limit_of(continuer, &group->prompts[id])) {
+            pp_kvcache_destroy(group->caches[i]);
+            progress_step(continuer->progress);
+            continue;
+        }
+        group->caches[n_left] = group->caches[i];
+        group->next[n_left] = token;
+        group->ids[n_left++] = id;
+    }
+    group->n_running = n_left;
+}
+
+static int prefill_group(struct continuer *continuer, struct group *group, size_t n)
+{
+    pp_error err = {.struct_size = sizeof err};
+    pp_plan *plan = NULL;
+    const float *logits;
+    pp_status done = PP_OK;
+    if (continuer->packer) {
+        int64_t *lengths = calloc(n, sizeof *lengths);
+        if (!lengths)
+            return fail_memory();
+        for (size_t i = 0; i < n; i++)
+            lengths[i] = group->prompts[i].n_tokens;
+        done = pp_packer_plan(continuer->packer, lengths, n, &plan, &err);
+        free(lengths);
+    }
+    if (done >= 0)
+        done =
+            pp_prefill(continuer->session, plan, group->prompts, n, group->caches, &logits, &err);
+    pp_plan_destroy(plan);
+    if (done < 0)
+        return fail_library(&err);
+    for (size_t i = 0; i < n; i++)
+        group->ids[i] = i;
+    group->n_running = n;
+    pick_tokens(continuer, group, logits);
+    return STATUS_OK;
+}
+
+static int decode_group(struct continuer *continuer, struct group *group)
+{
+    pp_error err = {.struct_size = sizeof err};
+    const float *logits;
+    while (group->n_running > 0) {
+        if (cancel_requested())
+            return fail_interrupted();
+        if (pp_decode(continuer->session, group->caches, group->next, group->n_running, &logits,
+                      &err) < 0)
+            return fail_library(&err);
+        continuer->n_decoded += (int64_t)group->n_running;
+        pick_tokens(continuer, group, logits);
+    }
+    return STATUS_OK;
+}
+
+static int start_items(struct continuer *continuer, struct group *group, size_t n,
+                       size_t first_index)
+{
+    for (size_t i = 0; i < n; i++) {
+        const size_t limit = limit_of(continuer, &group->prompts[i]);
+        group->items[i].tokens = calloc(limit, sizeof *group->items[i].tokens);
+        if (!group->items[i].tokens)
+            return fail_memory();
+        rng_start(&group->rngs[i], continuer->seed, first_index + i);
+    }
+    return STATUS_OK;
+}
+
+int continue_group(struct continuer *continuer, const pp_prompt *prompts, size_t n,
+                   size_t first_index, struct continuation *items)
+{
+    struct group group = {.prompts = prompts,
+                          .items = items,
+                          .rngs = calloc(n, sizeof *group.rngs),
+                          .caches = calloc(n, sizeof(pp_kvcache *)),
+                          .next = calloc(n, sizeof *group.next),
+                          .ids = calloc(n, sizeof *group.ids)};
+    int status;
+    if (!group.rngs || !group.caches || !group.next || !group.ids)
+        status = fail_memory();
+    else
+        status = start_items(continuer, &group, n, first_index);
+    if (!status)
+        status = prefill_group(continuer, &group, n);
+    if (!status)
+        status = decode_group(continuer, &group);
+    for (size_t i = 0; i < group.n_running; i++)
+        pp_kvcache_destroy(group.caches[i]);
+    free(group.rngs);
+    free(group.caches);
+    free(group.next);
+    free(group.ids);
+    return status;
+}

@@ -1,0 +1,141 @@
+/* engine.c: opens models, tokenizers and sessions. */
+#include "engine.h"
+#include "cancel.h"
+#include "files.h"
+#include "say.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_preset(const char *name)
+{
+    for (size_t i = 0; pp_model_preset_name(i); i++)
+        if (strcmp(name, pp_model_preset_name(i)) == 0)
+            return true;
+    return false;
+}
+
+static int open_preset(const char *name, uint64_t seed, struct engine *engine)
+{
+    pp_error err = {.struct_size = sizeof err};
+    engine->config.struct_size = sizeof engine->config;
+    if (pp_model_config_preset(name, &engine->config, &err) < 0 ||
+        pp_model_create_random(&engine->config, seed, NULL, &engine->model, &err) < 0)
+        return fail_library(&err);
+    return STATUS_OK;
+}
+
+static int open_directory(struct engine *engine)
+{
+    pp_error err = {.struct_size = sizeof err};
+    engine->config.struct_size = sizeof engine->config;
+    if (pp_model_open(engine->dir, NULL, &engine->model, &err) < 0 ||
+        pp_model_get_config(engine->model, &engine->config, &err) < 0)
+        return fail_library(&err);
+    return STATUS_OK;
+}
+
+static int open_tokenizer(struct engine *engine)
+{
+    char *path = join_path(engine->dir, "tokenizer.model");
+    if (!path)
+        return fail_memory();
+    int status;
+    if (file_exists(path))
+        status = tokenizer_open(path, &engine->tokenizer);
+    else
+        status = fail("%s has no tokenizer.model (SentencePiece), so text cannot be tokenized",
+                      engine->dir);
+    free(path);
+    return status;
+}
+
+/* The tokenizer's ids must be rows of the embedding table. */
+static int check_vocabulary(const struct engine *engine)
+{
+    const int32_t n = tokenizer_size(engine->tokenizer);
+    if (n > engine->config.vocab_size)
+        return fail("the tokenizer of %s has %d pieces, but the model has only %d", engine->dir, n,
+                    engine->config.vocab_size);
+    return STATUS_OK;
+}
+
+static int find_directory(const char *name, struct engine *engine)
+{
+    if (strcmp(name, "demo") == 0)
+        return find_data("demo-model", &engine->dir);
+    if (!is_directory(name))
+        return fail("'%s' is neither a model directory nor one of demo, tiny, llama1b, llama2-7b, "
+                    "llama2-13b and mistral-7b",
+                    name);
+    engine->dir = strdup(name);
+    return engine->dir ? STATUS_OK : fail_memory();
+}
+
+int engine_open(const char *name, int parts, uint64_t seed, struct engine *engine)
+{
+    *engine = (struct engine){.eos = -1};
+    engine->name = strdup(name);
+    if (!engine->name)
+        return fail_memory();
+    if (is_preset(name)) {
+        if (parts & ENGINE_TOKENIZER)
+            return fail("%s is a shape without tokenizer; text needs a model directory, and a "
+                        "shape a list of token counts such as --dataset mmlu",
+                        name);
+        return open_preset(name, seed, engine);
+    }
+    int status = find_directory(name, engine);
+    if (!status && parts & ENGINE_MODEL)
+        status = open_directory(engine);
+    if (!status && parts & ENGINE_TOKENIZER)
+        status = open_tokenizer(engine);
+    if (!status && parts == (ENGINE_MODEL | ENGINE_TOKENIZER))
+        status = check_vocabulary(engine);
+    if (status)
+        return status;
+    engine->eos = engine->model ? engine->config.eos_token : -1;
+    if (engine->eos < 0 && engine->tokenizer)
+        engine->eos = tokenizer_eos(engine->tokenizer);
+    return STATUS_OK;
+}
+
+void engine_close(struct engine *engine)
+{
+    pp_model_unref(engine->model);
+    tokenizer_close(engine->tokenizer);
+    free(engine->dir);
+    free(engine->name);
+    *engine = (struct engine){0};
+}
+
+int engine_session_open(struct engine *engine, const struct options *options, pp_session **session)
+{
+    pp_error err = {.struct_size = sizeof err};
+    pp_session_params params;
+    pp_session_params_init(&params, sizeof params);
+    params.device = options->device;
+    params.dtype = (int32_t)options->dtype;
+    params.n_threads = (int32_t)options->threads;
+    if (pp_session_create(engine->model, &params, session, &err) < 0)
+        return fail_library(&err);
+    cancel_watch(*session);
+    return STATUS_OK;
+}
+
+void engine_session_close(pp_session *session)
+{
+    if (session)
+        cancel_unwatch(session);
+    pp_session_destroy(session);
+}
+
+int packer_open(const struct options *options, pp_packer **packer)
+{
+    pp_error err = {.struct_size = sizeof err};
+    pp_packer_params params;
+    pp_packer_params_init(&params, sizeof params);
+    params.policy = (int32_t)options->policy;
+    params.capacity = options->capacity;
+    return pp_packer_create(&params, packer, &err) < 0 ? fail_library(&err) : STATUS_OK;
+}

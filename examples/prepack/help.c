@@ -1,0 +1,142 @@
+/* help.c: the help of the program and of its commands. */
+#include "options.h"
+
+static const char general_help[] =
+    "prepack: packs prompts, prefills them without padding, and shows what that saves\n"
+    "\n"
+    "usage: prepack COMMAND [OPTION]...\n"
+    "\n"
+    "  prepack profile    time, memory and utilisation of prepacking and of padded batches\n"
+    "  prepack generate   continue prompts: packed prefill, then batched decoding\n"
+    "  prepack plan       pack lengths into bins: figures and a picture, no model\n"
+    "\n"
+    "  prepack help COMMAND    the options of a command (also: prepack COMMAND --help)\n"
+    "  prepack --version       the version\n"
+    "\n"
+    "A first look, on the bundled model and prompts:\n"
+    "  prepack profile\n"
+    "  prepack generate --model demo -p 'The capital of Germany is' --compare\n"
+    "\n"
+    "Exit status: 0 done, 1 failed, 2 wrong command line, 130 interrupted (Ctrl-C).\n"
+    "PREPACK_DATA names the folder that holds lengths/ and demo-model/ when they are not where\n"
+    "the program looks: ../share/prepack beside the program's folder, then the source tree.\n";
+
+#define DATASET_HELP                                                                               \
+    "  --dataset D          mmlu, wikitext256, wikitext512, rlhf, alpaca, samsum: lists of "       \
+    "token\n"                                                                                      \
+    "                       counts; demo: the bundled prompts; or a file: one prompt a line,\n"    \
+    "                       .jsonl or .csv with --field, .lengths with one token count a line\n"   \
+    "  --field NAME         the field of a .jsonl or column of a .csv that holds the prompt\n"     \
+    "                       (default: prompt)\n"
+
+#define POLICY_HELP                                                                                \
+    "  --policy P           ffd: first-fit decreasing (default); bfd: best-fit decreasing;\n"      \
+    "                       arrival: next fit, keeps the order of the prompts\n"                   \
+    "  --capacity N         tokens of a bin (default: the longest prompt of the batch)\n"
+
+#define DEVICE_HELP                                                                                \
+    "  --threads N          CPU threads (default: every processor this process may use)\n"         \
+    "  --dtype T            auto (default), f32, bf16: of products and KV caches\n"                \
+    "  --device D           cpu (default); cpu:ref, cpu:avx2, cpu:avx512, cpu:avx512bf16 force "   \
+    "a\n"                                                                                          \
+    "                       set of kernels\n"
+
+#define JSON_HELP                                                                                  \
+    "  --json FILE          write the figures as JSON too; '-': to standard output, and the\n"     \
+    "                       table to standard error\n"
+
+static const char profile_help[] =
+    "usage: prepack profile [--model M] [--dataset D] [OPTION]...\n"
+    "\n"
+    "Runs the prompts of a data set in batches, with several methods, and prints for each the\n"
+    "average time, CPU utilisation and peak memory, with their standard deviations over the runs.\n"
+    "\n"
+    "  --model M            a model directory, 'demo', or a shape with random weights: tiny,\n"
+    "                       llama1b, llama2-7b, llama2-13b, mistral-7b (default: the demo model\n"
+    "                       when the data set is demo)\n" DATASET_HELP
+    "                       (default data set: demo). Token counts are run with random tokens.\n"
+    "  --batch-size N       prompts of a batch (default 64)\n"
+    "  --num-runs N         repeats of the whole set (default 5)\n"
+    "  --metric M           prefill (default): until every prompt's KV cache is there;\n"
+    "                       ttft: until every prompt's first token is there as well\n"
+    "  --methods LIST       of prepacking, full-batching, length-ordered, dataset-prepacking,\n"
+    "                       with commas (default: the first three)\n"
+    "  --per batch|prompt   what the time is an average over (default batch)\n"
+    "  --max-batches N      run only N batches: N times batch-size prompts are drawn, and every\n"
+    "                       method works on exactly those\n"
+    "  --max-length N       cut longer prompts to N tokens\n" POLICY_HELP DEVICE_HELP
+    "  --seed S             of the shuffle, the random tokens and weights (default 41)\n" JSON_HELP
+    "\n"
+    "The methods. The prompts are shuffled by the seed and cut in batches.\n"
+    "  prepacking           each batch is packed into bins and prefilled without padding; the\n"
+    "                       time of the packing is included\n"
+    "  full-batching        each batch is padded on the right to its longest prompt, and padded\n"
+    "                       tokens are computed, as engines that pad do, on the same kernels\n"
+    "  length-ordered       the same prompts sorted by length first, then as full-batching\n"
+    "  dataset-prepacking   all prompts are packed at once; bins are taken so many at a time that\n"
+    "                       a step has about as many tokens as an average prepacked batch; the\n"
+    "                       time of the packing is included, and times are per such step\n"
+    "Times run from token ids in memory to KV caches (and first tokens); caches are freed outside\n"
+    "the time. Each method has a session of its own and one untimed run on a few short prompts\n"
+    "before its first. Utilisation is of the threads used, sampled every 20 ms. Memory is the\n"
+    "peak resident set in units of 1,000,000 bytes, weights included. Standard deviations are\n"
+    "over runs (of a sample, n - 1).\n";
+
+static const char generate_help[] =
+    "usage: prepack generate --model DIR (-p TEXT... | --prompts FILE) [OPTION]...\n"
+    "\n"
+    "Continues prompts: each batch is packed and prefilled at once, then decoded together until\n"
+    "each prompt reached the end-of-text token or its limit; finished prompts leave the batch.\n"
+    "\n"
+    "  --model DIR          a model directory with a SentencePiece tokenizer.model, or 'demo'\n"
+    "  -p, --prompt TEXT    a prompt; may be repeated\n"
+    "  --prompts FILE       one prompt a line, or .jsonl or .csv with --field; 'demo': the "
+    "bundled\n"
+    "                       prompts. A field 'answer' is compared with the text up to its first\n"
+    "                       full stop, and the right ones are counted\n"
+    "  --field NAME         the field of a .jsonl or column of a .csv that holds the prompt\n"
+    "                       (default: prompt)\n"
+    "  --max-new-tokens N   most tokens to generate for each prompt (default 32)\n"
+    "  --batch-size N       prompts that run together (default 64)\n"
+    "  --compare            run every prompt alone as well, without packing or batching, print\n"
+    "                       both side by side and fail (status 1) if any token differs\n"
+    "  --show N             rows of that comparison (default 16); differing ones always show\n"
+    "  --temperature T      0: the most likely token (default); above: sample\n"
+    "  --top-p P            sample from the most likely tokens that have P of the probability\n"
+    "                       (default 1: all)\n"
+    "  --seed S             of the sampling (default 41). Each prompt has its own stream of "
+    "random\n"
+    "                       numbers, so what is drawn does not depend on the batch\n" POLICY_HELP
+        DEVICE_HELP "  --json FILE          write [{\"prompt\", \"text\", \"tokens\"}] too; '-': "
+                    "to standard output,\n"
+    "                       and the rest to standard error\n";
+
+static const char plan_help[] =
+    "usage: prepack plan --dataset D [OPTION]...\n"
+    "\n"
+    "Packs the prompts of each batch into bins and prints the figures summed over the batches.\n"
+    "Lists of token counts need no model.\n"
+    "\n" DATASET_HELP
+    "  --model DIR          the model whose tokenizer counts the tokens of text (default for the\n"
+    "                       data set demo: the demo model)\n"
+    "  --batch-size N       prompts of a batch (default 64); 0: all prompts at once\n"
+    "  --max-batches N      only the first N batches\n"
+    "  --max-length N       cut longer prompts to N tokens\n" POLICY_HELP
+    "  --seed S             shuffle as profile does with this seed. Without it, built-in data "
+    "sets\n"
+    "                       are shuffled with seed 41 and a file keeps its order\n"
+    "  --draw               draw the bins of the first batch\n" JSON_HELP;
+
+const char *help_text(int command)
+{
+    switch (command) {
+    case COMMAND_PROFILE:
+        return profile_help;
+    case COMMAND_GENERATE:
+        return generate_help;
+    case COMMAND_PLAN:
+        return plan_help;
+    default:
+        return general_help;
+    }
+}

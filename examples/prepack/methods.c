@@ -1,0 +1,347 @@
+/*
+ * methods.c: the four ways to run the prompts. A method is an order of the prompts and a cut of
+ * that order into steps; what is timed is marked by span_begin and span_end.
+ */
+#include "methods.h"
+#include "cancel.h"
+#include "say.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* One pass and its buffers, each as large as the largest step. */
+struct pass {
+    const struct workload *work;
+    pp_session *session;
+    const pp_packer *packer;
+    struct usage *usage;
+    struct pass_figures *figures;
+    size_t *order;       /* [n_prompts] */
+    pp_prompt *prompts;  /* [n_prompts] of a step */
+    int64_t *lengths;    /* [n_prompts] of a step */
+    pp_kvcache **caches; /* [n_prompts] of a step */
+    int32_t *padded;     /* [padded_room] */
+    size_t padded_room;
+    volatile int32_t picked; /* first tokens are used, so that picking them is not optimised away */
+    double began;
+};
+
+int32_t argmax(const float *values, int32_t n)
+{
+    int32_t best = 0;
+    for (int32_t i = 1; i < n; i++)
+        if (values[i] > values[best])
+            best = i;
+    return best;
+}
+
+static void span_begin(struct pass *pass)
+{
+    usage_resume(pass->usage);
+    pass->began = seconds_now();
+}
+
+static void span_end(struct pass *pass)
+{
+    pass->figures->seconds += seconds_now() - pass->began;
+    usage_pause(pass->usage);
+}
+
+/* Timed: the caches of n prompts, and their first tokens if the metric wants them. */
+static int prefill(struct pass *pass, const pp_plan *plan, size_t n)
+{
+    pp_error err = {.struct_size = sizeof err};
+    const struct workload *work = pass->work;
+    const float *logits;
+    if (pp_prefill(pass->session, plan, pass->prompts, n, pass->caches,
+                   work->first_tokens ? &logits : NULL, &err) < 0)
+        return fail_library(&err);
+    for (size_t i = 0; work->first_tokens && i < n; i++)
+        pass->picked = argmax(logits + i * (size_t)work->vocab_size, work->vocab_size);
+    return STATUS_OK;
+}
+
+static void drop_caches(struct pass *pass, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        pp_kvcache_destroy(pass->caches[i]);
+}
+
+/* Lays the prompts of order[0..n) out as a step. */
+static void load_step(struct pass *pass, const size_t *order, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        pass->prompts[i] = pass->work->prompts->prompts[order[i]];
+        pass->lengths[i] = pass->prompts[i].n_tokens;
+        pass->figures->tokens_real += pass->lengths[i];
+    }
+}
+
+static int add_plan_figures(struct pass *pass, const pp_plan *plan)
+{
+    pp_error err = {.struct_size = sizeof err};
+    pp_plan_info info = {.struct_size = sizeof info};
+    if (pp_plan_get_info(plan, &info, &err) < 0)
+        return fail_library(&err);
+    pass->figures->bins += info.n_bins;
+    pass->figures->capacity_total += info.n_bins * info.capacity;
+    return STATUS_OK;
+}
+
+static int run_packed(struct pass *pass, const size_t *order, size_t n)
+{
+    pp_error err = {.struct_size = sizeof err};
+    pp_plan *plan = NULL;
+    load_step(pass, order, n);
+    span_begin(pass);
+    int status = STATUS_OK;
+    if (pp_packer_plan(pass->packer, pass->lengths, n, &plan, &err) < 0)
+        status = fail_library(&err);
+    else
+        status = prefill(pass, plan, n);
+    span_end(pass);
+    if (!status) {
+        drop_caches(pass, n);
+        status = add_plan_figures(pass, plan);
+    }
+    pp_plan_destroy(plan);
+    return status;
+}
+
+/* Replaces the prompts of a step by copies padded on the right to the longest. */
+static int pad_step(struct pass *pass, size_t n)
+{
+    size_t longest = 0;
+    for (size_t i = 0; i < n; i++)
+        if ((size_t)pass->lengths[i] > longest)
+            longest = (size_t)pass->lengths[i];
+    if (longest > SIZE_MAX / sizeof *pass->padded / n)
+        return fail_memory();
+    if (longest * n > pass->padded_room) {
+        int32_t *larger = realloc(pass->padded, longest * n * sizeof *larger);
+        if (!larger)
+            return fail_memory();
+        pass->padded = larger;
+        pass->padded_room = longest * n;
+    }
+    for (size_t i = 0; i < n; i++) {
+        int32_t *row = pass->padded + i * longest;
+        const size_t length = (size_t)pass->lengths[i];
+        memcpy(row, pass->prompts[i].tokens, length * sizeof *row);
+        for (size_t t = length; t < longest; t++)
+            row[t] = pass->work->pad_token;
+        pass->prompts[i] = (pp_prompt){.tokens = row, .n_tokens = (int64_t)longest};
+    }
+    return STATUS_OK;
+}
+
+static int run_padded(struct pass *pass, const size_t *order, size_t n)
+{
+    load_step(pass, order, n);
+    int status = pad_step(pass, n);
+    if (status)
+        return status;
+    span_begin(pass);
+    status = prefill(pass, NULL, n);
+    span_end(pass);
+    if (!status)
+        drop_caches(pass, n);
+    return status;
+}
+
+/* Runs the batches of the pass's order one after another. */
+static int run_batches(struct pass *pass, int (*run)(struct pass *, const size_t *, size_t))
+{
+    const struct workload *work = pass->work;
+    for (size_t b = 0; b < work->n_batches; b++) {
+        const size_t first = b * work->batch_size;
+        const size_t left = work->n_prompts - first;
+        const size_t n = left < work->batch_size ? left : work->batch_size;
+        if (cancel_requested())
+            return fail_interrupted();
+        const int status = run(pass, pass->order + first, n);
+        if (status)
+            return status;
+        progress_step(work->progress);
+    }
+    return STATUS_OK;
+}
+
+struct length_and_place {
+    int64_t length;
+    size_t place;
+};
+
+static int compare_lengths(const void *left, const void *right)
+{
+    const struct length_and_place *a = left, *b = right;
+    if (a->length != b->length)
+        return a->length < b->length ? -1 : 1;
+    return a->place < b->place ? -1 : a->place > b->place;
+}
+
+static int sort_order(struct pass *pass)
+{
+    const struct workload *work = pass->work;
+    struct length_and_place *items = calloc(work->n_prompts, sizeof *items);
+    if (!items)
+        return fail_memory();
+    span_begin(pass);
+    for (size_t i = 0; i < work->n_prompts; i++)
+        items[i] = (struct length_and_place){work->prompts->prompts[work->order[i]].n_tokens, i};
+    qsort(items, work->n_prompts, sizeof *items, compare_lengths);
+    for (size_t i = 0; i < work->n_prompts; i++)
+        pass->order[i] = work->order[items[i].place];
+    span_end(pass);
+    free(items);
+    return STATUS_OK;
+}
+
+/*
+ * Puts the prompts in the order of the bins and cuts it after every bin that brings the tokens to
+ * the next n-th part, n being the number of batches. cuts: [n_batches + 1]; *n_steps: how many.
+ */
+static int order_by_bins(struct pass *pass, const pp_plan *plan, size_t *cuts, size_t *n_steps)
+{
+    pp_error err = {.struct_size = sizeof err};
+    pp_plan_info info = {.struct_size = sizeof info};
+    const size_t n_batches = pass->work->n_batches;
+    if (pp_plan_get_info(plan, &info, &err) < 0)
+        return fail_library(&err);
+    size_t n = 0, steps = 0;
+    int64_t tokens = 0;
+    cuts[0] = 0;
+    for (int64_t b = 0; b < info.n_bins; b++) {
+        const int32_t *members;
+        int64_t n_members, bin_tokens;
+        if (pp_plan_get_bin(plan, b, &members, &n_members, &bin_tokens, &err) < 0)
+            return fail_library(&err);
+        for (int64_t i = 0; i < n_members; i++)
+            pass->order[n++] = pass->work->order[members[i]];
+        tokens += bin_tokens;
+        const double share = (double)tokens / (double)info.tokens * (double)n_batches;
+        if (b + 1 == info.n_bins || share >= (double)(steps + 1))
+            cuts[++steps] = n;
+        if (steps == n_batches && b + 1 < info.n_bins)
+            steps--; /* rounding: the last step takes the rest */
+    }
+    *n_steps = steps;
+    return STATUS_OK;
+}
+
+static int pack_all(struct pass *pass, size_t *cuts, size_t *n_steps)
+{
+    pp_error err = {.struct_size = sizeof err};
+    const struct workload *work = pass->work;
+    pp_plan *plan = NULL;
+    for (size_t i = 0; i < work->n_prompts; i++)
+        pass->lengths[i] = work->prompts->prompts[work->order[i]].n_tokens;
+    span_begin(pass);
+    int status = STATUS_OK;
+    if (pp_packer_plan(pass->packer, pass->lengths, work->n_prompts, &plan, &err) < 0)
+        status = fail_library(&err);
+    else
+        status = order_by_bins(pass, plan, cuts, n_steps);
+    span_end(pass);
+    if (!status)
+        status = add_plan_figures(pass, plan);
+    pp_plan_destroy(plan);
+    return status;
+}
+
+static int run_dataset(struct pass *pass)
+{
+    size_t n_steps = 0;
+    size_t *cuts = calloc(pass->work->n_batches + 1, sizeof *cuts);
+    if (!cuts)
+        return fail_memory();
+    int status = pack_all(pass, cuts, &n_steps);
+    for (size_t s = 0; s < n_steps && !status; s++) {
+        const size_t n = cuts[s + 1] - cuts[s];
+        if (cancel_requested()) {
+            status = fail_interrupted();
+            break;
+        }
+        load_step(pass, pass->order + cuts[s], n);
+        span_begin(pass);
+        status = prefill(pass, NULL, n);
+        span_end(pass);
+        if (!status)
+            drop_caches(pass, n);
+        progress_step(pass->work->progress);
+    }
+    free(cuts);
+    return status;
+}
+
+static int run_method(enum method method, struct pass *pass)
+{
+    const struct workload *work = pass->work;
+    memcpy(pass->order, work->order, work->n_prompts * sizeof *pass->order);
+    switch (method) {
+    case METHOD_PREPACKING:
+        return run_batches(pass, run_packed);
+    case METHOD_ORDERED: {
+        const int status = sort_order(pass);
+        return status ? status : run_batches(pass, run_padded);
+    }
+    case METHOD_DATASET:
+        return run_dataset(pass);
+    default:
+        return run_batches(pass, run_padded);
+    }
+}
+
+int methods_run(enum method method, const struct workload *work, pp_session *session,
+                const pp_packer *packer, struct usage *usage, struct pass_figures *figures)
+{
+    pp_error err = {.struct_size = sizeof err};
+    pp_session_info before = {.struct_size = sizeof before}, after = before;
+    struct pass pass = {.work = work,
+                        .session = session,
+                        .packer = packer,
+                        .usage = usage,
+                        .figures = figures,
+                        .order = calloc(work->n_prompts, sizeof *pass.order),
+                        .prompts = calloc(work->n_prompts, sizeof *pass.prompts),
+                        .lengths = calloc(work->n_prompts, sizeof *pass.lengths),
+                        .caches = calloc(work->n_prompts, sizeof(pp_kvcache *))};
+    int status = STATUS_OK;
+    *figures = (struct pass_figures){0};
+    if (!pass.order || !pass.prompts || !pass.lengths || !pass.caches)
+        status = fail_memory();
+    if (!status && pp_session_get_info(session, &before, &err) < 0)
+        status = fail_library(&err);
+    if (!status)
+        status = run_method(method, &pass);
+    if (!status && pp_session_get_info(session, &after, &err) < 0)
+        status = fail_library(&err);
+    figures->tokens_computed = after.tokens_computed - before.tokens_computed;
+    free(pass.order);
+    free(pass.prompts);
+    free(pass.lengths);
+    free(pass.caches);
+    free(pass.padded);
+    return status;
+}
+
+int methods_warm_up(const struct workload *work, pp_session *session)
+{
+    enum { MAX_PROMPTS = 4, MAX_TOKENS = 16 };
+    pp_error err = {.struct_size = sizeof err};
+    pp_prompt prompts[MAX_PROMPTS];
+    pp_kvcache *caches[MAX_PROMPTS];
+    const float *logits;
+    size_t n = 0;
+    for (; n < MAX_PROMPTS && n < work->n_prompts; n++) {
+        prompts[n] = work->prompts->prompts[work->order[n]];
+        if (prompts[n].n_tokens > MAX_TOKENS)
+            prompts[n].n_tokens = MAX_TOKENS;
+    }
+    if (pp_prefill(session, NULL, prompts, n, caches, work->first_tokens ? &logits : NULL, &err) <
+        0)
+        return fail_library(&err);
+    for (size_t i = 0; i < n; i++)
+        pp_kvcache_destroy(caches[i]);
+    return STATUS_OK;
+}

@@ -1,0 +1,62 @@
+/* options.h: the command line of each command, checked. */
+#ifndef PREPACK_OPTIONS_H
+#define PREPACK_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum command { COMMAND_PROFILE = 1, COMMAND_GENERATE = 2, COMMAND_PLAN = 4 };
+
+/* The ways to run a batch that `profile` compares. */
+enum method { METHOD_PREPACKING, METHOD_FULL, METHOD_ORDERED, METHOD_DATASET, N_METHODS };
+extern const char *const method_names[N_METHODS];
+
+enum { METRIC_PREFILL, METRIC_TTFT };
+
+enum { PER_BATCH, PER_PROMPT };
+
+struct options {
+    const char *model;   /* a preset, "demo" or a directory; NULL: not given */
+    const char *dataset; /* NULL: not given */
+    const char *prompts; /* the file of generate --prompts; NULL: not given */
+    const char *field;   /* NULL: not given */
+    const char *device;
+    const char *json;   /* "-": standard output; NULL: not given */
+    const char **texts; /* [n_texts] of generate -p; owned */
+    size_t n_texts;
+    int64_t batch_size; /* 0: everything at once (plan) */
+    int64_t num_runs;
+    int64_t max_batches; /* 0: all */
+    int64_t max_length;  /* 0: prompts are not cut */
+    int64_t capacity;    /* 0: the longest prompt of the batch */
+    int64_t threads;     /* 0: every processor */
+    int64_t max_new_tokens;
+    int64_t show; /* rows of the comparison */
+    uint64_t seed;
+    bool seed_given;
+    double temperature; /* 0: greedy */
+    double top_p;
+    int64_t metric; /* METRIC_* */
+    int64_t per;    /* PER_* */
+    int64_t policy; /* PP_POLICY_* */
+    int64_t dtype;  /* PP_DTYPE_* */
+    int methods[N_METHODS];
+    int n_methods;
+    bool draw;
+    bool compare;
+    bool help;
+};
+
+/* Reads argv, whose first entry is the command's name. The caller frees with options_free, also
+ * after a failure. */
+int options_parse(enum command command, int argc, char **argv, struct options *options);
+void options_free(struct options *options);
+
+/* "ffd", "bfd" or "arrival". */
+const char *policy_name(int64_t policy);
+
+/* The help of the whole program (0) or of one command. */
+const char *help_text(int command);
+
+#endif

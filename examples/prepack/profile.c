@@ -1,0 +1,318 @@
+/* profile.c: `prepack profile`: measures the methods and prints the table. */
+#include "commands.h"
+#include "dataset.h"
+#include "engine.h"
+#include "methods.h"
+#include "random.h"
+#include "report.h"
+#include "say.h"
+#include "table.h"
+#include "usage.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct profile {
+    const struct options *options;
+    const char *dataset_name;
+    struct dataset dataset;
+    struct engine engine;
+    struct promptset prompts;
+    struct workload work;
+    struct progress progress;
+    pp_session *session; /* of the method that runs */
+    pp_packer *packer;
+    struct outputs outputs;
+    struct profile_report report;
+};
+
+/* The figures of one method's runs. */
+struct runs {
+    size_t n;
+    double *seconds, *max_percent, *mean_percent; /* [n] */
+};
+
+static struct mean_std mean_std_of(const double *values, size_t n)
+{
+    double sum = 0, squares = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += values[i];
+    const double mean = sum / (double)n;
+    for (size_t i = 0; i < n; i++)
+        squares += (values[i] - mean) * (values[i] - mean);
+    return (struct mean_std){mean, n > 1 ? sqrt(squares / (double)(n - 1)) : 0};
+}
+
+static int open_data(struct profile *profile)
+{
+    const struct options *options = profile->options;
+    const char *model = options->model;
+    profile->dataset_name = options->dataset ? options->dataset : "demo";
+    int status = dataset_load(profile->dataset_name, options->field, &profile->dataset);
+    if (status)
+        return status;
+    if (!model && !profile->dataset.is_demo)
+        return fail_usage("profile needs --model with --dataset %s: a shape such as llama1b, a "
+                          "model directory, or demo",
+                          profile->dataset_name);
+    const int parts = ENGINE_MODEL | (profile->dataset.texts ? ENGINE_TOKENIZER : 0);
+    status = engine_open(model ? model : "demo", parts, options->seed, &profile->engine);
+    if (status)
+        return status;
+    const pp_model_config *config = &profile->engine.config;
+    return promptset_build(&profile->dataset, profile->engine.tokenizer, config->vocab_size,
+                           options->max_length, config->max_position, options->seed,
+                           &profile->prompts);
+}
+
+/* Shuffles the prompts and keeps as many as --max-batches says. */
+static int choose_prompts(struct profile *profile)
+{
+    const struct options *options = profile->options;
+    struct workload *work = &profile->work;
+    struct rng rng;
+    *work = (struct workload){
+        .prompts = &profile->prompts,
+        .order = calloc(profile->prompts.n, sizeof *work->order),
+        .n_prompts = profile->prompts.n,
+        .batch_size = (size_t)options->batch_size,
+        .vocab_size = profile->engine.config.vocab_size,
+        .pad_token = profile->engine.eos >= 0 ? profile->engine.eos : 0,
+        .first_tokens = options->metric == METRIC_TTFT,
+        .progress = &profile->progress,
+    };
+    if (!work->order)
+        return fail_memory();
+    for (size_t i = 0; i < work->n_prompts; i++)
+        work->order[i] = i;
+    rng_start(&rng, options->seed, 0);
+    rng_shuffle(&rng, work->order, work->n_prompts);
+    work->n_batches = (work->n_prompts + work->batch_size - 1) / work->batch_size;
+    if (options->max_batches > 0 && (size_t)options->max_batches < work->n_batches) {
+        work->n_batches = (size_t)options->max_batches;
+        work->n_prompts = work->n_batches * work->batch_size;
+    }
+    return STATUS_OK;
+}
+
+/* The next method's session. It is made before the last one goes, so that the model's weights,
+ * which sessions share, stay loaded. */
+static int next_session(struct profile *profile)
+{
+    pp_session *session = NULL;
+    const int status = engine_session_open(&profile->engine, profile->options, &session);
+    if (status)
+        return status;
+    engine_session_close(profile->session);
+    profile->session = session;
+    pp_error err = {.struct_size = sizeof err};
+    profile->report.session.struct_size = sizeof profile->report.session;
+    if (pp_session_get_info(session, &profile->report.session, &err) < 0)
+        return fail_library(&err);
+    return STATUS_OK;
+}
+
+static int measure_runs(struct profile *profile, enum method method, struct usage *usage,
+                        struct runs *runs, struct method_report *report)
+{
+    const struct workload *work = &profile->work;
+    const double units =
+        profile->options->per == PER_PROMPT ? (double)work->n_prompts : (double)work->n_batches;
+    struct pass_figures figures = {0};
+    double seconds = 0;
+    for (size_t r = 0; r < runs->n; r++) {
+        const int status =
+            methods_run(method, work, profile->session, profile->packer, usage, &figures);
+        if (status)
+            return status;
+        const struct usage_figures used = usage_take(usage);
+        runs->seconds[r] = figures.seconds / units;
+        runs->max_percent[r] = used.max_percent;
+        runs->mean_percent[r] = used.mean_percent;
+        seconds += figures.seconds;
+    }
+    *report = (struct method_report){
+        .method = (int)method,
+        .seconds = mean_std_of(runs->seconds, runs->n),
+        .max_percent = mean_std_of(runs->max_percent, runs->n),
+        .mean_percent = mean_std_of(runs->mean_percent, runs->n),
+        .tokens_real = figures.tokens_real,
+        .tokens_computed = figures.tokens_computed,
+        .tokens_per_second =
+            seconds > 0 ? (double)runs->n * (double)figures.tokens_real / seconds : 0,
+        .bins = figures.bins,
+        .waste = figures.capacity_total > 0
+                     ? 1 - (double)figures.tokens_real / (double)figures.capacity_total
+                     : 0,
+    };
+    return STATUS_OK;
+}
+
+static int measure_method(struct profile *profile, enum method method, struct runs *runs)
+{
+    struct usage *usage;
+    profile->progress.what = method_names[method];
+    int status = next_session(profile);
+    if (!status)
+        status = methods_warm_up(&profile->work, profile->session);
+    if (status)
+        return status;
+    usage_reset_peak();
+    status = usage_start(profile->report.session.n_threads, &usage);
+    if (status)
+        return status;
+    struct method_report *report = &profile->report.methods[profile->report.n_methods];
+    status = measure_runs(profile, method, usage, runs, report);
+    usage_stop(usage);
+    report->peak_memory_mb = (double)usage_peak_bytes() / 1e6;
+    profile->report.n_methods += status == STATUS_OK;
+    return status;
+}
+
+static int measure(struct profile *profile)
+{
+    const struct options *options = profile->options;
+    const size_t n = (size_t)options->num_runs;
+    double *values = calloc(3 * n, sizeof *values);
+    if (!values)
+        return fail_memory();
+    struct runs runs = {n, values, values + n, values + 2 * n};
+    int status = packer_open(options, &profile->packer);
+    progress_start(&profile->progress, "loading",
+                   (int64_t)profile->work.n_batches * options->num_runs * options->n_methods);
+    for (int m = 0; m < options->n_methods && !status; m++)
+        status = measure_method(profile, (enum method)options->methods[m], &runs);
+    progress_clear(&profile->progress);
+    free(values);
+    return status;
+}
+
+/* The method that speed is compared with: full batching, or the first one. */
+static const struct method_report *yardstick(const struct profile_report *report)
+{
+    for (int i = 0; i < report->n_methods; i++)
+        if (report->methods[i].method == METHOD_FULL)
+            return &report->methods[i];
+    return &report->methods[0];
+}
+
+static int print_times(const struct profile *profile, FILE *out)
+{
+    const struct profile_report *report = &profile->report;
+    const char *unit = profile->options->per == PER_PROMPT ? "prompt" : "batch";
+    struct table table;
+    table_start(&table, "<>>>>>>>");
+    table_add(&table, "method");
+    table_add(&table, "avg time/%s (s)", unit);
+    table_add(&table, "max util (%%)");
+    table_add(&table, "mean util (%%)");
+    table_add(&table, "peak memory (MB)");
+    table_add(&table, "std time");
+    table_add(&table, "std max util");
+    table_add(&table, "std mean util");
+    for (int i = 0; i < report->n_methods; i++) {
+        const struct method_report *m = &report->methods[i];
+        table_add(&table, "%s", method_names[m->method]);
+        table_add(&table, "%.6f", m->seconds.mean);
+        table_add(&table, "%.1f", m->max_percent.mean);
+        table_add(&table, "%.1f", m->mean_percent.mean);
+        table_add(&table, "%.1f", m->peak_memory_mb);
+        table_add(&table, "%.6f", m->seconds.std);
+        table_add(&table, "%.1f", m->max_percent.std);
+        table_add(&table, "%.1f", m->mean_percent.std);
+    }
+    return table_finish(&table, out);
+}
+
+static int print_tokens(const struct profile *profile, FILE *out)
+{
+    const struct profile_report *report = &profile->report;
+    const struct method_report *base = yardstick(report);
+    struct table table;
+    table_start(&table, "<>>>>>");
+    table_add(&table, "method");
+    table_add(&table, "real tokens");
+    table_add(&table, "computed tokens");
+    table_add(&table, "computed/real");
+    table_add(&table, "real tokens/s");
+    table_add(&table, "speed-up");
+    for (int i = 0; i < report->n_methods; i++) {
+        const struct method_report *m = &report->methods[i];
+        table_add(&table, "%s", method_names[m->method]);
+        table_add(&table, "%" PRId64, m->tokens_real);
+        table_add(&table, "%" PRId64, m->tokens_computed);
+        table_add(&table, "%.2f", (double)m->tokens_computed / (double)m->tokens_real);
+        table_add(&table, "%.1f", m->tokens_per_second);
+        table_add(&table, "%.2fx", base->seconds.mean / m->seconds.mean);
+    }
+    return table_finish(&table, out);
+}
+
+static void print_notes(const struct profile *profile, FILE *out)
+{
+    const struct options *options = profile->options;
+    const struct profile_report *report = &profile->report;
+    const struct workload *work = &profile->work;
+    const pp_session_info *session = &report->session;
+    fprintf(out, "speed-up: against %s; time: from token ids to %s\n\n",
+            method_names[yardstick(report)->method],
+            work->first_tokens ? "KV caches and first tokens" : "KV caches");
+    fprintf(out, "model      %s, %" PRId64 " parameters%s\n", report->model,
+            pp_model_n_parameters(profile->engine.model),
+            pp_model_is_random(profile->engine.model) ? ", random weights" : "");
+    fprintf(out, "data set   %s, %zu of %zu prompts in %zu batches of up to %zu%s\n",
+            report->dataset, work->n_prompts, profile->prompts.n, work->n_batches, work->batch_size,
+            profile->dataset.texts ? "" : ", random tokens of the listed counts");
+    if (profile->prompts.n_cut > 0)
+        fprintf(out, "           %zu prompts were cut to %" PRId64 " tokens\n",
+                profile->prompts.n_cut, options->max_length);
+    fprintf(out, "device     %s, %s, %d thread%s; %" PRId64 " run%s, seed %" PRIu64 "\n",
+            session->device, pp_dtype_name(session->dtype), session->n_threads,
+            session->n_threads == 1 ? "" : "s", options->num_runs,
+            options->num_runs == 1 ? "" : "s", options->seed);
+    for (int i = 0; i < report->n_methods; i++)
+        if (report->methods[i].bins > 0)
+            fprintf(out, "packing    %s: %" PRId64 " bins (%s), %.1f %% of their capacity unused\n",
+                    method_names[report->methods[i].method], report->methods[i].bins,
+                    policy_name(options->policy), 100 * report->methods[i].waste);
+}
+
+static int print_report(struct profile *profile)
+{
+    FILE *out = profile->outputs.text;
+    int status = print_times(profile, out);
+    fputc('\n', out);
+    if (!status)
+        status = print_tokens(profile, out);
+    if (status)
+        return status;
+    print_notes(profile, out);
+    return outputs_write_json(&profile->outputs, profile_json(&profile->report));
+}
+
+int run_profile(const struct options *options)
+{
+    struct profile profile = {.options = options};
+    int status = outputs_open(options, &profile.outputs);
+    if (!status)
+        status = open_data(&profile);
+    if (!status)
+        status = choose_prompts(&profile);
+    profile.report.model = profile.engine.name;
+    profile.report.dataset = profile.dataset_name;
+    profile.report.options = options;
+    if (!status)
+        status = measure(&profile);
+    if (!status)
+        status = print_report(&profile);
+    engine_session_close(profile.session);
+    pp_packer_destroy(profile.packer);
+    free(profile.work.order);
+    promptset_free(&profile.prompts);
+    dataset_free(&profile.dataset);
+    engine_close(&profile.engine);
+    outputs_close(&profile.outputs);
+    return status;
+}

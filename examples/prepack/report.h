@@ -1,0 +1,76 @@
+/* report.h: the figures of each command, and their JSON with stable keys. */
+#ifndef PREPACK_REPORT_H
+#define PREPACK_REPORT_H
+
+#include "options.h"
+
+#include <jansson.h>
+#include <prepack/prepack.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+/* Where a command writes: the text, and the JSON if it was asked for. */
+struct outputs {
+    FILE *text;
+    FILE *json; /* NULL: not asked for */
+    const char *json_path;
+};
+
+/* Opens the file of --json at once, so that a long run does not end in a wrong path. */
+int outputs_open(const struct options *options, struct outputs *outputs);
+/* Writes json (whose reference is taken; NULL: there was no memory for it) if it was asked for. */
+int outputs_write_json(struct outputs *outputs, json_t *json);
+/* Closes the file; with nothing written to it, a new one stays empty. */
+void outputs_close(struct outputs *outputs);
+
+struct mean_std {
+    double mean, std;
+};
+
+/* What `profile` found out about one method. */
+struct method_report {
+    int method; /* METHOD_* */
+    struct mean_std seconds;
+    struct mean_std max_percent, mean_percent;
+    double peak_memory_mb;
+    int64_t tokens_real, tokens_computed; /* of one run */
+    double tokens_per_second;             /* real ones */
+    int64_t bins;                         /* of one run; 0 where nothing is packed */
+    double waste;                         /* of the capacity of all bins */
+};
+
+struct profile_report {
+    const char *model, *dataset;
+    const struct options *options;
+    pp_session_info session;
+    struct method_report methods[N_METHODS];
+    int n_methods;
+};
+
+json_t *profile_json(const struct profile_report *report);
+
+/* What `plan` found out, summed over the batches. */
+struct plan_report {
+    int64_t prompts, tokens, bins, lower_bound, batches;
+    int64_t capacity;       /* of a bin; the largest if it differs from batch to batch */
+    int64_t capacity_total; /* of all bins */
+    int64_t padded_tokens;  /* what full batching would compute */
+    bool same_capacity;
+    bool proven_optimal;
+    double gap, waste, seconds;
+};
+
+json_t *plan_json(const struct plan_report *report);
+
+/* One prompt continued. */
+struct continuation {
+    const char *prompt;
+    char *text;      /* owned */
+    int32_t *tokens; /* [n_tokens], owned */
+    size_t n_tokens;
+    bool ended; /* by the end-of-text token, which is not among the tokens */
+};
+
+json_t *generate_json(const struct continuation *items, size_t n);
+
+#endif
