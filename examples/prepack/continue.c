@@ -8,6 +8,7 @@
 /* The prompts of a group that still run; the i-th of them is prompt ids[i]. */
 struct group {
     const pp_prompt *prompts;
+    size_t first_index; /* of prompts[0] in the run */
     struct continuation *items;
     struct rng *rngs;    /* [n] by prompt */
     pp_kvcache **caches; /* [n_running] */
@@ -23,16 +24,29 @@ static size_t limit_of(const struct continuer *continuer, const pp_prompt *promp
     return (size_t)(places < continuer->max_new_tokens ? places : continuer->max_new_tokens);
 }
 
-/* Picks each running prompt's next token and lets those go that are done. */
-static void pick_tokens(struct continuer *continuer, struct group *group, const float *logits)
+/* Picks the next token of each running prompt. */
+static int pick_tokens(struct continuer *continuer, struct group *group, const float *logits)
 {
     const size_t vocab_size = (size_t)continuer->sampler->vocab_size;
+    for (size_t i = 0; i < group->n_running; i++) {
+        const size_t id = group->ids[i];
+        group->next[i] =
+            sampler_pick(continuer->sampler, logits + i * vocab_size, &group->rngs[id]);
+        if (group->next[i] < 0)
+            return fail("the model computed no finite logits for prompt %zu",
+                        group->first_index + id + 1);
+    }
+    return STATUS_OK;
+}
+
+/* Takes the tokens picked and lets the prompts go that are done. */
+static void take_tokens(struct continuer *continuer, struct group *group)
+{
     size_t n_left = 0;
     for (size_t i = 0; i < group->n_running; i++) {
         const size_t id = group->ids[i];
         struct continuation *item = &group->items[id];
-        const int32_t token =
-            sampler_pick(continuer->sampler, logits + i * vocab_size, &group->rngs[id]);
+        const int32_t token = group->next[i];
         item->ended = token == continuer->eos;
         if (!item->ended)
             item->tokens[item->n_tokens++] = token;
@@ -72,35 +86,36 @@ static int prefill_group(struct continuer *continuer, struct group *group, size_
     for (size_t i = 0; i < n; i++)
         group->ids[i] = i;
     group->n_running = n;
-    pick_tokens(continuer, group, logits);
-    return STATUS_OK;
+    return pick_tokens(continuer, group, logits);
 }
 
 static int decode_group(struct continuer *continuer, struct group *group)
 {
     pp_error err = {.struct_size = sizeof err};
     const float *logits;
-    while (group->n_running > 0) {
+    for (;;) {
+        take_tokens(continuer, group);
+        if (group->n_running == 0)
+            return STATUS_OK;
         if (cancel_requested())
             return fail_interrupted();
         if (pp_decode(continuer->session, group->caches, group->next, group->n_running, &logits,
                       &err) < 0)
             return fail_library(&err);
-        continuer->n_decoded += (int64_t)group->n_running;
-        pick_tokens(continuer, group, logits);
+        const int status = pick_tokens(continuer, group, logits);
+        if (status)
+            return status;
     }
-    return STATUS_OK;
 }
 
-static int start_items(struct continuer *continuer, struct group *group, size_t n,
-                       size_t first_index)
+static int start_items(struct continuer *continuer, struct group *group, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         const size_t limit = limit_of(continuer, &group->prompts[i]);
         group->items[i].tokens = calloc(limit, sizeof *group->items[i].tokens);
         if (!group->items[i].tokens)
             return fail_memory();
-        rng_start(&group->rngs[i], continuer->seed, first_index + i);
+        rng_start(&group->rngs[i], continuer->seed, group->first_index + i);
     }
     return STATUS_OK;
 }
@@ -109,6 +124,7 @@ int continue_group(struct continuer *continuer, const pp_prompt *prompts, size_t
                    size_t first_index, struct continuation *items)
 {
     struct group group = {.prompts = prompts,
+                          .first_index = first_index,
                           .items = items,
                           .rngs = calloc(n, sizeof *group.rngs),
                           .caches = calloc(n, sizeof(pp_kvcache *)),
@@ -118,7 +134,7 @@ int continue_group(struct continuer *continuer, const pp_prompt *prompts, size_t
     if (!group.rngs || !group.caches || !group.next || !group.ids)
         status = fail_memory();
     else
-        status = start_items(continuer, &group, n, first_index);
+        status = start_items(continuer, &group, n);
     if (!status)
         status = prefill_group(continuer, &group, n);
     if (!status)

@@ -18,7 +18,6 @@ struct continuer {
     int64_t max_position;
     int32_t eos; /* -1: none */
     uint64_t seed;
-    int64_t n_decoded; /* adds up over groups */
 };
 
 /*

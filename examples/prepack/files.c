@@ -88,6 +88,8 @@ bool is_directory(const char *path)
 /* The folder of the installed data, relative to the folder of the running program. */
 static char *installed_data(void)
 {
+    if (PREPACK_DATA_FROM_BIN[0] == '/')
+        return strdup(PREPACK_DATA_FROM_BIN);
     char program[PATH_MAX];
     const ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
     if (n <= 0)

@@ -219,8 +219,10 @@ static int print_results(struct generation *generation)
     if (status)
         return status;
     print_summary(generation);
-    if (options->compare && n_different == 0)
-        fprintf(generation->outputs.text, "all %zu the same packed and alone\n", n);
+    if (options->compare)
+        fprintf(generation->outputs.text,
+                "%zu of %zu prompts continue with the same tokens packed and alone\n",
+                n - n_different, n);
     status = generation->outputs.json
                  ? outputs_write_json(&generation->outputs, generate_json(generation->packed, n))
                  : STATUS_OK;

@@ -108,7 +108,7 @@ static const char generate_help[] =
     "random\n"
     "                       numbers, so what is drawn does not depend on the batch\n" POLICY_HELP
         DEVICE_HELP "  --json FILE          write [{\"prompt\", \"text\", \"tokens\"}] too; '-': "
-                    "to standard output,\n"
+    "to standard output,\n"
     "                       and the rest to standard error\n";
 
 static const char plan_help[] =

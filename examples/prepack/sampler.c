@@ -37,10 +37,14 @@ int32_t sampler_pick(struct sampler *sampler, const float *logits, struct rng *r
 {
     const int32_t n = sampler->vocab_size, best = argmax(logits, n);
     struct candidate *candidates = sampler->candidates;
+    if (!isfinite(logits[best]))
+        return -1;
     if (!candidates)
         return best;
     double total = 0;
     for (int32_t i = 0; i < n; i++) {
+        if (!isfinite(logits[i]))
+            return -1;
         const double weight = exp(((double)logits[i] - logits[best]) / sampler->temperature);
         candidates[i] = (struct candidate){i, weight};
         total += weight;

@@ -18,7 +18,7 @@ struct sampler {
 
 int sampler_start(struct sampler *sampler, double temperature, double top_p, int32_t vocab_size);
 void sampler_stop(struct sampler *sampler);
-/* One token; greedy choices draw nothing from rng. */
+/* One token; greedy choices draw nothing from rng. -1: the logits are not finite numbers. */
 int32_t sampler_pick(struct sampler *sampler, const float *logits, struct rng *rng);
 
 #endif
