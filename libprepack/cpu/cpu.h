@@ -109,8 +109,8 @@ struct ppi_matrix {
     struct ppi_mem *mem;
     int32_t kind, dtype;
     int64_t n, k;       /* GATE_UP: n gate rows */
-    int64_t n_panels;   /* 0 for a table */
-    size_t panel_bytes; /* table: of a row */
+    int64_t n_panels;   /* 0 for tables and vectors */
+    size_t panel_bytes; /* tables and vectors: of a row */
     char *data;
 };
 
@@ -153,8 +153,9 @@ pp_status ppi_cpu_matrix_fill(struct ppi_backend *backend, struct ppi_matrix *ma
 void ppi_cpu_matrix_destroy(struct ppi_matrix *matrix);
 pp_status ppi_cpu_embed(struct ppi_backend *backend, const struct ppi_matrix *table,
                         const struct ppi_pass *pass, float *out, pp_error *err);
-pp_status ppi_cpu_rmsnorm(struct ppi_backend *backend, const float *x, const float *weight,
-                          double eps, int64_t n_rows, int64_t dim, void *out, pp_error *err);
+pp_status ppi_cpu_rmsnorm(struct ppi_backend *backend, const float *x,
+                          const struct ppi_matrix *weight, double eps, int64_t n_rows, int64_t dim,
+                          void *out, pp_error *err);
 pp_status ppi_cpu_matmul(struct ppi_backend *backend, const void *a, const struct ppi_matrix *w,
                          int64_t n_rows, bool accumulate, float *out, pp_error *err);
 pp_status ppi_cpu_gate_up(struct ppi_backend *backend, const void *a, const struct ppi_matrix *w,

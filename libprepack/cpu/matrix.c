@@ -13,13 +13,20 @@
 #define COLUMNS      16  /* filled at a time: one cache line of a panel */
 #define K_BLOCK      128 /* elements of k converted at a time */
 
+/* Kept as plain rows, without panels. */
+static bool in_rows(int32_t kind)
+{
+    return kind == PPI_MATRIX_TABLE || kind == PPI_MATRIX_VECTOR;
+}
+
 /* The layout of a matrix; data is not set. */
 static struct ppi_matrix describe(int32_t dtype, int32_t kind, int64_t n, int64_t k)
 {
     struct ppi_matrix m = {.kind = kind, .dtype = dtype, .n = n, .k = k};
-    size_t act_bytes = pp_dtype_size(dtype);
-    if (kind == PPI_MATRIX_TABLE) {
-        m.panel_bytes = (size_t)k * act_bytes;
+    if (kind == PPI_MATRIX_VECTOR)
+        m.dtype = PP_DTYPE_F32;
+    if (in_rows(kind)) {
+        m.panel_bytes = (size_t)k * pp_dtype_size(m.dtype);
         return m;
     }
     int64_t groups = dtype == PP_DTYPE_BF16 ? ppi_div_up(k, 2) : k;
@@ -30,7 +37,7 @@ static struct ppi_matrix describe(int32_t dtype, int32_t kind, int64_t n, int64_
 
 static size_t data_bytes(const struct ppi_matrix *m)
 {
-    return m->panel_bytes * (size_t)(m->kind == PPI_MATRIX_TABLE ? m->n : m->n_panels);
+    return m->panel_bytes * (size_t)(in_rows(m->kind) ? m->n : m->n_panels);
 }
 
 size_t ppi_cpu_matrix_bytes(const struct ppi_backend *backend, int32_t kind, int64_t n, int64_t k)
@@ -144,7 +151,7 @@ static void fill_panels(void *arg, int32_t i_thread, int32_t n_threads)
     }
 }
 
-static void fill_table(void *arg, int32_t i_thread, int32_t n_threads)
+static void fill_rows(void *arg, int32_t i_thread, int32_t n_threads)
 {
     const struct fill *fill = arg;
     const struct ppi_matrix *m = fill->matrix;
@@ -167,7 +174,7 @@ pp_status ppi_cpu_matrix_fill(struct ppi_backend *backend, struct ppi_matrix *ma
                         .src = src,
                         .src_dtype = src_dtype};
     ppi_cpu_run(backend->pool, n_rows * matrix->k / 16384 + 1,
-                matrix->kind == PPI_MATRIX_TABLE ? fill_table : fill_panels, &fill);
+                in_rows(matrix->kind) ? fill_rows : fill_panels, &fill);
     return PP_OK;
 }
 

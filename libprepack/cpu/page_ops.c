@@ -10,6 +10,8 @@
 #include <assert.h>
 #include <string.h>
 
+#define WORTH_A_THREAD 16384 /* elements to rotate; query elements times key blocks */
+
 static size_t layer_offset(const struct ppi_backend *backend, int32_t layer)
 {
     assert(layer >= 0 && layer < backend->params.n_layers);
@@ -92,7 +94,9 @@ pp_status ppi_cpu_rope_kv(struct ppi_backend *backend, const struct ppi_pass *pa
                          .qkv = qkv,
                          .rope = rope,
                          .q = q};
-    ppi_cpu_run(backend->pool, pass->n_rows / 4 + 1, run_rotate, &job);
+    int64_t qkv_dim = (int64_t)(backend->params.n_heads + 2 * backend->params.n_kv_heads) *
+                      backend->params.head_dim;
+    ppi_cpu_run(backend->pool, pass->n_rows * qkv_dim / WORTH_A_THREAD + 1, run_rotate, &job);
     return PP_OK;
 }
 
@@ -109,6 +113,7 @@ struct attend {
     const char *q;
     char *out;
     int32_t window;
+    int64_t cost; /* of the list */
 };
 
 static int64_t tile_cost(int32_t first_position, int32_t last_position, int32_t n_rows,
@@ -190,11 +195,8 @@ static void run_attend(void *arg, int32_t i_thread, int32_t n_threads)
     const struct attend *job = arg;
     const struct ppi_pass *pass = job->pass;
     char *scratch = job->backend->scratch + (size_t)i_thread * job->backend->scratch_bytes;
-    int64_t total = 0;
-    for (int32_t s = 0; s < pass->n_segments; s++)
-        total += head_cost(job, &pass->segments[s]) * list_heads(job, &pass->segments[s]);
-    int64_t begin = ppi_cpu_share(total, i_thread, n_threads);
-    int64_t end = ppi_cpu_share(total, i_thread + 1, n_threads);
+    int64_t begin = ppi_cpu_share(job->cost, i_thread, n_threads);
+    int64_t end = ppi_cpu_share(job->cost, i_thread + 1, n_threads);
 
     int64_t at = 0;
     for (int32_t s = 0; s < pass->n_segments && at < end; s++) {
@@ -228,7 +230,9 @@ pp_status ppi_cpu_attention(struct ppi_backend *backend, const struct ppi_pass *
                          .q = q,
                          .out = out,
                          .window = window};
-    ppi_cpu_run(backend->pool, (int64_t)pass->n_rows * backend->params.n_heads / 4 + 1, run_attend,
+    for (int32_t s = 0; s < pass->n_segments; s++)
+        job.cost += head_cost(&job, &pass->segments[s]) * list_heads(&job, &pass->segments[s]);
+    ppi_cpu_run(backend->pool, job.cost * backend->params.head_dim / WORTH_A_THREAD + 1, run_attend,
                 &job);
     return PP_OK;
 }

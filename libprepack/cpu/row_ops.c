@@ -4,6 +4,7 @@
  */
 #include "cpu/cpu.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define WORTH_A_THREAD 16384 /* elements */
@@ -26,11 +27,14 @@ static void run_norm(void *arg, int32_t i_thread, int32_t n_threads)
                                    job->out + (size_t)(first * job->dim) * job->backend->act_bytes);
 }
 
-pp_status ppi_cpu_rmsnorm(struct ppi_backend *backend, const float *x, const float *weight,
-                          double eps, int64_t n_rows, int64_t dim, void *out, pp_error *err)
+pp_status ppi_cpu_rmsnorm(struct ppi_backend *backend, const float *x,
+                          const struct ppi_matrix *weight, double eps, int64_t n_rows, int64_t dim,
+                          void *out, pp_error *err)
 {
     (void)err;
-    struct norm job = {backend, x, weight, eps, n_rows, dim, out};
+    assert(weight->kind == PPI_MATRIX_VECTOR && weight->k == dim);
+    struct norm job = {backend, x,  (const float *)(const void *)weight->data, eps, n_rows,
+                       dim,     out};
     ppi_cpu_run(backend->pool, n_rows * dim / WORTH_A_THREAD + 1, run_norm, &job);
     return PP_OK;
 }
