@@ -52,12 +52,16 @@ static pp_status scan(const char *text, size_t len, const char *label,
     return PP_OK;
 }
 
-/* Jansson reports a failed allocation for a string as a bad token, and most others without text. */
+/* Jansson has a code for this, but reports a failed allocation for a string as a bad token (which a
+ * string, complete with its quotes, cannot be otherwise), and most others without a text. */
 static bool is_out_of_memory(const json_error_t *error)
 {
-    static const char string_token[] = "invalid token near '\"";
-    return json_error_code(error) == json_error_out_of_memory || error->text[0] == '\0' ||
-           strncmp(error->text, string_token, sizeof string_token - 1) == 0;
+    static const char *const texts[] = {"invalid token near '\"",
+                                        "string or '}' expected near '\""};
+    for (size_t i = 0; i < PPI_COUNT(texts); i++)
+        if (strncmp(error->text, texts[i], strlen(texts[i])) == 0)
+            return true;
+    return json_error_code(error) == json_error_out_of_memory || error->text[0] == '\0';
 }
 
 pp_status ppi_json_parse(const char *text, size_t len, const char *label,

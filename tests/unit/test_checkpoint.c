@@ -1,0 +1,481 @@
+/*
+ * test_checkpoint.c: weights from a model directory: valid layouts and the values read from them,
+ * indices that must be refused, truncation at every byte, exhausted memory at every allocation,
+ * files that change.
+ */
+#define _GNU_SOURCE
+#include "malformed/malformed.h"
+
+#include <check.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+START_TEST(refuses_index)
+{
+    check_refused(&malformed_index[_i]);
+}
+END_TEST
+
+/* ---- valid layouts ----------------------------------------------------------------------------
+ */
+
+struct opened {
+    struct path dir;
+    struct ppi_mem mem;
+    pp_model_config config;
+    struct ppi_source *source;
+};
+
+/* Opens `path`; dir, removed by close_model, is the directory around it. */
+static void open_model(struct opened *model, struct path dir, const char *path)
+{
+    pp_error err = {.struct_size = sizeof err};
+    model->dir = dir;
+    ck_assert_int_eq(ppi_mem_init(&model->mem, NULL, 0, NULL), PP_OK);
+    pp_status status = ppi_config_read(path, NULL, &model->config, &err);
+    ck_assert_msg(status == PP_OK, "%s", err.message);
+    status = ppi_source_open_dir(path, &model->config, &model->mem, NULL, &model->source, &err);
+    ck_assert_msg(status == PP_OK, "%s", err.message);
+}
+
+static void close_model(struct opened *model)
+{
+    ppi_source_close(model->source);
+    ck_assert_int_eq(model->mem.bytes, 0);
+    remove_dir(model->dir.text);
+}
+
+/* Bytes [begin, begin + n) of the data that write_safetensors makes. */
+static void check_bytes(const unsigned char *bytes, size_t n, size_t begin)
+{
+    for (size_t i = 0; i < n; i++)
+        ck_assert_msg(bytes[i] == (((begin + i) * 7 + 3) & 0xff), "byte %zu is %u", i, bytes[i]);
+}
+
+/* A tensor's rows, read whole and one by one, are the file's bytes from `begin`. */
+static void check_tensor(const struct opened *model, enum ppi_tensor tensor, size_t begin)
+{
+    unsigned char bytes[256];
+    int64_t rows, cols;
+    ppi_tensor_shape(&model->config, tensor, &rows, &cols);
+    ck_assert_int_eq(ppi_source_dtype(model->source, tensor, 0), PP_DTYPE_BF16);
+    ck_assert_int_eq(ppi_source_read(model->source, tensor, 0, 0, rows, bytes, NULL), PP_OK);
+    check_bytes(bytes, (size_t)(rows * cols) * 2, begin);
+    for (int64_t row = 0; row < rows; row++) {
+        ck_assert_int_eq(ppi_source_read(model->source, tensor, 0, row, 1, bytes, NULL), PP_OK);
+        check_bytes(bytes, (size_t)cols * 2, begin + (size_t)(row * cols) * 2);
+    }
+}
+
+START_TEST(reads_a_single_file)
+{
+    struct opened model;
+    struct path dir = make_dir();
+    write_single(dir.text);
+    open_model(&model, dir, dir.text);
+    check_tensor(&model, PPI_TENSOR_EMBED, 0);
+    check_tensor(&model, PPI_TENSOR_ATTN_NORM, 64);
+    check_tensor(&model, PPI_TENSOR_Q, 72);
+    check_tensor(&model, PPI_TENSOR_K, 104);
+    check_tensor(&model, PPI_TENSOR_V, 120);
+    check_tensor(&model, PPI_TENSOR_O, 136);
+    check_tensor(&model, PPI_TENSOR_MLP_NORM, 168);
+    check_tensor(&model, PPI_TENSOR_GATE, 176);
+    check_tensor(&model, PPI_TENSOR_UP, 224);
+    check_tensor(&model, PPI_TENSOR_DOWN, 272);
+    check_tensor(&model, PPI_TENSOR_LM_HEAD, 320);
+    check_tensor(&model, PPI_TENSOR_FINAL_NORM, 384);
+    close_model(&model);
+}
+END_TEST
+
+START_TEST(reads_shards)
+{
+    struct opened model;
+    struct path dir = make_dir();
+    write_sharded(dir.text);
+    open_model(&model, dir, dir.text);
+    check_tensor(&model, PPI_TENSOR_EMBED, 0);
+    check_tensor(&model, PPI_TENSOR_UP, 224);
+    check_tensor(&model, PPI_TENSOR_DOWN, 0);
+    check_tensor(&model, PPI_TENSOR_FINAL_NORM, 112);
+    close_model(&model);
+}
+END_TEST
+
+/* A tensor that nobody needs may come first, have any dtype, and put the rest on odd bytes (43). */
+START_TEST(reads_unaligned_tensors)
+{
+    struct opened model;
+    struct path dir = make_dir();
+    char *header = make_header(0, TINY_N_TENSORS, 1);
+    write_single(dir.text);
+    write_safetensors(dir.text, SINGLE_FILE, header, strlen(header), TINY_DATA_BYTES + 1);
+    free(header);
+    open_model(&model, dir, dir.text);
+    check_tensor(&model, PPI_TENSOR_Q, 73);
+    check_tensor(&model, PPI_TENSOR_FINAL_NORM, 385);
+    close_model(&model);
+}
+END_TEST
+
+/* Tied: the LM head is the embedding, whether the file has one or not. */
+START_TEST(reads_tied_embeddings)
+{
+    char *config = replaced(tiny_config, "embeddings\":false", "embeddings\":true");
+    for (int has_head = 0; has_head < 2; has_head++) {
+        struct opened model;
+        struct path dir = make_dir();
+        write_single(dir.text);
+        write_file(dir.text, "config.json", config, strlen(config));
+        char *header = make_header(0, TINY_N_TENSORS, 0);
+        char *without = replaced(header, "\"lm_head.weight\"", "\"something.else\"");
+        write_safetensors(dir.text, SINGLE_FILE, has_head ? header : without, strlen(header),
+                          TINY_DATA_BYTES);
+        open_model(&model, dir, dir.text);
+        check_tensor(&model, PPI_TENSOR_LM_HEAD, 0);
+        close_model(&model);
+        free(without);
+        free(header);
+    }
+    free(config);
+}
+END_TEST
+
+START_TEST(needs_an_lm_head)
+{
+    struct path dir = make_dir();
+    pp_error err = {.struct_size = sizeof err};
+    char *header = make_header(0, TINY_N_TENSORS, 0);
+    char *without = replaced(header, "\"lm_head.weight\"", "\"something.else\"");
+    write_single(dir.text);
+    write_safetensors(dir.text, SINGLE_FILE, without, strlen(without), TINY_DATA_BYTES);
+    ck_assert_int_eq(open_and_close(dir.text, NULL, &err), PP_ERR_FORMAT);
+    ck_assert_ptr_nonnull(strstr(err.message, "no tensor \"lm_head.weight\""));
+    free(without);
+    free(header);
+    remove_dir(dir.text);
+}
+END_TEST
+
+static void link_into_blobs(const char *base, const char *snapshot, const char *name)
+{
+    struct path blob, target, link = path_in(snapshot, name);
+    snprintf(blob.text, sizeof blob.text, "%s/blobs/%.40s-hash", base, name);
+    snprintf(target.text, sizeof target.text, "../../blobs/%.40s-hash", name);
+    ck_assert_int_eq(rename(link.text, blob.text), 0);
+    ck_assert_int_eq(symlink(target.text, link.text), 0);
+}
+
+/* models--owner--name/snapshots/revision, whose files are links into models--owner--name/blobs. */
+START_TEST(reads_the_hugging_face_cache)
+{
+    struct opened model;
+    struct path dir = make_dir();
+    struct path base = path_in(dir.text, "models--owner--name");
+    struct path snapshots = path_in(base.text, "snapshots");
+    struct path revision = path_in(snapshots.text, "0123abcd");
+    struct path link = path_in(dir.text, "link");
+    ck_assert_int_eq(mkdir(base.text, 0700), 0);
+    ck_assert_int_eq(mkdir(path_in(base.text, "blobs").text, 0700), 0);
+    ck_assert_int_eq(mkdir(snapshots.text, 0700), 0);
+    ck_assert_int_eq(mkdir(revision.text, 0700), 0);
+    write_sharded(revision.text);
+    link_into_blobs(base.text, revision.text, "config.json");
+    link_into_blobs(base.text, revision.text, INDEX_FILE);
+    link_into_blobs(base.text, revision.text, SHARD_1);
+    link_into_blobs(base.text, revision.text, SHARD_2);
+    ck_assert_int_eq(open_and_close(revision.text, NULL, NULL), PP_OK);
+    ck_assert_int_eq(symlink("models--owner--name/snapshots/0123abcd", link.text), 0);
+    open_model(&model, dir, link.text);
+    check_tensor(&model, PPI_TENSOR_Q, 72);
+    close_model(&model);
+}
+END_TEST
+
+/* The blobs of another model are as much outside as any other place. */
+START_TEST(refuses_blobs_of_another_model)
+{
+    struct path dir = make_dir();
+    pp_error err = {.struct_size = sizeof err};
+    struct path ours = path_in(dir.text, "models--a--a"), other = path_in(dir.text, "models--b--b");
+    struct path blobs = path_in(other.text, "blobs");
+    ck_assert_int_eq(mkdir(ours.text, 0700), 0);
+    ck_assert_int_eq(mkdir(other.text, 0700), 0);
+    ck_assert_int_eq(mkdir(blobs.text, 0700), 0);
+    write_single(ours.text);
+    ck_assert_int_eq(rename(path_in(ours.text, SINGLE_FILE).text, path_in(blobs.text, "x").text),
+                     0);
+    ck_assert_int_eq(symlink("../models--b--b/blobs/x", path_in(ours.text, SINGLE_FILE).text), 0);
+    ck_assert_int_eq(open_and_close(ours.text, NULL, &err), PP_ERR_PATH);
+    remove_dir(dir.text);
+}
+END_TEST
+
+/* A link that stays in the directory, and a directory given by a relative path. */
+START_TEST(follows_links_inside)
+{
+    struct opened model;
+    struct path dir = make_dir();
+    write_single(dir.text);
+    ck_assert_int_eq(rename(path_in(dir.text, SINGLE_FILE).text, path_in(dir.text, "w").text), 0);
+    ck_assert_int_eq(symlink("w", path_in(dir.text, SINGLE_FILE).text), 0);
+    ck_assert_int_eq(chdir(dir.text), 0);
+    open_model(&model, dir, ".");
+    ck_assert_int_eq(chdir("/"), 0);
+    check_tensor(&model, PPI_TENSOR_Q, 72);
+    close_model(&model);
+}
+END_TEST
+
+static char last_warning[512];
+
+static void keep_warning(void *user, int32_t level, const char *message)
+{
+    (void)user;
+    if (level == PP_LOG_WARNING)
+        snprintf(last_warning, sizeof last_warning, "%s", message);
+}
+
+/* A wrong total_size is worth a word, no more (54). */
+START_TEST(warns_of_total_size)
+{
+    const struct ppi_log log = {.fn = keep_warning};
+    struct path dir = make_dir();
+    size_t len;
+    write_sharded(dir.text);
+    ck_assert_int_eq(open_and_close(dir.text, &log, NULL), PP_OK);
+    ck_assert_str_eq(last_warning, "");
+    char *index = read_file(dir.text, INDEX_FILE, &len);
+    index[len] = '\0';
+    char *spoiled = replaced(index, "\"total_size\":392", "\"total_size\":391");
+    write_file(dir.text, INDEX_FILE, spoiled, strlen(spoiled));
+    ck_assert_int_eq(open_and_close(dir.text, &log, NULL), PP_OK);
+    ck_assert_ptr_nonnull(strstr(last_warning, "total_size is 391, but the shards hold 392"));
+    free(spoiled);
+    free(index);
+    remove_dir(dir.text);
+}
+END_TEST
+
+START_TEST(refuses_rows_outside)
+{
+    struct opened model;
+    struct path dir = make_dir();
+    unsigned char bytes[256];
+    write_single(dir.text);
+    open_model(&model, dir, dir.text);
+    struct ppi_source *source = model.source;
+    ck_assert_int_eq(ppi_source_read(source, PPI_TENSOR_Q, 0, 4, 0, bytes, NULL), PP_OK);
+    ck_assert_int_eq(ppi_source_read(source, PPI_TENSOR_Q, 0, 4, 1, bytes, NULL), PP_ERR_INTERNAL);
+    ck_assert_int_eq(ppi_source_read(source, PPI_TENSOR_Q, 0, -1, 1, bytes, NULL), PP_ERR_INTERNAL);
+    ck_assert_int_eq(ppi_source_read(source, PPI_TENSOR_Q, 1, 0, 1, bytes, NULL), PP_ERR_INTERNAL);
+    ck_assert_int_eq(ppi_source_read(source, PPI_TENSOR_Q, -1, 0, 1, bytes, NULL), PP_ERR_INTERNAL);
+    ck_assert_int_eq(ppi_source_read(source, PPI_TENSOR_EMBED, 9, 0, 1, bytes, NULL), PP_OK);
+    close_model(&model);
+}
+END_TEST
+
+static void *read_repeatedly(void *argument)
+{
+    const struct opened *model = argument;
+    for (int i = 0; i < 200; i++) {
+        check_tensor(model, PPI_TENSOR_GATE, 176);
+        check_tensor(model, PPI_TENSOR_O, 136);
+    }
+    return NULL;
+}
+
+START_TEST(reads_from_many_threads)
+{
+    struct opened model;
+    struct path dir = make_dir();
+    pthread_t threads[4];
+    write_single(dir.text);
+    open_model(&model, dir, dir.text);
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, read_repeatedly, &model), 0);
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+    close_model(&model);
+}
+END_TEST
+
+/* ---- files that change, files that end --------------------------------------------------------
+ */
+
+/* 19, 20: after opening, any change of size or time is an error, and no read goes past it. */
+START_TEST(notices_changes)
+{
+    static const char *const words[] = {"it had", "modification time", "it had"};
+    struct opened model;
+    struct path dir = make_dir();
+    unsigned char bytes[256];
+    pp_error err = {.struct_size = sizeof err};
+    write_single(dir.text);
+    open_model(&model, dir, dir.text);
+    struct path file = path_in(dir.text, SINGLE_FILE);
+    struct stat info;
+    ck_assert_int_eq(stat(file.text, &info), 0);
+    if (_i == 0)
+        ck_assert_int_eq(truncate(file.text, info.st_size - 1), 0);
+    else if (_i == 1)
+        ck_assert_int_eq(
+            utimensat(AT_FDCWD, file.text, (struct timespec[]){{.tv_sec = 1}, {.tv_sec = 1}}, 0),
+            0);
+    else
+        ck_assert_int_eq(truncate(file.text, info.st_size + 1), 0);
+    ck_assert_int_eq(ppi_source_read(model.source, PPI_TENSOR_Q, 0, 0, 4, bytes, &err), PP_ERR_IO);
+    ck_assert_ptr_nonnull(strstr(err.message, words[_i]));
+    ck_assert_ptr_nonnull(strstr(err.message, dir.text));
+    close_model(&model);
+}
+END_TEST
+
+/* A file with another in its place is still the file that was checked. */
+START_TEST(keeps_a_replaced_file)
+{
+    struct opened model;
+    struct path dir = make_dir();
+    write_single(dir.text);
+    open_model(&model, dir, dir.text);
+    ck_assert_int_eq(unlink(path_in(dir.text, SINGLE_FILE).text), 0);
+    write_file(dir.text, SINGLE_FILE, "x", 1);
+    check_tensor(&model, PPI_TENSOR_Q, 72);
+    close_model(&model);
+}
+END_TEST
+
+/* Every file cut at every byte: refused with a status and a sentence. */
+START_TEST(refuses_every_truncation)
+{
+    static const char *const names[] = {"config.json", SINGLE_FILE, INDEX_FILE, SHARD_1, SHARD_2};
+    struct path dir = make_dir();
+    if (_i < 2)
+        write_single(dir.text);
+    else
+        write_sharded(dir.text);
+    size_t len;
+    char *bytes = read_file(dir.text, names[_i], &len);
+    ck_assert_int_eq(open_and_close(dir.text, NULL, NULL), PP_OK);
+    for (size_t kept = len; kept-- > 0;) {
+        pp_error err = {.struct_size = sizeof err};
+        ck_assert_int_eq(truncate(path_in(dir.text, names[_i]).text, (off_t)kept), 0);
+        pp_status status = open_and_close(dir.text, NULL, &err);
+        ck_assert_msg(status == PP_ERR_FORMAT, "%s cut to %zu bytes: %d", names[_i], kept, status);
+        ck_assert_msg(strstr(err.message, names[_i]) != NULL, "%s", err.message);
+    }
+    free(bytes);
+    remove_dir(dir.text);
+}
+END_TEST
+
+/* ---- exhausted memory -------------------------------------------------------------------------
+ */
+
+/* Fails the n-th allocation, or all from the n-th on. */
+struct failing {
+    int n_left;
+    bool persistent;
+    int n_blocks; /* held now */
+};
+
+static bool fails(struct failing *failing)
+{
+    failing->n_left--;
+    return failing->n_left == 0 || (failing->persistent && failing->n_left < 0);
+}
+
+static void *failing_allocate(void *user, size_t bytes, size_t alignment)
+{
+    struct failing *failing = user;
+    void *memory = NULL;
+    if (fails(failing) || posix_memalign(&memory, alignment, bytes) != 0)
+        return NULL;
+    failing->n_blocks++;
+    return memory;
+}
+
+static void failing_release(void *user, void *memory, size_t bytes)
+{
+    (void)bytes;
+    ((struct failing *)user)->n_blocks--;
+    free(memory);
+}
+
+START_TEST(survives_failing_allocations)
+{
+    bool persistent = _i & 1;
+    struct path dir = make_dir();
+    pp_model_config config;
+    if (_i & 2)
+        write_sharded(dir.text);
+    else
+        write_single(dir.text);
+    ck_assert_int_eq(ppi_config_read(dir.text, NULL, &config, NULL), PP_OK);
+    pp_status status = PP_ERR_NOMEM;
+    int n = 0;
+    while (status == PP_ERR_NOMEM) {
+        struct failing failing = {.n_left = ++n, .persistent = persistent};
+        const pp_allocator allocator = {sizeof allocator, 0, &failing, failing_allocate,
+                                        failing_release};
+        struct ppi_mem mem;
+        struct ppi_source *source = NULL;
+        pp_error err = {.struct_size = sizeof err};
+        int n_fds = count_fds();
+        ck_assert_int_eq(ppi_mem_init(&mem, &allocator, 0, NULL), PP_OK);
+        status = ppi_source_open_dir(dir.text, &config, &mem, NULL, &source, &err);
+        ck_assert_int_eq(status == PP_OK, source != NULL);
+        if (status != PP_OK)
+            ck_assert_ptr_nonnull(strstr(err.message, "no memory for"));
+        ppi_source_close(source);
+        ck_assert_int_eq(failing.n_blocks, 0);
+        ck_assert_int_eq(count_fds(), n_fds);
+    }
+    ck_assert_int_eq(status, PP_OK);
+    ck_assert_int_gt(n, 5);
+    remove_dir(dir.text);
+}
+END_TEST
+
+/* -----------------------------------------------------------------------------------------------
+ */
+
+int main(void)
+{
+    Suite *suite = suite_create("checkpoint");
+    TCase *refused = tcase_create("refused");
+    tcase_set_timeout(refused, 60);
+    tcase_add_loop_test(refused, refuses_index, 0, (int)n_malformed_index);
+    tcase_add_loop_test(refused, refuses_every_truncation, 0, 5);
+    tcase_add_test(refused, needs_an_lm_head);
+    tcase_add_test(refused, refuses_blobs_of_another_model);
+    tcase_add_test(refused, refuses_rows_outside);
+    suite_add_tcase(suite, refused);
+    TCase *reading = tcase_create("reading");
+    tcase_set_timeout(reading, 60);
+    tcase_add_test(reading, reads_a_single_file);
+    tcase_add_test(reading, reads_shards);
+    tcase_add_test(reading, reads_unaligned_tensors);
+    tcase_add_test(reading, reads_tied_embeddings);
+    tcase_add_test(reading, reads_the_hugging_face_cache);
+    tcase_add_test(reading, follows_links_inside);
+    tcase_add_test(reading, warns_of_total_size);
+    tcase_add_test(reading, reads_from_many_threads);
+    tcase_add_loop_test(reading, notices_changes, 0, 3);
+    tcase_add_test(reading, keeps_a_replaced_file);
+    suite_add_tcase(suite, reading);
+    TCase *memory = tcase_create("memory");
+    tcase_set_timeout(memory, 60);
+    tcase_add_loop_test(memory, survives_failing_allocations, 0, 4);
+    suite_add_tcase(suite, memory);
+    SRunner *runner = srunner_create(suite);
+    srunner_set_tap(runner, "-");
+    srunner_run_all(runner, CK_SILENT);
+    int n_failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
