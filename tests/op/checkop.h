@@ -13,6 +13,13 @@
 
 #include <check.h>
 
+/* ck_assert_msg for every element: that one writes a note to a pipe even when it holds. */
+#define EXPECT(condition, ...)                                                                     \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            ck_abort_msg(__VA_ARGS__);                                                             \
+    } while (0)
+
 /* Shapes of attention; {1, 1, 64} where they do not matter. */
 struct shape {
     int32_t n_heads, n_kv_heads, head_dim, n_layers;

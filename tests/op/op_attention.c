@@ -178,11 +178,11 @@ static void check_attention(const struct world *world, const struct prompt *prom
                     expected += weights[j] / total * v[j * head_dim + d];
                 double got = checkop_get(world->dtype, prompt->out,
                                          (size_t)((t * shape->n_heads + h) * head_dim + d));
-                ck_assert_msg(fabs(got - expected) <= allowed * (1 + fabs(expected)),
-                              "%s dtype %d heads %d/%d head_dim %d window %d: token %d of %d head "
-                              "%d element %d: %.9g, expected %.9g",
-                              world->variant, world->dtype, shape->n_heads, shape->n_kv_heads,
-                              head_dim, world->window, t, n, h, d, got, expected);
+                EXPECT(fabs(got - expected) <= allowed * (1 + fabs(expected)),
+                       "%s dtype %d heads %d/%d head_dim %d window %d: token %d of %d head "
+                       "%d element %d: %.9g, expected %.9g",
+                       world->variant, world->dtype, shape->n_heads, shape->n_kv_heads, head_dim,
+                       world->window, t, n, h, d, got, expected);
             }
         }
     }
@@ -214,9 +214,9 @@ static void check_kv(const struct world *world, struct ppi_backend *backend,
                     double unit = which == PP_KV_V                ? 0
                                   : world->dtype == PP_DTYPE_BF16 ? 0x1p-7
                                                                   : 0x1p-21;
-                    ck_assert_msg(fabs(got - x[d]) <= unit * (fabs(x[d]) + 1),
-                                  "%s: mode %d token %d head %d element %d: %.9g, expected %.9g",
-                                  world->variant, mode, t, h, d, got, x[d]);
+                    EXPECT(fabs(got - x[d]) <= unit * (fabs(x[d]) + 1),
+                           "%s: mode %d token %d head %d element %d: %.9g, expected %.9g",
+                           world->variant, mode, t, h, d, got, x[d]);
                 }
             }
     }
@@ -290,10 +290,10 @@ static void assert_rows_equal(const struct world *world, const char *got, const 
 {
     size_t row_bytes = out_row_bytes(world);
     for (int32_t t = first; t < end; t++)
-        ck_assert_msg(
-            memcmp(got + (size_t)t * row_bytes, expected + (size_t)t * row_bytes, row_bytes) == 0,
-            "%s dtype %d head_dim %d window %d: token %d: other bits %s", world->variant,
-            world->dtype, world->shape.head_dim, world->window, t, what);
+        EXPECT(memcmp(got + (size_t)t * row_bytes, expected + (size_t)t * row_bytes, row_bytes) ==
+                   0,
+               "%s dtype %d head_dim %d window %d: token %d: other bits %s", world->variant,
+               world->dtype, world->shape.head_dim, world->window, t, what);
 }
 
 /* The whole prompt alone on one thread is the model; then among others, in chunks, token by token,

@@ -95,11 +95,11 @@ static void check_values(struct rng *rng, const char *variant, int32_t dtype,
                 got = out[row * c->n + j];
                 allowed = 2 * unit * scale;
             }
-            ck_assert_msg(fabs(got - expected) <= allowed + 1e-30,
-                          "%s dtype %d kind %d n %ld k %ld: row %ld of %ld, column %ld: %.9g, "
-                          "expected %.9g +- %.2g",
-                          variant, dtype, c->kind, (long)c->n, (long)c->k, (long)row, (long)n_rows,
-                          (long)j, got, expected, allowed);
+            EXPECT(fabs(got - expected) <= allowed + 1e-30,
+                   "%s dtype %d kind %d n %ld k %ld: row %ld of %ld, column %ld: %.9g, "
+                   "expected %.9g +- %.2g",
+                   variant, dtype, c->kind, (long)c->n, (long)c->k, (long)row, (long)n_rows,
+                   (long)j, got, expected, allowed);
         }
     ppi_cpu_ops.matrix_destroy(matrix);
     ppi_cpu_ops.close(backend);
@@ -145,8 +145,8 @@ START_TEST(narrow_and_special_values)
             double gate =
                 checkop_get(dtype, dtype == PP_DTYPE_F32 ? (void *)wide : (void *)half, 0);
             double high = checkop_get(dtype, out, 0), low = checkop_get(dtype, out, 1);
-            ck_assert_msg(high == gate, "%s: silu(%g) = %g", variant, gate, high);
-            ck_assert_msg(low <= 0 && low > -1e-30, "%s: silu(%g) = %g", variant, -gate, low);
+            EXPECT(high == gate, "%s: silu(%g) = %g", variant, gate, high);
+            EXPECT(low <= 0 && low > -1e-30, "%s: silu(%g) = %g", variant, -gate, low);
         }
         ppi_cpu_ops.matrix_destroy(matrix);
         ppi_cpu_ops.close(backend);
@@ -186,10 +186,9 @@ static void check_invariance(struct rng *rng, const char *variant, int32_t dtype
             else
                 ppi_cpu_ops.matmul(backend, rows, matrix, n_rows, false, (float *)(void *)part,
                                    NULL);
-            ck_assert_msg(
-                memcmp(part, whole + (size_t)first * out_bytes, (size_t)n_rows * out_bytes) == 0,
-                "%s dtype %d kind %d: bits of rows %ld + %ld with %d threads differ", variant,
-                dtype, c->kind, (long)first, (long)n_rows, n_threads);
+            EXPECT(memcmp(part, whole + (size_t)first * out_bytes, (size_t)n_rows * out_bytes) == 0,
+                   "%s dtype %d kind %d: bits of rows %ld + %ld with %d threads differ", variant,
+                   dtype, c->kind, (long)first, (long)n_rows, n_threads);
         }
         ppi_cpu_ops.close(backend);
     }

@@ -36,9 +36,9 @@ START_TEST(rmsnorm_values)
             double got = checkop_get(dtype, out, (size_t)i);
             /* Roundings of the sum, the scale and two products; then half a unit of bf16. */
             double allowed = fabs(expected) * (dtype == PP_DTYPE_BF16 ? 0x1p-8 : 0x1p-20);
-            ck_assert_msg(fabs(got - expected) <= allowed + 1e-30,
-                          "%s dtype %d dim %ld element %ld: %.9g, expected %.9g", variant, dtype,
-                          (long)dim, (long)i, got, expected);
+            EXPECT(fabs(got - expected) <= allowed + 1e-30,
+                   "%s dtype %d dim %ld element %ld: %.9g, expected %.9g", variant, dtype,
+                   (long)dim, (long)i, got, expected);
         }
         ppi_cpu_ops.close(backend);
         free(out);
@@ -68,10 +68,9 @@ START_TEST(rmsnorm_bits)
         for (int64_t n = 1; n <= n_rows; n++) {
             int64_t first = rng_between(&rng, 0, n_rows - n);
             ppi_cpu_ops.rmsnorm(backend, x + first * dim, vector, 1e-6, n, dim, part, NULL);
-            ck_assert_msg(memcmp(part, whole + (size_t)first * row_bytes, (size_t)n * row_bytes) ==
-                              0,
-                          "%s dtype %d: bits of rows %ld + %ld with %d threads differ", variant,
-                          dtype, (long)first, (long)n, n_threads);
+            EXPECT(memcmp(part, whole + (size_t)first * row_bytes, (size_t)n * row_bytes) == 0,
+                   "%s dtype %d: bits of rows %ld + %ld with %d threads differ", variant, dtype,
+                   (long)first, (long)n, n_threads);
         }
         ppi_cpu_ops.matrix_destroy(vector);
         ppi_cpu_ops.close(backend);
@@ -105,7 +104,7 @@ START_TEST(embed_values)
                 (float)checkop_get(src_dtypes[s], src, (size_t)(tokens[i / k] * k + i % k));
             if (dtype == PP_DTYPE_BF16)
                 expected = ppi_bf16_to_f32(ppi_f32_to_bf16(expected));
-            ck_assert_msg(out[i] == expected, "%s dtype %d: element %ld", variant, dtype, (long)i);
+            EXPECT(out[i] == expected, "%s dtype %d: element %ld", variant, dtype, (long)i);
         }
         ppi_cpu_ops.matrix_destroy(table);
         ppi_cpu_ops.close(backend);

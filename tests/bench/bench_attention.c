@@ -1,0 +1,141 @@
+/*
+ * bench_attention.c: causal attention of one prompt, in GFLOP/s of the products that the mask
+ * leaves (half of the square, and the diagonal), and decoding: one row over a long cache.
+ *
+ *     bench_attention [threads [variant [seconds per figure]]]
+ */
+#define _GNU_SOURCE
+#include "backend.h"
+#include "cpu/cpu.h"
+#include "dtype.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define N_HEADS   16
+#define MAX_ROWS  4096
+#define MAX_PAGES (MAX_ROWS / PPI_CPU_PAGE)
+
+/* One thread: its own CPU time, which other work on the machine does not count in. */
+static clockid_t time_source = CLOCK_MONOTONIC;
+
+static double seconds(void)
+{
+    struct timespec time;
+    clock_gettime(time_source, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+struct bench {
+    struct ppi_backend *backend;
+    void *pages[MAX_PAGES];
+    float *qkv, *rope;
+    void *q, *out;
+    double time_limit;
+    int32_t head_dim, n_kv_heads;
+};
+
+/* Best seconds of n_rows rows from `position` on. */
+static double best_time(const struct bench *b, int32_t position, int32_t n_rows)
+{
+    struct ppi_segment segment = {0, n_rows, position, 0};
+    struct ppi_pass pass = {.n_rows = n_rows,
+                            .n_segments = 1,
+                            .segments = &segment,
+                            .pages = b->pages,
+                            .n_pages = MAX_PAGES};
+    double best = 1e9, end = seconds() + b->time_limit;
+    do {
+        double start = seconds();
+        ppi_cpu_ops.attention(b->backend, &pass, 0, b->q, 0, b->out, NULL);
+        double time = seconds() - start;
+        if (time < best)
+            best = time;
+    } while (seconds() < end);
+    return best;
+}
+
+static void write_cache(const struct bench *b)
+{
+    struct ppi_segment segment = {0, MAX_ROWS, 0, 0};
+    struct ppi_pass pass = {.n_rows = MAX_ROWS,
+                            .n_segments = 1,
+                            .segments = &segment,
+                            .pages = b->pages,
+                            .n_pages = MAX_PAGES};
+    double start = seconds();
+    ppi_cpu_ops.rope_kv(b->backend, &pass, 0, b->qkv, b->rope, b->q, NULL);
+    ppi_cpu_ops.rope_kv(b->backend, &pass, 0, b->qkv, b->rope, b->q, NULL);
+    printf("  rope_kv of %d rows: %.2f ms\n", MAX_ROWS, (seconds() - start) * 500);
+}
+
+static int bench(struct ppi_mem *mem, const char *variant, int32_t dtype, int32_t n_threads,
+                 double time_limit, int32_t head_dim, int32_t n_kv_heads)
+{
+    struct ppi_backend_params params = {.variant = variant,
+                                        .mem = mem,
+                                        .dtype = dtype,
+                                        .n_threads = n_threads,
+                                        .n_heads = N_HEADS,
+                                        .n_kv_heads = n_kv_heads,
+                                        .head_dim = head_dim,
+                                        .n_layers = 1};
+    pp_error err = {.struct_size = sizeof err};
+    struct bench b = {.time_limit = time_limit, .head_dim = head_dim, .n_kv_heads = n_kv_heads};
+    if (ppi_cpu_ops.open(&params, &b.backend, &err) < 0) {
+        fprintf(stderr, "%s\n", err.message);
+        return 1;
+    }
+    struct ppi_backend_info info;
+    ppi_cpu_ops.get_info(b.backend, &info);
+    char *pages = ppi_alloc(mem, MAX_PAGES, (size_t)info.page_bytes);
+    for (int i = 0; i < MAX_PAGES; i++)
+        b.pages[i] = pages + (size_t)i * (size_t)info.page_bytes;
+    size_t qkv_count = (size_t)MAX_ROWS * (size_t)((N_HEADS + 2 * n_kv_heads) * head_dim);
+    b.qkv = ppi_alloc(mem, qkv_count, sizeof(float));
+    b.rope = ppi_alloc(mem, (size_t)MAX_ROWS * (size_t)head_dim, sizeof(float));
+    b.q = ppi_alloc(mem, (size_t)MAX_ROWS * N_HEADS * (size_t)head_dim, sizeof(float));
+    b.out = ppi_alloc(mem, (size_t)MAX_ROWS * N_HEADS * (size_t)head_dim, sizeof(float));
+    for (size_t i = 0; i < qkv_count; i++)
+        b.qkv[i] = (float)((i * 2654435761u) % 2048) / 512 - 2;
+    for (size_t i = 0; i < (size_t)MAX_ROWS * (size_t)head_dim; i++)
+        b.rope[i] = 0.7f;
+
+    printf("%s %s, %d threads, %d heads over %d, head_dim %d\n", info.name, pp_dtype_name(dtype),
+           n_threads, N_HEADS, n_kv_heads, head_dim);
+    write_cache(&b);
+    static const int32_t lengths[] = {64, 256, 1024, 4096};
+    for (size_t i = 0; i < PPI_COUNT(lengths); i++) {
+        double n = lengths[i], flops = 2 * n * (n + 1) * head_dim * N_HEADS;
+        printf("  %5d tokens: %7.1f GFLOP/s\n", lengths[i],
+               flops / best_time(&b, 0, lengths[i]) * 1e-9);
+    }
+    double cache_bytes = (double)info.page_bytes * MAX_PAGES;
+    printf("  1 row over %d keys: %.1f GB/s of cache\n", MAX_ROWS,
+           cache_bytes / best_time(&b, MAX_ROWS - 1, 1) * 1e-9);
+    ppi_free(mem, b.out);
+    ppi_free(mem, b.q);
+    ppi_free(mem, b.rope);
+    ppi_free(mem, b.qkv);
+    ppi_free(mem, pages);
+    ppi_cpu_ops.close(b.backend);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    int32_t n_threads = argc > 1 ? atoi(argv[1]) : 2;
+    const char *variant = argc > 2 && argv[2][0] ? argv[2] : NULL;
+    double time_limit = argc > 3 ? atof(argv[3]) : 0.5;
+    struct ppi_mem mem;
+    ppi_mem_init(&mem, NULL, 0, NULL);
+    if (n_threads == 1)
+        time_source = CLOCK_THREAD_CPUTIME_ID;
+    int failed = 0;
+    for (int32_t dtype = PP_DTYPE_F32; dtype <= PP_DTYPE_BF16; dtype += 2)
+        for (int32_t head_dim = 64; head_dim <= 128; head_dim += 64)
+            failed |= bench(&mem, variant, dtype, n_threads > 0 ? n_threads : 1, time_limit,
+                            head_dim, head_dim == 64 ? N_HEADS : 4);
+    return failed;
+}
