@@ -18,43 +18,43 @@
 struct reader {
     const char *label;
     const struct ppi_log *log;
-    const json_t *root;
+    const struct ppi_json_value *root;
     pp_error *err;
 };
 
-static bool is_absent(const json_t *value)
+static bool is_absent(const struct ppi_json_value *value)
 {
-    return !value || json_is_null(value);
+    return !value || value->type == PPI_JSON_NULL;
 }
 
 static pp_status refuse(const struct reader *reader, pp_status code, const char *key,
-                        const json_t *value, const char *wanted)
+                        const struct ppi_json_value *value, const char *wanted)
 {
     return ppi_error(reader->err, code, "%s: \"%s\" is %s; %s", reader->label, key,
                      ppi_json_describe(value).text, wanted);
 }
 
 /* An integer of at least min into *out; above max is PP_ERR_LIMIT. */
-static pp_status read_count(const struct reader *reader, const char *key, const json_t *value,
-                            int64_t min, int64_t max, int32_t *out)
+static pp_status read_count(const struct reader *reader, const char *key,
+                            const struct ppi_json_value *value, int64_t min, int64_t max,
+                            int32_t *out)
 {
-    json_int_t number = json_integer_value(value);
-    if (!json_is_integer(value) || number < min)
+    if (!ppi_json_is(value, PPI_JSON_INTEGER) || value->integer < min)
         return ppi_error(reader->err, PP_ERR_FORMAT,
                          "%s: \"%s\" is %s; an integer from %lld to %lld is needed", reader->label,
                          key, ppi_json_describe(value).text, (long long)min, (long long)max);
-    if (number > max)
+    if (value->integer > max)
         return ppi_error(reader->err, PP_ERR_LIMIT, "%s: \"%s\" is %lld; at most %lld is accepted",
-                         reader->label, key, (long long)number, (long long)max);
-    *out = (int32_t)number;
+                         reader->label, key, (long long)value->integer, (long long)max);
+    *out = (int32_t)value->integer;
     return PP_OK;
 }
 
 /* As read_count without an upper limit: what is above is as good as INT32_MAX. */
-static pp_status read_clamped(const struct reader *reader, const char *key, const json_t *value,
-                              int32_t *out)
+static pp_status read_clamped(const struct reader *reader, const char *key,
+                              const struct ppi_json_value *value, int32_t *out)
 {
-    if (json_integer_value(value) > INT32_MAX) {
+    if (ppi_json_is(value, PPI_JSON_INTEGER) && value->integer > INT32_MAX) {
         *out = INT32_MAX;
         return PP_OK;
     }
@@ -62,22 +62,25 @@ static pp_status read_clamped(const struct reader *reader, const char *key, cons
 }
 
 /* A number; its range is checked with the whole configuration. A missing key leaves *out. */
-static pp_status read_number(const struct reader *reader, const json_t *object, const char *key,
-                             double *out)
+static pp_status read_number(const struct reader *reader, const struct ppi_json_value *object,
+                             const char *key, double *out)
 {
-    const json_t *value = json_object_get(object, key);
+    const struct ppi_json_value *value = ppi_json_get(object, key);
     if (!value)
         return PP_OK;
-    if (!json_is_number(value))
+    if (ppi_json_is(value, PPI_JSON_REAL))
+        *out = value->real;
+    else if (ppi_json_is(value, PPI_JSON_INTEGER))
+        *out = (double)value->integer;
+    else
         return refuse(reader, PP_ERR_FORMAT, key, value, "a number is needed");
-    *out = json_number_value(value);
     return PP_OK;
 }
 
-static pp_status require_number(const struct reader *reader, const json_t *object, const char *key,
-                                double *out)
+static pp_status require_number(const struct reader *reader, const struct ppi_json_value *object,
+                                const char *key, double *out)
 {
-    if (!json_object_get(object, key))
+    if (!ppi_json_get(object, key))
         return refuse(reader, PP_ERR_FORMAT, key, NULL, "this kind of rope scaling needs it");
     return read_number(reader, object, key, out);
 }
@@ -85,21 +88,21 @@ static pp_status require_number(const struct reader *reader, const json_t *objec
 /* true, false, or a missing key (or null): false. */
 static pp_status read_flag(const struct reader *reader, const char *key, bool *out)
 {
-    const json_t *value = json_object_get(reader->root, key);
-    if (!is_absent(value) && !json_is_boolean(value))
+    const struct ppi_json_value *value = ppi_json_get(reader->root, key);
+    *out = ppi_json_is(value, PPI_JSON_TRUE);
+    if (!is_absent(value) && !*out && !ppi_json_is(value, PPI_JSON_FALSE))
         return refuse(reader, PP_ERR_FORMAT, key, value, "true or false is needed");
-    *out = json_is_true(value);
     return PP_OK;
 }
 
 /* -1 is how some files say "none". */
 static pp_status read_token(const struct reader *reader, const char *key, int32_t *out)
 {
-    const json_t *value = json_object_get(reader->root, key);
+    const struct ppi_json_value *value = ppi_json_get(reader->root, key);
     if (!value)
         return PP_OK;
-    if (json_is_array(value))
-        value = json_array_get(value, 0);
+    if (ppi_json_is(value, PPI_JSON_ARRAY))
+        value = ppi_json_first(value);
     *out = -1;
     return is_absent(value) ? PP_OK : read_count(reader, key, value, -1, INT32_MAX, out);
 }
@@ -119,18 +122,16 @@ static pp_status read_arch(const struct reader *reader, int32_t *arch)
         {"model_type", "mistral", PP_ARCH_MISTRAL},
     };
     const char *key = "architectures";
-    const json_t *value = json_object_get(reader->root, key);
-    if (!is_absent(value) && !json_is_array(value))
+    const struct ppi_json_value *value = ppi_json_get(reader->root, key);
+    if (!is_absent(value) && !ppi_json_is(value, PPI_JSON_ARRAY))
         return refuse(reader, PP_ERR_FORMAT, key, value, "an array of strings is needed");
-    if (json_array_size(value) == 0)
-        value = json_object_get(reader->root, key = "model_type");
-    else
-        value = json_array_get(value, 0);
-    if (!json_is_string(value))
+    value = ppi_json_first(value);
+    if (!value)
+        value = ppi_json_get(reader->root, key = "model_type");
+    if (!ppi_json_string(value))
         return refuse(reader, PP_ERR_FORMAT, key, value, "the name of an architecture is needed");
     for (size_t i = 0; i < PPI_COUNT(known); i++)
-        if (strcmp(key, known[i].key) == 0 &&
-            strcmp(json_string_value(value), known[i].name) == 0) {
+        if (strcmp(key, known[i].key) == 0 && strcmp(ppi_json_string(value), known[i].name) == 0) {
             *arch = known[i].arch;
             return PP_OK;
         }
@@ -147,19 +148,20 @@ static pp_status check_supported(const struct reader *reader)
         bool set;
         PP_TRY(read_flag(reader, flags[i], &set));
         if (set)
-            return refuse(reader, PP_ERR_UNSUPPORTED, flags[i], json_true(),
+            return refuse(reader, PP_ERR_UNSUPPORTED, flags[i],
+                          ppi_json_get(reader->root, flags[i]),
                           "projections with a bias are not supported");
     }
     for (size_t i = 0; i < PPI_COUNT(forbidden); i++) {
-        const json_t *value = json_object_get(reader->root, forbidden[i]);
+        const struct ppi_json_value *value = ppi_json_get(reader->root, forbidden[i]);
         if (!is_absent(value))
             return refuse(reader, PP_ERR_UNSUPPORTED, forbidden[i], value,
                           "quantized weights are not supported; f32, f16 and bf16 are");
     }
-    const json_t *act = json_object_get(reader->root, "hidden_act");
-    if (act && (!json_is_string(act) || strcmp(json_string_value(act), "silu") != 0))
+    const struct ppi_json_value *act = ppi_json_get(reader->root, "hidden_act");
+    if (act && (!ppi_json_string(act) || strcmp(ppi_json_string(act), "silu") != 0))
         return refuse(reader, PP_ERR_UNSUPPORTED, "hidden_act", act, "\"silu\" is supported");
-    if (!is_absent(json_object_get(reader->root, "layer_types")))
+    if (!is_absent(ppi_json_get(reader->root, "layer_types")))
         ppi_log(reader->log, PP_LOG_WARNING,
                 "%s: \"layer_types\" is ignored; sliding_window holds for every layer",
                 reader->label);
@@ -171,11 +173,11 @@ static pp_status read_counts(const struct reader *reader, pp_model_config *confi
     for (size_t i = 0; i < PPI_N_CONFIG_COUNTS; i++) {
         const struct ppi_config_count *count = &ppi_config_counts[i];
         int32_t *out = (int32_t *)((char *)config + count->offset);
-        const json_t *value = json_object_get(reader->root, count->key);
+        const struct ppi_json_value *value = ppi_json_get(reader->root, count->key);
         bool derivable = count->llama == 0;
         if (!value)
             *out = config->arch == PP_ARCH_MISTRAL ? count->mistral : count->llama;
-        else if (json_is_null(value) && derivable)
+        else if (value->type == PPI_JSON_NULL && derivable)
             *out = 0;
         else if (count->max == INT32_MAX)
             PP_TRY(read_clamped(reader, count->key, value, out));
@@ -198,9 +200,9 @@ static pp_status read_counts(const struct reader *reader, pp_model_config *confi
 static pp_status read_window(const struct reader *reader, pp_model_config *config)
 {
     const char *key = "sliding_window";
-    const json_t *value = json_object_get(reader->root, key);
+    const struct ppi_json_value *value = ppi_json_get(reader->root, key);
     config->sliding_window = 0;
-    if (config->arch != PP_ARCH_MISTRAL || json_is_null(value))
+    if (config->arch != PP_ARCH_MISTRAL || ppi_json_is(value, PPI_JSON_NULL))
         return PP_OK;
     if (value)
         return read_clamped(reader, key, value, &config->sliding_window);
@@ -212,9 +214,9 @@ static pp_status read_window(const struct reader *reader, pp_model_config *confi
  * we do not know does no harm here. */
 static int32_t read_dtype(const struct reader *reader)
 {
-    const char *name = json_string_value(json_object_get(reader->root, "dtype"));
+    const char *name = ppi_json_string(ppi_json_get(reader->root, "dtype"));
     if (!name)
-        name = json_string_value(json_object_get(reader->root, "torch_dtype"));
+        name = ppi_json_string(ppi_json_get(reader->root, "torch_dtype"));
     if (name && strcmp(name, "bfloat16") == 0)
         return PP_DTYPE_BF16;
     if (name && strcmp(name, "float16") == 0)
@@ -226,33 +228,34 @@ static int32_t read_dtype(const struct reader *reader)
  */
 
 /* The object that describes the scaling, NULL where there is none. */
-static pp_status find_rope(const struct reader *reader, const json_t **rope)
+static pp_status find_rope(const struct reader *reader, const struct ppi_json_value **rope)
 {
     static const char *const keys[] = {"rope_scaling", "rope_parameters"};
     *rope = NULL;
     for (size_t i = 0; i < PPI_COUNT(keys); i++) {
-        const json_t *value = json_object_get(reader->root, keys[i]);
-        if (!is_absent(value) && !json_is_object(value))
+        const struct ppi_json_value *value = ppi_json_get(reader->root, keys[i]);
+        if (!is_absent(value) && !ppi_json_is(value, PPI_JSON_OBJECT))
             return refuse(reader, PP_ERR_FORMAT, keys[i], value, "an object or null is needed");
-        if (!*rope && json_object_size(value) > 0)
+        if (!*rope && ppi_json_first(value))
             *rope = value;
     }
     return PP_OK;
 }
 
-static pp_status read_rope_type(const struct reader *reader, const json_t *rope, int32_t *type)
+static pp_status read_rope_type(const struct reader *reader, const struct ppi_json_value *rope,
+                                int32_t *type)
 {
     static const char *const names[] = {
         [PP_ROPE_DEFAULT] = "default", [PP_ROPE_LINEAR] = "linear", [PP_ROPE_LLAMA3] = "llama3"};
-    const char *key = json_object_get(rope, "rope_type") ? "rope_type" : "type";
-    const json_t *value = json_object_get(rope, key);
+    const char *key = ppi_json_get(rope, "rope_type") ? "rope_type" : "type";
+    const struct ppi_json_value *value = ppi_json_get(rope, key);
     *type = PP_ROPE_DEFAULT;
     if (!value)
         return PP_OK;
-    if (!json_is_string(value))
+    if (!ppi_json_string(value))
         return refuse(reader, PP_ERR_FORMAT, key, value, "a string is needed");
     for (size_t i = 0; i < PPI_COUNT(names); i++)
-        if (strcmp(json_string_value(value), names[i]) == 0) {
+        if (strcmp(ppi_json_string(value), names[i]) == 0) {
             *type = (int32_t)i;
             return PP_OK;
         }
@@ -261,30 +264,33 @@ static pp_status read_rope_type(const struct reader *reader, const json_t *rope,
 }
 
 /* A part of each head rotated, or parameters per kind of layer: neither is computed here. */
-static pp_status check_rope_shape(const struct reader *reader, const json_t *rope)
+static pp_status check_rope_shape(const struct reader *reader, const struct ppi_json_value *rope)
 {
     static const char partial[] = "partial_rotary_factor";
-    const json_t *object = json_object_get(rope, partial) ? rope : reader->root;
-    const json_t *value = json_object_get(object, partial);
-    if (!is_absent(value) && json_number_value(value) != 1.0)
-        return refuse(reader, PP_ERR_UNSUPPORTED, partial, value, "1 is supported");
-    const char *key;
-    json_object_foreach((json_t *)rope, key, value)
-    {
-        if (json_is_object(value))
-            return refuse(reader, PP_ERR_UNSUPPORTED, key, value,
-                          "rope parameters per kind of layer are not supported");
+    const struct ppi_json_value *objects[] = {reader->root, rope};
+    for (size_t i = 0; i < PPI_COUNT(objects); i++) {
+        double factor = 1.0;
+        if (!is_absent(ppi_json_get(objects[i], partial)))
+            PP_TRY(read_number(reader, objects[i], partial, &factor));
+        if (factor != 1.0)
+            return refuse(reader, PP_ERR_UNSUPPORTED, partial, ppi_json_get(objects[i], partial),
+                          "1 is supported");
     }
+    const struct ppi_json_value *item = ppi_json_first(rope);
+    for (; item; item = ppi_json_next(rope, item))
+        if (ppi_json_is(item, PPI_JSON_OBJECT))
+            return refuse(reader, PP_ERR_UNSUPPORTED, item->name, item,
+                          "rope parameters per kind of layer are not supported");
     return PP_OK;
 }
 
-static pp_status read_llama3(const struct reader *reader, const json_t *rope,
+static pp_status read_llama3(const struct reader *reader, const struct ppi_json_value *rope,
                              pp_model_config *config)
 {
     const char *key = "original_max_position_embeddings";
-    const json_t *original = json_object_get(reader->root, key);
+    const struct ppi_json_value *original = ppi_json_get(reader->root, key);
     if (!original)
-        original = json_object_get(rope, key);
+        original = ppi_json_get(rope, key);
     PP_TRY(require_number(reader, rope, "low_freq_factor", &config->rope_low_freq_factor));
     PP_TRY(require_number(reader, rope, "high_freq_factor", &config->rope_high_freq_factor));
     config->rope_original_max_position = config->max_position;
@@ -295,7 +301,7 @@ static pp_status read_llama3(const struct reader *reader, const json_t *rope,
 
 static pp_status read_rope(const struct reader *reader, pp_model_config *config)
 {
-    const json_t *rope;
+    const struct ppi_json_value *rope;
     config->rope_theta = 10000.0;
     PP_TRY(find_rope(reader, &rope));
     PP_TRY(check_rope_shape(reader, rope));
@@ -335,24 +341,24 @@ static pp_status read_config(const struct reader *reader, pp_model_config *confi
     return PP_OK;
 }
 
-static pp_status read_root(json_t *root, const char *label, const struct ppi_log *log,
-                           pp_model_config *config, pp_error *err)
+static pp_status read_root(const struct ppi_json_value *root, const char *label,
+                           const struct ppi_log *log, pp_model_config *config, pp_error *err)
 {
     struct reader reader = {label, log, root, err};
     pp_model_config read = {.struct_size = sizeof read};
-    pp_status status = read_config(&reader, &read);
-    json_decref(root);
-    if (status >= 0)
-        *config = read;
-    return status;
+    PP_TRY(read_config(&reader, &read));
+    *config = read;
+    return PP_OK;
 }
 
-pp_status ppi_config_parse(const char *text, size_t len, const char *label,
+pp_status ppi_config_parse(char *text, size_t len, const char *label, struct ppi_mem *mem,
                            const struct ppi_log *log, pp_model_config *config, pp_error *err)
 {
-    json_t *root;
-    PP_TRY(ppi_json_parse(text, len, label, NULL, &root, err));
-    return read_root(root, label, log, config, err);
+    struct ppi_json json;
+    PP_TRY(ppi_json_parse(text, len, label, NULL, mem, &json, err));
+    pp_status status = read_root(json.root, label, log, config, err);
+    ppi_json_free(&json, mem);
+    return status;
 }
 
 pp_status ppi_config_read(const char *dir, const struct ppi_log *log, pp_model_config *config,
@@ -361,12 +367,14 @@ pp_status ppi_config_read(const char *dir, const struct ppi_log *log, pp_model_c
     struct ppi_dir opened;
     struct ppi_file file;
     struct ppi_mem mem; /* for the text alone */
-    json_t *root;
+    struct ppi_json json;
     PP_TRY(ppi_mem_init(&mem, NULL, 0, err));
     PP_TRY(ppi_dir_open(dir, &opened, err));
     PP_TRY(ppi_dir_open_file(&opened, CONFIG_NAME, &file, err));
-    pp_status status = ppi_json_read(&file, MAX_CONFIG_BYTES, &mem, NULL, &root, err);
+    pp_status status = ppi_json_read(&file, MAX_CONFIG_BYTES, NULL, &mem, &json, err);
     ppi_file_close(&file);
     PP_TRY(status);
-    return read_root(root, file.label.text, log, config, err);
+    status = read_root(json.root, file.label.text, log, config, err);
+    ppi_json_free(&json, &mem);
+    return status;
 }

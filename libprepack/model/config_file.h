@@ -19,8 +19,8 @@ struct ppi_config_count {
 #define PPI_N_CONFIG_COUNTS 8
 extern const struct ppi_config_count ppi_config_counts[PPI_N_CONFIG_COUNTS];
 
-/* config.json from memory, as ppi_config_read; label names the text in messages. */
-pp_status ppi_config_parse(const char *text, size_t len, const char *label,
+/* config.json from memory, as ppi_config_read. text is changed; label names it in messages. */
+pp_status ppi_config_parse(char *text, size_t len, const char *label, struct ppi_mem *mem,
                            const struct ppi_log *log, pp_model_config *config, pp_error *err);
 
 #endif

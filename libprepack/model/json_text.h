@@ -1,5 +1,7 @@
 /*
- * json_text.h: JSON that comes from outside, parsed under limits.
+ * json_text.h: JSON that comes from outside, read under limits into a flat tree. All of RFC 8259
+ * and nothing more; beyond it, a name given twice in one object is refused. All memory comes from
+ * the caller's ppi_mem, so that running out of it is an ordinary error, and nothing recurses.
  */
 #ifndef PPI_JSON_TEXT_H
 #define PPI_JSON_TEXT_H
@@ -7,29 +9,75 @@
 #include "internal.h"
 #include "model/model_file.h"
 
-#include <jansson.h>
-
-/* What is refused before anything is built from the text. */
-struct ppi_json_limits {
-    const char *what;    /* what a member is, for messages: "tensor" */
-    int depth;           /* the two limits below hold down to this nesting; 0: nowhere */
-    int64_t max_members; /* of the objects there, together */
-    int64_t max_string;  /* bytes of a string there, as written */
-    bool allow_nul;      /* in values: the caller compares their lengths */
+enum ppi_json_type {
+    PPI_JSON_NULL,
+    PPI_JSON_FALSE,
+    PPI_JSON_TRUE,
+    PPI_JSON_INTEGER, /* without fraction and exponent: exact */
+    PPI_JSON_REAL,    /* finite */
+    PPI_JSON_STRING,
+    PPI_JSON_ARRAY,
+    PPI_JSON_OBJECT,
 };
 
-/* Parses text[0, len) into an object, which the caller releases with json_decref. Names given
- * twice, nesting deeper than 32 and everything outside RFC 8259 is refused; numbers are exact
- * int64 or finite doubles. label names the text in messages; limits may be NULL. Errors:
- * PP_ERR_FORMAT, PP_ERR_LIMIT, PP_ERR_NOMEM. */
-pp_status ppi_json_parse(const char *text, size_t len, const char *label,
-                         const struct ppi_json_limits *limits, json_t **object, pp_error *err);
+/* One value; what is inside an array or object follows it directly in memory. */
+struct ppi_json_value {
+    const char *name; /* of an object's member, without NUL inside; else NULL */
+    union {
+        int64_t integer;
+        double real;
+        const char *string; /* UTF-8, NUL-terminated */
+    };
+    uint32_t len;  /* bytes of a string; values directly inside an array or object */
+    uint32_t span; /* values in memory from this one to the next beside it */
+    enum ppi_json_type type;
+};
+
+struct ppi_json_limits {
+    const char *what;    /* what a member is, for messages: "tensor" */
+    int depth;           /* the two limits below hold down to this nesting (root's members: 1) */
+    int64_t max_members; /* of the objects and arrays there, together */
+    int64_t max_name;    /* bytes of a name or string there */
+    bool allow_nul;      /* in strings (never in names): the caller looks at their len */
+};
+
+struct ppi_json {
+    char *text; /* NULL: not ours */
+    struct ppi_json_value *root;
+};
+
+/* Parses text[0, len), which must be an object. Strings are decoded in place: text is changed and
+ * must outlive the values. label names it in messages; limits may be NULL. ppi_json_free releases
+ * the values. Errors: PP_ERR_FORMAT; PP_ERR_LIMIT (also more than 16 million values);
+ * PP_ERR_NOMEM. */
+pp_status ppi_json_parse(char *text, size_t len, const char *label,
+                         const struct ppi_json_limits *limits, struct ppi_mem *mem,
+                         struct ppi_json *json, pp_error *err);
 
 /* The same for a whole file of at most max_bytes (else PP_ERR_LIMIT). */
-pp_status ppi_json_read(const struct ppi_file *file, int64_t max_bytes, struct ppi_mem *mem,
-                        const struct ppi_json_limits *limits, json_t **object, pp_error *err);
+pp_status ppi_json_read(const struct ppi_file *file, int64_t max_bytes,
+                        const struct ppi_json_limits *limits, struct ppi_mem *mem,
+                        struct ppi_json *json, pp_error *err);
 
-/* A value in words, for messages: 4096.0, "text", null, an array. NULL: nothing. */
-struct ppi_label ppi_json_describe(const json_t *value);
+void ppi_json_free(struct ppi_json *json, struct ppi_mem *mem);
+
+/* ---- looking at values; NULL is a value of no type
+ * ---------------------------------------------------- */
+
+bool ppi_json_is(const struct ppi_json_value *value, enum ppi_json_type type);
+
+/* The text of a string, else NULL. */
+const char *ppi_json_string(const struct ppi_json_value *value);
+
+/* The member of an object, or NULL. */
+const struct ppi_json_value *ppi_json_get(const struct ppi_json_value *object, const char *name);
+
+/* The values directly inside an array or object, one after the other, then NULL. */
+const struct ppi_json_value *ppi_json_first(const struct ppi_json_value *parent);
+const struct ppi_json_value *ppi_json_next(const struct ppi_json_value *parent,
+                                           const struct ppi_json_value *value);
+
+/* A value in words, for messages: 4096.0, "text", null, an array, missing. */
+struct ppi_label ppi_json_describe(const struct ppi_json_value *value);
 
 #endif

@@ -54,10 +54,10 @@ struct place {
     pp_error *err;
 };
 
-static pp_status read_dtype(const struct place *place, const json_t *value,
+static pp_status read_dtype(const struct place *place, const struct ppi_json_value *value,
                             const struct dtype **dtype)
 {
-    const char *name = json_string_value(value);
+    const char *name = ppi_json_string(value);
     for (size_t i = 0; name && i < PPI_COUNT(dtypes); i++)
         if (strcmp(name, dtypes[i].name) == 0) {
             *dtype = &dtypes[i];
@@ -69,41 +69,40 @@ static pp_status read_dtype(const struct place *place, const json_t *value,
 }
 
 /* The elements of an array of non-negative integers; the caller has checked its length. */
-static pp_status read_sizes(const struct place *place, const char *field, const json_t *array,
-                            int64_t *sizes)
+static pp_status read_sizes(const struct place *place, const char *field,
+                            const struct ppi_json_value *array, int64_t *sizes)
 {
-    for (size_t i = 0; i < json_array_size(array); i++) {
-        const json_t *item = json_array_get(array, i);
-        sizes[i] = json_integer_value(item);
-        if (!json_is_integer(item) || sizes[i] < 0)
+    const struct ppi_json_value *item = ppi_json_first(array);
+    for (int i = 0; item; item = ppi_json_next(array, item), i++) {
+        if (!ppi_json_is(item, PPI_JSON_INTEGER) || item->integer < 0)
             return ppi_error(place->err, PP_ERR_FORMAT,
-                             "%s: tensor \"%s\": %s[%zu] is %s; an integer of at least 0 is needed",
+                             "%s: tensor \"%s\": %s[%d] is %s; an integer of at least 0 is needed",
                              place->label, place->name, field, i, ppi_json_describe(item).text);
+        sizes[i] = item->integer;
     }
     return PP_OK;
 }
 
-static pp_status read_shape(const struct place *place, const json_t *value,
+static pp_status read_shape(const struct place *place, const struct ppi_json_value *value,
                             struct ppi_safetensors_entry *entry)
 {
-    if (!json_is_array(value))
+    if (!ppi_json_is(value, PPI_JSON_ARRAY))
         return ppi_error(place->err, PP_ERR_FORMAT,
                          "%s: tensor \"%s\": shape is %s; an array is needed", place->label,
                          place->name, ppi_json_describe(value).text);
-    size_t rank = json_array_size(value);
-    if (rank > PPI_SAFETENSORS_MAX_RANK)
+    if (value->len > PPI_SAFETENSORS_MAX_RANK)
         return ppi_error(place->err, PP_ERR_LIMIT,
-                         "%s: tensor \"%s\" has %zu dimensions; at most %d are accepted",
-                         place->label, place->name, rank, PPI_SAFETENSORS_MAX_RANK);
-    entry->rank = (int32_t)rank;
+                         "%s: tensor \"%s\" has %u dimensions; at most %d are accepted",
+                         place->label, place->name, value->len, PPI_SAFETENSORS_MAX_RANK);
+    entry->rank = (int32_t)value->len;
     return read_sizes(place, "shape", value, entry->shape);
 }
 
-static pp_status read_range(const struct place *place, const json_t *value,
+static pp_status read_range(const struct place *place, const struct ppi_json_value *value,
                             struct ppi_safetensors_entry *entry)
 {
     int64_t range[2];
-    if (json_array_size(value) != 2)
+    if (!ppi_json_is(value, PPI_JSON_ARRAY) || value->len != 2)
         return ppi_error(place->err, PP_ERR_FORMAT,
                          "%s: tensor \"%s\": data_offsets must be an array of two integers",
                          place->label, place->name);
@@ -142,85 +141,75 @@ static pp_status check_bytes(const struct place *place, const struct ppi_safeten
     return PP_OK;
 }
 
-static pp_status read_entry(const struct place *place, const json_t *description,
+static pp_status read_entry(const struct place *place, const struct ppi_json_value *description,
                             struct ppi_safetensors_entry *entry)
 {
     static const char *const fields[] = {"dtype", "shape", "data_offsets"};
     const struct dtype *dtype = NULL;
-    if (!json_is_object(description))
+    if (!ppi_json_is(description, PPI_JSON_OBJECT))
         return ppi_error(place->err, PP_ERR_FORMAT, "%s: tensor \"%s\" is %s; an object is needed",
                          place->label, place->name, ppi_json_describe(description).text);
     for (size_t i = 0; i < PPI_COUNT(fields); i++)
-        if (!json_object_get(description, fields[i]))
+        if (!ppi_json_get(description, fields[i]))
             return ppi_error(place->err, PP_ERR_FORMAT, "%s: tensor \"%s\" has no %s", place->label,
                              place->name, fields[i]);
-    if (json_object_size(description) != PPI_COUNT(fields))
+    if (description->len != PPI_COUNT(fields))
         return ppi_error(place->err, PP_ERR_FORMAT,
                          "%s: tensor \"%s\" has fields besides dtype, shape and data_offsets",
                          place->label, place->name);
-    PP_TRY(read_dtype(place, json_object_get(description, "dtype"), &dtype));
-    PP_TRY(read_shape(place, json_object_get(description, "shape"), entry));
-    PP_TRY(read_range(place, json_object_get(description, "data_offsets"), entry));
+    PP_TRY(read_dtype(place, ppi_json_get(description, "dtype"), &dtype));
+    PP_TRY(read_shape(place, ppi_json_get(description, "shape"), entry));
+    PP_TRY(read_range(place, ppi_json_get(description, "data_offsets"), entry));
     entry->dtype = dtype->dtype;
     entry->dtype_name = dtype->name;
     return check_bytes(place, entry, dtype->bits);
 }
 
-static pp_status check_metadata(const char *label, json_t *metadata, pp_error *err)
+static pp_status check_metadata(const char *label, const struct ppi_json_value *metadata,
+                                pp_error *err)
 {
-    const char *key;
-    json_t *value;
-    if (!json_is_object(metadata))
+    if (!ppi_json_is(metadata, PPI_JSON_OBJECT))
         return ppi_error(err, PP_ERR_FORMAT, "%s: __metadata__ is %s; an object is needed", label,
                          ppi_json_describe(metadata).text);
-    json_object_foreach(metadata, key, value)
-    {
-        if (!json_is_string(value))
+    const struct ppi_json_value *item = ppi_json_first(metadata);
+    for (; item; item = ppi_json_next(metadata, item))
+        if (!ppi_json_string(item))
             return ppi_error(err, PP_ERR_FORMAT, "%s: __metadata__ \"%s\" is %s, not a string",
-                             label, ppi_label(key).text, ppi_json_describe(value).text);
-    }
+                             label, ppi_label(item->name).text, ppi_json_describe(item).text);
     return PP_OK;
-}
-
-static bool is_metadata(const char *key)
-{
-    return strcmp(key, "__metadata__") == 0;
 }
 
 /* Makes room for every member of the header. */
-static pp_status allocate_table(json_t *header, const char *label, struct ppi_mem *mem,
-                                struct ppi_safetensors *table, pp_error *err)
+static pp_status allocate_table(const struct ppi_json_value *header, const char *label,
+                                struct ppi_mem *mem, struct ppi_safetensors *table, pp_error *err)
 {
-    const char *key;
-    json_t *value;
     size_t n_bytes = 0;
-    json_object_foreach(header, key, value) n_bytes += strlen(key) + 1;
-    size_t n_entries = json_object_size(header);
-    table->entries = ppi_zalloc(mem, n_entries, sizeof *table->entries);
+    const struct ppi_json_value *item = ppi_json_first(header);
+    for (; item; item = ppi_json_next(header, item))
+        n_bytes += strlen(item->name) + 1;
+    table->entries = ppi_zalloc(mem, header->len, sizeof *table->entries);
     table->names = ppi_alloc(mem, n_bytes, 1);
     if (!table->entries || !table->names)
-        return ppi_error_nomem(err, label, n_entries * sizeof *table->entries + n_bytes);
+        return ppi_error_nomem(err, label, header->len * sizeof *table->entries + n_bytes);
     return PP_OK;
 }
 
-static pp_status fill_table(json_t *header, const char *label, struct ppi_safetensors *table,
-                            pp_error *err)
+static pp_status fill_table(const struct ppi_json_value *header, const char *label,
+                            struct ppi_safetensors *table, pp_error *err)
 {
-    const char *key;
-    json_t *value;
     char *name = table->names;
-    json_object_foreach(header, key, value)
-    {
-        if (is_metadata(key)) {
-            PP_TRY(check_metadata(label, value, err));
+    const struct ppi_json_value *item = ppi_json_first(header);
+    for (; item; item = ppi_json_next(header, item)) {
+        if (strcmp(item->name, "__metadata__") == 0) {
+            PP_TRY(check_metadata(label, item, err));
             continue;
         }
         struct ppi_safetensors_entry *entry = &table->entries[table->n_entries++];
-        struct ppi_label clipped = ppi_label(key);
+        struct ppi_label clipped = ppi_label(item->name);
         struct place place = {label, clipped.text, table->data_bytes, err};
-        PP_TRY(read_entry(&place, value, entry));
-        size_t size = strlen(key) + 1;
-        entry->name = memcpy(name, key, size);
+        PP_TRY(read_entry(&place, item, entry));
+        size_t size = strlen(item->name) + 1;
+        entry->name = memcpy(name, item->name, size);
         name += size;
     }
     return PP_OK;
@@ -286,20 +275,19 @@ static pp_status check_frame(const char *header, size_t *len, const char *label,
     return PP_OK;
 }
 
-pp_status ppi_safetensors_parse(const char *header, size_t len, int64_t data_bytes,
-                                const char *label, struct ppi_mem *mem,
-                                struct ppi_safetensors *table, pp_error *err)
+pp_status ppi_safetensors_parse(char *header, size_t len, int64_t data_bytes, const char *label,
+                                struct ppi_mem *mem, struct ppi_safetensors *table, pp_error *err)
 {
     static const struct ppi_json_limits limits = {
-        .what = "tensor", .depth = 1, .max_members = MAX_TENSORS, .max_string = MAX_NAME_BYTES};
+        .what = "tensor", .depth = 1, .max_members = MAX_TENSORS, .max_name = MAX_NAME_BYTES};
     struct ppi_safetensors parsed = {.data_start = 8 + (int64_t)len, .data_bytes = data_bytes};
-    json_t *root;
+    struct ppi_json json;
     PP_TRY(check_frame(header, &len, label, err));
-    PP_TRY(ppi_json_parse(header, len, label, &limits, &root, err));
-    pp_status status = allocate_table(root, label, mem, &parsed, err);
+    PP_TRY(ppi_json_parse(header, len, label, &limits, mem, &json, err));
+    pp_status status = allocate_table(json.root, label, mem, &parsed, err);
     if (status >= 0)
-        status = fill_table(root, label, &parsed, err);
-    json_decref(root);
+        status = fill_table(json.root, label, &parsed, err);
+    ppi_json_free(&json, mem);
     if (status >= 0)
         status = check_coverage(label, &parsed, err);
     if (status < 0)

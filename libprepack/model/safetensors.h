@@ -34,11 +34,10 @@ struct ppi_safetensors {
 pp_status ppi_safetensors_read(const struct ppi_file *file, struct ppi_mem *mem,
                                struct ppi_safetensors *table, pp_error *err);
 
-/* The same from memory: header[0, len) is the JSON, data_bytes what follows it. label names the
- * file in messages. */
-pp_status ppi_safetensors_parse(const char *header, size_t len, int64_t data_bytes,
-                                const char *label, struct ppi_mem *mem,
-                                struct ppi_safetensors *table, pp_error *err);
+/* The same from memory: header[0, len) is the JSON, which is changed, data_bytes what follows it.
+ * label names the file in messages. */
+pp_status ppi_safetensors_parse(char *header, size_t len, int64_t data_bytes, const char *label,
+                                struct ppi_mem *mem, struct ppi_safetensors *table, pp_error *err);
 
 /* NULL where there is none of that name. */
 const struct ppi_safetensors_entry *ppi_safetensors_find(const struct ppi_safetensors *table,

@@ -4,7 +4,6 @@
  * leave it nor surprise whoever reads it in a log.
  */
 #include "model/shard_index.h"
-#include "model/json_text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,24 +24,23 @@ static bool is_shard_name(const char *name, size_t len)
            strcmp(name + len - suffix_len, suffix) == 0;
 }
 
-static pp_status read_entries(json_t *map, struct ppi_shard_index *index, pp_error *err)
+static pp_status read_entries(const struct ppi_json_value *map, struct ppi_shard_index *index,
+                              pp_error *err)
 {
-    const char *tensor;
-    json_t *value;
-    json_object_foreach(map, tensor, value)
-    {
-        const char *shard = json_string_value(value);
+    const struct ppi_json_value *item = ppi_json_first(map);
+    for (; item; item = ppi_json_next(map, item)) {
+        const char *shard = ppi_json_string(item);
         if (!shard)
             return ppi_error(
                 err, PP_ERR_FORMAT, "%s: weight_map \"%s\" is %s; a file name is needed",
-                index->label.text, ppi_label(tensor).text, ppi_json_describe(value).text);
-        if (!is_shard_name(shard, json_string_length(value)))
+                index->label.text, ppi_label(item->name).text, ppi_json_describe(item).text);
+        if (!is_shard_name(shard, item->len))
             return ppi_error(err, PP_ERR_PATH,
                              "%s: weight_map names the file \"%s\"; a plain file name of letters, "
                              "digits, '.', '_' and '-' that ends in .safetensors is needed",
                              index->label.text, ppi_label(shard).text);
         index->entries[index->n_entries++] =
-            (struct ppi_shard_entry){.tensor = tensor, .shard = shard};
+            (struct ppi_shard_entry){.tensor = item->name, .shard = shard};
     }
     return PP_OK;
 }
@@ -84,17 +82,17 @@ static pp_status number_shards(struct ppi_shard_index *index, struct ppi_mem *me
 
 static pp_status read_map(struct ppi_shard_index *index, struct ppi_mem *mem, pp_error *err)
 {
-    json_t *map = json_object_get(index->root, "weight_map");
-    if (!json_is_object(map))
+    const struct ppi_json_value *map = ppi_json_get(index->json.root, "weight_map");
+    if (!ppi_json_is(map, PPI_JSON_OBJECT))
         return ppi_error(err, PP_ERR_FORMAT, "%s: weight_map is %s; an object is needed",
                          index->label.text, ppi_json_describe(map).text);
-    index->entries = ppi_alloc(mem, json_object_size(map), sizeof *index->entries);
+    index->entries = ppi_alloc(mem, map->len, sizeof *index->entries);
     if (!index->entries)
-        return ppi_error_nomem(err, index->label.text,
-                               json_object_size(map) * sizeof *index->entries);
+        return ppi_error_nomem(err, index->label.text, map->len * sizeof *index->entries);
     PP_TRY(read_entries(map, index, err));
-    const json_t *size = json_object_get(json_object_get(index->root, "metadata"), "total_size");
-    index->total_size = json_is_integer(size) ? json_integer_value(size) : -1;
+    const struct ppi_json_value *size =
+        ppi_json_get(ppi_json_get(index->json.root, "metadata"), "total_size");
+    index->total_size = ppi_json_is(size, PPI_JSON_INTEGER) ? size->integer : -1;
     return number_shards(index, mem, err);
 }
 
@@ -105,13 +103,13 @@ pp_status ppi_shard_index_read(const struct ppi_dir *dir, struct ppi_mem *mem,
     static const struct ppi_json_limits limits = {.what = "tensor",
                                                   .depth = 2,
                                                   .max_members = MAX_TENSORS,
-                                                  .max_string = MAX_NAME_BYTES,
+                                                  .max_name = MAX_NAME_BYTES,
                                                   .allow_nul = true};
     struct ppi_shard_index read = {0};
     struct ppi_file file;
     PP_TRY(ppi_dir_open_file(dir, PPI_SHARD_INDEX_NAME, &file, err));
     read.label = file.label;
-    pp_status status = ppi_json_read(&file, MAX_INDEX_BYTES, mem, &limits, &read.root, err);
+    pp_status status = ppi_json_read(&file, MAX_INDEX_BYTES, &limits, mem, &read.json, err);
     ppi_file_close(&file);
     if (status >= 0)
         status = read_map(&read, mem, err);
@@ -133,6 +131,6 @@ void ppi_shard_index_free(struct ppi_shard_index *index, struct ppi_mem *mem)
 {
     ppi_free(mem, index->entries);
     ppi_free(mem, index->shards);
-    json_decref(index->root);
+    ppi_json_free(&index->json, mem);
     *index = (struct ppi_shard_index){0};
 }

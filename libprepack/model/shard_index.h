@@ -5,9 +5,7 @@
 #define PPI_SHARD_INDEX_H
 
 #include "internal.h"
-#include "model/model_file.h"
-
-#include <jansson.h>
+#include "model/json_text.h"
 
 #define PPI_SHARD_INDEX_NAME "model.safetensors.index.json"
 
@@ -20,8 +18,8 @@ struct ppi_shard_entry {
 
 struct ppi_shard_index {
     struct ppi_label label;
-    json_t *root;       /* owns the strings */
-    int64_t total_size; /* as the file states it, -1: not stated */
+    struct ppi_json json; /* owns the strings */
+    int64_t total_size;   /* as the file states it, -1: not stated */
     size_t n_entries;
     struct ppi_shard_entry *entries; /* sorted by tensor */
     int32_t n_shards;

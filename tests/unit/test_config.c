@@ -30,8 +30,13 @@ static pp_model_config parse(const char *text)
     const struct ppi_log log = {.fn = count_warning};
     pp_model_config config;
     pp_error err = {.struct_size = sizeof err};
-    pp_status status = ppi_config_parse(text, strlen(text), "config", &log, &config, &err);
+    struct ppi_mem mem;
+    char *copy = strdup(text);
+    ck_assert_int_eq(ppi_mem_init(&mem, NULL, 0, NULL), PP_OK);
+    pp_status status = ppi_config_parse(copy, strlen(copy), "config", &mem, &log, &config, &err);
+    free(copy);
     ck_assert_msg(status == PP_OK, "%s: %s", text, err.message);
+    ck_assert_int_eq(mem.bytes, 0);
     ck_assert_uint_eq(config.struct_size, sizeof config);
     return config;
 }
@@ -181,7 +186,10 @@ START_TEST(failure_leaves_the_config_alone)
     pp_error err = {.struct_size = sizeof err};
     memset(&config, 0x5a, sizeof config);
     before = config;
-    ck_assert_int_eq(ppi_config_parse("{}", 2, "config", NULL, &config, &err), PP_ERR_FORMAT);
+    struct ppi_mem mem;
+    char text[] = "{}";
+    ck_assert_int_eq(ppi_mem_init(&mem, NULL, 0, NULL), PP_OK);
+    ck_assert_int_eq(ppi_config_parse(text, 2, "config", &mem, NULL, &config, &err), PP_ERR_FORMAT);
     ck_assert_int_eq(memcmp(&config, &before, sizeof config), 0);
     ck_assert_int_eq(ppi_config_read("/nowhere/at/all", NULL, &config, &err), PP_ERR_IO);
     ck_assert_int_eq(err.native_code, 2); /* ENOENT */

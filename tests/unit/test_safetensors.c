@@ -22,8 +22,12 @@ END_TEST
 static pp_status parse(const char *header, int64_t data_bytes, struct ppi_mem *mem,
                        struct ppi_safetensors *table, pp_error *err)
 {
+    char *copy = strdup(header);
     ck_assert_int_eq(ppi_mem_init(mem, NULL, 0, err), PP_OK);
-    return ppi_safetensors_parse(header, strlen(header), data_bytes, "file", mem, table, err);
+    pp_status status =
+        ppi_safetensors_parse(copy, strlen(copy), data_bytes, "file", mem, table, err);
+    free(copy);
+    return status;
 }
 
 START_TEST(finds_tensors)

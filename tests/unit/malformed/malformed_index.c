@@ -115,7 +115,7 @@ const struct malformed malformed_index[] = {
      "\"weight_map\":[],\"b\":{", 0, NULL},
     {"44 not an object", F, "malformed JSON", INDEX, "{", "[", 0, NULL},
     {"44 above the limit", PP_ERR_LIMIT, "at most 100000000", AS_IS, huge_index},
-    {"44 tensor listed twice", F, "duplicate object key", INDEX, EMBED "\"" SHARD_1 "\"",
+    {"44 tensor listed twice", F, "occurs twice", INDEX, EMBED "\"" SHARD_1 "\"",
      EMBED "\"" SHARD_1 "\"," EMBED "\"" SHARD_1 "\"", 0, NULL},
     {"44 shard a number", F, "weight_map \"model.embed_tokens.weight\" is 1", NAMES("1")},
     {"44 needed tensor not listed", F, "has no tensor \"model.embed_tokens.weight\"", INDEX, EMBED,
