@@ -97,30 +97,26 @@ PPI_INLINE void store_sums(int rows, const struct tile *t, float *out, int64_t s
     }
 }
 
-/* The first n_columns sums of a tile to out. */
-PPI_INLINE void store_some_sums(int rows, const struct tile *t, float *out, int64_t stride,
-                                int32_t n_columns, bool accumulate)
+/* out = sums or out += sums, for the first n_columns of a slice. */
+static void store_part(const float *sums, int rows, float *out, int64_t stride, int32_t n_columns,
+                       bool accumulate)
 {
-    float sums[PPI_CPU_ROWS * VECTORS * LANES];
-    store_sums(rows, t, sums, VECTORS * LANES, false);
-    for (int i = 0; i < rows; i++)
-        for (int j = 0; j < n_columns; j++) {
-            float sum = sums[i * VECTORS * LANES + j], *to = out + i * stride + j;
-            *to = accumulate ? *to + sum : sum;
-        }
+    for (int i = 0; i < rows; i++, sums += VECTORS * LANES, out += stride)
+        for (int j = 0; j < n_columns; j++)
+            out[j] = accumulate ? out[j] + sums[j] : sums[j];
 }
 
-/* silu(gate) up to out, act. */
-PPI_INLINE void store_gated(bool bf16, int rows, const struct tile *t, char *out, int64_t stride,
-                            int32_t n_columns)
+/* out = silu(gate) up, act, for the first n_columns outputs of a slice: [rows][gates, ups]. Not
+ * inlined: its constants would be kept in registers that the sums need. */
+static __attribute__((noinline)) void store_gated(bool bf16, const float *sums, int rows, char *out,
+                                                  int64_t stride, int32_t n_columns)
 {
     int64_t act_bytes = bf16 ? sizeof(uint16_t) : sizeof(float);
     int half = VECTORS / 2;
-    UNROLL for (int i = 0; i < rows; i++)
-    {
-        UNROLL for (int j = 0; j < half; j++)
-        {
-            vf value = v_mul(v_silu(t->sum[i][j]), t->sum[i][half + j]);
+    for (int i = 0; i < rows; i++, sums += VECTORS * LANES)
+        for (int j = 0; j < half; j++) {
+            vf gate = v_load(sums + j * LANES), up = v_load(sums + (half + j) * LANES);
+            vf value = v_mul(v_silu(gate), up);
             char *to = out + (i * stride + j * LANES) * act_bytes;
             int32_t n = n_columns - j * LANES;
             if (n >= LANES)
@@ -128,7 +124,6 @@ PPI_INLINE void store_gated(bool bf16, int rows, const struct tile *t, char *out
             else if (n > 0)
                 v_store_act_part(bf16, to, value, n);
         }
-    }
 }
 
 /* `rows` rows times one panel. `next`: lines to bring to the second level, one a step; or NULL. */
@@ -155,17 +150,19 @@ PPI_INLINE void multiply_rows(bool bf16, bool gate_up, int rows, const struct pp
         }
         if (bf16 && p->k % 2)
             add_group(bf16, rows, VECTORS, &t, x, a_stride, true, b, at);
+        _Alignas(64) float sums[PPI_CPU_ROWS * VECTORS * LANES];
+        int column = s * VECTORS * LANES / (gate_up ? 2 : 1);
+        int32_t n_columns = p->n_columns - column;
+        float *to = (float *)(void *)out + column;
         if (gate_up) {
-            int column = s * VECTORS / 2 * LANES;
-            store_gated(bf16, rows, &t, out + (size_t)column * act_bytes, p->out_stride,
-                        p->n_columns - column);
+            store_sums(rows, &t, sums, VECTORS * LANES, false);
+            store_gated(bf16, sums, rows, out + (size_t)column * act_bytes, p->out_stride,
+                        n_columns);
+        } else if (n_columns < VECTORS * LANES) {
+            store_sums(rows, &t, sums, VECTORS * LANES, false);
+            store_part(sums, rows, to, p->out_stride, n_columns, p->accumulate);
         } else {
-            int column = s * VECTORS * LANES;
-            float *to = (float *)(void *)out + column;
-            if (p->n_columns - column < VECTORS * LANES)
-                store_some_sums(rows, &t, to, p->out_stride, p->n_columns - column, p->accumulate);
-            else
-                store_sums(rows, &t, to, p->out_stride, p->accumulate);
+            store_sums(rows, &t, to, p->out_stride, p->accumulate);
         }
         next = NULL;
     }
