@@ -47,11 +47,13 @@ typedef struct pp_batch pp_batch;
 
 /*
  * Lays the prompts of some bins out. prompts: [n], the prompts whose lengths the plan was made
- * from, in the same order; borrowed for the call. Token ids are copied, not inspected. The caller
- * destroys *batch, which does not depend on plan or prompts afterwards. Errors: PP_ERR_ARG (bins
- * outside the plan; n or a length that differs from the plan's; a NULL prompt; unknown layout),
- * PP_ERR_TOO_LONG (row_len shorter than a bin; more than 2^31 - 1 tokens), PP_ERR_STRUCT_SIZE,
- * PP_ERR_NOMEM.
+ * from, in the same order; borrowed for the call; only those in the bins asked for are looked at.
+ * Token ids are copied, not inspected. The caller destroys *batch, which does not depend on plan or
+ * prompts afterwards.
+ * Errors: PP_ERR_ARG (bins outside the plan; n or a bin's sum of lengths that is not the plan's:
+ * err->index names the bin; a prompt that is NULL or empty: err->index names the prompt; unknown
+ * layout), PP_ERR_TOO_LONG (row_len shorter than a bin; more than 2^31 - 1 real tokens),
+ * PP_ERR_STRUCT_SIZE, PP_ERR_NOMEM.
  */
 PP_API pp_status pp_batch_build(const pp_plan *plan, const pp_prompt *prompts, size_t n,
                                 const pp_batch_params *params, pp_batch **batch, pp_error *err);

@@ -25,8 +25,9 @@ typedef struct pp_model pp_model;
 /* Rotary position embedding scaling. Values are frozen. */
 #define PP_ROPE_DEFAULT 0
 #define PP_ROPE_LINEAR  1 /* positions divided by rope_factor */
-#define PP_ROPE_LLAMA3  2 /* Llama 3.1: low frequencies divided by rope_factor, smooth in between  \
-                           */
+#define PP_ROPE_LLAMA3                                                                             \
+    2 /* Llama 3.1: low frequencies divided by rope_factor, smooth in between                      \
+       */
 
 typedef struct pp_model_config {
     uint32_t struct_size;

@@ -31,9 +31,8 @@ static pp_status read_params(pp_batch_params *params, const pp_batch_params *giv
                          (long long)params->row_len);
     if (params->reserved0 != 0)
         return ppi_error(err, PP_ERR_ARG, "pp_batch_params.reserved0 must be 0");
-    for (size_t i = 0; i < PPI_COUNT(params->reserved); i++)
-        if (params->reserved[i] != 0)
-            return ppi_error(err, PP_ERR_ARG, "pp_batch_params.reserved[%zu] must be 0", i);
+    PP_TRY(
+        ppi_reserved_check(params->reserved, PPI_COUNT(params->reserved), "pp_batch_params", err));
     int64_t n_bins = plan->info.n_bins;
     if (params->first_bin < 0 || params->first_bin > n_bins)
         return ppi_error_at(err, PP_ERR_ARG, params->first_bin,

@@ -18,6 +18,7 @@ static pp_status create_empty(const pp_model_params *caller_params, pp_model **o
     pp_model_params params = DEFAULT_PARAMS;
     struct ppi_mem mem;
     PP_TRY(ppi_struct_read(&params, sizeof params, caller_params, "pp_model_params", err));
+    PP_TRY(ppi_reserved_check(params.reserved, PPI_COUNT(params.reserved), "pp_model_params", err));
     PP_TRY(ppi_mem_init(&mem, params.allocator, 0, err));
     pp_model *model = ppi_zalloc(&mem, 1, sizeof *model);
     if (!model)
@@ -73,6 +74,7 @@ pp_status pp_model_create_random(const pp_model_config *config, uint64_t seed,
                          config ? "model" : "config");
     pp_model_config known = {.struct_size = sizeof known, .bos_token = -1, .eos_token = -1};
     PP_TRY(ppi_struct_read(&known, sizeof known, config, "pp_model_config", err));
+    PP_TRY(ppi_reserved_check(known.reserved, PPI_COUNT(known.reserved), "pp_model_config", err));
     PP_TRY(ppi_config_check(&known, err));
     pp_model *model;
     PP_TRY(create_empty(params, &model, err));

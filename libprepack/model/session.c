@@ -23,6 +23,8 @@ void pp_session_params_init(pp_session_params *params, size_t struct_size)
 
 static pp_status check_params(const pp_session_params *params, pp_error *err)
 {
+    PP_TRY(ppi_reserved_check(params->reserved, PPI_COUNT(params->reserved), "pp_session_params",
+                              err));
     if (params->dtype != PP_DTYPE_AUTO && params->dtype != PP_DTYPE_F32 &&
         params->dtype != PP_DTYPE_BF16)
         return ppi_error(err, PP_ERR_ARG,

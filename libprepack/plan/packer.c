@@ -52,9 +52,8 @@ pp_status pp_packer_create(const pp_packer_params *params, pp_packer **packer, p
             err, PP_ERR_ARG,
             "capacity is %lld tokens; it must be positive, or 0 for the longest prompt",
             (long long)chosen.capacity);
-    for (size_t i = 0; i < PPI_COUNT(chosen.reserved); i++)
-        if (chosen.reserved[i] != 0)
-            return ppi_error(err, PP_ERR_ARG, "pp_packer_params.reserved[%zu] must be 0", i);
+    PP_TRY(
+        ppi_reserved_check(chosen.reserved, PPI_COUNT(chosen.reserved), "pp_packer_params", err));
     struct ppi_mem mem;
     PP_TRY(ppi_mem_init(&mem, chosen.allocator, 0, err));
     pp_packer *new_packer = ppi_alloc(&mem, 1, sizeof *new_packer);

@@ -3,7 +3,7 @@
  * compared by memcmp between a run alone and runs packed with others, in any order, policy,
  * capacity, pass size (chunking) and number of threads, for every kernel set of this machine.
  */
-#include "support/checkpoint.h"
+#include "support/make_checkpoint.h"
 #include "support/run.h"
 
 #include <check.h>

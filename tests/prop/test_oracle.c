@@ -2,7 +2,7 @@
  * test_oracle.c: packed prefill against a straight-line f64 transformer that runs the whole bin
  * with the dense mask of pp_batch_mask. Tolerances: docs/numerics.md.
  */
-#include "support/checkpoint.h"
+#include "support/make_checkpoint.h"
 #include "support/oracle.h"
 #include "support/run.h"
 

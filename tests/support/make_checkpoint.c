@@ -1,7 +1,7 @@
 /*
- * checkpoint.c: see checkpoint.h.
+ * make_checkpoint.c: see make_checkpoint.h.
  */
-#include "checkpoint.h"
+#include "make_checkpoint.h"
 
 #include "dtype.h"
 #include "model/source.h"

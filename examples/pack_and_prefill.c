@@ -1,5 +1,5 @@
-/* prefill.c: three prompts of different lengths, one packed pass, one KV cache and one next token
- * each. */
+/* pack_and_prefill.c: prompts of different lengths, one packed pass, a KV cache and a token each.
+ */
 #include <prepack/prepack.h>
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
 /*
- * checkpoint.h: writes small random checkpoints for tests, through the same files users have.
+ * make_checkpoint.h: writes small random checkpoints for tests, through the same files users have.
  */
 #ifndef TEST_CHECKPOINT_H
 #define TEST_CHECKPOINT_H
