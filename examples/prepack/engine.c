@@ -102,6 +102,7 @@ int engine_open(const char *name, int parts, uint64_t seed, struct engine *engin
 
 void engine_close(struct engine *engine)
 {
+    pp_session_destroy(engine->holder);
     pp_model_unref(engine->model);
     tokenizer_close(engine->tokenizer);
     free(engine->dir);
@@ -109,7 +110,9 @@ void engine_close(struct engine *engine)
     *engine = (struct engine){0};
 }
 
-int engine_session_open(struct engine *engine, const struct options *options, pp_session **session)
+/* max_pass_tokens: 0 leaves it to the library. */
+static int create_session(struct engine *engine, const struct options *options,
+                          int32_t max_pass_tokens, pp_session **session)
 {
     pp_error err = {.struct_size = sizeof err};
     pp_session_params params;
@@ -117,10 +120,23 @@ int engine_session_open(struct engine *engine, const struct options *options, pp
     params.device = options->device;
     params.dtype = (int32_t)options->dtype;
     params.n_threads = (int32_t)options->threads;
-    if (pp_session_create(engine->model, &params, session, &err) < 0)
-        return fail_library(&err);
-    cancel_watch(*session);
-    return STATUS_OK;
+    params.max_pass_tokens = max_pass_tokens;
+    return pp_session_create(engine->model, &params, session, &err) < 0 ? fail_library(&err)
+                                                                        : STATUS_OK;
+}
+
+int engine_hold_weights(struct engine *engine, const struct options *options)
+{
+    /* The smallest pass has the smallest workspace; no pass is run. */
+    return create_session(engine, options, 64, &engine->holder);
+}
+
+int engine_session_open(struct engine *engine, const struct options *options, pp_session **session)
+{
+    const int status = create_session(engine, options, 0, session);
+    if (!status)
+        cancel_watch(*session);
+    return status;
 }
 
 void engine_session_close(pp_session *session)

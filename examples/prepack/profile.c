@@ -97,19 +97,17 @@ static int choose_prompts(struct profile *profile)
     return STATUS_OK;
 }
 
-/* The next method's session. It is made before the last one goes, so that the model's weights,
- * which sessions share, stay loaded. */
+/* A session for the next method, with nothing left of the last one's caches. */
 static int next_session(struct profile *profile)
 {
-    pp_session *session = NULL;
-    const int status = engine_session_open(&profile->engine, profile->options, &session);
+    pp_error err = {.struct_size = sizeof err};
+    engine_session_close(profile->session);
+    profile->session = NULL;
+    const int status = engine_session_open(&profile->engine, profile->options, &profile->session);
     if (status)
         return status;
-    engine_session_close(profile->session);
-    profile->session = session;
-    pp_error err = {.struct_size = sizeof err};
     profile->report.session.struct_size = sizeof profile->report.session;
-    if (pp_session_get_info(session, &profile->report.session, &err) < 0)
+    if (pp_session_get_info(profile->session, &profile->report.session, &err) < 0)
         return fail_library(&err);
     return STATUS_OK;
 }
@@ -182,6 +180,8 @@ static int measure(struct profile *profile)
     int status = packer_open(options, &profile->packer);
     progress_start(&profile->progress, "loading",
                    (int64_t)profile->work.n_batches * options->num_runs * options->n_methods);
+    if (!status)
+        status = engine_hold_weights(&profile->engine, options);
     for (int m = 0; m < options->n_methods && !status; m++)
         status = measure_method(profile, (enum method)options->methods[m], &runs);
     progress_clear(&profile->progress);
@@ -205,13 +205,13 @@ static int print_times(const struct profile *profile, FILE *out)
     struct table table;
     table_start(&table, "<>>>>>>>");
     table_add(&table, "method");
-    table_add(&table, "avg time/%s (s)", unit);
-    table_add(&table, "max util (%%)");
-    table_add(&table, "mean util (%%)");
-    table_add(&table, "peak memory (MB)");
-    table_add(&table, "std time");
-    table_add(&table, "std max util");
-    table_add(&table, "std mean util");
+    table_add(&table, "avg s/%s", unit);
+    table_add(&table, "max util %%");
+    table_add(&table, "mean util %%");
+    table_add(&table, "peak MB");
+    table_add(&table, "std s");
+    table_add(&table, "std max");
+    table_add(&table, "std mean");
     for (int i = 0; i < report->n_methods; i++) {
         const struct method_report *m = &report->methods[i];
         table_add(&table, "%s", method_names[m->method]);
@@ -262,8 +262,9 @@ static void print_notes(const struct profile *profile, FILE *out)
     fprintf(out, "model      %s, %" PRId64 " parameters%s\n", report->model,
             pp_model_n_parameters(profile->engine.model),
             pp_model_is_random(profile->engine.model) ? ", random weights" : "");
-    fprintf(out, "data set   %s, %zu of %zu prompts in %zu batches of up to %zu%s\n",
-            report->dataset, work->n_prompts, profile->prompts.n, work->n_batches, work->batch_size,
+    fprintf(out, "data set   %s, %zu of %zu prompts in %zu batch%s of up to %zu%s\n",
+            report->dataset, work->n_prompts, profile->prompts.n, work->n_batches,
+            work->n_batches == 1 ? "" : "es", work->batch_size,
             profile->dataset.texts ? "" : ", random tokens of the listed counts");
     if (profile->prompts.n_cut > 0)
         fprintf(out, "           %zu prompts were cut to %" PRId64 " tokens\n",
