@@ -11,7 +11,20 @@
 
 #include <math.h>
 
+/* Kernels are templates: inlined where their constants are known. Under a sanitizer they are plain
+ * functions, or the checks of every copy would take the compiler minutes. */
+#if defined(__SANITIZE_ADDRESS__)
+#define PPI_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define PPI_SANITIZED 1
+#endif
+#endif
+#if defined(PPI_SANITIZED)
+#define PPI_INLINE static inline
+#else
 #define PPI_INLINE static inline __attribute__((always_inline))
+#endif
 
 #define NORM_LANES 64
 

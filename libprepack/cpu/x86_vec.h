@@ -11,7 +11,9 @@
 #include <immintrin.h>
 
 /* Loops over tiles of registers must vanish: what is left as memory would be read each time. */
-#if defined(__clang__)
+#if defined(PPI_SANITIZED)
+#define UNROLL
+#elif defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define UNROLL _Pragma("GCC unroll 64")
