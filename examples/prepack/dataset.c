@@ -228,9 +228,9 @@ static int add_prompt(const struct dataset *set, size_t i, struct tokenizer *tok
     if (n == 0)
         status = fail("prompt %zu has no tokens", i + 1);
     else if (n > max_position)
-        status = fail("prompt %zu has %" PRId64 " tokens, but the model takes at most %" PRId64
-                      "; --max-length cuts prompts",
-                      i + 1, n, max_position);
+        status =
+            fail("prompt %zu has %" PRId64 " tokens, but the model takes at most %" PRId64 "%s",
+                 i + 1, n, max_position, max_length < 0 ? "" : "; --max-length cuts prompts");
     else
         status = append(prompts, room, tokens, n, vocab_size, &rng);
     free(tokens);

@@ -41,7 +41,7 @@ static int open_data(struct generation *generation)
     status = engine_open(options->model, ENGINE_MODEL | ENGINE_TOKENIZER, options->seed, engine);
     if (status)
         return status;
-    status = promptset_build(set, engine->tokenizer, engine->config.vocab_size, 0,
+    status = promptset_build(set, engine->tokenizer, engine->config.vocab_size, -1,
                              engine->config.max_position, options->seed, &generation->prompts);
     if (status)
         return status;

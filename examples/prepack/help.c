@@ -32,7 +32,7 @@ static const char general_help[] =
 #define POLICY_HELP                                                                                \
     "  --policy P           ffd: first-fit decreasing (default); bfd: best-fit decreasing;\n"      \
     "                       arrival: next fit, keeps the order of the prompts\n"                   \
-    "  --capacity N         tokens of a bin (default: the longest prompt of the batch)\n"
+    "  --capacity N         tokens of a bin (default: the longest prompt of what is packed)\n"
 
 #define DEVICE_HELP                                                                                \
     "  --threads N          CPU threads (default: every processor this process may use)\n"         \

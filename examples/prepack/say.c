@@ -3,10 +3,13 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 
 static void say(const char *format, va_list args)
 {
     fflush(stdout); /* so that the sentence comes after the output it follows */
+    if (isatty(STDERR_FILENO))
+        fputs("\r\033[K", stderr); /* a progress bar may stand there */
     fputs("prepack: ", stderr);
     vfprintf(stderr, format, args);
     fputc('\n', stderr);
