@@ -135,11 +135,11 @@ static inline float ppi_cpu_score_scale(int32_t head_dim)
     return (float)(1.4426950408889634 / sqrt((double)head_dim));
 }
 
-/* Sums [64, v_columns], then scores and weights of a few rows. */
+/* Of the rows of a tile: four figures, scores of a block, their weights in bf16, sums. */
 static inline size_t ppi_cpu_tile_scratch(int32_t head_dim)
 {
-    return sizeof(float) * ((size_t)PPI_CPU_TILE * (size_t)ppi_cpu_v_columns(head_dim) +
-                            2 * PPI_CPU_TILE + 3 * PPI_CPU_ROWS * PPI_CPU_BLOCK);
+    return sizeof(float) * PPI_CPU_TILE *
+           (4 + PPI_CPU_BLOCK + PPI_CPU_BLOCK / 2 + (size_t)ppi_cpu_v_columns(head_dim));
 }
 
 /* ---- entries of the table, each documented in backend.h ---- */

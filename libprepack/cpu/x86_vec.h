@@ -187,14 +187,22 @@ PPI_INLINE void v_store_act_part(bool bf16, void *p, vf x, int32_t n)
     memcpy(p, lanes, (size_t)n * (bf16 ? sizeof(uint16_t) : sizeof(float)));
 }
 
-/* 2^(x + rest), rest tiny: 2^x = 2^n 2^f with f in [-1/2, 1/2] and a polynomial (relative error
- * below 1e-8, before rounding) interpolating (2^f - 1) / f at Chebyshev nodes. -infinity gives 0,
- * NaN stays. */
-PPI_INLINE vf v_exp2_sum(vf x, vf rest)
+/* Weights of the softmax, in [0, 1]: what is too small for a normal bf16 may become 0. */
+PPI_INLINE void v_store_weights(bool bf16, void *p, vf x)
 {
-    x = v_min(v_set1(200.0f), v_max(v_set1(-200.0f), x));
-    vf n = v_round(x);
-    vf f = v_add(v_sub(x, n), rest);
+#if defined(__AVX512BF16__)
+    if (bf16) {
+        _mm256_storeu_si256(p, (__m256i)_mm512_cvtneps_pbh(x));
+        return;
+    }
+#endif
+    v_store_act(bf16, p, x);
+}
+
+/* 2^n 2^f with f in [-1/2, 1/2]: a polynomial (relative error below 1e-8, before rounding) that
+ * interpolates (2^f - 1) / f at Chebyshev nodes. */
+PPI_INLINE vf v_exp2_parts(vf n, vf f)
+{
     vf y = v_set1(0x1.44138ap-13f);
     y = v_fma(y, f, v_set1(0x1.5f0890p-10f));
     y = v_fma(y, f, v_set1(0x1.3b2a54p-7f));
@@ -205,9 +213,12 @@ PPI_INLINE vf v_exp2_sum(vf x, vf rest)
     return v_scale_by_2(y, n);
 }
 
+/* 2^x for x of at most about 100; -infinity gives 0, NaN stays. */
 PPI_INLINE vf v_exp2(vf x)
 {
-    return v_exp2_sum(x, v_zero());
+    x = v_max(v_set1(-200.0f), x);
+    vf n = v_round(x);
+    return v_exp2_parts(n, v_sub(x, n));
 }
 
 /* x / (1 + exp(-x)). log2(e) in two parts: the error of the exponent stays that of f32. */
@@ -218,7 +229,9 @@ PPI_INLINE vf v_silu(vf x)
     /* Where the product overflows there is no rest; silu is x or 0 there. */
     vf rest = v_fma(minus, low, v_fma(minus, high, v_sub(v_zero(), product)));
     rest = v_min(v_set1(1.0f), v_max(v_set1(-1.0f), rest));
-    return v_div(x, v_add(v_set1(1.0f), v_exp2_sum(product, rest)));
+    product = v_min(v_set1(200.0f), v_max(v_set1(-200.0f), product));
+    vf n = v_round(product), f = v_add(v_sub(product, n), rest);
+    return v_div(x, v_add(v_set1(1.0f), v_exp2_parts(n, f)));
 }
 
 #endif
