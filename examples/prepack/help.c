@@ -62,8 +62,9 @@ static const char profile_help[] =
     "  --methods LIST       of prepacking, full-batching, length-ordered, dataset-prepacking,\n"
     "                       with commas (default: the first three)\n"
     "  --per batch|prompt   what the time is an average over (default batch)\n"
-    "  --max-batches N      run only N batches: N times batch-size prompts are drawn, and every\n"
-    "                       method works on exactly those\n"
+    "  --max-batches N      run only N batches: the N times batch-size prompts for them are taken\n"
+    "                       evenly over the sorted lengths, so that they stand for the whole set;\n"
+    "                       every method works on exactly those\n"
     "  --max-length N       cut longer prompts to N tokens\n" POLICY_HELP DEVICE_HELP
     "  --seed S             of the shuffle, the random tokens and weights (default 41)\n" JSON_HELP
     "\n"
@@ -120,7 +121,8 @@ static const char plan_help[] =
     "  --model DIR          the model whose tokenizer counts the tokens of text (default for the\n"
     "                       data set demo: the demo model)\n"
     "  --batch-size N       prompts of a batch (default 64); 0: all prompts at once\n"
-    "  --max-batches N      only the first N batches\n"
+    "  --max-batches N      only N batches: chosen as profile does where profile would shuffle,\n"
+    "                       else the first of the file\n"
     "  --max-length N       cut longer prompts to N tokens\n" POLICY_HELP
     "  --seed S             shuffle as profile does with this seed. Without it, built-in data "
     "sets\n"

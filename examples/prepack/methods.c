@@ -4,6 +4,7 @@
  */
 #include "methods.h"
 #include "cancel.h"
+#include "choose.h"
 #include "say.h"
 
 #include <stdlib.h>
@@ -167,34 +168,12 @@ static int run_batches(struct pass *pass, int (*run)(struct pass *, const size_t
     return STATUS_OK;
 }
 
-struct length_and_place {
-    int64_t length;
-    size_t place;
-};
-
-static int compare_lengths(const void *left, const void *right)
-{
-    const struct length_and_place *a = left, *b = right;
-    if (a->length != b->length)
-        return a->length < b->length ? -1 : 1;
-    return a->place < b->place ? -1 : a->place > b->place;
-}
-
 static int sort_order(struct pass *pass)
 {
-    const struct workload *work = pass->work;
-    struct length_and_place *items = calloc(work->n_prompts, sizeof *items);
-    if (!items)
-        return fail_memory();
     span_begin(pass);
-    for (size_t i = 0; i < work->n_prompts; i++)
-        items[i] = (struct length_and_place){work->prompts->prompts[work->order[i]].n_tokens, i};
-    qsort(items, work->n_prompts, sizeof *items, compare_lengths);
-    for (size_t i = 0; i < work->n_prompts; i++)
-        pass->order[i] = work->order[items[i].place];
+    const int status = sort_by_length(pass->work->lengths, pass->order, pass->work->n_prompts);
     span_end(pass);
-    free(items);
-    return STATUS_OK;
+    return status;
 }
 
 /*
@@ -235,7 +214,7 @@ static int pack_all(struct pass *pass, size_t *cuts, size_t *n_steps)
     const struct workload *work = pass->work;
     pp_plan *plan = NULL;
     for (size_t i = 0; i < work->n_prompts; i++)
-        pass->lengths[i] = work->prompts->prompts[work->order[i]].n_tokens;
+        pass->lengths[i] = work->lengths[work->order[i]];
     span_begin(pass);
     int status = STATUS_OK;
     if (pp_packer_plan(pass->packer, pass->lengths, work->n_prompts, &plan, &err) < 0)

@@ -12,7 +12,8 @@
 /* What all methods share. */
 struct workload {
     const struct promptset *prompts;
-    size_t *order; /* [n_prompts] the prompts chosen, shuffled */
+    int64_t *lengths; /* of all prompts */
+    size_t *order;    /* [n_prompts] the prompts chosen, shuffled */
     size_t n_prompts;
     size_t batch_size;
     size_t n_batches;

@@ -1,9 +1,9 @@
 /* plan_cmd.c: `prepack plan`: packs lengths and says how well that went. */
+#include "choose.h"
 #include "commands.h"
 #include "dataset.h"
 #include "draw.h"
 #include "engine.h"
-#include "random.h"
 #include "report.h"
 #include "say.h"
 
@@ -44,33 +44,25 @@ static int open_data(struct planning *planning)
     return status;
 }
 
+/* The lengths in the order they are packed: shuffled as profile does, or as the file has them. */
 static int order_lengths(struct planning *planning)
 {
     const struct options *options = planning->options;
-    const size_t n = planning->dataset.n;
-    size_t *order = calloc(n, sizeof *order);
-    planning->lengths = calloc(n, sizeof *planning->lengths);
-    if (!order || !planning->lengths) {
-        free(order);
-        return fail_memory();
-    }
-    for (size_t i = 0; i < n; i++)
-        order[i] = i;
-    planning->shuffled = planning->dataset.built_in || options->seed_given;
-    if (planning->shuffled) {
-        struct rng rng;
-        rng_start(&rng, options->seed, 0);
-        rng_shuffle(&rng, order, n);
-    }
-    for (size_t i = 0; i < n; i++)
-        planning->lengths[i] = planning->dataset.lengths[order[i]];
+    const struct dataset *set = &planning->dataset;
+    planning->shuffled = set->built_in || options->seed_given;
+    planning->batch_size = options->batch_size > 0 ? (size_t)options->batch_size : set->n;
+    planning->n = count_wanted(set->n, planning->batch_size, options->max_batches);
+    planning->lengths = calloc(planning->n, sizeof *planning->lengths);
+    size_t *order = calloc(planning->n, sizeof *order);
+    int status = STATUS_OK;
+    if (!order || !planning->lengths)
+        status = fail_memory();
+    else if (planning->shuffled)
+        status = choose_prompts(set->lengths, set->n, options->seed, planning->n, order);
+    for (size_t i = 0; i < planning->n && !status; i++)
+        planning->lengths[i] = set->lengths[planning->shuffled ? order[i] : i];
     free(order);
-    planning->n = n;
-    planning->batch_size = options->batch_size > 0 ? (size_t)options->batch_size : n;
-    if (options->max_batches > 0 &&
-        (size_t)options->max_batches < (n + planning->batch_size - 1) / planning->batch_size)
-        planning->n = (size_t)options->max_batches * planning->batch_size;
-    return STATUS_OK;
+    return status;
 }
 
 static void add_figures(struct plan_report *report, const pp_plan_info *info)

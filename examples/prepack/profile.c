@@ -1,9 +1,9 @@
 /* profile.c: `prepack profile`: measures the methods and prints the table. */
+#include "choose.h"
 #include "commands.h"
 #include "dataset.h"
 #include "engine.h"
 #include "methods.h"
-#include "random.h"
 #include "report.h"
 #include "say.h"
 #include "table.h"
@@ -67,34 +67,29 @@ static int open_data(struct profile *profile)
                            &profile->prompts);
 }
 
-/* Shuffles the prompts and keeps as many as --max-batches says. */
-static int choose_prompts(struct profile *profile)
+/* The prompts that --max-batches leaves, shuffled. */
+static int choose_work(struct profile *profile)
 {
     const struct options *options = profile->options;
     struct workload *work = &profile->work;
-    struct rng rng;
+    const size_t n = profile->prompts.n, batch_size = (size_t)options->batch_size;
     *work = (struct workload){
         .prompts = &profile->prompts,
-        .order = calloc(profile->prompts.n, sizeof *work->order),
-        .n_prompts = profile->prompts.n,
-        .batch_size = (size_t)options->batch_size,
+        .lengths = calloc(n, sizeof *work->lengths),
+        .order = calloc(n, sizeof *work->order),
+        .n_prompts = count_wanted(n, batch_size, options->max_batches),
+        .batch_size = batch_size,
         .vocab_size = profile->engine.config.vocab_size,
         .pad_token = profile->engine.eos >= 0 ? profile->engine.eos : 0,
         .first_tokens = options->metric == METRIC_TTFT,
         .progress = &profile->progress,
     };
-    if (!work->order)
+    if (!work->lengths || !work->order)
         return fail_memory();
-    for (size_t i = 0; i < work->n_prompts; i++)
-        work->order[i] = i;
-    rng_start(&rng, options->seed, 0);
-    rng_shuffle(&rng, work->order, work->n_prompts);
-    work->n_batches = (work->n_prompts + work->batch_size - 1) / work->batch_size;
-    if (options->max_batches > 0 && (size_t)options->max_batches < work->n_batches) {
-        work->n_batches = (size_t)options->max_batches;
-        work->n_prompts = work->n_batches * work->batch_size;
-    }
-    return STATUS_OK;
+    work->n_batches = (work->n_prompts + batch_size - 1) / batch_size;
+    for (size_t i = 0; i < n; i++)
+        work->lengths[i] = profile->prompts.prompts[i].n_tokens;
+    return choose_prompts(work->lengths, n, options->seed, work->n_prompts, work->order);
 }
 
 /* A session for the next method, with nothing left of the last one's caches. */
@@ -266,6 +261,8 @@ static void print_notes(const struct profile *profile, FILE *out)
             report->dataset, work->n_prompts, profile->prompts.n, work->n_batches,
             work->n_batches == 1 ? "" : "es", work->batch_size,
             profile->dataset.texts ? "" : ", random tokens of the listed counts");
+    if (work->n_prompts < profile->prompts.n)
+        fprintf(out, "           chosen evenly over the sorted lengths, to stand for all\n");
     if (profile->prompts.n_cut > 0)
         fprintf(out, "           %zu prompts were cut to %" PRId64 " tokens\n",
                 profile->prompts.n_cut, options->max_length);
@@ -300,7 +297,7 @@ int run_profile(const struct options *options)
     if (!status)
         status = open_data(&profile);
     if (!status)
-        status = choose_prompts(&profile);
+        status = choose_work(&profile);
     profile.report.model = profile.engine.name;
     profile.report.dataset = profile.dataset_name;
     profile.report.options = options;
@@ -310,6 +307,7 @@ int run_profile(const struct options *options)
         status = print_report(&profile);
     engine_session_close(profile.session);
     pp_packer_destroy(profile.packer);
+    free(profile.work.lengths);
     free(profile.work.order);
     promptset_free(&profile.prompts);
     dataset_free(&profile.dataset);

@@ -65,7 +65,20 @@ def profile_of_a_list(program):
     assert other["dtype"] == "f32"
     assert other["methods"][0]["tokens_real"] == report["methods"][0]["tokens_real"]
     again, _ = program.json(*args, "--seed", 7)
-    assert again["methods"][0]["tokens_real"] != report["methods"][0]["tokens_real"]
+    assert again["methods"][0]["tokens_real"] == report["methods"][0]["tokens_real"]
+
+
+def prompts_that_stand_for_all(program):
+    """--max-batches takes prompts evenly over the sorted lengths, in profile and in plan"""
+    lengths = [1 + i * 37 % 101 for i in range(101)]
+    path = program.file("a.lengths", "".join(f"{n}\n" for n in lengths))
+    wanted = sum(sorted(lengths)[int((i + 0.5) * 101 / 20)] for i in range(20))
+    args = ("--dataset", path, "--batch-size", 10, "--max-batches", 2, "--seed", 3)
+    report, text = program.json("profile", "--model", "tiny", "--num-runs", 1, *args)
+    plan, _ = program.json("plan", *args)
+    assert report["methods"][0]["tokens_real"] == plan["tokens"] == wanted
+    assert f"prepacking: {plan['bins']} bins" in text
+    assert "to stand for all" in text
 
 
 def profile_of_text(program):
@@ -182,6 +195,6 @@ def garbled_tokenizers(program):
     assert refused > 60, refused
 
 
-CASES = [profile_of_lengths, profile_of_a_list, profile_of_text, generate_compared,
-         generate_texts, generate_samples, sound_tokenizers, hostile_tokenizers,
+CASES = [profile_of_lengths, profile_of_a_list, prompts_that_stand_for_all, profile_of_text,
+         generate_compared, generate_texts, generate_samples, sound_tokenizers, hostile_tokenizers,
          garbled_tokenizers]
