@@ -4,6 +4,7 @@
  * files that change.
  */
 #define _GNU_SOURCE
+#include "malformed/failing.h"
 #include "malformed/malformed.h"
 
 #include <check.h>
@@ -375,36 +376,6 @@ END_TEST
 
 /* ---- exhausted memory -------------------------------------------------------------------------
  */
-
-/* Fails the n-th allocation, or all from the n-th on. */
-struct failing {
-    int n_left;
-    bool persistent;
-    int n_blocks; /* held now */
-};
-
-static bool fails(struct failing *failing)
-{
-    failing->n_left--;
-    return failing->n_left == 0 || (failing->persistent && failing->n_left < 0);
-}
-
-static void *failing_allocate(void *user, size_t bytes, size_t alignment)
-{
-    struct failing *failing = user;
-    void *memory = NULL;
-    if (fails(failing) || posix_memalign(&memory, alignment, bytes) != 0)
-        return NULL;
-    failing->n_blocks++;
-    return memory;
-}
-
-static void failing_release(void *user, void *memory, size_t bytes)
-{
-    (void)bytes;
-    ((struct failing *)user)->n_blocks--;
-    free(memory);
-}
 
 START_TEST(survives_failing_allocations)
 {

@@ -2,6 +2,7 @@
  * test_json.c: the JSON reader: what it accepts and what that means, what it refuses and where,
  * limits, and exhausted memory at every allocation.
  */
+#include "malformed/failing.h"
 #include "model/json_text.h"
 
 #include <check.h>
@@ -313,31 +314,6 @@ END_TEST
 
 /* ---- exhausted memory -------------------------------------------------------------------------
  */
-
-struct failing {
-    int n_left;
-    bool persistent;
-    int n_blocks;
-};
-
-static void *failing_allocate(void *user, size_t bytes, size_t alignment)
-{
-    struct failing *failing = user;
-    void *memory = NULL;
-    failing->n_left--;
-    if (failing->n_left == 0 || (failing->persistent && failing->n_left < 0) ||
-        posix_memalign(&memory, alignment, bytes) != 0)
-        return NULL;
-    failing->n_blocks++;
-    return memory;
-}
-
-static void failing_release(void *user, void *memory, size_t bytes)
-{
-    (void)bytes;
-    ((struct failing *)user)->n_blocks--;
-    free(memory);
-}
 
 START_TEST(survives_failing_allocations)
 {
