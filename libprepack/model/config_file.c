@@ -361,20 +361,18 @@ pp_status ppi_config_parse(char *text, size_t len, const char *label, struct ppi
     return status;
 }
 
-pp_status ppi_config_read(const char *dir, const struct ppi_log *log, pp_model_config *config,
-                          pp_error *err)
+pp_status ppi_config_read(const char *dir, struct ppi_mem *mem, const struct ppi_log *log,
+                          pp_model_config *config, pp_error *err)
 {
     struct ppi_dir opened;
     struct ppi_file file;
-    struct ppi_mem mem; /* for the text alone */
     struct ppi_json json;
-    PP_TRY(ppi_mem_init(&mem, NULL, 0, err));
     PP_TRY(ppi_dir_open(dir, &opened, err));
     PP_TRY(ppi_dir_open_file(&opened, CONFIG_NAME, &file, err));
-    pp_status status = ppi_json_read(&file, MAX_CONFIG_BYTES, NULL, &mem, &json, err);
+    pp_status status = ppi_json_read(&file, MAX_CONFIG_BYTES, NULL, mem, &json, err);
     ppi_file_close(&file);
     PP_TRY(status);
     status = read_root(json.root, file.label.text, log, config, err);
-    ppi_json_free(&json, &mem);
+    ppi_json_free(&json, mem);
     return status;
 }

@@ -52,7 +52,7 @@ pp_status pp_model_open(const char *dir, const pp_model_params *params, pp_model
         return ppi_error(err, PP_ERR_ARG, "pp_model_open: %s is NULL", dir ? "model" : "dir");
     pp_model *model;
     PP_TRY(create_empty(params, &model, err));
-    pp_status status = ppi_config_read(dir, &model->log, &model->config, err);
+    pp_status status = ppi_config_read(dir, &model->mem, &model->log, &model->config, err);
     if (status >= 0)
         status =
             ppi_source_open_dir(dir, &model->config, &model->mem, &model->log, &model->source, err);

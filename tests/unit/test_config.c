@@ -191,9 +191,9 @@ START_TEST(failure_leaves_the_config_alone)
     ck_assert_int_eq(ppi_mem_init(&mem, NULL, 0, NULL), PP_OK);
     ck_assert_int_eq(ppi_config_parse(text, 2, "config", &mem, NULL, &config, &err), PP_ERR_FORMAT);
     ck_assert_int_eq(memcmp(&config, &before, sizeof config), 0);
-    ck_assert_int_eq(ppi_config_read("/nowhere/at/all", NULL, &config, &err), PP_ERR_IO);
+    ck_assert_int_eq(ppi_config_read("/nowhere/at/all", &mem, NULL, &config, &err), PP_ERR_IO);
     ck_assert_int_eq(err.native_code, 2); /* ENOENT */
-    ck_assert_int_eq(ppi_config_read(NULL, NULL, &config, &err), PP_ERR_ARG);
+    ck_assert_int_eq(ppi_config_read(NULL, &mem, NULL, &config, &err), PP_ERR_ARG);
     ck_assert_int_eq(memcmp(&config, &before, sizeof config), 0);
 }
 END_TEST

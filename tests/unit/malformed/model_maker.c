@@ -181,7 +181,7 @@ pp_status open_and_close(const char *dir, const struct ppi_log *log, pp_error *e
     struct ppi_source *source = NULL;
     int n_fds = count_fds();
     ck_assert_int_eq(ppi_mem_init(&mem, NULL, 0, err), PP_OK);
-    pp_status status = ppi_config_read(dir, log, &config, err);
+    pp_status status = ppi_config_read(dir, &mem, log, &config, err);
     if (status >= 0)
         status = ppi_source_open_dir(dir, &config, &mem, log, &source, err);
     ck_assert_msg((source != NULL) == (status >= 0), "a source comes with success alone");
