@@ -67,7 +67,7 @@ static void cpu_get_info(const struct ppi_backend *backend, struct ppi_backend_i
     info->page_tokens = PPI_CPU_PAGE;
     info->page_bytes =
         (int64_t)params->n_layers * params->n_kv_heads * (int64_t)backend->head_kv_bytes;
-    info->chunk_tokens = PPI_CPU_TILE;
+    info->chunk_tokens = PPI_CPU_BLOCK;
     info->default_pass_tokens = DEFAULT_PASS_TOKENS;
 }
 

@@ -26,7 +26,7 @@
 #define PPI_CPU_ROWS         6   /* rows of a product tile: 6 x 64 sums fill 24 vector registers */
 #define PPI_CPU_PAGE         16  /* token slots of a KV page */
 #define PPI_CPU_BLOCK        64  /* keys of one step of the online softmax */
-#define PPI_CPU_TILE         64  /* most query rows of an attention tile */
+#define PPI_CPU_TILE         48  /* most query rows of an attention tile */
 #define PPI_CPU_MAX_HEAD_DIM 512 /* bounds the scratch of attention */
 
 /* One panel times some rows. */
