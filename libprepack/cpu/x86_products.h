@@ -34,18 +34,20 @@ PPI_INLINE vf widen_half(vi pairs, int half)
 PPI_INLINE void add_group(bool bf16, int rows, int vectors, struct tile *t, const char *a,
                           size_t a_stride, bool odd, const char *const *b, size_t at)
 {
-    vi column[VECTORS];
-    UNROLL for (int j = 0; j < vectors; j++) column[j] = v_bits_load(b[j] + at);
     if (!bf16) {
+        vf column[VECTORS];
+        UNROLL for (int j = 0; j < vectors; j++) column[j] = v_load(b[j] + at);
         UNROLL for (int i = 0; i < rows; i++)
         {
             vf x = v_bits_as_f32(broadcast_group(a + (size_t)i * a_stride, odd));
             UNROLL for (int j = 0; j < vectors; j++) t->sum[i][j] =
-                v_fma(x, v_bits_as_f32(column[j]), t->sum[i][j]);
+                v_fma(x, column[j], t->sum[i][j]);
         }
         return;
     }
 #if defined(__AVX512BF16__)
+    vi column[VECTORS];
+    UNROLL for (int j = 0; j < vectors; j++) column[j] = v_bits_load(b[j] + at);
     UNROLL for (int i = 0; i < rows; i++)
     {
         vi x = broadcast_group(a + (size_t)i * a_stride, odd);
@@ -56,7 +58,10 @@ PPI_INLINE void add_group(bool bf16, int rows, int vectors, struct tile *t, cons
     UNROLL for (int half = 0; half < 2; half++)
     {
         vf wide[VECTORS];
-        UNROLL for (int j = 0; j < vectors; j++) wide[j] = widen_half(column[j], half);
+        /* Loading twice is cheaper than keeping the pairs, for which 16 registers are too few. */
+        if (LANES == 8)
+            __asm__ volatile("" ::: "memory");
+        UNROLL for (int j = 0; j < vectors; j++) wide[j] = widen_half(v_bits_load(b[j] + at), half);
         UNROLL for (int i = 0; i < rows; i++)
         {
             vf x = widen_half(broadcast_group(a + (size_t)i * a_stride, odd), half);
