@@ -17,14 +17,12 @@
 #include <time.h>
 
 #if defined(__x86_64__)
+/* clang-format off */
 #define M(op, r, to) op " %%" r "15, %%" r "15, %%" r to "\n\t"
-#define MULTIPLY_12(op, r)                                                                         \
-    M(op, r, "0")                                                                                  \
-    M(op, r, "1")                                                                                  \
-    M(op, r, "2")                                                                                  \
-    M(op, r, "3")                                                                                  \
-    M(op, r, "4") M(op, r, "5") M(op, r, "6") M(op, r, "7") M(op, r, "8") M(op, r, "9")            \
-        M(op, r, "10") M(op, r, "11")
+#define MULTIPLY_12(op, r) \
+    M(op, r, "0") M(op, r, "1") M(op, r, "2") M(op, r, "3") M(op, r, "4") M(op, r, "5") \
+    M(op, r, "6") M(op, r, "7") M(op, r, "8") M(op, r, "9") M(op, r, "10") M(op, r, "11")
+/* clang-format on */
 #define MULTIPLY_LOOP(op, r)                                                                       \
     for (int64_t i = 0; i < n; i++)                                                                \
     __asm__ volatile(MULTIPLY_12(op, r) MULTIPLY_12(op, r)::                                       \
