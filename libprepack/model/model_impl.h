@@ -5,7 +5,7 @@
 #define PPI_MODEL_IMPL_H
 
 #include "backend.h"
-#include "model/source.h"
+#include "checkpoint/source.h"
 
 #include <pthread.h>
 

@@ -2,7 +2,7 @@
  * fuzz_config.c: any config.json: refused with a sentence, or a configuration within the ranges.
  */
 #include "fuzz.h"
-#include "model/config_file.h"
+#include "checkpoint/config_file.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * refused with a sentence, or every tensor lies in the data and the tensors fill it.
  */
 #include "fuzz.h"
-#include "model/safetensors.h"
+#include "checkpoint/safetensors.h"
 
 #include <stdlib.h>
 #include <string.h>

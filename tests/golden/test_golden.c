@@ -5,7 +5,7 @@
  */
 #include "support/run.h"
 
-#include "model/safetensors.h"
+#include "checkpoint/safetensors.h"
 
 #include <check.h>
 #include <math.h>

@@ -4,7 +4,7 @@
 #include "make_checkpoint.h"
 
 #include "dtype.h"
-#include "model/source.h"
+#include "checkpoint/source.h"
 
 #include <check.h>
 #include <math.h>

@@ -3,7 +3,7 @@
  * ranges of a configuration, and the presets.
  */
 #include "malformed/malformed.h"
-#include "model/config_file.h"
+#include "checkpoint/config_file.h"
 
 #include <check.h>
 

@@ -3,7 +3,7 @@
  * limits, and exhausted memory at every allocation.
  */
 #include "malformed/failing.h"
-#include "model/json_text.h"
+#include "checkpoint/json_text.h"
 
 #include <check.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
  * test_random_source.c: generated weights: a pure function of seed and place, about normal.
  */
 #include "dtype.h"
-#include "model/source.h"
+#include "checkpoint/source.h"
 
 #include <check.h>
 #include <math.h>

@@ -3,7 +3,7 @@
  * header tells.
  */
 #include "malformed/malformed.h"
-#include "model/safetensors.h"
+#include "checkpoint/safetensors.h"
 
 #include <check.h>
 

@@ -5,7 +5,7 @@
 #ifndef TEST_MODEL_MAKER_H
 #define TEST_MODEL_MAKER_H
 
-#include "model/source.h"
+#include "checkpoint/source.h"
 
 #include <stdio.h>
 #include <stdlib.h>

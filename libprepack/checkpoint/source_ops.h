@@ -4,7 +4,7 @@
 #ifndef PPI_SOURCE_OPS_H
 #define PPI_SOURCE_OPS_H
 
-#include "model/source.h"
+#include "checkpoint/source.h"
 
 struct ppi_source_ops {
     int32_t (*dtype)(const struct ppi_source *source, enum ppi_tensor tensor, int32_t layer);

@@ -6,7 +6,7 @@
 #ifndef PPI_JSON_SCALAR_H
 #define PPI_JSON_SCALAR_H
 
-#include "model/json_text.h"
+#include "checkpoint/json_text.h"
 
 struct ppi_json_cursor {
     char *text;

@@ -3,7 +3,7 @@
  * they are held to a small alphabet: a shard lies in the directory, under a name that can neither
  * leave it nor surprise whoever reads it in a log.
  */
-#include "model/shard_index.h"
+#include "checkpoint/shard_index.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
  * json_scalar.c: strings, numbers and words of JSON, strictly by RFC 8259.
  */
 #define _GNU_SOURCE
-#include "model/json_scalar.h"
+#include "checkpoint/json_scalar.h"
 
 #include <locale.h>
 #include <math.h>

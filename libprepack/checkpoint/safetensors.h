@@ -5,7 +5,7 @@
 #define PPI_SAFETENSORS_H
 
 #include "internal.h"
-#include "model/model_file.h"
+#include "checkpoint/model_file.h"
 
 #define PPI_SAFETENSORS_MAX_RANK 8
 

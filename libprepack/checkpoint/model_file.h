@@ -7,7 +7,7 @@
 #define PPI_MODEL_FILE_H
 
 #include "internal.h"
-#include "model/label.h"
+#include "checkpoint/label.h"
 
 #include <limits.h>
 #include <time.h>

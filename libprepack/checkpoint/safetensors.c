@@ -3,8 +3,8 @@
  * Everything is checked before anything is used, in this order: size of the file, length of the
  * header, JSON, fields of each tensor, sizes with checked arithmetic, coverage of the data.
  */
-#include "model/safetensors.h"
-#include "model/json_text.h"
+#include "checkpoint/safetensors.h"
+#include "checkpoint/json_text.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,8 +4,8 @@
  * missing key means what it means to transformers; a key that asks for what this library does not
  * compute is refused, never ignored.
  */
-#include "model/config_file.h"
-#include "model/json_text.h"
+#include "checkpoint/config_file.h"
+#include "checkpoint/json_text.h"
 
 #include <string.h>
 

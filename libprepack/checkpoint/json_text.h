@@ -7,7 +7,7 @@
 #define PPI_JSON_TEXT_H
 
 #include "internal.h"
-#include "model/model_file.h"
+#include "checkpoint/model_file.h"
 
 enum ppi_json_type {
     PPI_JSON_NULL,

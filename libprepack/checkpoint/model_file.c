@@ -4,7 +4,7 @@
  * the name of a weight file must not stop the caller.
  */
 #define _GNU_SOURCE
-#include "model/model_file.h"
+#include "checkpoint/model_file.h"
 
 #include <errno.h>
 #include <fcntl.h>

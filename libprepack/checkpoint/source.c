@@ -2,7 +2,7 @@
  * source.c: what all sources share: the shapes, names and numbering of a decoder's tensors, and the
  * way to the kind of source at hand.
  */
-#include "model/source_ops.h"
+#include "checkpoint/source_ops.h"
 
 #include <stdio.h>
 

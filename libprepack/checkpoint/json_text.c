@@ -3,8 +3,8 @@
  * growing array in the order of the text, strings are decoded where they stand.
  */
 #define _GNU_SOURCE
-#include "model/json_text.h"
-#include "model/json_scalar.h"
+#include "checkpoint/json_text.h"
+#include "checkpoint/json_scalar.h"
 
 #include <stdarg.h>
 #include <stdio.h>

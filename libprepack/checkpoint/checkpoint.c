@@ -4,9 +4,9 @@
  * is a place in an open file. Files stay open, are read with pread and never mapped: a file that
  * shrinks is an error, not a signal.
  */
-#include "model/safetensors.h"
-#include "model/shard_index.h"
-#include "model/source_ops.h"
+#include "checkpoint/safetensors.h"
+#include "checkpoint/shard_index.h"
+#include "checkpoint/source_ops.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -4,7 +4,7 @@
  * and order. Fast enough that a 7B model is made in tens of seconds.
  */
 #include "dtype.h"
-#include "model/source_ops.h"
+#include "checkpoint/source_ops.h"
 
 #define STANDARD_DEVIATION 0.02f
 

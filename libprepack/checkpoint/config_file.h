@@ -5,7 +5,7 @@
 #ifndef PPI_CONFIG_FILE_H
 #define PPI_CONFIG_FILE_H
 
-#include "model/source.h"
+#include "checkpoint/source.h"
 
 /* A count of a configuration: its key in config.json, its field in pp_model_config, its range, and
  * what a missing key means for each architecture (0: derived from other counts). */

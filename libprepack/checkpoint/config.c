@@ -1,7 +1,7 @@
 /*
  * config.c: the ranges of a configuration, whoever made it.
  */
-#include "model/config_file.h"
+#include "checkpoint/config_file.h"
 
 #include <math.h>
 
