@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds libprepack and runs its whole suite: the normal build, a build with address and undefined
-# behaviour sanitizers, and the quick start in a fresh clone. Installs the Debian packages it needs.
+# behaviour sanitizers, an installation, and the quick start in a fresh clone. Installs the Debian packages it needs.
 # The last line counts: "N passed, N failed".
 set -eu
 cd "$(dirname "$0")/.."
@@ -43,7 +43,9 @@ sh examples/install-packages.sh tests
 for kind in normal sanitized; do
     build=build-$kind
     options="-Dtests=enabled -Dprogram=enabled"
-    if [ $kind = sanitized ]; then
+    if [ $kind = normal ]; then
+        options="$options -Ddefault_library=both"
+    else
         options="$options -Db_sanitize=address,undefined -Db_ndebug=false"
     fi
     if [ ! -f "$build/build.ninja" ]; then
@@ -55,6 +57,7 @@ for kind in normal sanitized; do
     step "no warnings in the $kind build" sh -c "! grep -n 'warning:' '$build/ninja.log'"
     run_suite "$build"
 done
+step "the installed library and program work" sh tests/install.sh build-normal
 
 if [ -d .git ] && command -v git >/dev/null 2>&1; then
     echo "== quick start in a fresh clone"
