@@ -32,7 +32,8 @@ def make_prompts(tokenizer, seed):
             text = text_of(document)
             n_tokens = 1 + len(tokenizer.encode(text))
             # The few very short sentences may repeat once they run out.
-            if abs(n_tokens - target) <= slack + tries // 500 and (text not in seen or tries > 4000):
+            fits = abs(n_tokens - target) <= slack + tries // 500
+            if fits and (text not in seen or tries > 4000):
                 break
         seen.add(text)
         rows.append({"prompt": text, "answer": document[2]})
