@@ -3,7 +3,7 @@
 # padding on the bundled model and prompts, and continues a few prompts, packed and alone.
 set -eu
 cd "$(dirname "$0")/.."
-build=build-quickstart
+build="build-quickstart"
 
 sh examples/install-packages.sh
 if [ ! -f "$build/build.ninja" ]; then

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Checks what the quick start printed: prepacking is at least 3 times as fast as full batching and not
-slower than length-ordered batches (within 5 %), and packed and lone continuations are the same.
+slower than length-ordered batches (within 5 %), the continuations are
+the same packed and alone, and they are right.
 
 usage: check_quickstart.py OUTPUT"""
 import re
@@ -20,4 +21,7 @@ if seconds["length-ordered"] < 0.95 * seconds["prepacking"]:
 same = re.search(r"(\d+) of (\d+) .*same", text)
 if not same or same[1] != same[2] or int(same[2]) < 4:
     sys.exit("packed and lone continuations are not the same")
+for answer in ("Berlin.", "7.", "cold.", "4 7 1."):
+    if f" {answer} " not in text:
+        sys.exit(f"the answer {answer} is missing")
 print("# quick start:", seconds)

@@ -29,7 +29,7 @@ ${CXX:-c++} -std=c++11 -Wall -Wextra -Wpedantic -Werror "$work/cxx.cc" -o "$work
 LD_LIBRARY_PATH="$libdir" "$work/cxx"
 LD_LIBRARY_PATH="$libdir" "$work/shared" >"$work/shared.txt"
 "$work/static" >"$work/static.txt"
-[ "$(grep -c 'tokens cached' "$work/shared.txt")" = 3 ]
+[ "$(grep -c "tokens cached" "$work/shared.txt")" = 3 ]
 cmp "$work/shared.txt" "$work/static.txt"
 
 program=$(find "$work" -name prepack -type f -perm -u+x)

@@ -53,7 +53,8 @@ pp_status ppi_source_read(const struct ppi_source *source, enum ppi_tensor tenso
 
 void ppi_source_close(struct ppi_source *source);
 
-/* config_file.c: reads and checks DIR/config.json; mem holds its text meanwhile; log gets warnings. */
+/* config_file.c: reads and checks DIR/config.json; mem holds its text meanwhile; log gets warnings.
+ */
 pp_status ppi_config_read(const char *dir, struct ppi_mem *mem, const struct ppi_log *log,
                           pp_model_config *config, pp_error *err);
 /* config.c: the ranges that pp_model_config's declaration gives. */

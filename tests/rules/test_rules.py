@@ -138,6 +138,14 @@ def prose():
                 yield f"{path} names {target}, which is not there"
 
 
+def readme():
+    if text("examples/pack_and_prefill.c").rstrip() not in text("README.md"):
+        yield "README.md shows another program than examples/pack_and_prefill.c"
+    for command in ("sh examples/quickstart.sh", "sh tests/run.sh"):
+        if command not in text("README.md"):
+            yield f"README.md does not name the command {command}"
+
+
 check("include rules", include_rules())
 check("no file is too long", long_files())
 check("file names are unique", repeated_names())
@@ -150,5 +158,6 @@ else:
     check("the library prints, aborts and exits nowhere", library_is_quiet())
     check("exports are the committed list and the headers'", exports())
 check("files that the prose names exist", prose())
+check("the README shows what is in the tree", readme())
 print(f"1..{len(results)}")
 sys.exit(0 if all(results) else 1)
