@@ -20,6 +20,8 @@ need_library jansson libjansson-dev
 need_library sentencepiece libsentencepiece-dev
 if [ "${1-}" = tests ]; then
     need_library check check
+    need_program git git
+    need_program nm binutils
 fi
 [ -n "$missing" ] || exit 0
 
