@@ -22,7 +22,8 @@
 extern "C" {
 #endif
 
-/* Thread-safety: one thread at a time, except pp_session_cancel. */
+/* Thread-safety: one thread at a time, except pp_session_cancel. Not for a child after fork: its
+ * threads stay in the parent. */
 typedef struct pp_session pp_session;
 
 typedef struct pp_session_params {

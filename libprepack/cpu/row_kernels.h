@@ -13,10 +13,10 @@
 
 /* Kernels are templates: inlined where their constants are known. Under a sanitizer they are plain
  * functions, or the checks of every copy would take the compiler minutes. */
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define PPI_SANITIZED 1
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define PPI_SANITIZED 1
 #endif
 #endif
