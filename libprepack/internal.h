@@ -12,8 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* ---- errors (status.c) ------------------------------------------------------------------------
- */
+/* ---- errors (status.c) ---- */
 
 /* Passes an error status up. */
 #define PP_TRY(expression)                                                                         \
@@ -52,8 +51,7 @@ pp_status ppi_struct_write(void *dst, const void *src, size_t size, const char *
 /* Body of the pp_x_params_init functions. */
 void ppi_struct_init(void *dst, size_t caller_size, const void *defaults, size_t size);
 
-/* ---- sizes -------------------------------------------------------------------------------------
- */
+/* ---- sizes ---- */
 
 /* false on overflow; *out is then undefined. */
 static inline bool ppi_mul(size_t a, size_t b, size_t *out)

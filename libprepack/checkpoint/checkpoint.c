@@ -28,8 +28,7 @@ struct checkpoint {
     struct place *places; /* by ppi_tensor_place */
 };
 
-/* ---- one tensor -------------------------------------------------------------------------------
- */
+/* ---- one tensor ---- */
 
 static void shape_text(char *text, size_t size, const int64_t *shape, int32_t rank)
 {
@@ -90,8 +89,7 @@ static pp_status place_tensors(struct checkpoint *checkpoint, int32_t i_shard,
     return PP_OK;
 }
 
-/* ---- shards -----------------------------------------------------------------------------------
- */
+/* ---- shards ---- */
 
 /* Before the shards are open: which of them holds each tensor that the model needs. */
 static pp_status choose_shards(struct checkpoint *checkpoint, const struct ppi_shard_index *index,
@@ -208,8 +206,7 @@ static pp_status open_files(struct checkpoint *checkpoint, const char *path,
     return status;
 }
 
-/* ---- the source -------------------------------------------------------------------------------
- */
+/* ---- the source ---- */
 
 static int32_t checkpoint_dtype(const struct ppi_source *source, enum ppi_tensor tensor,
                                 int32_t layer)

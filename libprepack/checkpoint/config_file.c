@@ -12,8 +12,7 @@
 #define CONFIG_NAME      "config.json"
 #define MAX_CONFIG_BYTES (16 << 20)
 
-/* ---- values -----------------------------------------------------------------------------------
- */
+/* ---- values ---- */
 
 struct reader {
     const char *label;
@@ -107,8 +106,7 @@ static pp_status read_token(const struct reader *reader, const char *key, int32_
     return is_absent(value) ? PP_OK : read_count(reader, key, value, -1, INT32_MAX, out);
 }
 
-/* ---- what the file asks for -------------------------------------------------------------------
- */
+/* ---- what the file asks for ---- */
 
 static pp_status read_arch(const struct reader *reader, int32_t *arch)
 {
@@ -224,8 +222,7 @@ static int32_t read_dtype(const struct reader *reader)
     return PP_DTYPE_F32;
 }
 
-/* ---- rotary embeddings ------------------------------------------------------------------------
- */
+/* ---- rotary embeddings ---- */
 
 /* The object that describes the scaling, NULL where there is none. */
 static pp_status find_rope(const struct reader *reader, const struct ppi_json_value **rope)
@@ -315,8 +312,7 @@ static pp_status read_rope(const struct reader *reader, pp_model_config *config)
     return PP_OK;
 }
 
-/* ---- the whole --------------------------------------------------------------------------------
- */
+/* ---- the whole ---- */
 
 static pp_status read_config(const struct reader *reader, pp_model_config *config)
 {

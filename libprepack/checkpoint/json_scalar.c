@@ -38,8 +38,7 @@ const char *ppi_json_scan_word(struct ppi_json_cursor *cursor, const char *word)
     return NULL;
 }
 
-/* ---- strings ----------------------------------------------------------------------------------
- */
+/* ---- strings ---- */
 
 /* Bytes of the well-formed UTF-8 sequence at the cursor, 0 if there is none (Unicode, table 3-7).
  */
@@ -151,8 +150,7 @@ const char *ppi_json_scan_string(struct ppi_json_cursor *cursor, bool allow_nul,
     return NULL;
 }
 
-/* ---- numbers ----------------------------------------------------------------------------------
- */
+/* ---- numbers ---- */
 
 static size_t count_digits(const struct ppi_json_cursor *cursor, size_t i)
 {

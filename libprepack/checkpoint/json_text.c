@@ -271,8 +271,7 @@ void ppi_json_free(struct ppi_json *json, struct ppi_mem *mem)
     *json = (struct ppi_json){0};
 }
 
-/* ---- looking at values ------------------------------------------------------------------------
- */
+/* ---- looking at values ---- */
 
 bool ppi_json_is(const struct ppi_json_value *value, enum ppi_json_type type)
 {

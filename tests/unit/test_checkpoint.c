@@ -20,8 +20,7 @@ START_TEST(refuses_index)
 }
 END_TEST
 
-/* ---- valid layouts ----------------------------------------------------------------------------
- */
+/* ---- valid layouts ---- */
 
 struct opened {
     struct path dir;
@@ -305,8 +304,7 @@ START_TEST(reads_from_many_threads)
 }
 END_TEST
 
-/* ---- files that change, files that end --------------------------------------------------------
- */
+/* ---- files that change, files that end ---- */
 
 /* 19, 20: after opening, any change of size or time is an error, and no read goes past it. */
 START_TEST(notices_changes)
@@ -374,8 +372,7 @@ START_TEST(refuses_every_truncation)
 }
 END_TEST
 
-/* ---- exhausted memory -------------------------------------------------------------------------
- */
+/* ---- exhausted memory ---- */
 
 START_TEST(survives_failing_allocations)
 {

@@ -13,8 +13,7 @@ START_TEST(refuses)
 }
 END_TEST
 
-/* ---- reading ----------------------------------------------------------------------------------
- */
+/* ---- reading ---- */
 
 static int n_warnings;
 
@@ -198,8 +197,7 @@ START_TEST(failure_leaves_the_config_alone)
 }
 END_TEST
 
-/* ---- ranges and presets -----------------------------------------------------------------------
- */
+/* ---- ranges and presets ---- */
 
 static pp_model_config preset(const char *name)
 {

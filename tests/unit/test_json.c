@@ -312,8 +312,7 @@ START_TEST(finds_one_repeated_name_among_many)
 }
 END_TEST
 
-/* ---- exhausted memory -------------------------------------------------------------------------
- */
+/* ---- exhausted memory ---- */
 
 START_TEST(survives_failing_allocations)
 {
