@@ -3,6 +3,8 @@
  * that nothing is lost when a call fails, forks and truncation, lifetimes in any order, cancelling,
  * memory limits, and an allocator that fails at every call in turn.
  */
+#include "support/tap.h"
+
 #include <prepack/prepack.h>
 
 #include <check.h>
@@ -536,11 +538,5 @@ int main(void)
     tcase_add_test(tcase, every_allocation_may_fail);
     tcase_add_test(tcase, memory_limit_is_a_status);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return tap_run(suite, CK_NOFORK);
 }

@@ -6,6 +6,7 @@
 #include "support/run.h"
 
 #include "checkpoint/safetensors.h"
+#include "support/tap.h"
 
 #include <check.h>
 #include <math.h>
@@ -219,11 +220,5 @@ int main(void)
     tcase_set_timeout(tcase, 0);
     tcase_add_loop_test(tcase, matches_transformers, 0, (int)(sizeof CASES / sizeof *CASES));
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return tap_run(suite, CK_NOFORK);
 }

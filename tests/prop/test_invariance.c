@@ -5,6 +5,7 @@
  */
 #include "support/make_checkpoint.h"
 #include "support/run.h"
+#include "support/tap.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -265,11 +266,5 @@ int main(void)
     tcase_add_test(tcase, random_models);
     tcase_add_test(tcase, decode_equals_prefill);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return tap_run(suite, CK_NOFORK);
 }

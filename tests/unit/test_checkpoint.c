@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "malformed/failing.h"
 #include "malformed/malformed.h"
+#include "support/tap.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -441,10 +442,5 @@ int main(void)
     tcase_set_timeout(memory, 60);
     tcase_add_loop_test(memory, survives_failing_allocations, 0, 4);
     suite_add_tcase(suite, memory);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return tap_run(suite, CK_FORK);
 }

@@ -4,6 +4,7 @@
  */
 #include "malformed/malformed.h"
 #include "checkpoint/config_file.h"
+#include "support/tap.h"
 
 #include <check.h>
 
@@ -303,10 +304,5 @@ int main(void)
     tcase_add_test(ranges, presets_are_valid);
     tcase_add_test(ranges, unknown_presets);
     suite_add_tcase(suite, ranges);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return tap_run(suite, CK_FORK);
 }

@@ -4,6 +4,7 @@
  */
 #include "malformed/failing.h"
 #include "checkpoint/json_text.h"
+#include "support/tap.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -356,10 +357,5 @@ int main(void)
     tcase_add_test(tests, finds_one_repeated_name_among_many);
     tcase_add_loop_test(tests, survives_failing_allocations, 0, 2);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return tap_run(suite, CK_FORK);
 }

@@ -5,6 +5,8 @@
 #ifndef TEST_PLAN_SUPPORT_H
 #define TEST_PLAN_SUPPORT_H
 
+#include "support/tap.h"
+
 #include <prepack/prepack.h>
 
 #include <check.h>
@@ -141,12 +143,7 @@ static inline void assert_error(pp_status status, const pp_error *err, pp_status
 
 static inline int run_suite(Suite *suite)
 {
-    SRunner *runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed ? 1 : 0;
+    return tap_run(suite, CK_FORK);
 }
 
 #endif

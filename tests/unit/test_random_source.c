@@ -3,6 +3,7 @@
  */
 #include "dtype.h"
 #include "checkpoint/source.h"
+#include "support/tap.h"
 
 #include <check.h>
 #include <math.h>
@@ -196,10 +197,5 @@ int main(void)
     tcase_add_test(values, tied_heads_are_the_embedding);
     tcase_add_test(values, refuses_bad_configs);
     suite_add_tcase(suite, values);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return tap_run(suite, CK_FORK);
 }

@@ -4,6 +4,7 @@
  */
 #include "malformed/malformed.h"
 #include "checkpoint/safetensors.h"
+#include "support/tap.h"
 
 #include <check.h>
 
@@ -131,10 +132,5 @@ int main(void)
     tcase_add_test(accepted, bounds_names);
     tcase_add_test(accepted, messages_stay_text);
     suite_add_tcase(suite, accepted);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return tap_run(suite, CK_FORK);
 }
