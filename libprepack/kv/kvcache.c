@@ -2,7 +2,7 @@
  * kvcache.c: one prompt's cache: reserve, fork (shares pages, copies on write), truncate, read,
  * destroy.
  */
-#include "kv/kvcache.h"
+#include "kv/cache.h"
 #include "model/session_impl.h"
 
 #include <string.h>

@@ -5,7 +5,7 @@
 #define PPI_SESSION_IMPL_H
 
 #include "backend.h"
-#include "kv/kvcache.h"
+#include "kv/cache.h"
 #include "model/model_impl.h"
 
 #include <prepack/session.h>

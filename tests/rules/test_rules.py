@@ -81,9 +81,8 @@ def long_files():
 
 def repeated_names():
     names = collections.Counter(os.path.basename(p) for p in OUR_SOURCES)
-    # a public header and the internal one of the same subject may share a name
     for name, count in names.items():
-        if count > 1 and name not in {"kvcache.h"}:
+        if count > 1:
             yield f"{name} stands {count} times"
 
 

@@ -1,9 +1,9 @@
 /*
- * kvcache.h (internal): a cache is a list of pages and a length. Slot i of the list of pages holds
+ * cache.h: a cache is a list of pages and a length. Slot i of the list of pages holds
  * token i; slots past the length are undefined.
  */
-#ifndef PPI_KVCACHE_H
-#define PPI_KVCACHE_H
+#ifndef PPI_CACHE_H
+#define PPI_CACHE_H
 
 #include "kv/pages.h"
 
