@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Prefill of ragged prompts: libprepack against transformers on the same random checkpoint, the same
 prompts, the same threads, in one process. Transformers runs as its users run it: padded batches with an
-attention mask, batches sorted by length, and one prompt after another; the best counts as the rival.
+attention mask, batches sorted by length, and one prompt after another; the best counts as the rival. Where
+llama-cpp-python and gguf are installed, llama.cpp is another, with its best setting.
 
 usage: rivals.py LIBPREPACK.SO LENGTHS_FILE [--threads N] [--shape 110m|15m] [--runs N]
 Needs torch and transformers; without them it says so and ends with status 0."""
 import argparse
 import ctypes as C
+import os
 import random
 import sys
 import tempfile
@@ -18,6 +20,12 @@ try:
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(0)
+
+try:
+    import rival_llamacpp
+except ImportError as missing:
+    rival_llamacpp = None
+    print(f"without llama.cpp: {missing}")
 
 SHAPES = {"15m": dict(hidden_size=288, intermediate_size=768, num_hidden_layers=6,
                       num_attention_heads=6, num_key_value_heads=6),
@@ -109,6 +117,21 @@ def sorted_batches(model, prompts, size=16):
     return seconds, torch.stack(logits)
 
 
+def llama_methods(model, directory, threads, prompts):
+    """llama.cpp with the settings that are best for one kind of batch or another."""
+    path = os.path.join(directory, "model.gguf")
+    rival_llamacpp.write_gguf(model, path)
+    methods = {}
+    for unified in (True, False):
+        for n_ubatch in (256, 512, 4096):
+            context = rival_llamacpp.LlamaCpp(path, threads, 32000, prompts, unified, n_ubatch)
+            name = f"llama.cpp, {'unified' if unified else 'split'} cache, ubatch {n_ubatch}"
+            methods[name] = lambda c=context: c.prefill(prompts, True)
+            if unified and n_ubatch == 512:
+                methods["llama.cpp, one by one"] = lambda c=context: c.prefill(prompts, False)
+    return methods
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("library")
@@ -128,10 +151,11 @@ def main():
         LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(directory)
         model = LlamaForCausalLM.from_pretrained(directory, dtype=torch.bfloat16).eval()
         ours = Prepack(args.library, directory, args.threads, 32000)
+        llama = llama_methods(model, directory, args.threads, prompts) if rival_llamacpp else {}
     methods = {"libprepack, packed": lambda: ours.prefill(prompts),
                "transformers, padded batch of 64": lambda: padded(model, prompts),
                "transformers, batches of 16 by length": lambda: sorted_batches(model, prompts),
-               "transformers, one by one": lambda: one_by_one(model, prompts)}
+               "transformers, one by one": lambda: one_by_one(model, prompts), **llama}
     best, logits = {}, {}
     for run in range(args.runs + 1):  # the first run warms up
         for name, method in methods.items():
@@ -144,8 +168,11 @@ def main():
     for name, seconds in best.items():
         error = ((logits[name] - reference).abs().max() / reference.abs().max()).item()
         print(f"{name:40s} {tokens / seconds:8.0f} tokens/s   logits differ by {error:.1e}")
-    rival = min(s for name, s in best.items() if name.startswith("transformers"))
-    print(f"libprepack is {rival / best['libprepack, packed']:.2f} times as fast as the best rival")
+    for rival in ("transformers", "llama.cpp"):
+        seconds = [s for name, s in best.items() if name.startswith(rival)]
+        if seconds:
+            print(f"libprepack is {min(seconds) / best['libprepack, packed']:.2f} times as fast as "
+                  f"the best of {rival}")
 
 
 main()

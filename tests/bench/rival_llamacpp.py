@@ -1,0 +1,116 @@
+"""llama.cpp as a rival for rivals.py: the same checkpoint as bf16 GGUF, all prompts as sequences of one
+llama_decode call (unified and split cache) or one call for each prompt, logits of last tokens only."""
+import time
+
+import gguf
+import llama_cpp as L
+import numpy as np
+import torch
+
+
+def write_gguf(model, path):
+    """Writes a transformers Llama as GGUF without a vocabulary."""
+    config = model.config
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_dimension_count(config.hidden_size // config.num_attention_heads)
+    writer.add_vocab_size(config.vocab_size)
+    writer.add_tokenizer_model("no_vocab")
+
+    def matrix(name, weight, heads=0):
+        if heads:  # llama.cpp pairs neighbours, transformers pairs halves
+            rows, columns = weight.shape
+            weight = weight.view(heads, 2, rows // heads // 2, columns).transpose(1, 2).reshape(
+                rows, columns)
+        bits = weight.to(torch.bfloat16).contiguous().view(torch.uint16).numpy()
+        writer.add_tensor(name, bits.view(np.uint8).reshape(weight.shape[0], -1),
+                          raw_dtype=gguf.GGMLQuantizationType.BF16)
+
+    def vector(name, weight):
+        writer.add_tensor(name, weight.float().numpy())
+
+    state = model.state_dict()
+    matrix("token_embd.weight", state["model.embed_tokens.weight"])
+    matrix("output.weight", state["lm_head.weight"])
+    vector("output_norm.weight", state["model.norm.weight"])
+    for i in range(config.num_hidden_layers):
+        ours, theirs = f"model.layers.{i}.", f"blk.{i}."
+        vector(theirs + "attn_norm.weight", state[ours + "input_layernorm.weight"])
+        vector(theirs + "ffn_norm.weight", state[ours + "post_attention_layernorm.weight"])
+        matrix(theirs + "attn_q.weight", state[ours + "self_attn.q_proj.weight"],
+               config.num_attention_heads)
+        matrix(theirs + "attn_k.weight", state[ours + "self_attn.k_proj.weight"],
+               config.num_key_value_heads)
+        matrix(theirs + "attn_v.weight", state[ours + "self_attn.v_proj.weight"])
+        matrix(theirs + "attn_output.weight", state[ours + "self_attn.o_proj.weight"])
+        matrix(theirs + "ffn_gate.weight", state[ours + "mlp.gate_proj.weight"])
+        matrix(theirs + "ffn_up.weight", state[ours + "mlp.up_proj.weight"])
+        matrix(theirs + "ffn_down.weight", state[ours + "mlp.down_proj.weight"])
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+class LlamaCpp:
+    """One context: unified or split cache, n_ubatch tokens computed at once."""
+
+    def __init__(self, path, threads, vocab, prompts, unified, n_ubatch):
+        L.llama_log_set(quiet, None)
+        L.llama_backend_init()
+        self.vocab = vocab
+        self.model = L.llama_model_load_from_file(path.encode(), L.llama_model_default_params())
+        params = L.llama_context_default_params()
+        longest, total = max(map(len, prompts)), sum(map(len, prompts))
+        cell = 256
+        per_sequence = -(-longest // cell) * cell
+        params.n_ctx = -(-total // cell) * cell if unified else per_sequence * len(prompts)
+        params.n_batch = total
+        params.n_ubatch = n_ubatch
+        params.n_seq_max = len(prompts)
+        params.kv_unified = unified
+        params.n_threads = params.n_threads_batch = threads
+        self.context = L.llama_init_from_model(self.model, params)
+        if not self.context:
+            raise RuntimeError("llama.cpp made no context")
+        self.batch = L.llama_batch_init(total, 0, 1)
+
+    def decode(self, prompts, sequences):
+        """One llama_decode; returns the rows of the last tokens."""
+        n, last = 0, []
+        for prompt, sequence in zip(prompts, sequences):
+            for position, token in enumerate(prompt):
+                self.batch.token[n] = token
+                self.batch.pos[n] = position
+                self.batch.n_seq_id[n] = 1
+                self.batch.seq_id[n][0] = sequence
+                self.batch.logits[n] = position == len(prompt) - 1
+                n += 1
+            last.append(n - 1)
+        self.batch.n_tokens = n
+        began = time.perf_counter()
+        if L.llama_decode(self.context, self.batch) != 0:
+            raise RuntimeError("llama_decode failed")
+        L.llama_synchronize(self.context)
+        seconds = time.perf_counter() - began
+        rows = [np.ctypeslib.as_array(L.llama_get_logits_ith(self.context, i), (self.vocab,))
+                for i in last]
+        return seconds, torch.tensor(np.stack(rows))
+
+    def prefill(self, prompts, together):
+        L.llama_memory_clear(L.llama_get_memory(self.context), True)
+        if together:
+            return self.decode(prompts, range(len(prompts)))
+        parts = [self.decode([p], [i]) for i, p in enumerate(prompts)]
+        return sum(s for s, _ in parts), torch.cat([rows for _, rows in parts])
+
+
+@L.llama_log_callback
+def quiet(_level, _text, _user):
+    pass
