@@ -32,8 +32,6 @@ struct ppi_backend_params {
     int32_t dtype;                                   /* act */
     int32_t n_threads;                               /* at least 1 */
     int32_t n_heads, n_kv_heads, head_dim, n_layers; /* shapes of attention and of KV pages */
-    int32_t max_pass_rows; /* most rows of a pass, before rounding up to a multiple of chunk_tokens;
-                              0: default_pass_tokens */
 };
 
 struct ppi_backend_info {

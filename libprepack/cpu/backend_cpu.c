@@ -36,6 +36,7 @@ static pp_status cpu_open(const struct ppi_backend_params *params, struct ppi_ba
     if (!b)
         return ppi_error_nomem(err, "a CPU context", sizeof *b);
     b->params = *params;
+    b->params.variant = NULL; /* the caller's text */
     b->variant = variant;
     b->kernels = params->dtype == PP_DTYPE_BF16 ? &variant->bf16 : &variant->f32;
     b->act_bytes = pp_dtype_size(params->dtype);

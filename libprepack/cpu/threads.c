@@ -140,11 +140,6 @@ void ppi_cpu_run(struct ppi_cpu_pool *pool, int64_t n_parts, ppi_cpu_job job, vo
     await_workers(pool);
 }
 
-int32_t ppi_cpu_pool_threads(const struct ppi_cpu_pool *pool)
-{
-    return pool->n_threads;
-}
-
 static int start_worker(struct worker *worker)
 {
     pthread_attr_t attributes;

@@ -15,7 +15,6 @@ typedef void (*ppi_cpu_job)(void *arg, int32_t i_thread, int32_t n_threads);
 pp_status ppi_cpu_pool_create(struct ppi_mem *mem, int32_t n_threads, struct ppi_cpu_pool **pool,
                               pp_error *err);
 void ppi_cpu_pool_destroy(struct ppi_cpu_pool *pool);
-int32_t ppi_cpu_pool_threads(const struct ppi_cpu_pool *pool);
 
 /* Runs the job on min(n_parts, threads of the pool) threads, at least one, and waits for all. */
 void ppi_cpu_run(struct ppi_cpu_pool *pool, int64_t n_parts, ppi_cpu_job job, void *arg);

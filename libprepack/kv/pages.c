@@ -111,6 +111,15 @@ void ppi_pool_drop(struct ppi_page_pool *pool, int64_t n, struct ppi_page *const
     pthread_mutex_unlock(&pool->lock);
 }
 
+void ppi_pool_count(const struct ppi_page_pool *pool, int64_t *n_pages, int64_t *n_free)
+{
+    pthread_mutex_t *lock = (pthread_mutex_t *)&pool->lock; /* all that changes */
+    pthread_mutex_lock(lock);
+    *n_pages = pool->n_pages;
+    *n_free = pool->n_free;
+    pthread_mutex_unlock(lock);
+}
+
 bool ppi_pool_is_shared(struct ppi_page_pool *pool, const struct ppi_page *page)
 {
     pthread_mutex_lock(&pool->lock);

@@ -46,6 +46,8 @@ pp_status ppi_pool_take(struct ppi_page_pool *pool, int64_t n, struct ppi_page *
 void ppi_pool_share(struct ppi_page_pool *pool, int64_t n, struct ppi_page *const *pages);
 /* One owner less for each; pages without owner become free. */
 void ppi_pool_drop(struct ppi_page_pool *pool, int64_t n, struct ppi_page *const *pages);
+/* Pages in all slabs, and the free ones of them. */
+void ppi_pool_count(const struct ppi_page_pool *pool, int64_t *n_pages, int64_t *n_free);
 /* true when a page has several owners. */
 bool ppi_pool_is_shared(struct ppi_page_pool *pool, const struct ppi_page *page);
 

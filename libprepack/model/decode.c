@@ -4,8 +4,8 @@
  */
 #include "model/session_impl.h"
 
-/* Marks each cache with its place, so that one given twice is found in one walk. The lengths are
- * restored by the caller; nothing else looks at them meanwhile. */
+/* Finds a cache that was given twice in one walk: the lengths of caches seen are made negative, and
+ * restored before returning. */
 static pp_status check_distinct(pp_kvcache *const *caches, size_t n, pp_error *err)
 {
     size_t seen = 0;

@@ -81,8 +81,7 @@ static pp_status open_backend(struct pp_session *session, const pp_session_param
                                                 .n_heads = config->n_heads,
                                                 .n_kv_heads = config->n_kv_heads,
                                                 .head_dim = config->head_dim,
-                                                .n_layers = config->n_layers,
-                                                .max_pass_rows = params->max_pass_tokens};
+                                                .n_layers = config->n_layers};
     PP_TRY(ppi_backend_find(params->device ? params->device : "cpu", &session->ops,
                             &backend_params.variant, err));
     PP_TRY(session->ops->open(&backend_params, &session->backend, err));
@@ -203,6 +202,8 @@ pp_status pp_session_get_info(const pp_session *session, pp_session_info *out, p
     if (!session)
         return ppi_error(err, PP_ERR_ARG, "pp_session_get_info: session is NULL");
     const struct ppi_page_pool *pool = &session->pool;
+    int64_t n_pages, n_free;
+    ppi_pool_count(pool, &n_pages, &n_free); /* caches may be destroyed by other threads */
     int64_t weights = session->weights->bytes;
     pp_session_info info = {
         .struct_size = sizeof info,
@@ -213,8 +214,8 @@ pp_status pp_session_get_info(const pp_session *session, pp_session_info *out, p
         .page_bytes = session->info.page_bytes,
         .weight_bytes = weights,
         .workspace_bytes = session->workspace.device_bytes,
-        .kv_bytes = (pool->n_pages - pool->n_free) * pool->page_bytes,
-        .kv_pool_bytes = pool->n_pages * pool->page_bytes,
+        .kv_bytes = (n_pages - n_free) * pool->page_bytes,
+        .kv_pool_bytes = n_pages * pool->page_bytes,
         .memory_bytes = atomic_load(&session->mem.bytes) + weights,
         .peak_memory_bytes = atomic_load(&session->mem.peak) + weights,
         .tokens_computed = session->tokens_computed,

@@ -95,7 +95,7 @@ static double try_peak(struct ppi_backend *backend, struct unit *unit)
 {
     if (!unit->multiply)
         return 0;
-    int32_t n_threads = ppi_cpu_pool_threads(backend->pool);
+    int32_t n_threads = backend->params.n_threads;
     double start = seconds();
     ppi_cpu_run(backend->pool, n_threads, run_unit, unit);
     return 24.0 * PEAK_ROUNDS * unit->flops * n_threads / (seconds() - start) * 1e-9;

@@ -1,7 +1,10 @@
 """prepack profile and generate, and hostile tokenizers."""
 
 import json
+import os
+import pty
 import random
+import subprocess
 
 import spm_model
 from harness import Skip
@@ -79,6 +82,27 @@ def prompts_that_stand_for_all(program):
     assert report["methods"][0]["tokens_real"] == plan["tokens"] == wanted
     assert f"prepacking: {plan['bins']} bins" in text
     assert "to stand for all" in text
+
+
+def bar_on_a_terminal(program):
+    """a terminal gets a progress bar, which is wiped away at the end"""
+    path = program.file("a.lengths", "9\n" * 8)
+    terminal, inside = pty.openpty()
+    running = subprocess.Popen(
+        [program.path, "profile", "--model", "tiny", "--dataset", path, "--num-runs", "1",
+         "--methods", "prepacking"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=inside, env=program.environment())
+    os.close(inside)
+    shown = b""
+    try:
+        while piece := os.read(terminal, 4096):
+            shown += piece
+    except OSError:  # the other end is closed
+        pass
+    os.close(terminal)
+    assert running.wait(60) == 0
+    assert b"] 0 of 1" in shown, shown
+    assert shown.endswith(b"\r\x1b[K"), shown
 
 
 def profile_of_text(program):
@@ -195,6 +219,6 @@ def garbled_tokenizers(program):
     assert refused > 60, refused
 
 
-CASES = [profile_of_lengths, profile_of_a_list, prompts_that_stand_for_all, profile_of_text,
-         generate_compared, generate_texts, generate_samples, sound_tokenizers, hostile_tokenizers,
-         garbled_tokenizers]
+CASES = [profile_of_lengths, bar_on_a_terminal, profile_of_a_list, prompts_that_stand_for_all,
+         profile_of_text, generate_compared, generate_texts, generate_samples, sound_tokenizers,
+         hostile_tokenizers, garbled_tokenizers]

@@ -26,7 +26,6 @@ struct ppi_backend *checkop_open(const char *variant, int32_t dtype, int32_t n_t
         .n_kv_heads = shape.n_kv_heads,
         .head_dim = shape.head_dim,
         .n_layers = shape.n_layers,
-        .max_pass_rows = 4096,
     };
     pp_error err = {.struct_size = sizeof err};
     struct ppi_backend *backend = NULL;
