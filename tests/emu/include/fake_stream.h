@@ -1,0 +1,30 @@
+/*
+ * fake_stream.h: how the fake libraries put work on a fake stream. Work runs late, as on a device:
+ * when somebody waits for the stream.
+ */
+#ifndef TEST_FAKE_STREAM_H
+#define TEST_FAKE_STREAM_H
+
+#include <cuda_runtime_api.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Runs run(arg) when the stream gets there, after everything enqueued before. */
+void fake_stream_enqueue(cudaStream_t stream, void (*run)(void *arg), void *arg);
+
+/* Counts one call of the fake runtime or library; true when this is the call that is to fail. */
+int fake_call_fails(const char *name);
+
+/* The n-th call from now on fails (1: the next); 0: none does. Counting starts over. */
+void fake_fail_at(long n);
+long fake_calls(void);              /* since then */
+const char *fake_failed_call(void); /* its name, or NULL */
+/* Device and pinned memory, streams, events and library handles that were not given back. */
+long fake_live_objects(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
