@@ -60,6 +60,7 @@ struct ppi_backend {
     size_t act_bytes;
     int32_t max_pass_tokens;
     struct ppi_cuda_pass passes[2]; /* by ppi_pass.slot */
+    bool own_products;              /* variant "own": products without cuBLASLt */
     struct ppi_cuda_products *products;
     char *staging; /* pinned, STAGING_BYTES */
     char *device_staging;
