@@ -3,27 +3,26 @@
  * nowhere else.
  */
 #include "backend.h"
+#include "module.h"
 
 #include <string.h>
 
-static const struct ppi_backend_ops *const backends[] = {&ppi_cpu_ops};
+static bool is_kind(const char *device, size_t kind_len, const char *kind)
+{
+    return strlen(kind) == kind_len && memcmp(device, kind, kind_len) == 0;
+}
 
 pp_status ppi_backend_find(const char *device, const struct ppi_backend_ops **ops,
                            const char **variant, pp_error *err)
 {
     size_t kind_len = strcspn(device, ":");
-    for (size_t i = 0; i < PPI_COUNT(backends); i++) {
-        if (strlen(backends[i]->name) == kind_len &&
-            memcmp(backends[i]->name, device, kind_len) == 0) {
-            *ops = backends[i];
-            *variant = device[kind_len] ? device + kind_len + 1 : NULL;
-            return PP_OK;
-        }
-    }
-    if (kind_len == 4 && memcmp(device, "cuda", 4) == 0)
+    if (is_kind(device, kind_len, "cpu"))
+        *ops = &ppi_cpu_ops;
+    else if (is_kind(device, kind_len, "cuda"))
+        PP_TRY(ppi_cuda_module_open(ops, err));
+    else
         return ppi_error(err, PP_ERR_NO_BACKEND,
-                         "device \"%s\": this version has no CUDA backend yet; use \"cpu\"",
-                         device);
-    return ppi_error(err, PP_ERR_NO_BACKEND, "device \"%s\" is unknown; this library has \"cpu\"",
-                     device);
+                         "device \"%s\" is unknown; this library has \"cpu\" and \"cuda\"", device);
+    *variant = device[kind_len] ? device + kind_len + 1 : NULL;
+    return PP_OK;
 }

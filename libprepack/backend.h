@@ -1,14 +1,15 @@
 /*
- * backend.h: the only door to a device. One table of operations; cpu/ fills it today, cuda/ next.
+ * backend.h: the only door to a device. One table of operations; cpu/ and cuda/ fill it.
  *
  * The neutral layer (model/, kv/) validates everything; a backend may assert. An operation either
- * runs to its end (CPU) or is enqueued in order on the backend's stream (CUDA); `download` and
- * `sync` wait. Pointers called "device" are in memory of the backend (host memory for the CPU).
+ * runs to its end (CPU) or is enqueued in order on the backend's stream (CUDA); `download_rows`,
+ * `sample` and `kv_read` wait. Pointers called "device" are in memory of the backend (host memory
+ * for the CPU).
  * Shapes name the slowest dimension first; every matrix is row-major with no gap between rows
  * unless stated.
  *
- * "act" is the session's dtype, PP_DTYPE_F32 or PP_DTYPE_BF16: what products read and KV pages
- * hold. Sums run in f32. Wherever a value narrows to bf16 it rounds to nearest even.
+ * "act" is the session's dtype: what products read and KV pages hold. Sums run in f32. Wherever a
+ * value narrows it rounds to nearest even.
  *
  * Packing invariance, the duty of every operation: the bits of an output row depend on that row's
  * own inputs only: not on how many rows there are, which row it is, or how threads share the work.
@@ -26,20 +27,40 @@ struct ppi_matrix;  /* a weight matrix in the backend's own layout; each backend
 
 /* What a backend needs to know to be opened. */
 struct ppi_backend_params {
-    const char *variant; /* after the colon of "cpu:ref"; NULL: the fastest that runs here */
+    const char *variant; /* after the colon of "cpu:ref" or "cuda:1"; NULL: the backend chooses */
     struct ppi_mem *mem; /* host memory of the session */
     struct ppi_log log;
-    int32_t dtype;                                   /* act */
+    int32_t dtype;                                   /* act; one that supports_dtype took */
     int32_t n_threads;                               /* at least 1 */
     int32_t n_heads, n_kv_heads, head_dim, n_layers; /* shapes of attention and of KV pages */
+    int32_t hidden_size, intermediate_size;          /* of the model; 0: attention only */
+    int32_t max_pass_tokens;                         /* wanted; 0: the backend's choice */
+    void *stream;                                    /* the caller's, or NULL */
+    const pp_device_allocator *device_allocator;     /* NULL: the backend's own */
 };
 
 struct ppi_backend_info {
-    char name[32];               /* "cpu:avx512bf16" */
-    int32_t page_tokens;         /* token slots of a KV page */
-    int64_t page_bytes;          /* K and V of all layers of a page */
-    int32_t chunk_tokens;        /* a prompt may be cut between passes at multiples of this */
-    int32_t default_pass_tokens; /* a good max_pass_tokens */
+    char name[32];           /* "cpu:avx512bf16", "cuda:0" */
+    int32_t page_tokens;     /* token slots of a KV page */
+    int64_t page_bytes;      /* K and V of all layers of a page */
+    int32_t chunk_tokens;    /* a prompt may be cut between passes at multiples of this */
+    int32_t max_pass_tokens; /* most rows of a pass, a multiple of chunk_tokens */
+    int32_t row_padding;     /* products may write rows up to the next multiple of this */
+    int32_t weight_domain;   /* contexts of one domain share matrices: the GPU's number */
+    bool has_own_memory;     /* device memory is not host memory */
+    char device_name[64];    /* "NVIDIA H200"; empty on the CPU */
+    char attention[32];      /* which attention kernel runs: "mma.sync" */
+};
+
+/* The status for device memory that is out. */
+static inline pp_status ppi_no_device_memory(const struct ppi_backend_info *info)
+{
+    return info->has_own_memory ? PP_ERR_DEVICE_NOMEM : PP_ERR_NOMEM;
+}
+
+struct ppi_backend_memory {
+    int64_t bytes, peak; /* device memory held by the context, and the most so far */
+    int64_t available;   /* free on the device now; 0: unknown */
 };
 
 /* Kinds of weight matrix: what the backend may do to the layout. */
@@ -63,8 +84,11 @@ struct ppi_segment {
 struct ppi_pass {
     int32_t n_rows;
     int32_t n_segments;
-    const int32_t *tokens;              /* host [n_rows] */
+    int32_t slot;                       /* 0 or 1: two passes may be begun at a time */
+    const int32_t *tokens;              /* host [n_rows], or NULL: not to be embedded */
     const int32_t *positions;           /* host [n_rows] */
+    const int32_t *source_rows;         /* host [n_rows]: rows of slot 0's pass, for gather_rows;
+                                           or NULL */
     const struct ppi_segment *segments; /* host [n_segments], rows ascending and without gap */
     void *const *pages;                 /* host [n_pages] device pages */
     int32_t n_pages;
@@ -73,20 +97,28 @@ struct ppi_pass {
 struct ppi_backend_ops {
     const char *name; /* "cpu" */
 
-    /* Opens a context. Errors: PP_ERR_NO_BACKEND (variant unknown or not possible here), NOMEM. */
+    bool (*supports_dtype)(int32_t dtype); /* as act */
+    int32_t default_dtype;                 /* act where the model's own dtype is not supported */
+
+    /* Opens a context. Errors: PP_ERR_NO_BACKEND (variant unknown or not possible here), NOMEM,
+     * PP_ERR_UNSUPPORTED (shapes it cannot do). */
     pp_status (*open)(const struct ppi_backend_params *params, struct ppi_backend **backend,
                       pp_error *err);
     void (*close)(struct ppi_backend *backend);
     void (*get_info)(const struct ppi_backend *backend, struct ppi_backend_info *info);
+    void (*get_memory)(const struct ppi_backend *backend, struct ppi_backend_memory *memory);
+    /* From now on the context holds at most `bytes` of device memory; 0: no limit. */
+    void (*set_limit)(struct ppi_backend *backend, int64_t bytes);
 
-    /* Device memory, 64-byte aligned, contents undefined; counted in the session's ppi_mem. NULL
-     * when there is none. */
+    /* Device memory, 64-byte aligned, contents undefined. NULL when there is none; release takes
+     * the same size, and NULL. */
     void *(*alloc)(struct ppi_backend *backend, size_t bytes);
-    void (*release)(struct ppi_backend *backend, void *memory);
+    void (*release)(struct ppi_backend *backend, void *memory, size_t bytes);
     pp_status (*upload)(struct ppi_backend *backend, void *device, const void *host, size_t bytes,
                         pp_error *err);
-    pp_status (*download)(struct ppi_backend *backend, void *host, const void *device, size_t bytes,
-                          pp_error *err);
+    /* Row i of device goes to row rows[i] of host; row_bytes each. */
+    pp_status (*download_rows)(struct ppi_backend *backend, void *host, const int32_t *rows,
+                               const void *device, int64_t n, size_t row_bytes, pp_error *err);
 
     /* ---- weights ----
      * A matrix belongs to `mem`, not to the context that made it: every context of the same kind
@@ -101,6 +133,9 @@ struct ppi_backend_ops {
                              int64_t first_row, int64_t n_rows, const void *src, int32_t src_dtype,
                              pp_error *err);
     void (*matrix_destroy)(struct ppi_matrix *matrix);
+    /* Called once for every LINEAR and GATE_UP matrix of a context before matmul or gate_up get it:
+     * the place to choose and to check an algorithm. The matrix is filled. NULL: nothing to do. */
+    pp_status (*prepare)(struct ppi_backend *backend, const struct ppi_matrix *w, pp_error *err);
 
     /* ---- a pass: called once before the operations that take it; the backend may copy its arrays
      * to the device. The arrays outlive the pass. ---- */
@@ -146,9 +181,18 @@ struct ppi_backend_ops {
     pp_status (*attention)(struct ppi_backend *backend, const struct ppi_pass *pass, int32_t layer,
                            const void *q, int32_t window, void *out, pp_error *err);
 
-    /* out[i] = src[rows[i]]: device [n, row_bytes]; rows: host [n]. */
-    pp_status (*gather_rows)(struct ppi_backend *backend, const void *src, const int32_t *rows,
-                             int64_t n, size_t row_bytes, void *out, pp_error *err);
+    /* out[i] = src[pass->source_rows[i]]: device [n_rows, row_bytes]. */
+    pp_status (*gather_rows)(struct ppi_backend *backend, const void *src,
+                             const struct ppi_pass *pass, size_t row_bytes, void *out,
+                             pp_error *err);
+
+    /* tokens[i] = argmax over t of logits[i, t] when temperature is 0, else of logits[i, t] /
+     * temperature + gumbel(seeds[i], positions[i], t), which is a sample of softmax(logits /
+     * temperature). Ties: the smallest t. logits: device f32 [n_rows, vocab]; seeds, positions,
+     * tokens: host [n_rows]. Waits. */
+    pp_status (*sample)(struct ppi_backend *backend, const float *logits, int64_t n_rows,
+                        int64_t vocab, float temperature, const uint64_t *seeds,
+                        const int32_t *positions, int32_t *tokens, pp_error *err);
 
     /* Copies one layer's keys (which PP_KV_K) or values of positions 0 .. n_tokens - 1 to the host:
      * dst [n_tokens, n_kv_heads, head_dim] (PP_KV_NHD) or [n_kv_heads, n_tokens, head_dim]

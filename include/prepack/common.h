@@ -99,6 +99,22 @@ typedef struct pp_allocator {
     void (*release)(void *user, void *memory, size_t bytes);
 } pp_allocator;
 
+/*
+ * Device memory, per session: for hosts that keep a pool of their own. `allocate` returns at least
+ * `bytes` bytes (never 0) aligned to 256 on the session's device, usable by work enqueued on
+ * `stream` from now on, or NULL; `release` gets what allocate returned, the same size and the
+ * stream after whose work the memory is free. The CPU does not use it. The weights of a model come
+ * from the allocator of the session that loads them and go back when the model is destroyed, so it
+ * must outlive the model.
+ */
+typedef struct pp_device_allocator {
+    uint32_t struct_size;
+    uint32_t reserved;
+    void *user;
+    void *(*allocate)(void *user, size_t bytes, void *stream);
+    void (*release)(void *user, void *memory, size_t bytes, void *stream);
+} pp_device_allocator;
+
 /* Log levels. */
 #define PP_LOG_WARNING 1
 #define PP_LOG_INFO    2

@@ -5,6 +5,7 @@
  *   common.h   status, errors, conventions        batch.h    arrays for a host's own engine
  *   packer.h   lengths -> bins                    model.h    checkpoints and shapes
  *   session.h  prefill and decode                 kvcache.h  one prompt's KV cache
+ *   sample.h   the same, with tokens for logits
  */
 #ifndef PREPACK_H
 #define PREPACK_H
@@ -14,6 +15,7 @@
 #include "kvcache.h"
 #include "model.h"
 #include "packer.h"
+#include "sample.h"
 #include "session.h"
 #include <prepack/version.h>
 

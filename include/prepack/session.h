@@ -28,31 +28,38 @@ typedef struct pp_session pp_session;
 
 typedef struct pp_session_params {
     uint32_t struct_size;
-    int32_t dtype; /* of products and KV: PP_DTYPE_F32 or BF16; AUTO: bf16 for bf16 weights, else
-                      f32 */
+    int32_t dtype; /* of products and KV. cpu: PP_DTYPE_F32 or BF16; AUTO: bf16 for bf16 weights,
+                      else f32. cuda: BF16 or F16; AUTO: f16 for f16 weights, else bf16 */
     const char *device; /* "cpu", the default; "cpu:ref", "cpu:avx2", "cpu:avx512", "cpu:avx512bf16"
-                           force a kernel set; "cuda" is not built yet (PP_ERR_NO_BACKEND) */
+                           force a kernel set. "cuda", "cuda:1": an NVIDIA GPU; "cuda:own",
+                           "cuda:1:own": without cuBLASLt */
     int32_t n_threads; /* CPU threads, the caller's included; 0: one for each processor this process
                           may use; at most 256 */
     int32_t max_pass_tokens; /* most tokens of one forward pass, 64 .. 2^20; 0: the backend's
                                 choice. It moves memory and speed, never a bit of a result */
-    int64_t memory_limit; /* bytes this session may hold (weights, workspace, KV pages, tables); 0:
-                             nine tenths of what the machine has free at creation */
-    const pp_allocator *allocator; /* NULL: malloc */
+    int64_t memory_limit; /* bytes of the device's memory this session may hold (weights, workspace,
+                             KV pages; on the CPU its tables too); 0: nine tenths of what the
+                             device has free at creation */
+    const pp_allocator *allocator; /* of host memory; NULL: malloc */
     pp_log_fn log;                 /* NULL: silence */
     void *log_user;
-    int64_t reserved[6];
+    void *stream; /* cuda: the cudaStream_t to enqueue on, which must outlive the session; NULL: a
+                     stream of the session's own. cpu: NULL */
+    const pp_device_allocator *device_allocator; /* cuda; NULL: cudaMalloc */
+    int64_t reserved[4];
 } pp_session_params;
 
 PP_API void pp_session_params_init(pp_session_params *params, size_t struct_size);
 
 /*
  * Creates a session. The first session of a model with a given device and dtype reads and packs the
- * weights; later ones share them. The session holds a reference to the model. The caller destroys
- * *session.
- * Errors: PP_ERR_NO_BACKEND, PP_ERR_ARG, PP_ERR_NOMEM (also when memory_limit is too small for the
- * weights; nothing is loaded then), PP_ERR_IO (weights could not be read or changed since the model
- * was opened), PP_ERR_STRUCT_SIZE.
+ * weights; later ones share them. The session holds a reference to the model. model NULL: a session
+ * for pp_attention_varlen alone. The caller destroys *session.
+ * Errors: PP_ERR_NO_BACKEND (the message says what is missing: driver, GPU, module), PP_ERR_ARG,
+ * PP_ERR_UNSUPPORTED (a shape or dtype the device's kernels cannot do), PP_ERR_NOMEM and
+ * PP_ERR_DEVICE_NOMEM (also when memory_limit is too small for weights and workspace; nothing is
+ * loaded then), PP_ERR_DEVICE, PP_ERR_IO (weights could not be read or changed since the model was
+ * opened), PP_ERR_STRUCT_SIZE.
  */
 PP_API pp_status pp_session_create(pp_model *model, const pp_session_params *params,
                                    pp_session **session, pp_error *err);
@@ -69,8 +76,9 @@ PP_API void pp_session_destroy(pp_session *session);
  * logits:  NULL: no logits wanted (the LM head and what only feeds it are skipped). Otherwise
  * *logits is a view [n, vocab_size], f32, row i for prompt i's last token; it lives until the
  * session's next prefill or decode, or its end. Errors: PP_ERR_ARG (err->index: the prompt),
- * PP_ERR_TOO_LONG, PP_ERR_NOMEM, PP_ERR_CANCELLED. After an error no cache was created and the
- * session is usable.
+ * PP_ERR_TOO_LONG, PP_ERR_NOMEM, PP_ERR_DEVICE_NOMEM, PP_ERR_DEVICE, PP_ERR_CANCELLED. After an
+ * error no cache was created and the session is usable (after PP_ERR_DEVICE only if the device
+ * is).
  */
 PP_API pp_status pp_prefill(pp_session *session, const pp_plan *plan, const pp_prompt *prompts,
                             size_t n, pp_kvcache **caches, const float **logits, pp_error *err);
@@ -80,8 +88,8 @@ PP_API pp_status pp_prefill(pp_session *session, const pp_plan *plan, const pp_p
  * caches: [n] distinct caches of this session. tokens: [n] ids. logits: as in pp_prefill, row i for
  * cache i.
  * Errors: PP_ERR_ARG (an id, a cache given twice or of another session), PP_ERR_TOO_LONG (a cache
- * is at max_position), PP_ERR_NOMEM, PP_ERR_CANCELLED. After an error every cache has its length of
- * before.
+ * is at max_position), PP_ERR_NOMEM, PP_ERR_DEVICE_NOMEM, PP_ERR_DEVICE, PP_ERR_CANCELLED. After an
+ * error every cache has its length of before.
  */
 PP_API pp_status pp_decode(pp_session *session, pp_kvcache *const *caches, const int32_t *tokens,
                            size_t n, const float **logits, pp_error *err);
@@ -104,16 +112,28 @@ typedef struct pp_session_info {
     int64_t workspace_bytes;
     int64_t kv_bytes;          /* pages in use by caches */
     int64_t kv_pool_bytes;     /* pages held, in use or free */
-    int64_t memory_bytes;      /* held by this session now, weights included */
+    int64_t memory_bytes;      /* of the device, held by this session now, weights included */
     int64_t peak_memory_bytes; /* the most held so far, weights included */
     int64_t tokens_computed;   /* tokens that went through the model so far */
     int64_t passes;            /* forward passes so far */
+    int64_t host_bytes;        /* host memory beside it; 0 on the CPU, where all is host memory */
+    char device_name[64];      /* "NVIDIA H200"; empty on the CPU */
+    char attention[32];        /* the attention kernel: "avx512bf16", "mma.sync" */
     int64_t reserved[6];
 } pp_session_info;
 
 /* Fills *info; the caller sets info->struct_size. Errors: PP_ERR_STRUCT_SIZE. */
 PP_API pp_status pp_session_get_info(const pp_session *session, pp_session_info *info,
                                      pp_error *err);
+
+/*
+ * What a session with these params would hold right after its creation, without reading a weight:
+ * fills *info as pp_session_get_info would. KV pages come on top: page_bytes for every page_tokens
+ * tokens of a prompt, the last page whole. Needs the device.
+ * Errors: as pp_session_create, but no limit is applied.
+ */
+PP_API pp_status pp_session_estimate(pp_model *model, const pp_session_params *params,
+                                     pp_session_info *info, pp_error *err);
 
 #ifdef __cplusplus
 }

@@ -69,7 +69,42 @@ static void cpu_get_info(const struct ppi_backend *backend, struct ppi_backend_i
     info->page_bytes =
         (int64_t)params->n_layers * params->n_kv_heads * (int64_t)backend->head_kv_bytes;
     info->chunk_tokens = PPI_CPU_BLOCK;
-    info->default_pass_tokens = DEFAULT_PASS_TOKENS;
+    int32_t wanted = params->max_pass_tokens ? params->max_pass_tokens : DEFAULT_PASS_TOKENS;
+    info->max_pass_tokens = (int32_t)ppi_round_up(wanted, PPI_CPU_BLOCK);
+    info->row_padding = 1;
+    snprintf(info->attention, sizeof info->attention, "%s", backend->variant->name);
+}
+
+/* Memory that the machine says is available; 0 when it does not say. */
+static int64_t available_memory(void)
+{
+    FILE *file = fopen("/proc/meminfo", "re");
+    if (!file)
+        return 0;
+    char line[128];
+    long long kib = 0;
+    while (fgets(line, sizeof line, file))
+        if (sscanf(line, "MemAvailable: %lld kB", &kib) == 1)
+            break;
+    fclose(file);
+    return (int64_t)kib * 1024;
+}
+
+static void cpu_get_memory(const struct ppi_backend *backend, struct ppi_backend_memory *memory)
+{
+    memory->bytes = atomic_load(&backend->params.mem->bytes);
+    memory->peak = atomic_load(&backend->params.mem->peak);
+    memory->available = available_memory();
+}
+
+static void cpu_set_limit(struct ppi_backend *backend, int64_t bytes)
+{
+    backend->params.mem->limit = bytes;
+}
+
+static bool cpu_supports_dtype(int32_t dtype)
+{
+    return dtype == PP_DTYPE_F32 || dtype == PP_DTYPE_BF16;
 }
 
 static void *cpu_alloc(struct ppi_backend *backend, size_t bytes)
@@ -77,8 +112,9 @@ static void *cpu_alloc(struct ppi_backend *backend, size_t bytes)
     return ppi_alloc(backend->params.mem, bytes, 1);
 }
 
-static void cpu_release(struct ppi_backend *backend, void *memory)
+static void cpu_release(struct ppi_backend *backend, void *memory, size_t bytes)
 {
+    (void)bytes;
     ppi_free(backend->params.mem, memory);
 }
 
@@ -91,12 +127,14 @@ static pp_status cpu_upload(struct ppi_backend *backend, void *device, const voi
     return PP_OK;
 }
 
-static pp_status cpu_download(struct ppi_backend *backend, void *host, const void *device,
-                              size_t bytes, pp_error *err)
+static pp_status cpu_download_rows(struct ppi_backend *backend, void *host, const int32_t *rows,
+                                   const void *device, int64_t n, size_t row_bytes, pp_error *err)
 {
     (void)backend;
     (void)err;
-    memcpy(host, device, bytes);
+    for (int64_t i = 0; i < n; i++)
+        memcpy((char *)host + (size_t)rows[i] * row_bytes,
+               (const char *)device + (size_t)i * row_bytes, row_bytes);
     return PP_OK;
 }
 
@@ -111,13 +149,17 @@ static pp_status cpu_pass_begin(struct ppi_backend *backend, const struct ppi_pa
 
 const struct ppi_backend_ops ppi_cpu_ops = {
     .name = "cpu",
+    .supports_dtype = cpu_supports_dtype,
+    .default_dtype = PP_DTYPE_F32,
     .open = cpu_open,
     .close = cpu_close,
     .get_info = cpu_get_info,
+    .get_memory = cpu_get_memory,
+    .set_limit = cpu_set_limit,
     .alloc = cpu_alloc,
     .release = cpu_release,
     .upload = cpu_upload,
-    .download = cpu_download,
+    .download_rows = cpu_download_rows,
     .matrix_bytes = ppi_cpu_matrix_bytes,
     .matrix_create = ppi_cpu_matrix_create,
     .matrix_fill = ppi_cpu_matrix_fill,

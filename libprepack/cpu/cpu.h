@@ -164,8 +164,9 @@ pp_status ppi_cpu_rope_kv(struct ppi_backend *backend, const struct ppi_pass *pa
                           const float *qkv, const float *rope, void *q, pp_error *err);
 pp_status ppi_cpu_attention(struct ppi_backend *backend, const struct ppi_pass *pass, int32_t layer,
                             const void *q, int32_t window, void *out, pp_error *err);
-pp_status ppi_cpu_gather_rows(struct ppi_backend *backend, const void *src, const int32_t *rows,
-                              int64_t n, size_t row_bytes, void *out, pp_error *err);
+pp_status ppi_cpu_gather_rows(struct ppi_backend *backend, const void *src,
+                              const struct ppi_pass *pass, size_t row_bytes, void *out,
+                              pp_error *err);
 pp_status ppi_cpu_kv_read(struct ppi_backend *backend, void *const *pages, int64_t n_tokens,
                           int32_t layer, int32_t which, int32_t layout, int32_t dst_dtype,
                           void *dst, pp_error *err);

@@ -39,13 +39,14 @@ pp_status ppi_cpu_rmsnorm(struct ppi_backend *backend, const float *x,
     return PP_OK;
 }
 
-pp_status ppi_cpu_gather_rows(struct ppi_backend *backend, const void *src, const int32_t *rows,
-                              int64_t n, size_t row_bytes, void *out, pp_error *err)
+pp_status ppi_cpu_gather_rows(struct ppi_backend *backend, const void *src,
+                              const struct ppi_pass *pass, size_t row_bytes, void *out,
+                              pp_error *err)
 {
     (void)backend;
     (void)err;
-    for (int64_t i = 0; i < n; i++)
-        memcpy((char *)out + (size_t)i * row_bytes, (const char *)src + (size_t)rows[i] * row_bytes,
-               row_bytes);
+    for (int32_t i = 0; i < pass->n_rows; i++)
+        memcpy((char *)out + (size_t)i * row_bytes,
+               (const char *)src + (size_t)pass->source_rows[i] * row_bytes, row_bytes);
     return PP_OK;
 }

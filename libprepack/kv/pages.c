@@ -9,6 +9,7 @@
 
 struct ppi_slab {
     struct ppi_slab *next;
+    int32_t n_pages;
     void *data;
     struct ppi_page pages[];
 };
@@ -25,6 +26,7 @@ void ppi_pool_init(struct ppi_page_pool *pool, const struct ppi_backend_ops *ops
                                    .mem = mem,
                                    .page_tokens = info->page_tokens,
                                    .page_bytes = info->page_bytes,
+                                   .no_memory = ppi_no_device_memory(info),
                                    .slab_pages = slab_pages < 1 ? 1 : (int32_t)slab_pages};
     pthread_mutex_init(&pool->lock, NULL);
 }
@@ -34,7 +36,8 @@ void ppi_pool_close(struct ppi_page_pool *pool)
     while (pool->slabs) {
         struct ppi_slab *slab = pool->slabs;
         pool->slabs = slab->next;
-        pool->ops->release(pool->backend, slab->data);
+        pool->ops->release(pool->backend, slab->data,
+                           (size_t)slab->n_pages * (size_t)pool->page_bytes);
         ppi_free(pool->mem, slab);
     }
     pthread_mutex_destroy(&pool->lock);
@@ -57,6 +60,7 @@ static bool add_slab(struct ppi_page_pool *pool, int32_t n)
                                            .next_free = pool->free_pages};
         pool->free_pages = &slab->pages[i];
     }
+    slab->n_pages = n;
     slab->next = pool->slabs;
     pool->slabs = slab;
     pool->n_pages += n;
@@ -76,7 +80,7 @@ pp_status ppi_pool_take(struct ppi_page_pool *pool, int64_t n, struct ppi_page *
             continue;
         int64_t held = pool->n_pages - pool->n_free;
         pthread_mutex_unlock(&pool->lock);
-        return ppi_error(err, PP_ERR_NOMEM,
+        return ppi_error(err, pool->no_memory,
                          "no memory for %lld more KV pages of %lld bytes (%lld in use)",
                          (long long)missing, (long long)pool->page_bytes, (long long)held);
     }

@@ -25,7 +25,8 @@ struct ppi_page_pool {
     struct ppi_mem *mem;
     int32_t page_tokens;
     int64_t page_bytes;
-    int32_t slab_pages; /* pages allocated at once */
+    int32_t slab_pages;  /* pages allocated at once */
+    pp_status no_memory; /* when none is left */
     pthread_mutex_t lock;
     struct ppi_slab *slabs;
     struct ppi_page *free_pages;
@@ -39,7 +40,8 @@ void ppi_pool_init(struct ppi_page_pool *pool, const struct ppi_backend_ops *ops
 /* Every page must be free. */
 void ppi_pool_close(struct ppi_page_pool *pool);
 
-/* Takes n pages with one owner each into pages[]; all or none. Errors: PP_ERR_NOMEM. */
+/* Takes n pages with one owner each into pages[]; all or none. Errors: PP_ERR_NOMEM or
+ * PP_ERR_DEVICE_NOMEM. */
 pp_status ppi_pool_take(struct ppi_page_pool *pool, int64_t n, struct ppi_page **pages,
                         pp_error *err);
 /* One more owner for each of n pages. */

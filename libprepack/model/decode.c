@@ -26,8 +26,7 @@ static pp_status check_distinct(pp_kvcache *const *caches, size_t n, pp_error *e
 static pp_status check_arguments(const pp_session *session, pp_kvcache *const *caches,
                                  const int32_t *tokens, size_t n, pp_error *err)
 {
-    if (!session)
-        return ppi_error(err, PP_ERR_ARG, "pp_decode: session is NULL");
+    PP_TRY(ppi_session_check(session, "pp_decode", err));
     if (n > 0 && (!caches || !tokens))
         return ppi_error(err, PP_ERR_ARG, "pp_decode: %s is NULL", caches ? "tokens" : "caches");
     if (n > INT32_MAX)
@@ -50,8 +49,8 @@ static pp_status check_arguments(const pp_session *session, pp_kvcache *const *c
     return check_distinct(caches, n, err);
 }
 
-pp_status pp_decode(pp_session *session, pp_kvcache *const *caches, const int32_t *tokens, size_t n,
-                    const float **logits, pp_error *err)
+pp_status ppi_decode(pp_session *session, pp_kvcache *const *caches, const int32_t *tokens,
+                     size_t n, const struct ppi_sink *sink, pp_error *err)
 {
     PP_TRY(check_arguments(session, caches, tokens, n, err));
     int64_t longest = 0;
@@ -61,20 +60,28 @@ pp_status pp_decode(pp_session *session, pp_kvcache *const *caches, const int32_
             longest = caches[i]->n_tokens + 1;
     }
     PP_TRY(ppi_rope_reserve(session, longest, err));
-    if (logits)
-        PP_TRY(ppi_logits_reserve(session, n, err));
 
     ppi_pass_reset(session);
     for (size_t i = 0; i < n; i++) {
         PP_TRY(
             ppi_pass_add(session, caches[i], &tokens[i], caches[i]->n_tokens, 1, (int32_t)i, err));
-        if (session->draft.n_rows == session->max_pass_tokens)
-            PP_TRY(ppi_pass_run(session, logits != NULL, err));
+        if (session->draft.n_rows == session->info.max_pass_tokens)
+            PP_TRY(ppi_pass_run(session, sink, err));
     }
-    PP_TRY(ppi_pass_run(session, logits != NULL, err));
+    PP_TRY(ppi_pass_run(session, sink, err));
     for (size_t i = 0; i < n; i++)
         caches[i]->n_tokens++;
-    if (logits)
-        *logits = session->logits;
+    return PP_OK;
+}
+
+pp_status pp_decode(pp_session *session, pp_kvcache *const *caches, const int32_t *tokens, size_t n,
+                    const float **logits, pp_error *err)
+{
+    if (!logits)
+        return ppi_decode(session, caches, tokens, n, NULL, err);
+    struct ppi_sink sink = {0};
+    PP_TRY(ppi_logits_reserve(session, n, "pp_decode", &sink.logits, err));
+    PP_TRY(ppi_decode(session, caches, tokens, n, &sink, err));
+    *logits = sink.logits;
     return PP_OK;
 }

@@ -17,7 +17,7 @@ struct shape {
  * `pass`. */
 static pp_status attention_block(struct pp_session *s, const struct shape *shape, int32_t layer,
                                  const struct ppi_pass *pass, const struct ppi_pass *out_rows,
-                                 const int32_t *last_rows, float **x, pp_error *err)
+                                 float **x, pp_error *err)
 {
     const struct ppi_backend_ops *ops = s->ops;
     const struct ppi_layer_weights *w = &s->weights->layers[layer];
@@ -35,10 +35,10 @@ static pp_status attention_block(struct pp_session *s, const struct shape *shape
     if (!out_rows)
         return PP_OK;       /* nobody needs more than K and V of the last layer */
     if (out_rows != pass) { /* from here on only the last rows matter */
-        PP_TRY(ops->gather_rows(s->backend, q, last_rows, out_rows->n_rows,
-                                (size_t)shape->q_dim * act_size, ws->wide, err));
-        PP_TRY(ops->gather_rows(s->backend, *x, last_rows, out_rows->n_rows,
-                                (size_t)shape->hidden * sizeof(float), ws->x_last, err));
+        PP_TRY(ops->gather_rows(s->backend, q, out_rows, (size_t)shape->q_dim * act_size, ws->wide,
+                                err));
+        PP_TRY(ops->gather_rows(s->backend, *x, out_rows, (size_t)shape->hidden * sizeof(float),
+                                ws->x_last, err));
         q = ws->wide;
         *x = ws->x_last;
     }
@@ -62,29 +62,50 @@ static pp_status mlp_block(struct pp_session *s, const struct shape *shape, int3
     return ops->matmul(s->backend, ws->wide, w->down, n_rows, true, x, err); /* x += . Wdown^T */
 }
 
+/* Draws a token from each of n rows of logits; the rows are rows first .. of the pass. */
+static pp_status choose_tokens(struct pp_session *s, const struct ppi_pass *last, int32_t first,
+                               int32_t n, const int32_t *outputs, const struct ppi_sink *sink,
+                               pp_error *err)
+{
+    uint64_t seeds[PPI_LOGIT_ROWS];
+    int32_t positions[PPI_LOGIT_ROWS], tokens[PPI_LOGIT_ROWS];
+    for (int32_t i = 0; i < n; i++) {
+        seeds[i] = sink->seeds ? sink->seeds[outputs[i]] : 0;
+        positions[i] = last->positions[first + i] + 1; /* the new token's */
+    }
+    PP_TRY(s->ops->sample(s->backend, s->workspace.logits, n, s->model->config.vocab_size,
+                          sink->temperature, seeds, positions, tokens, err));
+    for (int32_t i = 0; i < n; i++)
+        sink->tokens[outputs[i]] = tokens[i];
+    return PP_OK;
+}
+
 /* logits = norm(x) Wlm^T, a few rows at a time, each sent to where its prompt wants it. */
 static pp_status head(struct pp_session *s, const struct shape *shape, const float *x,
-                      int32_t n_rows, const int32_t *outputs, pp_error *err)
+                      const struct ppi_pass *last, const int32_t *outputs,
+                      const struct ppi_sink *sink, pp_error *err)
 {
     const struct ppi_backend_ops *ops = s->ops;
     struct ppi_workspace *ws = &s->workspace;
     size_t vocab = (size_t)s->model->config.vocab_size;
 
-    for (int32_t first = 0; first < n_rows; first += PPI_LOGIT_ROWS) {
-        int32_t n = n_rows - first < PPI_LOGIT_ROWS ? n_rows - first : PPI_LOGIT_ROWS;
+    for (int32_t first = 0; first < last->n_rows; first += PPI_LOGIT_ROWS) {
+        int32_t n = last->n_rows - first < PPI_LOGIT_ROWS ? last->n_rows - first : PPI_LOGIT_ROWS;
         PP_TRY(ops->rmsnorm(s->backend, x + first * shape->hidden, s->weights->final_norm,
                             s->model->config.rms_norm_eps, n, shape->hidden, ws->h, err));
         PP_TRY(ops->matmul(s->backend, ws->h, s->weights->lm_head, n, false, ws->logits, err));
-        for (int32_t i = 0; i < n; i++)
-            PP_TRY(ops->download(s->backend, s->logits + (size_t)outputs[first + i] * vocab,
-                                 ws->logits + (size_t)i * vocab, vocab * sizeof(float), err));
+        if (sink->tokens)
+            PP_TRY(choose_tokens(s, last, first, n, outputs + first, sink, err));
+        else
+            PP_TRY(ops->download_rows(s->backend, sink->logits, outputs + first, ws->logits, n,
+                                      vocab * sizeof(float), err));
     }
     return PP_OK;
 }
 
 pp_status ppi_forward(struct pp_session *s, const struct ppi_pass *pass,
-                      const struct ppi_pass *last, const int32_t *last_rows, const int32_t *outputs,
-                      pp_error *err)
+                      const struct ppi_pass *last, const int32_t *outputs,
+                      const struct ppi_sink *sink, pp_error *err)
 {
     const pp_model_config *config = &s->model->config;
     const struct shape shape = {config->hidden_size, (int64_t)config->n_heads * config->head_dim};
@@ -98,9 +119,9 @@ pp_status ppi_forward(struct pp_session *s, const struct ppi_pass *pass,
         if (atomic_exchange(&s->cancelled, 0))
             return ppi_error(err, PP_ERR_CANCELLED, "cancelled before layer %d", layer);
         const struct ppi_pass *out_rows = layer == config->n_layers - 1 ? last : pass;
-        PP_TRY(attention_block(s, &shape, layer, pass, out_rows, last_rows, &x, err));
+        PP_TRY(attention_block(s, &shape, layer, pass, out_rows, &x, err));
         if (out_rows)
             PP_TRY(mlp_block(s, &shape, layer, out_rows->n_rows, x, err));
     }
-    return last ? head(s, &shape, x, last->n_rows, outputs, err) : PP_OK;
+    return last ? head(s, &shape, x, last, outputs, sink, err) : PP_OK;
 }

@@ -22,6 +22,7 @@ struct ppi_layer_weights {
 struct ppi_weights {
     struct ppi_weights *next;
     const struct ppi_backend_ops *ops;
+    int32_t domain; /* ppi_backend_info.weight_domain */
     int32_t dtype;
     int32_t n_layers;
     int64_t bytes;
@@ -46,13 +47,17 @@ struct pp_model {
 int64_t ppi_weights_bytes(const pp_model *model, const struct ppi_backend_ops *ops,
                           const struct ppi_backend *backend);
 
-bool ppi_weights_are_loaded(pp_model *model, const struct ppi_backend_ops *ops, int32_t dtype);
+bool ppi_weights_are_loaded(pp_model *model, const struct ppi_backend_ops *ops, int32_t domain,
+                            int32_t dtype);
 
-/* The weights for this backend and dtype: found, or read and packed now. They live as long as the
- * model. Thread-safety: safe; a second caller waits for the first. */
+/* The weights for this backend, domain and dtype: found, or read and packed now. They live as long
+ * as the model. Thread-safety: safe; a second caller waits for the first. */
 pp_status ppi_weights_get(pp_model *model, const struct ppi_backend_ops *ops,
-                          struct ppi_backend *backend, int32_t dtype,
+                          struct ppi_backend *backend, int32_t domain, int32_t dtype,
                           const struct ppi_weights **weights, pp_error *err);
+/* Makes a context ready to multiply with them. */
+pp_status ppi_weights_prepare(const struct ppi_weights *weights, struct ppi_backend *backend,
+                              pp_error *err);
 
 void ppi_weights_free(struct ppi_weights *weights, struct ppi_mem *mem);
 

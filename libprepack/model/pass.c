@@ -62,7 +62,7 @@ pp_status ppi_pass_add(struct pp_session *session, const pp_kvcache *cache, cons
     return PP_OK;
 }
 
-pp_status ppi_pass_run(struct pp_session *session, bool want_logits, pp_error *err)
+pp_status ppi_pass_run(struct pp_session *session, const struct ppi_sink *sink, pp_error *err)
 {
     struct ppi_workspace *ws = &session->workspace;
     struct ppi_pass_draft draft = session->draft;
@@ -76,16 +76,18 @@ pp_status ppi_pass_run(struct pp_session *session, bool want_logits, pp_error *e
                             .segments = ws->segments,
                             .pages = ws->pages,
                             .n_pages = draft.n_pages};
-    struct ppi_pass last = {.n_rows = draft.n_last,
+    struct ppi_pass last = {.slot = 1,
+                            .n_rows = draft.n_last,
                             .n_segments = draft.n_last,
                             .positions = ws->last_positions,
+                            .source_rows = ws->last_rows,
                             .segments = ws->last,
                             .pages = ws->pages,
                             .n_pages = draft.n_pages};
     const struct ppi_pass *wanted = NULL;
-    if (want_logits && draft.n_last > 0)
+    if (sink && draft.n_last > 0)
         wanted = draft.n_last == draft.n_rows ? &pass : &last;
-    PP_TRY(ppi_forward(session, &pass, wanted, ws->last_rows, ws->outputs, err));
+    PP_TRY(ppi_forward(session, &pass, wanted, ws->outputs, sink, err));
     session->tokens_computed += draft.n_rows;
     session->passes++;
     return PP_OK;

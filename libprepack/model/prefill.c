@@ -14,7 +14,7 @@ struct prefill {
     struct pp_session *session;
     const pp_prompt *prompts;
     pp_kvcache **caches; /* [n] created, not yet the caller's */
-    bool want_logits;
+    const struct ppi_sink *sink;
     pp_error *err;
 };
 
@@ -45,10 +45,10 @@ static pp_status add_prompt(struct prefill *prefill, int32_t i_prompt)
     int64_t begin = 0;
     while (begin < prompt->n_tokens) {
         int64_t missing = prompt->n_tokens - begin;
-        int64_t room = session->max_pass_tokens - session->draft.n_rows;
+        int64_t room = session->info.max_pass_tokens - session->draft.n_rows;
         int64_t n = chunk_rows(session, begin, missing, room);
         if (n <= 0) {
-            PP_TRY(ppi_pass_run(session, prefill->want_logits, prefill->err));
+            PP_TRY(ppi_pass_run(session, prefill->sink, prefill->err));
             continue;
         }
         PP_TRY(ppi_pass_add(session, prefill->caches[i_prompt], prompt->tokens + begin, begin, n,
@@ -63,9 +63,9 @@ static pp_status add_prompt(struct prefill *prefill, int32_t i_prompt)
 static pp_status start_bin(struct prefill *prefill, int64_t bin_tokens)
 {
     struct pp_session *session = prefill->session;
-    if (session->draft.n_rows + bin_tokens > session->max_pass_tokens &&
-        bin_tokens <= session->max_pass_tokens)
-        return ppi_pass_run(session, prefill->want_logits, prefill->err);
+    if (session->draft.n_rows + bin_tokens > session->info.max_pass_tokens &&
+        bin_tokens <= session->info.max_pass_tokens)
+        return ppi_pass_run(session, prefill->sink, prefill->err);
     return PP_OK;
 }
 
@@ -77,22 +77,21 @@ static pp_status run_all(struct prefill *prefill, const pp_plan *plan, size_t n)
             PP_TRY(start_bin(prefill, prefill->prompts[i].n_tokens));
             PP_TRY(add_prompt(prefill, (int32_t)i));
         }
-        return ppi_pass_run(prefill->session, prefill->want_logits, prefill->err);
+        return ppi_pass_run(prefill->session, prefill->sink, prefill->err);
     }
     for (int64_t bin = 0; bin < plan->info.n_bins; bin++) {
         PP_TRY(start_bin(prefill, plan->bin_tokens[bin]));
         for (int64_t i = plan->bin_starts[bin]; i < plan->bin_starts[bin + 1]; i++)
             PP_TRY(add_prompt(prefill, plan->prompts[i]));
     }
-    return ppi_pass_run(prefill->session, prefill->want_logits, prefill->err);
+    return ppi_pass_run(prefill->session, prefill->sink, prefill->err);
 }
 
 static pp_status check_arguments(const pp_session *session, const pp_plan *plan,
                                  const pp_prompt *prompts, size_t n, pp_kvcache **caches,
                                  pp_error *err)
 {
-    if (!session)
-        return ppi_error(err, PP_ERR_ARG, "pp_prefill: session is NULL");
+    PP_TRY(ppi_session_check(session, "pp_prefill", err));
     if (n > 0 && (!prompts || !caches))
         return ppi_error(err, PP_ERR_ARG, "pp_prefill: %s is NULL", prompts ? "caches" : "prompts");
     if (n > INT32_MAX)
@@ -102,8 +101,8 @@ static pp_status check_arguments(const pp_session *session, const pp_plan *plan,
     return plan ? ppi_plan_match(plan, prompts, n, err) : PP_OK;
 }
 
-pp_status pp_prefill(pp_session *session, const pp_plan *plan, const pp_prompt *prompts, size_t n,
-                     pp_kvcache **caches, const float **logits, pp_error *err)
+pp_status ppi_prefill(pp_session *session, const pp_plan *plan, const pp_prompt *prompts, size_t n,
+                      const struct ppi_sink *sink, pp_kvcache **caches, pp_error *err)
 {
     PP_TRY(check_arguments(session, plan, prompts, n, caches, err));
     int64_t longest = 0;
@@ -111,10 +110,8 @@ pp_status pp_prefill(pp_session *session, const pp_plan *plan, const pp_prompt *
         if (prompts[i].n_tokens > longest)
             longest = prompts[i].n_tokens;
     PP_TRY(ppi_rope_reserve(session, longest, err));
-    if (logits)
-        PP_TRY(ppi_logits_reserve(session, n, err));
 
-    struct prefill prefill = {session, prompts, NULL, logits != NULL, err};
+    struct prefill prefill = {session, prompts, NULL, sink, err};
     prefill.caches = ppi_zalloc(&session->mem, n, sizeof *prefill.caches);
     if (!prefill.caches)
         return ppi_error_nomem(err, "a list of caches", n * sizeof *prefill.caches);
@@ -130,7 +127,17 @@ pp_status pp_prefill(pp_session *session, const pp_plan *plan, const pp_prompt *
         }
     }
     ppi_free(&session->mem, prefill.caches);
-    if (status >= 0 && logits)
-        *logits = session->logits;
     return status;
+}
+
+pp_status pp_prefill(pp_session *session, const pp_plan *plan, const pp_prompt *prompts, size_t n,
+                     pp_kvcache **caches, const float **logits, pp_error *err)
+{
+    if (!logits)
+        return ppi_prefill(session, plan, prompts, n, NULL, caches, err);
+    struct ppi_sink sink = {0};
+    PP_TRY(ppi_logits_reserve(session, n, "pp_prefill", &sink.logits, err));
+    PP_TRY(ppi_prefill(session, plan, prompts, n, &sink, caches, err));
+    *logits = sink.logits;
+    return PP_OK;
 }

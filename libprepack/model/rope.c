@@ -49,6 +49,15 @@ static void fill_table(const pp_model_config *config, int32_t n_positions, float
     }
 }
 
+void ppi_rope_free(struct pp_session *session)
+{
+    size_t bytes = (size_t)session->rope_len * sizeof(float);
+    if (session->rope)
+        session->ops->release(session->backend, session->rope,
+                              bytes * (size_t)session->model->config.head_dim);
+    session->rope = NULL;
+}
+
 pp_status ppi_rope_reserve(struct pp_session *session, int64_t n_positions, pp_error *err)
 {
     const pp_model_config *config = &session->model->config;
@@ -64,17 +73,18 @@ pp_status ppi_rope_reserve(struct pp_session *session, int64_t n_positions, pp_e
     float *device = session->ops->alloc(session->backend, bytes);
     pp_status status = PP_OK;
     if (!host || !device) {
-        status = ppi_error_nomem(err, "rotary angles", bytes);
+        status = ppi_error(err, host ? ppi_no_device_memory(&session->info) : PP_ERR_NOMEM,
+                           "no memory for rotary angles (%zu bytes)", bytes);
     } else {
         fill_table(config, (int32_t)len, host);
         status = session->ops->upload(session->backend, device, host, bytes, err);
     }
     ppi_free(&session->mem, host);
     if (status < 0) {
-        session->ops->release(session->backend, device);
+        session->ops->release(session->backend, device, bytes);
         return status;
     }
-    session->ops->release(session->backend, session->rope);
+    ppi_rope_free(session);
     session->rope = device;
     session->rope_len = (int32_t)len;
     return PP_OK;

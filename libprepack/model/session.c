@@ -6,7 +6,6 @@
 #include "model/session_impl.h"
 
 #include <sched.h>
-#include <stdio.h>
 #include <string.h>
 
 #define MIN_PASS_TOKENS 64
@@ -26,9 +25,9 @@ static pp_status check_params(const pp_session_params *params, pp_error *err)
     PP_TRY(ppi_reserved_check(params->reserved, PPI_COUNT(params->reserved), "pp_session_params",
                               err));
     if (params->dtype != PP_DTYPE_AUTO && params->dtype != PP_DTYPE_F32 &&
-        params->dtype != PP_DTYPE_BF16)
+        params->dtype != PP_DTYPE_F16 && params->dtype != PP_DTYPE_BF16)
         return ppi_error(err, PP_ERR_ARG,
-                         "pp_session_params.dtype is %s (%d); use auto, f32 or bf16",
+                         "pp_session_params.dtype is %s (%d); use auto, f32, f16 or bf16",
                          pp_dtype_name(params->dtype), params->dtype);
     if (params->n_threads < 0 || params->n_threads > MAX_THREADS)
         return ppi_error(err, PP_ERR_ARG, "pp_session_params.n_threads is %d; allowed: 0 to %d",
@@ -55,73 +54,91 @@ static int32_t count_processors(void)
     return n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : n;
 }
 
-/* Nine tenths of the memory that the machine says is available; 0 when it does not say. */
-static int64_t default_memory_limit(void)
+/* The dtype to compute in: the one asked for, else the model's own, else the backend's. */
+static pp_status choose_dtype(struct pp_session *session, const pp_session_params *params,
+                              pp_error *err)
 {
-    FILE *file = fopen("/proc/meminfo", "re");
-    if (!file)
-        return 0;
-    char line[128];
-    long long kib = 0;
-    while (fgets(line, sizeof line, file))
-        if (sscanf(line, "MemAvailable: %lld kB", &kib) == 1)
-            break;
-    fclose(file);
-    return (int64_t)kib * 1024 / 10 * 9;
+    const struct ppi_backend_ops *ops = session->ops;
+    session->dtype = params->dtype;
+    if (params->dtype == PP_DTYPE_AUTO) {
+        bool own = session->model && ops->supports_dtype(session->model->config.dtype);
+        session->dtype = own ? session->model->config.dtype : ops->default_dtype;
+    }
+    if (!ops->supports_dtype(session->dtype))
+        return ppi_error(err, PP_ERR_UNSUPPORTED,
+                         "pp_session_params.dtype is %s, which device \"%s\" does not compute in; "
+                         "its own choice would be %s",
+                         pp_dtype_name(session->dtype), ops->name,
+                         pp_dtype_name(ops->default_dtype));
+    return PP_OK;
 }
 
 static pp_status open_backend(struct pp_session *session, const pp_session_params *params,
                               pp_error *err)
 {
-    const pp_model_config *config = &session->model->config;
     struct ppi_backend_params backend_params = {.mem = &session->mem,
                                                 .log = session->log,
-                                                .dtype = session->dtype,
                                                 .n_threads = session->n_threads,
-                                                .n_heads = config->n_heads,
-                                                .n_kv_heads = config->n_kv_heads,
-                                                .head_dim = config->head_dim,
-                                                .n_layers = config->n_layers};
+                                                .n_heads = 1,
+                                                .n_kv_heads = 1,
+                                                .head_dim = 64,
+                                                .n_layers = 1,
+                                                .max_pass_tokens = params->max_pass_tokens,
+                                                .stream = params->stream,
+                                                .device_allocator = params->device_allocator};
+    if (session->model) {
+        const pp_model_config *config = &session->model->config;
+        backend_params.n_heads = config->n_heads;
+        backend_params.n_kv_heads = config->n_kv_heads;
+        backend_params.head_dim = config->head_dim;
+        backend_params.n_layers = config->n_layers;
+        backend_params.hidden_size = config->hidden_size;
+        backend_params.intermediate_size = config->intermediate_size;
+    }
     PP_TRY(ppi_backend_find(params->device ? params->device : "cpu", &session->ops,
                             &backend_params.variant, err));
+    PP_TRY(choose_dtype(session, params, err));
+    backend_params.dtype = session->dtype;
     PP_TRY(session->ops->open(&backend_params, &session->backend, err));
     session->ops->get_info(session->backend, &session->info);
-    int64_t tokens = params->max_pass_tokens;
-    if (tokens == 0)
-        tokens = session->info.default_pass_tokens;
-    session->max_pass_tokens = (int32_t)ppi_round_up(tokens, session->info.chunk_tokens);
+    ppi_pool_init(&session->pool, session->ops, session->backend, &session->mem, &session->info);
     return PP_OK;
 }
 
 /* Weights and workspace, within the limit: the weights count, though they belong to the model. */
 static pp_status load(struct pp_session *session, int64_t memory_limit, pp_error *err)
 {
-    const pp_model_config *config = &session->model->config;
-    int64_t limit = memory_limit > 0 ? memory_limit : default_memory_limit();
-    int64_t workspace = ppi_workspace_bytes(config, session->dtype, session->max_pass_tokens);
+    struct ppi_backend_memory memory;
+    session->ops->get_memory(session->backend, &memory);
+    int64_t limit = memory_limit > 0 ? memory_limit : memory.available / 10 * 9;
+    int64_t workspace = ppi_workspace_bytes(session) + memory.bytes;
     int64_t weights = ppi_weights_bytes(session->model, session->ops, session->backend);
-    bool loaded = ppi_weights_are_loaded(session->model, session->ops, session->dtype);
+    bool loaded = ppi_weights_are_loaded(session->model, session->ops, session->info.weight_domain,
+                                         session->dtype);
     /* available memory no longer holds weights that are loaded already */
     int64_t needed = workspace + (loaded && memory_limit == 0 ? 0 : weights);
     if (limit > 0 && needed > limit)
         return ppi_error(
-            err, PP_ERR_NOMEM,
+            err, ppi_no_device_memory(&session->info),
             "this session needs %lld MiB (weights %lld, workspace %lld); %lld MiB may be "
             "used",
             (long long)(needed >> 20), (long long)(weights >> 20), (long long)(workspace >> 20),
             (long long)(limit >> 20));
-    PP_TRY(ppi_weights_get(session->model, session->ops, session->backend, session->dtype,
-                           &session->weights, err));
-    session->mem.limit = limit > 0 ? limit - (needed - workspace) : 0;
-    return ppi_workspace_create(session, err);
+    PP_TRY(ppi_weights_get(session->model, session->ops, session->backend,
+                           session->info.weight_domain, session->dtype, &session->weights, err));
+    session->ops->set_limit(session->backend, limit > 0 ? limit - (needed - workspace) : 0);
+    PP_TRY(ppi_workspace_create(session, err));
+    return ppi_weights_prepare(session->weights, session->backend, err);
 }
 
 /* Frees a session, also a half-built one. */
 static void destroy(struct pp_session *session)
 {
     if (session->backend) {
-        ppi_workspace_free(session);
-        session->ops->release(session->backend, session->rope);
+        if (session->model) {
+            ppi_workspace_free(session);
+            ppi_rope_free(session);
+        }
         ppi_free(&session->mem, session->logits);
         ppi_pool_close(&session->pool);
         session->ops->close(session->backend);
@@ -131,45 +148,54 @@ static void destroy(struct pp_session *session)
     ppi_free(&mem, session);
 }
 
-static int32_t choose_dtype(int32_t wanted, const pp_model_config *config)
+/* A session with its backend open and nothing loaded. */
+static pp_status create_empty(pp_model *model, const pp_session_params *params,
+                              struct pp_session **out, pp_error *err)
 {
-    if (wanted != PP_DTYPE_AUTO)
-        return wanted;
-    return config->dtype == PP_DTYPE_BF16 ? PP_DTYPE_BF16 : PP_DTYPE_F32;
-}
-
-pp_status pp_session_create(pp_model *model, const pp_session_params *caller_params,
-                            pp_session **out, pp_error *err)
-{
-    if (!model || !out)
-        return ppi_error(err, PP_ERR_ARG, "pp_session_create: %s is NULL",
-                         model ? "session" : "model");
-    pp_session_params params = DEFAULT_PARAMS;
-    PP_TRY(ppi_struct_read(&params, sizeof params, caller_params, "pp_session_params", err));
-    PP_TRY(check_params(&params, err));
     struct ppi_mem mem;
-    PP_TRY(ppi_mem_init(&mem, params.allocator, 0, err));
+    PP_TRY(ppi_mem_init(&mem, params->allocator, 0, err));
     pp_session *session = ppi_zalloc(&mem, 1, sizeof *session);
     if (!session)
         return ppi_error_nomem(err, "a session", sizeof *session);
-    ppi_mem_init(&session->mem, params.allocator, 0, NULL);
+    ppi_mem_init(&session->mem, params->allocator, 0, NULL);
     atomic_init(&session->refs, 1);
     session->model = pp_model_ref(model);
-    session->log = (struct ppi_log){params.log, params.log_user};
-    session->dtype = choose_dtype(params.dtype, &model->config);
-    session->n_threads = params.n_threads > 0 ? params.n_threads : count_processors();
-
-    pp_status status = open_backend(session, &params, err);
-    if (status >= 0) {
-        ppi_pool_init(&session->pool, session->ops, session->backend, &session->mem,
-                      &session->info);
-        status = load(session, params.memory_limit, err);
-    }
+    session->log = (struct ppi_log){params->log, params->log_user};
+    session->n_threads = params->n_threads > 0 ? params->n_threads : count_processors();
+    pp_status status = open_backend(session, params, err);
     if (status < 0) {
         destroy(session);
         return status;
     }
     *out = session;
+    return PP_OK;
+}
+
+pp_status pp_session_create(pp_model *model, const pp_session_params *caller_params,
+                            pp_session **out, pp_error *err)
+{
+    if (!out)
+        return ppi_error(err, PP_ERR_ARG, "pp_session_create: session is NULL");
+    pp_session_params params = DEFAULT_PARAMS;
+    PP_TRY(ppi_struct_read(&params, sizeof params, caller_params, "pp_session_params", err));
+    PP_TRY(check_params(&params, err));
+    pp_session *session;
+    PP_TRY(create_empty(model, &params, &session, err));
+    pp_status status = model ? load(session, params.memory_limit, err) : PP_OK;
+    if (status < 0) {
+        destroy(session);
+        return status;
+    }
+    *out = session;
+    return PP_OK;
+}
+
+pp_status ppi_session_check(const struct pp_session *session, const char *caller, pp_error *err)
+{
+    if (!session)
+        return ppi_error(err, PP_ERR_ARG, "%s: session is NULL", caller);
+    if (!session->model)
+        return ppi_error(err, PP_ERR_ARG, "%s: the session was created without a model", caller);
     return PP_OK;
 }
 
@@ -197,30 +223,58 @@ void pp_session_cancel(pp_session *session)
         atomic_store(&session->cancelled, 1);
 }
 
-pp_status pp_session_get_info(const pp_session *session, pp_session_info *out, pp_error *err)
+static pp_status write_info(const struct pp_session *session, int64_t weights, int64_t workspace,
+                            pp_session_info *out, pp_error *err)
 {
-    if (!session)
-        return ppi_error(err, PP_ERR_ARG, "pp_session_get_info: session is NULL");
     const struct ppi_page_pool *pool = &session->pool;
     int64_t n_pages, n_free;
     ppi_pool_count(pool, &n_pages, &n_free); /* caches may be destroyed by other threads */
-    int64_t weights = session->weights->bytes;
+    struct ppi_backend_memory memory;
+    session->ops->get_memory(session->backend, &memory);
     pp_session_info info = {
         .struct_size = sizeof info,
         .dtype = session->dtype,
         .n_threads = session->n_threads,
-        .max_pass_tokens = session->max_pass_tokens,
+        .max_pass_tokens = session->info.max_pass_tokens,
         .page_tokens = session->info.page_tokens,
         .page_bytes = session->info.page_bytes,
         .weight_bytes = weights,
-        .workspace_bytes = session->workspace.device_bytes,
+        .workspace_bytes = workspace,
         .kv_bytes = (n_pages - n_free) * pool->page_bytes,
         .kv_pool_bytes = n_pages * pool->page_bytes,
-        .memory_bytes = atomic_load(&session->mem.bytes) + weights,
-        .peak_memory_bytes = atomic_load(&session->mem.peak) + weights,
+        .memory_bytes = memory.bytes + weights,
+        .peak_memory_bytes = memory.peak + weights,
         .tokens_computed = session->tokens_computed,
         .passes = session->passes,
+        .host_bytes = session->info.has_own_memory ? atomic_load(&session->mem.bytes) : 0,
     };
     memcpy(info.device, session->info.name, sizeof info.device);
+    memcpy(info.device_name, session->info.device_name, sizeof info.device_name);
+    memcpy(info.attention, session->info.attention, sizeof info.attention);
     return ppi_struct_write(out, &info, sizeof info, "pp_session_info", err);
+}
+
+pp_status pp_session_get_info(const pp_session *session, pp_session_info *out, pp_error *err)
+{
+    if (!session)
+        return ppi_error(err, PP_ERR_ARG, "pp_session_get_info: session is NULL");
+    return write_info(session, session->weights ? session->weights->bytes : 0,
+                      session->workspace.device_bytes, out, err);
+}
+
+pp_status pp_session_estimate(pp_model *model, const pp_session_params *caller_params,
+                              pp_session_info *out, pp_error *err)
+{
+    if (!model)
+        return ppi_error(err, PP_ERR_ARG, "pp_session_estimate: model is NULL");
+    pp_session_params params = DEFAULT_PARAMS;
+    PP_TRY(ppi_struct_read(&params, sizeof params, caller_params, "pp_session_params", err));
+    PP_TRY(check_params(&params, err));
+    pp_session *session;
+    PP_TRY(create_empty(model, &params, &session, err));
+    int64_t weights = ppi_weights_bytes(model, session->ops, session->backend);
+    int64_t workspace = ppi_workspace_bytes(session);
+    pp_status status = write_info(session, weights, workspace, out, err);
+    destroy(session);
+    return status;
 }

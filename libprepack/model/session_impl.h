@@ -34,6 +34,14 @@ struct ppi_workspace {
 
 #define PPI_LOGIT_ROWS 64 /* rows of logits computed at once */
 
+/* Where the results of last tokens go: logits, or tokens drawn from them. */
+struct ppi_sink {
+    float *logits;   /* host [n, vocab] */
+    int32_t *tokens; /* host [n]; NULL: logits are wanted */
+    float temperature;
+    const uint64_t *seeds; /* [n], or NULL: 0 for each */
+};
+
 /* A pass while it is being filled. */
 struct ppi_pass_draft {
     int32_t n_rows, n_segments, n_last, n_pages;
@@ -42,7 +50,7 @@ struct ppi_pass_draft {
 struct pp_session {
     _Atomic int32_t refs; /* the caller's and one for each cache */
     _Atomic int32_t cancelled;
-    pp_model *model; /* counted */
+    pp_model *model; /* counted; NULL: a session for pp_attention_varlen alone */
     const struct ppi_weights *weights;
     const struct ppi_backend_ops *ops;
     struct ppi_backend *backend;
@@ -51,7 +59,6 @@ struct pp_session {
     struct ppi_log log;
     int32_t dtype;
     int32_t n_threads;
-    int32_t max_pass_tokens;
     struct ppi_page_pool pool;
     struct ppi_workspace workspace;
     struct ppi_pass_draft draft;
@@ -63,19 +70,24 @@ struct pp_session {
     int64_t passes;
 };
 
+/* PP_ERR_ARG unless there is a session and it has a model; caller: the public function. */
+pp_status ppi_session_check(const struct pp_session *session, const char *caller, pp_error *err);
 struct pp_session *ppi_session_ref(struct pp_session *session);
 void ppi_session_unref(struct pp_session *session);
 
 /* workspace.c */
 pp_status ppi_workspace_create(struct pp_session *session, pp_error *err);
 void ppi_workspace_free(struct pp_session *session);
-/* Bytes of the device part for `rows` rows. */
-int64_t ppi_workspace_bytes(const pp_model_config *config, int32_t dtype, int64_t rows);
-/* Room for n rows of logits on the host. */
-pp_status ppi_logits_reserve(struct pp_session *session, size_t n, pp_error *err);
+/* Bytes of its device part. */
+int64_t ppi_workspace_bytes(const struct pp_session *session);
+/* Room for n rows of logits on the host, which the session keeps. Checks the session for `caller`
+ * first. */
+pp_status ppi_logits_reserve(struct pp_session *session, size_t n, const char *caller,
+                             float **logits, pp_error *err);
 
 /* rope.c: the angles of positions 0 .. n_positions - 1 are in session->rope afterwards. */
 pp_status ppi_rope_reserve(struct pp_session *session, int64_t n_positions, pp_error *err);
+void ppi_rope_free(struct pp_session *session);
 
 /* pass.c: a pass is filled run by run, then run as a whole. */
 void ppi_pass_reset(struct pp_session *session);
@@ -85,13 +97,19 @@ void ppi_pass_reset(struct pp_session *session);
  */
 pp_status ppi_pass_add(struct pp_session *session, const pp_kvcache *cache, const int32_t *tokens,
                        int64_t begin, int64_t n_tokens, int32_t output, pp_error *err);
-/* Runs what was added and leaves the pass empty. want_logits: fill session->logits. */
-pp_status ppi_pass_run(struct pp_session *session, bool want_logits, pp_error *err);
+/* Runs what was added and leaves the pass empty. sink NULL: only the KV cache is wanted. */
+pp_status ppi_pass_run(struct pp_session *session, const struct ppi_sink *sink, pp_error *err);
+
+/* prefill.c, decode.c: pp_prefill and pp_decode with any sink, or none. */
+pp_status ppi_prefill(pp_session *session, const pp_plan *plan, const pp_prompt *prompts, size_t n,
+                      const struct ppi_sink *sink, pp_kvcache **caches, pp_error *err);
+pp_status ppi_decode(pp_session *session, pp_kvcache *const *caches, const int32_t *tokens,
+                     size_t n, const struct ppi_sink *sink, pp_error *err);
 
 /* forward.c: the model. last: the rows that make logits, as a pass of its own; NULL: only the KV
- * cache is wanted. Logits of row i of `last` go to session->logits row outputs[i]. */
+ * cache is wanted. What row i of `last` gives goes to entry outputs[i] of the sink. */
 pp_status ppi_forward(struct pp_session *session, const struct ppi_pass *pass,
-                      const struct ppi_pass *last, const int32_t *last_rows, const int32_t *outputs,
-                      pp_error *err);
+                      const struct ppi_pass *last, const int32_t *outputs,
+                      const struct ppi_sink *sink, pp_error *err);
 
 #endif

@@ -167,32 +167,35 @@ fail:
 }
 
 /* The lock is held. */
-static struct ppi_weights *find(pp_model *model, const struct ppi_backend_ops *ops, int32_t dtype)
+static struct ppi_weights *find(pp_model *model, const struct ppi_backend_ops *ops, int32_t domain,
+                                int32_t dtype)
 {
     struct ppi_weights *weights = model->weights;
-    while (weights && (weights->ops != ops || weights->dtype != dtype))
+    while (weights && (weights->ops != ops || weights->domain != domain || weights->dtype != dtype))
         weights = weights->next;
     return weights;
 }
 
-bool ppi_weights_are_loaded(pp_model *model, const struct ppi_backend_ops *ops, int32_t dtype)
+bool ppi_weights_are_loaded(pp_model *model, const struct ppi_backend_ops *ops, int32_t domain,
+                            int32_t dtype)
 {
     pthread_mutex_lock(&model->lock);
-    bool loaded = find(model, ops, dtype) != NULL;
+    bool loaded = find(model, ops, domain, dtype) != NULL;
     pthread_mutex_unlock(&model->lock);
     return loaded;
 }
 
 pp_status ppi_weights_get(pp_model *model, const struct ppi_backend_ops *ops,
-                          struct ppi_backend *backend, int32_t dtype,
+                          struct ppi_backend *backend, int32_t domain, int32_t dtype,
                           const struct ppi_weights **out, pp_error *err)
 {
     pp_status status = PP_OK;
     pthread_mutex_lock(&model->lock);
-    struct ppi_weights *weights = find(model, ops, dtype);
+    struct ppi_weights *weights = find(model, ops, domain, dtype);
     if (!weights) {
         status = read_and_pack(model, ops, backend, dtype, &weights, err);
         if (status >= 0) {
+            weights->domain = domain;
             weights->next = model->weights;
             model->weights = weights;
         }
@@ -201,6 +204,22 @@ pp_status ppi_weights_get(pp_model *model, const struct ppi_backend_ops *ops,
     if (status >= 0)
         *out = weights;
     return status;
+}
+
+pp_status ppi_weights_prepare(const struct ppi_weights *weights, struct ppi_backend *backend,
+                              pp_error *err)
+{
+    const struct ppi_backend_ops *ops = weights->ops;
+    if (!ops->prepare)
+        return PP_OK;
+    for (int32_t i = 0; i < weights->n_layers; i++) {
+        const struct ppi_layer_weights *layer = &weights->layers[i];
+        PP_TRY(ops->prepare(backend, layer->qkv, err));
+        PP_TRY(ops->prepare(backend, layer->o, err));
+        PP_TRY(ops->prepare(backend, layer->gate_up, err));
+        PP_TRY(ops->prepare(backend, layer->down, err));
+    }
+    return ops->prepare(backend, weights->lm_head, err);
 }
 
 void ppi_weights_free(struct ppi_weights *weights, struct ppi_mem *mem)

@@ -8,6 +8,7 @@
 #include <prepack/prepack.h>
 
 #include <check.h>
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -183,14 +184,22 @@ START_TEST(session_params_are_checked)
     pp_session_params params;
     pp_session_params_init(&params, sizeof params);
     params.device = "cuda";
-    REFUSED(pp_session_create(model, &params, &session, &err), PP_ERR_NO_BACKEND, "CUDA");
+    setenv("PREPACK_BACKEND_CUDA", "/no/such/module.so", 1);
+    REFUSED(pp_session_create(model, &params, &session, &err), PP_ERR_NO_BACKEND, "/no/such");
+    unsetenv("PREPACK_BACKEND_CUDA");
+    void *driver = dlopen("libcuda.so.1", RTLD_LAZY);
+    if (driver)
+        dlclose(driver);
+    else
+        REFUSED(pp_session_create(model, &params, &session, &err), PP_ERR_NO_BACKEND,
+                "no NVIDIA driver");
     params.device = "tpu";
     REFUSED(pp_session_create(model, &params, &session, &err), PP_ERR_NO_BACKEND, "tpu");
     params.device = "cpu:sse9";
     REFUSED(pp_session_create(model, &params, &session, &err), PP_ERR_NO_BACKEND, "sse9");
     params.device = "cpu";
     params.dtype = PP_DTYPE_F16;
-    REFUSED(pp_session_create(model, &params, &session, &err), PP_ERR_ARG, "f16");
+    REFUSED(pp_session_create(model, &params, &session, &err), PP_ERR_UNSUPPORTED, "f16");
     params.dtype = 0;
     params.n_threads = 257;
     REFUSED(pp_session_create(model, &params, &session, &err), PP_ERR_ARG, "256");

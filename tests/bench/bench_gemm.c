@@ -172,8 +172,10 @@ static int bench(struct ppi_mem *mem, const char *variant, int32_t dtype, int32_
     for (int i = 0; i < N_SHAPES; i++)
         matrices[i] = random_matrix(backend, i);
     size_t act_bytes = pp_dtype_size(dtype);
-    char *a = ppi_cpu_ops.alloc(backend, MAX_ROWS * 5504 * act_bytes);
-    float *out = ppi_cpu_ops.alloc(backend, (size_t)MAX_ROWS * 6144 * sizeof *out);
+    size_t a_bytes = MAX_ROWS * 5504 * act_bytes;
+    size_t out_bytes = (size_t)MAX_ROWS * 6144 * sizeof(float);
+    char *a = ppi_cpu_ops.alloc(backend, a_bytes);
+    float *out = ppi_cpu_ops.alloc(backend, out_bytes);
     for (int64_t i = 0; i < MAX_ROWS * 5504; i++) {
         float value = (float)((i * 2654435761u) % 2048) / 1024 - 1;
         if (dtype == PP_DTYPE_BF16)
@@ -216,8 +218,8 @@ static int bench(struct ppi_mem *mem, const char *variant, int32_t dtype, int32_
     }
     for (int i = 0; i < N_SHAPES; i++)
         ppi_cpu_ops.matrix_destroy(matrices[i]);
-    ppi_cpu_ops.release(backend, out);
-    ppi_cpu_ops.release(backend, a);
+    ppi_cpu_ops.release(backend, out, out_bytes);
+    ppi_cpu_ops.release(backend, a, a_bytes);
     ppi_cpu_ops.close(backend);
     return 0;
 }

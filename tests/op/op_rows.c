@@ -125,7 +125,8 @@ START_TEST(gather_and_copy)
 
     float *src = checkop_random(&rng, PP_DTYPE_F32, 10 * 5, 1), out[3 * 5];
     int32_t rows[] = {9, 0, 4};
-    ppi_cpu_ops.gather_rows(backend, src, rows, 3, 5 * sizeof(float), out, NULL);
+    struct ppi_pass pass = {.n_rows = 3, .source_rows = rows};
+    ppi_cpu_ops.gather_rows(backend, src, &pass, 5 * sizeof(float), out, NULL);
     for (int i = 0; i < 3; i++)
         ck_assert(memcmp(&out[5 * i], &src[5 * rows[i]], 5 * sizeof(float)) == 0);
     free(src);
@@ -138,8 +139,8 @@ START_TEST(gather_and_copy)
         from[i] = (char)rng_next(&rng);
     ppi_cpu_ops.page_copy(backend, to, from, NULL);
     ck_assert(memcmp(to, from, page_bytes) == 0);
-    ppi_cpu_ops.release(backend, from);
-    ppi_cpu_ops.release(backend, to);
+    ppi_cpu_ops.release(backend, from, page_bytes);
+    ppi_cpu_ops.release(backend, to, page_bytes);
     ppi_cpu_ops.close(backend);
 }
 END_TEST

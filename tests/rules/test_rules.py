@@ -40,7 +40,7 @@ def includes(path):
 
 
 OUR_SOURCES = [p for folder in ("include", "libprepack", "cuda", "examples", "tests")
-               for p in files(folder, ".c", ".h", ".cc", ".cu")]
+               for p in files(folder, ".c", ".h", ".cc", ".cpp", ".cu", ".cuh")]
 
 
 def include_rules():
@@ -53,7 +53,7 @@ def include_rules():
                 yield f"{path} includes {name}"
     neutral = {"plan", "batch", "checkpoint", "model", "kv"}
     for folder in ("libprepack/cpu", "cuda"):
-        for path in files(folder, ".c", ".h", ".cu"):
+        for path in files(folder, ".c", ".h", ".cu", ".cuh"):
             for name in includes(path):
                 if name.split("/")[0] in neutral:
                     yield f"{path} knows {name}"
