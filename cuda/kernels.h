@@ -29,6 +29,8 @@ struct ppi_cuda_kernel {
 #define PPI_CUDA_BF16 1
 #define PPI_CUDA_F16  2
 
+#define PPI_CUDA_MAX_STRIDING (1 << 20) /* blocks of a kernel whose blocks stride */
+
 /*
  * Where keys and values are. Token t of a prompt whose entry is `first`:
  *   pages != NULL:       k + pages[first + t / page_tokens] + (t % page_tokens) * k_token_stride
@@ -49,9 +51,17 @@ struct ppi_cuda_kv {
     int32_t reserved;
 };
 
-/* ---- rows.cu: a block of 256 threads per row unless noted ---- */
+/* ---- rows.cu: blocks of 256 threads, one for each row unless noted ---- */
 
-/* out[i] = table[tokens[i]], widened. table: act [n, dim]; out: f32 [n_rows, dim]. */
+/* embed and rmsnorm: rows of up to so many elements belong to a warp, longer ones to a block. */
+#define PPI_CUDA_WARP_ROW 1024
+static inline int64_t ppi_cuda_row_blocks(int32_t n_rows, int32_t dim)
+{
+    return dim <= PPI_CUDA_WARP_ROW ? ((int64_t)n_rows + 7) / 8 : n_rows;
+}
+
+/* out[i] = table[tokens[i]], widened. table: act [n, dim]; out: f32 [n_rows, dim]. Blocks:
+ * ppi_cuda_row_blocks. */
 struct ppi_cuda_embed_args {
     const void *table;
     const int32_t *tokens;
@@ -61,7 +71,7 @@ struct ppi_cuda_embed_args {
 extern const struct ppi_cuda_kernel ppi_cuda_embed[PPI_CUDA_N_ACT];
 
 /* out = x / sqrt(mean(x^2) + eps) * weight. x: f32 [n_rows, dim]; weight: f32 [dim]; out: act
- * [n_rows, dim]. One fixed shape of reduction for a given dim. */
+ * [n_rows, dim]. One fixed shape of reduction for a given dim. Blocks: ppi_cuda_row_blocks. */
 struct ppi_cuda_rmsnorm_args {
     const float *x;
     const float *weight;
@@ -72,7 +82,15 @@ struct ppi_cuda_rmsnorm_args {
 extern const struct ppi_cuda_kernel ppi_cuda_rmsnorm[PPI_CUDA_N_ACT];
 
 /* out = silu(gate) * up, silu(x) = x / (1 + exp(-x)). gate_up: act [n_rows, 2 n], gates first;
- * out: act [n_rows, n]. Blocks stride over all elements, 8 at a time. */
+ * out: act [n_rows, n]. silu of minus infinity is -0. Blocks stride over all elements, any number
+ * of them; best is ppi_cuda_swiglu_blocks. */
+#define PPI_CUDA_SWIGLU_ELEMENTS 4096 /* that a block takes at once */
+static inline int64_t ppi_cuda_swiglu_blocks(int32_t n_rows, int32_t n)
+{
+    int64_t blocks =
+        ((int64_t)n_rows * n + PPI_CUDA_SWIGLU_ELEMENTS - 1) / PPI_CUDA_SWIGLU_ELEMENTS;
+    return blocks < PPI_CUDA_MAX_STRIDING ? blocks : PPI_CUDA_MAX_STRIDING;
+}
 struct ppi_cuda_swiglu_args {
     const void *gate_up;
     void *out;
@@ -90,7 +108,15 @@ struct ppi_cuda_gather_args {
 };
 extern const struct ppi_cuda_kernel ppi_cuda_gather[1];
 
-/* dst[i] = src[i] converted; types are PPI_CUDA_F32, BF16, F16. One kernel; blocks stride. */
+/* dst[i] = src[i] converted; types are PPI_CUDA_F32, BF16, F16; any alignment of whole elements,
+ * fast where both sides are 16-byte aligned. One kernel. Blocks stride, any number of them; best is
+ * ppi_cuda_convert_blocks. */
+#define PPI_CUDA_CONVERT_ELEMENTS 4096 /* that a block takes at once */
+static inline int64_t ppi_cuda_convert_blocks(int64_t n)
+{
+    int64_t blocks = (n + PPI_CUDA_CONVERT_ELEMENTS - 1) / PPI_CUDA_CONVERT_ELEMENTS;
+    return blocks < PPI_CUDA_MAX_STRIDING ? blocks : PPI_CUDA_MAX_STRIDING;
+}
 struct ppi_cuda_convert_args {
     const void *src;
     void *dst;
@@ -110,7 +136,7 @@ struct ppi_cuda_compare_args {
 };
 extern const struct ppi_cuda_kernel ppi_cuda_compare[1];
 
-/* ---- rope_kv.cu: a block per row ---- */
+/* ---- rope_kv.cu: a block for each row ---- */
 
 /*
  * Rotates q and k, narrows, writes q, and k and v to their slots.
@@ -143,12 +169,13 @@ struct ppi_cuda_kv_read_args {
 };
 extern const struct ppi_cuda_kernel ppi_cuda_kv_read[PPI_CUDA_N_ACT];
 
-/* ---- sample.cu: a block of 256 threads per row of logits ---- */
+/* ---- sample.cu: a block for each row of logits ---- */
 
 /*
- * out[i] = argmax over t of logits[i, t] (temperature 0), else of logits[i, t] / temperature +
- * gumbel(seeds[i], positions[i], t): a sample of softmax(logits / temperature). Ties: the smallest
- * t. NaN never wins; a row of NaN gives 0. logits: f32 [n_rows, stride].
+ * out[i] = argmax over t of logits[i, t] (temperature 0), else of logits[i, t] + temperature *
+ * gumbel(seeds[i], positions[i], t): a sample of softmax(logits / temperature); gumbel is
+ * gumbel.h's. Ties: the smallest t. NaN never wins; a row of NaN gives 0. logits: f32 [n_rows,
+ * stride], fastest where rows are 16-byte aligned. What is behind vocab is not read.
  */
 struct ppi_cuda_sample_args {
     const float *logits;
