@@ -83,9 +83,9 @@ template <int N> HW_DEVICE float sum_of_threads(float sum)
         sum += hw::shuffle_xor(sum, mask);
     if (N == 32)
         return sum;
-    uint32_t sums = hw::shared_base();
+    uint32_t sums = hw::shared_base(), warp = (uint32_t)hw::warp();
     if (hw::lane() == 0)
-        hw::store_shared(sums + 4 * (uint32_t)hw::warp(), sum);
+        hw::store_shared(sums + 4 * warp, sum);
     hw::block_sync();
     sum = 0;
     HW_UNROLL

@@ -1,0 +1,115 @@
+/*
+ * sample.cu: the next token of each row of logits: the largest, or the largest after Gumbel noise.
+ * The contract is in kernels.h.
+ *
+ * A block takes a row; quads of tokens go to its threads in turn. Moves 4 bytes for each logit. The
+ * largest is the largest in any order, and of equals the smallest token wins, so the shape of the
+ * reduction shows nowhere. Shared memory: [WARPS] values, [WARPS] tokens.
+ */
+#include "cuda/quads.cuh"
+
+#define PPI_GUMBEL_FUNCTION HW_DEVICE
+#define PPI_GUMBEL_LOG2     hw::log2
+#include "gumbel.h"
+
+using namespace ppi;
+
+#define THREADS  512
+#define WARPS    (THREADS / 32)
+#define IN_HAND  4           /* loads of a thread under way */
+#define NOTHING  0xffffffffu /* no token yet; minus infinity beats it */
+#define NAN_BITS 0x7fffffffu
+
+static_assert(PPI_GUMBEL_TOKENS == 4, "a quad of logits has one call of the generator");
+
+struct winner {
+    float value;
+    uint32_t token;
+};
+
+/* Takes the larger of two; of equals the smaller token; a NaN never. */
+HW_DEVICE void consider(winner &best, float value, uint32_t token)
+{
+    if (value > best.value || (value == best.value && token < best.token))
+        best = {value, token};
+}
+
+/* Tokens 4 i_quad .. 4 i_quad + 3; NaN behind vocab. */
+HW_DEVICE raw_quad<float> load_logits(const float *logits, int64_t i_quad, int32_t vocab,
+                                      bool aligned)
+{
+    if (aligned && 4 * i_quad + 4 <= vocab)
+        return load_quad(logits + 4 * i_quad);
+    raw_quad<float> out;
+    HW_UNROLL
+    for (int i = 0; i < 4; i++)
+        out.bits.x[i] = 4 * i_quad + i < vocab ? f32_bits(logits[4 * i_quad + i]) : NAN_BITS;
+    return out;
+}
+
+template <bool NOISE>
+HW_DEVICE winner best_of_thread(const struct ppi_cuda_sample_args &args, int64_t row)
+{
+    const float *logits = args.logits + row * args.stride;
+    bool aligned = (uint64_t)logits % 16 == 0;
+    int64_t n_quads = ((int64_t)args.vocab + 3) / 4;
+    uint64_t seed = NOISE ? args.seeds[row] : 0;
+    int32_t position = NOISE ? args.positions[row] : 0;
+    winner best = {-INFINITY, NOTHING};
+    for (int64_t first = hw::thread(); first < n_quads; first += IN_HAND * THREADS) {
+        raw_quad<float> raw[IN_HAND];
+        HW_UNROLL
+        for (int i = 0; i < IN_HAND; i++)
+            if (first + i * THREADS < n_quads)
+                raw[i] = load_logits(logits, first + i * THREADS, args.vocab, aligned);
+        HW_UNROLL
+        for (int i = 0; i < IN_HAND; i++) {
+            uint32_t i_quad = (uint32_t)(first + i * THREADS);
+            if (i_quad >= n_quads)
+                continue;
+            quad value = widen_quad(raw[i]);
+            uint32_t bits[4];
+            if (NOISE)
+                ppi_gumbel_bits(seed, position, i_quad, bits);
+            HW_UNROLL
+            for (int j = 0; j < 4; j++) {
+                if (NOISE)
+                    value.x[j] += args.temperature * ppi_gumbel(bits[j]);
+                consider(best, value.x[j], 4 * i_quad + (uint32_t)j);
+            }
+        }
+    }
+    return best;
+}
+
+HW_KERNEL(sample_kernel, struct ppi_cuda_sample_args, THREADS, 2)
+{
+    int64_t row = hw::block();
+    if (row >= args.n_rows)
+        return;
+    winner best = args.temperature == 0.0f ? best_of_thread<false>(args, row)
+                                           : best_of_thread<true>(args, row);
+    HW_UNROLL
+    for (int mask = 16; mask >= 1; mask /= 2) {
+        float value = hw::shuffle_xor(best.value, mask);
+        uint32_t token = hw::shuffle_xor(best.token, mask);
+        consider(best, value, token);
+    }
+    uint32_t values = hw::shared_base(), tokens = values + 4 * WARPS;
+    uint32_t warp = (uint32_t)hw::warp();
+    if (hw::lane() == 0) {
+        hw::store_shared(values + 4 * warp, best.value);
+        hw::store_shared(tokens + 4 * warp, best.token);
+    }
+    hw::block_sync();
+    if (hw::thread() > 0)
+        return;
+    for (uint32_t i = 1; i < WARPS; i++)
+        consider(best, hw::load_shared<float>(values + 4 * i),
+                 hw::load_shared<uint32_t>(tokens + 4 * i));
+    args.out[row] = best.token == NOTHING ? 0 : (int32_t)best.token;
+}
+
+const struct ppi_cuda_kernel ppi_cuda_sample[1] = {
+    PPI_KERNEL_ENTRY(sample_kernel, THREADS, 8 * WARPS),
+};
