@@ -50,6 +50,7 @@ struct ppi_backend_info {
     bool has_own_memory;     /* device memory is not host memory */
     char device_name[64];    /* "NVIDIA H200"; empty on the CPU */
     char attention[32];      /* which attention kernel runs: "mma.sync" */
+    char pci_address[16];    /* of the GPU, "0000:3b:00.0"; empty where there is none */
 };
 
 /* The status for device memory that is out. */

@@ -104,8 +104,8 @@ typedef struct pp_session_info {
     int32_t dtype; /* of products and KV */
     int32_t n_threads;
     int32_t max_pass_tokens;
-    int32_t page_tokens; /* token slots of a KV page */
-    int32_t reserved0;
+    int32_t page_tokens;  /* token slots of a KV page */
+    int32_t chunk_tokens; /* a prompt longer than a pass is cut at multiples of this */
     int64_t page_bytes;
     char device[32];      /* "cpu:avx512bf16" */
     int64_t weight_bytes; /* shared by sessions of the same model, device and dtype */
@@ -119,7 +119,8 @@ typedef struct pp_session_info {
     int64_t host_bytes;        /* host memory beside it; 0 on the CPU, where all is host memory */
     char device_name[64];      /* "NVIDIA H200"; empty on the CPU */
     char attention[32];        /* the attention kernel: "avx512bf16", "mma.sync" */
-    int64_t reserved[6];
+    char pci_address[16];      /* of the GPU, "0000:3b:00.0"; empty where there is none */
+    int64_t reserved[4];
 } pp_session_info;
 
 /* Fills *info; the caller sets info->struct_size. Errors: PP_ERR_STRUCT_SIZE. */
@@ -128,8 +129,9 @@ PP_API pp_status pp_session_get_info(const pp_session *session, pp_session_info 
 
 /*
  * What a session with these params would hold right after its creation, without reading a weight:
- * fills *info as pp_session_get_info would. KV pages come on top: page_bytes for every page_tokens
- * tokens of a prompt, the last page whole. Needs the device.
+ * fills *info as pp_session_get_info would. On top come KV pages, page_bytes for every page_tokens
+ * tokens of a prompt, the last page whole, and rotary angles, 4 head_dim bytes for each position up
+ * to the longest prompt so far (at least 1024, or all that the model has). Needs the device.
  * Errors: as pp_session_create, but no limit is applied.
  */
 PP_API pp_status pp_session_estimate(pp_model *model, const pp_session_params *params,

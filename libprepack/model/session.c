@@ -105,13 +105,20 @@ static pp_status open_backend(struct pp_session *session, const pp_session_param
     return PP_OK;
 }
 
+/* Bytes of the device that the workspace takes; on the CPU its host part counts too. */
+static int64_t workspace_device_bytes(const struct pp_session *session)
+{
+    return ppi_workspace_bytes(session) +
+           (session->info.has_own_memory ? 0 : ppi_workspace_host_bytes(session));
+}
+
 /* Weights and workspace, within the limit: the weights count, though they belong to the model. */
 static pp_status load(struct pp_session *session, int64_t memory_limit, pp_error *err)
 {
     struct ppi_backend_memory memory;
     session->ops->get_memory(session->backend, &memory);
     int64_t limit = memory_limit > 0 ? memory_limit : memory.available / 10 * 9;
-    int64_t workspace = ppi_workspace_bytes(session) + memory.bytes;
+    int64_t workspace = workspace_device_bytes(session) + memory.bytes;
     int64_t weights = ppi_weights_bytes(session->model, session->ops, session->backend);
     bool loaded = ppi_weights_are_loaded(session->model, session->ops, session->info.weight_domain,
                                          session->dtype);
@@ -223,23 +230,23 @@ void pp_session_cancel(pp_session *session)
         atomic_store(&session->cancelled, 1);
 }
 
-static pp_status write_info(const struct pp_session *session, int64_t weights, int64_t workspace,
-                            pp_session_info *out, pp_error *err)
+static void read_info(const struct pp_session *session, int64_t weights, pp_session_info *info)
 {
     const struct ppi_page_pool *pool = &session->pool;
     int64_t n_pages, n_free;
     ppi_pool_count(pool, &n_pages, &n_free); /* caches may be destroyed by other threads */
     struct ppi_backend_memory memory;
     session->ops->get_memory(session->backend, &memory);
-    pp_session_info info = {
-        .struct_size = sizeof info,
+    *info = (pp_session_info){
+        .struct_size = sizeof *info,
         .dtype = session->dtype,
         .n_threads = session->n_threads,
         .max_pass_tokens = session->info.max_pass_tokens,
         .page_tokens = session->info.page_tokens,
+        .chunk_tokens = session->info.chunk_tokens,
         .page_bytes = session->info.page_bytes,
         .weight_bytes = weights,
-        .workspace_bytes = workspace,
+        .workspace_bytes = session->workspace.device_bytes,
         .kv_bytes = (n_pages - n_free) * pool->page_bytes,
         .kv_pool_bytes = n_pages * pool->page_bytes,
         .memory_bytes = memory.bytes + weights,
@@ -248,18 +255,29 @@ static pp_status write_info(const struct pp_session *session, int64_t weights, i
         .passes = session->passes,
         .host_bytes = session->info.has_own_memory ? atomic_load(&session->mem.bytes) : 0,
     };
-    memcpy(info.device, session->info.name, sizeof info.device);
-    memcpy(info.device_name, session->info.device_name, sizeof info.device_name);
-    memcpy(info.attention, session->info.attention, sizeof info.attention);
-    return ppi_struct_write(out, &info, sizeof info, "pp_session_info", err);
+    memcpy(info->device, session->info.name, sizeof info->device);
+    memcpy(info->device_name, session->info.device_name, sizeof info->device_name);
+    memcpy(info->attention, session->info.attention, sizeof info->attention);
+    memcpy(info->pci_address, session->info.pci_address, sizeof info->pci_address);
 }
 
 pp_status pp_session_get_info(const pp_session *session, pp_session_info *out, pp_error *err)
 {
     if (!session)
         return ppi_error(err, PP_ERR_ARG, "pp_session_get_info: session is NULL");
-    return write_info(session, session->weights ? session->weights->bytes : 0,
-                      session->workspace.device_bytes, out, err);
+    pp_session_info info;
+    read_info(session, session->weights ? session->weights->bytes : 0, &info);
+    return ppi_struct_write(out, &info, sizeof info, "pp_session_info", err);
+}
+
+/* Adds the workspace that a session without one would have. */
+static void add_workspace(const struct pp_session *session, pp_session_info *info)
+{
+    info->workspace_bytes = ppi_workspace_bytes(session);
+    info->memory_bytes += workspace_device_bytes(session);
+    info->peak_memory_bytes = info->memory_bytes;
+    if (session->info.has_own_memory)
+        info->host_bytes += ppi_workspace_host_bytes(session);
 }
 
 pp_status pp_session_estimate(pp_model *model, const pp_session_params *caller_params,
@@ -272,9 +290,9 @@ pp_status pp_session_estimate(pp_model *model, const pp_session_params *caller_p
     PP_TRY(check_params(&params, err));
     pp_session *session;
     PP_TRY(create_empty(model, &params, &session, err));
-    int64_t weights = ppi_weights_bytes(model, session->ops, session->backend);
-    int64_t workspace = ppi_workspace_bytes(session);
-    pp_status status = write_info(session, weights, workspace, out, err);
+    pp_session_info info;
+    read_info(session, ppi_weights_bytes(model, session->ops, session->backend), &info);
+    add_workspace(session, &info);
     destroy(session);
-    return status;
+    return ppi_struct_write(out, &info, sizeof info, "pp_session_info", err);
 }

@@ -78,8 +78,9 @@ void ppi_session_unref(struct pp_session *session);
 /* workspace.c */
 pp_status ppi_workspace_create(struct pp_session *session, pp_error *err);
 void ppi_workspace_free(struct pp_session *session);
-/* Bytes of its device part. */
+/* Bytes of its device part, and of its host part. */
 int64_t ppi_workspace_bytes(const struct pp_session *session);
+int64_t ppi_workspace_host_bytes(const struct pp_session *session);
 /* Room for n rows of logits on the host, which the session keeps. Checks the session for `caller`
  * first. */
 pp_status ppi_logits_reserve(struct pp_session *session, size_t n, const char *caller,

@@ -40,6 +40,15 @@ int64_t ppi_workspace_bytes(const struct pp_session *session)
     return (int64_t)(2 * sizes.x + sizes.h + sizes.q + sizes.wide + sizes.logits);
 }
 
+int64_t ppi_workspace_host_bytes(const struct pp_session *session)
+{
+    const struct ppi_workspace *ws = &session->workspace;
+    return session->info.max_pass_tokens *
+           (int64_t)(sizeof *ws->tokens + sizeof *ws->positions + sizeof *ws->segments +
+                     sizeof *ws->last + sizeof *ws->last_rows + sizeof *ws->last_positions +
+                     sizeof *ws->outputs);
+}
+
 pp_status ppi_workspace_create(struct pp_session *session, pp_error *err)
 {
     struct ppi_workspace *ws = &session->workspace;

@@ -53,6 +53,8 @@ AT(pp_session_params, device_allocator, 64);
 SIZE(pp_session_info, 280);
 AT(pp_session_info, host_bytes, 128);
 AT(pp_session_info, attention, 200);
+AT(pp_session_info, pci_address, 232);
+AT(pp_session_info, chunk_tokens, 20);
 AT(pp_session_info, page_bytes, 24);
 AT(pp_session_info, device, 32);
 AT(pp_session_info, weight_bytes, 64);
