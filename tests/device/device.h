@@ -11,6 +11,7 @@
 #include "support/rng.h"
 
 #include <cuda_runtime_api.h>
+#include <prepack/common.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -24,6 +24,10 @@ const char *fake_failed_call(void); /* its name, or NULL */
 /* Device and pinned memory, streams, events and library handles that were not given back. */
 long fake_live_objects(void);
 
+/* Device memory that there is, in bytes; before: PREPACK_EMU_DEVICE_BYTES of the environment, or 4
+ * GiB. */
+void fake_device_memory(size_t bytes);
+
 #ifdef __cplusplus
 }
 #endif
