@@ -1,0 +1,464 @@
+/*
+ * op_device_rope_kv.c: rope_kv against double precision in every place that keys and values may
+ * have, what it must not touch, its bits in other company; kv_read of what was written by hand.
+ */
+#include "device.h"
+
+#include <prepack/common.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+/* ---- places of keys and values ---- */
+
+enum mode { PAGES, TABLE, ROWS, N_MODES };
+
+/*
+ * Slots 0 .. n_slots - 1. PAGES: n_pages blocks of memory, each with two layers of which the second
+ * is used. TABLE: one block of pages for keys, one for values, numbered at random. ROWS: one row
+ * for each slot. The host keeps an image of all that memory: block after block.
+ */
+struct place {
+    struct ppi_cuda_kv kv;
+    enum mode mode;
+    int32_t n_kv_heads, head_dim, page_tokens, n_pages, n_slots;
+    int32_t *numbers; /* TABLE: of pages */
+    int32_t n_blocks;
+    size_t block_bytes;
+    char **blocks; /* device */
+    char *image;
+    void *table; /* device: pages or block_table */
+};
+
+static struct place make_place(struct rng *rng, enum mode mode, int32_t n_kv_heads,
+                               int32_t head_dim, int32_t page_tokens, int32_t n_slots)
+{
+    struct place p = {.mode = mode,
+                      .n_kv_heads = n_kv_heads,
+                      .head_dim = head_dim,
+                      .page_tokens = mode == ROWS ? 1 : page_tokens,
+                      .n_slots = n_slots};
+    p.n_pages = (n_slots + p.page_tokens - 1) / p.page_tokens;
+    int64_t head_bytes = 2 * head_dim, token_bytes = n_kv_heads * head_bytes;
+    int64_t page_bytes = token_bytes * p.page_tokens;
+    bool token_major = rng_between(rng, 0, 1) || mode == ROWS;
+    p.kv.page_tokens = p.page_tokens;
+    /* Values have the other order within a page, so that strides cannot be mixed up. */
+    p.kv.k_token_stride = token_major ? token_bytes : head_bytes;
+    p.kv.k_head_stride = token_major ? head_bytes : head_bytes * p.page_tokens;
+    p.kv.v_token_stride = token_major && mode != ROWS ? head_bytes : token_bytes;
+    p.kv.v_head_stride = token_major && mode != ROWS ? head_bytes * p.page_tokens : head_bytes;
+
+    int32_t n_spare = 2; /* pages that nothing points to */
+    p.n_blocks = mode == PAGES ? p.n_pages + n_spare : 2;
+    p.block_bytes = (size_t)(mode == PAGES ? 4 * page_bytes : (p.n_pages + n_spare) * page_bytes);
+    p.blocks = device_host((size_t)p.n_blocks * sizeof *p.blocks);
+    for (int32_t i = 0; i < p.n_blocks; i++)
+        p.blocks[i] = device_alloc(p.block_bytes);
+    p.image = device_host((size_t)p.n_blocks * p.block_bytes);
+    memset(p.image, 0xff, (size_t)p.n_blocks * p.block_bytes);
+
+    p.numbers = device_host((size_t)(p.n_pages + n_spare) * sizeof *p.numbers);
+    for (int32_t i = 0; i < p.n_pages + n_spare; i++) {
+        int32_t j = (int32_t)rng_between(rng, 0, i);
+        p.numbers[i] = p.numbers[j];
+        p.numbers[j] = i;
+    }
+    if (mode == PAGES) {
+        uint64_t *pages = device_host((size_t)p.n_pages * sizeof *pages);
+        for (int32_t i = 0; i < p.n_pages; i++)
+            pages[i] = (uint64_t)(uintptr_t)p.blocks[p.numbers[i]];
+        p.table = device_upload(pages, (size_t)p.n_pages * sizeof *pages);
+        free(pages);
+        p.kv.pages = p.table;
+        p.kv.k = (uint64_t)(2 * page_bytes); /* the second layer */
+        p.kv.v = (uint64_t)(3 * page_bytes);
+    } else {
+        p.kv.k = (uint64_t)(uintptr_t)p.blocks[0];
+        p.kv.v = (uint64_t)(uintptr_t)p.blocks[1];
+        p.kv.k_page_stride = p.kv.v_page_stride = page_bytes;
+        if (mode == TABLE) {
+            p.table = device_upload(p.numbers, (size_t)p.n_pages * sizeof *p.numbers);
+            p.kv.block_table = p.table;
+        }
+    }
+    return p;
+}
+
+/* Where slot and head are in the image. */
+static uint16_t *image_at(struct place *p, bool value, int64_t slot, int32_t head)
+{
+    int64_t token_stride = value ? p->kv.v_token_stride : p->kv.k_token_stride;
+    int64_t head_stride = value ? p->kv.v_head_stride : p->kv.k_head_stride;
+    int64_t page = slot / p->page_tokens, at = slot % p->page_tokens * token_stride;
+    int64_t page_bytes = (int64_t)p->page_tokens * p->n_kv_heads * p->head_dim * 2;
+    if (p->mode == PAGES)
+        at += p->numbers[page] * (int64_t)p->block_bytes + (value ? 3 : 2) * page_bytes;
+    else
+        at += (value ? (int64_t)p->block_bytes : 0) +
+              (p->mode == TABLE ? p->numbers[page] : page) * page_bytes;
+    return (uint16_t *)(void *)(p->image + at + head * head_stride);
+}
+
+static void download_place(struct place *p)
+{
+    for (int32_t i = 0; i < p->n_blocks; i++)
+        device_download(p->image + (size_t)i * p->block_bytes, p->blocks[i], p->block_bytes);
+}
+
+static void free_place(struct place *p)
+{
+    for (int32_t i = 0; i < p->n_blocks; i++)
+        device_free(p->blocks[i]);
+    if (p->table)
+        device_free(p->table);
+    free(p->numbers);
+    free(p->blocks);
+    free(p->image);
+}
+
+/* ---- rope_kv ---- */
+
+struct shape {
+    int32_t n_heads, n_kv_heads, head_dim;
+};
+
+/* One head; one group of heads; more heads than a block has at once; half heads of odd quads. */
+static const struct shape shapes[] = {{1, 1, 8},   {3, 1, 16},   {4, 2, 24},  {5, 5, 40},
+                                      {14, 2, 64}, {6, 2, 80},   {9, 3, 96},  {32, 8, 128},
+                                      {7, 1, 256}, {20, 4, 256}, {3, 2, 200}, {90, 6, 32}};
+static const int32_t page_sizes[] = {1, 5, 16, 64, 128};
+
+struct pass {
+    struct shape shape;
+    int32_t n_rows, n_positions;
+    float *qkv, *rope;
+    int32_t *positions;
+    int64_t *slots;
+};
+
+static int64_t qkv_dim(const struct shape *s)
+{
+    return (int64_t)(s->n_heads + 2 * s->n_kv_heads) * s->head_dim;
+}
+
+static struct pass make_pass(struct rng *rng, struct shape shape, int32_t n_rows, int32_t n_slots)
+{
+    struct pass pass = {.shape = shape, .n_rows = n_rows, .n_positions = 50};
+    size_t n = (size_t)n_rows * (size_t)qkv_dim(&shape);
+    pass.qkv = device_random(rng, PP_DTYPE_F32, n, 2);
+    pass.rope = device_host((size_t)pass.n_positions * (size_t)shape.head_dim * sizeof(float));
+    for (int32_t i = 0; i < pass.n_positions * shape.head_dim; i++) {
+        int32_t half = shape.head_dim / 2, pair = i % half, position = i / shape.head_dim;
+        double angle = position * pow(100.0, -(double)pair / half) + 0.3;
+        pass.rope[i] = (float)(i / half % 2 == 0 ? cos(angle) : sin(angle));
+    }
+    /* Slots in random order, each at most once; a fifth of the rows has none. */
+    int64_t *order = device_host((size_t)n_slots * sizeof *order);
+    for (int32_t i = 0; i < n_slots; i++) {
+        int32_t j = (int32_t)rng_between(rng, 0, i);
+        order[i] = order[j];
+        order[j] = i;
+    }
+    pass.positions = device_host((size_t)n_rows * sizeof *pass.positions);
+    pass.slots = device_host((size_t)n_rows * sizeof *pass.slots);
+    for (int32_t i = 0; i < n_rows; i++) {
+        pass.positions[i] = (int32_t)rng_between(rng, 0, pass.n_positions - 1);
+        pass.slots[i] = rng_between(rng, 0, 4) == 0 ? -1 : order[i];
+    }
+    free(order);
+    return pass;
+}
+
+static void free_pass(struct pass *pass)
+{
+    free(pass->qkv);
+    free(pass->rope);
+    free(pass->positions);
+    free(pass->slots);
+}
+
+/* Rows [first, first + n_rows) of the pass; q [n_rows, n_heads head_dim] on the host. */
+static void run_rope(int act, const struct pass *pass, int32_t first, int32_t n_rows,
+                     struct place *place, uint16_t *q)
+{
+    const struct shape *s = &pass->shape;
+    int64_t dim = qkv_dim(s);
+    size_t q_bytes = (size_t)n_rows * (size_t)(s->n_heads * s->head_dim) * sizeof *q;
+    void *qkv = device_upload(pass->qkv + first * dim, (size_t)(n_rows * dim) * sizeof(float));
+    void *rope =
+        device_upload(pass->rope, (size_t)(pass->n_positions * s->head_dim) * sizeof(float));
+    void *positions = device_upload(pass->positions + first, (size_t)n_rows * sizeof(int32_t));
+    void *slots = device_upload(pass->slots + first, (size_t)n_rows * sizeof(int64_t));
+    void *out = device_alloc(q_bytes);
+    struct ppi_cuda_rope_kv_args args = {.qkv = qkv,
+                                         .rope = rope,
+                                         .positions = positions,
+                                         .slots = slots,
+                                         .q = out,
+                                         .kv = place->kv,
+                                         .n_rows = n_rows,
+                                         .n_heads = s->n_heads,
+                                         .n_kv_heads = s->n_kv_heads,
+                                         .head_dim = s->head_dim};
+    device_launch(&ppi_cuda_rope_kv[act], n_rows, &args);
+    device_download(q, out, q_bytes);
+    download_place(place);
+    device_free(out);
+    device_free(slots);
+    device_free(positions);
+    device_free(rope);
+    device_free(qkv);
+}
+
+/* `got` is head `head` (of q, k and v) of a row, rotated if it is not of v. */
+static void expect_head(int32_t dtype, const struct pass *pass, int32_t row, int32_t head,
+                        const uint16_t *got)
+{
+    const struct shape *s = &pass->shape;
+    int32_t half = s->head_dim / 2;
+    const float *x = pass->qkv + row * qkv_dim(s) + (int64_t)head * s->head_dim;
+    const float *rope = pass->rope + pass->positions[row] * s->head_dim;
+    double unit = dtype == PP_DTYPE_BF16 ? 0x1p-8 : 0x1p-11;
+    double floor = dtype == PP_DTYPE_BF16 ? 1e-38 : 0x1p-25;
+    for (int32_t i = 0; i < s->head_dim; i++) {
+        double value = device_value(dtype, got, (size_t)i);
+        if (head >= s->n_heads + s->n_kv_heads) {
+            uint16_t bits = dtype == PP_DTYPE_BF16 ? ppi_f32_to_bf16(x[i]) : ppi_f32_to_f16(x[i]);
+            EXPECT(got[i] == bits, "row %d head %d of v, element %d: %g, expected %g", row, head, i,
+                   value, x[i]);
+            continue;
+        }
+        int32_t pair = i % half;
+        double a = (double)x[i] * rope[pair];
+        double b = (i < half ? -1.0 : 1.0) * x[(i + half) % s->head_dim] * rope[half + pair];
+        /* Three roundings of f32, one of act. */
+        double allowed = fabs(a + b) * unit + (fabs(a) + fabs(b)) * 0x1p-22 + floor;
+        EXPECT(fabs(value - (a + b)) <= allowed,
+               "dtype %d head_dim %d row %d head %d element %d: %.9g, expected %.9g", dtype,
+               s->head_dim, row, head, i, value, a + b);
+    }
+}
+
+/* All of q, k and v of rows that have slots; afterwards the image has none of what was checked. */
+static void expect_rows(int32_t dtype, const struct pass *pass, struct place *place,
+                        const uint16_t *q)
+{
+    const struct shape *s = &pass->shape;
+    size_t head_bytes = (size_t)s->head_dim * sizeof *q;
+    for (int32_t row = 0; row < pass->n_rows; row++) {
+        for (int32_t h = 0; h < s->n_heads; h++)
+            expect_head(dtype, pass, row, h, q + (row * s->n_heads + h) * (int64_t)s->head_dim);
+        for (int32_t h = 0; h < 2 * s->n_kv_heads && pass->slots[row] >= 0; h++) {
+            uint16_t *at = image_at(place, h >= s->n_kv_heads, pass->slots[row], h % s->n_kv_heads);
+            expect_head(dtype, pass, row, s->n_heads + h, at);
+            memset(at, 0xff, head_bytes);
+        }
+    }
+    for (size_t i = 0; i < (size_t)place->n_blocks * place->block_bytes; i++)
+        EXPECT((unsigned char)place->image[i] == 0xff,
+               "byte %zu of keys and values was written and is nobody's", i);
+}
+
+static void rope_kv_values(void)
+{
+    struct rng rng = rng_seeded(11);
+    for (int act = 0; act < PPI_CUDA_N_ACT; act++)
+        for (size_t i = 0; i < COUNT(shapes) * N_MODES; i++) {
+            struct shape shape = shapes[i / N_MODES];
+            int32_t n_slots = device_is_emulated() ? 21 : 1500;
+            int32_t page_tokens = page_sizes[rng_between(&rng, 0, COUNT(page_sizes) - 1)];
+            struct place place = make_place(&rng, i % N_MODES, shape.n_kv_heads, shape.head_dim,
+                                            page_tokens, n_slots);
+            struct pass pass = make_pass(&rng, shape, n_slots * 2 / 3, n_slots);
+            uint16_t *q = device_host((size_t)(pass.n_rows * qkv_dim(&shape)) * sizeof *q);
+            run_rope(act, &pass, 0, pass.n_rows, &place, q);
+            expect_rows(device_act(act), &pass, &place, q);
+            free(q);
+            free_pass(&pass);
+            free_place(&place);
+        }
+}
+
+static void rope_kv_page_sizes(void)
+{
+    struct rng rng = rng_seeded(12);
+    struct shape shape = {3, 2, 64};
+    for (size_t i = 0; i < COUNT(page_sizes) * 2; i++) {
+        int32_t n_slots = device_is_emulated() ? 150 : 3000;
+        struct place place = make_place(&rng, i % 2 ? PAGES : TABLE, shape.n_kv_heads,
+                                        shape.head_dim, page_sizes[i / 2], n_slots);
+        struct pass pass = make_pass(&rng, shape, n_slots / 2, n_slots);
+        uint16_t *q = device_host((size_t)(pass.n_rows * qkv_dim(&shape)) * sizeof *q);
+        run_rope(0, &pass, 0, pass.n_rows, &place, q);
+        expect_rows(device_act(0), &pass, &place, q);
+        free(q);
+        free_pass(&pass);
+        free_place(&place);
+    }
+}
+
+/* Rows alone and among NaN give the bits that they gave together. */
+static void rope_kv_bits(void)
+{
+    struct rng rng = rng_seeded(13);
+    for (size_t i = 0; i < 3 * N_MODES; i++) {
+        int act = (int)(i / N_MODES) % PPI_CUDA_N_ACT;
+        struct shape shape = shapes[4 + i / N_MODES];
+        int32_t n_slots = device_is_emulated() ? 16 : 700, n_rows = n_slots * 2 / 3;
+        struct place place =
+            make_place(&rng, i % N_MODES, shape.n_kv_heads, shape.head_dim, 5, n_slots);
+        struct pass pass = make_pass(&rng, shape, n_rows, n_slots);
+        size_t image_bytes = (size_t)place.n_blocks * place.block_bytes;
+        int64_t dim = qkv_dim(&shape), q_dim = shape.n_heads * shape.head_dim;
+        uint16_t *whole = device_host((size_t)(n_rows * q_dim) * sizeof *whole);
+        uint16_t *got = device_host((size_t)(n_rows * q_dim) * sizeof *got);
+        char *image = device_host(image_bytes);
+        run_rope(act, &pass, 0, n_rows, &place, whole);
+        memcpy(image, place.image, image_bytes);
+        for (int round = 0; round < 3; round++) {
+            int32_t first = (int32_t)rng_between(&rng, 0, n_rows - 1);
+            int32_t n_part = (int32_t)rng_between(&rng, 1, n_rows - first);
+            size_t part_bytes = (size_t)(n_part * q_dim) * sizeof *got;
+            /* The same slots are written once more: with NaN by the other rows first. */
+            struct pass poisoned = pass;
+            size_t qkv_bytes = (size_t)(n_rows * dim) * sizeof(float);
+            poisoned.qkv = device_host(qkv_bytes);
+            for (int64_t j = 0; j < n_rows * dim; j++)
+                poisoned.qkv[j] = j / dim >= first && j / dim < first + n_part ? pass.qkv[j] : NAN;
+            run_rope(act, &poisoned, 0, n_rows, &place, got);
+            EXPECT(memcmp(got + first * q_dim, whole + first * q_dim, part_bytes) == 0,
+                   "rows %d + %d among NaN have another q", first, n_part);
+            run_rope(act, &pass, 0, first, &place, got);
+            run_rope(act, &pass, first + n_part, n_rows - first - n_part, &place, got);
+            EXPECT(memcmp(image, place.image, image_bytes) == 0,
+                   "rows %d + %d among NaN have other keys or values", first, n_part);
+            run_rope(act, &pass, first, n_part, &place, got);
+            EXPECT(memcmp(got, whole + first * q_dim, part_bytes) == 0,
+                   "rows %d + %d alone have another q", first, n_part);
+            EXPECT(memcmp(image, place.image, image_bytes) == 0,
+                   "rows %d + %d alone have other keys or values", first, n_part);
+            free(poisoned.qkv);
+        }
+        free(image);
+        free(got);
+        free(whole);
+        free_pass(&pass);
+        free_place(&place);
+    }
+}
+
+/* Slots behind 2^32: pages that would be huge, of which the first tokens are there. */
+static void rope_kv_far_slots(void)
+{
+    struct rng rng = rng_seeded(14);
+    struct shape shape = {2, 1, 16};
+    int32_t n_pages = 9, n_tokens = 3, n_slots = n_pages * n_tokens, far_page = 1 << 30;
+    for (int mode = PAGES; mode <= TABLE; mode++) {
+        struct place place =
+            make_place(&rng, mode, shape.n_kv_heads, shape.head_dim, n_tokens, n_slots);
+        struct pass pass = make_pass(&rng, shape, n_slots, n_slots);
+        uint16_t *q = device_host((size_t)(n_slots * qkv_dim(&shape)) * sizeof *q);
+        for (int32_t i = 0; i < n_slots; i++)
+            if (pass.slots[i] >= 0)
+                pass.slots[i] = pass.slots[i] / n_tokens * far_page + pass.slots[i] % n_tokens;
+        place.kv.page_tokens = far_page;
+        run_rope(0, &pass, 0, n_slots, &place, q);
+        for (int32_t i = 0; i < n_slots; i++)
+            if (pass.slots[i] >= 0)
+                pass.slots[i] = pass.slots[i] / far_page * n_tokens + pass.slots[i] % far_page;
+        expect_rows(device_act(0), &pass, &place, q);
+        free(q);
+        free_pass(&pass);
+        free_place(&place);
+    }
+}
+
+/* ---- kv_read ---- */
+
+static void read_range(int act, struct place *p, int64_t first, int32_t n, bool value, bool wide,
+                       bool head_major)
+{
+    int32_t dtype = device_act(act), n_heads = p->n_kv_heads, head_dim = p->head_dim;
+    size_t count = (size_t)(n * n_heads * head_dim), bytes = count * (wide ? 4 : 2);
+    void *out = device_alloc(bytes), *got = device_host(bytes);
+    struct ppi_cuda_kv_read_args args = {.kv = p->kv,
+                                         .out = out,
+                                         .first_token = first,
+                                         .n_tokens = n,
+                                         .n_kv_heads = n_heads,
+                                         .head_dim = head_dim,
+                                         .out_type = wide       ? PPI_CUDA_F32
+                                                     : act == 0 ? PPI_CUDA_BF16
+                                                                : PPI_CUDA_F16,
+                                         .head_major = head_major};
+    if (value) {
+        args.kv.k = p->kv.v;
+        args.kv.k_page_stride = p->kv.v_page_stride;
+        args.kv.k_token_stride = p->kv.v_token_stride;
+        args.kv.k_head_stride = p->kv.v_head_stride;
+    }
+    device_launch(&ppi_cuda_kv_read[act], n, &args);
+    device_download(got, out, bytes);
+    for (int32_t t = 0; t < n; t++)
+        for (int32_t h = 0; h < n_heads; h++) {
+            const uint16_t *expected = image_at(p, value, first + t, h);
+            size_t at = (size_t)((head_major ? h * n + t : t * n_heads + h) * head_dim);
+            for (int32_t d = 0; d < head_dim; d++) {
+                double want = device_value(dtype, expected, (size_t)d);
+                double have = device_value(wide ? PP_DTYPE_F32 : dtype, got, at + (size_t)d);
+                EXPECT(have == want, "token %d of %lld + %d, head %d, element %d: %g, expected %g",
+                       t, (long long)first, n, h, d, have, want);
+            }
+        }
+    device_free(out);
+    free(got);
+}
+
+static void kv_read_ranges(void)
+{
+    struct rng rng = rng_seeded(15);
+    for (size_t i = 0; i < COUNT(page_sizes) * N_MODES; i++) {
+        struct shape shape = shapes[i % COUNT(shapes)];
+        int32_t n_slots = device_is_emulated() ? 37 : 2000;
+        int act = (int)i % PPI_CUDA_N_ACT;
+        struct place place = make_place(&rng, i % N_MODES, shape.n_kv_heads, shape.head_dim,
+                                        page_sizes[i / N_MODES], n_slots);
+        size_t n = (size_t)place.n_blocks * place.block_bytes / 2;
+        void *values = device_random(&rng, device_act(act), n, 1);
+        memcpy(place.image, values, 2 * n);
+        for (int32_t b = 0; b < place.n_blocks; b++) { /* the same on the device */
+            void *filled =
+                device_upload(place.image + (size_t)b * place.block_bytes, place.block_bytes);
+            int64_t row_bytes = (int64_t)place.block_bytes;
+            int32_t zero = 0;
+            void *rows = device_upload(&zero, sizeof zero);
+            struct ppi_cuda_gather_args copy = {filled, rows, place.blocks[b], row_bytes, 1};
+            device_launch(ppi_cuda_gather, 1, &copy);
+            device_free(rows);
+            device_free(filled);
+        }
+        for (int variant = 0; variant < 8; variant++) {
+            bool value = variant & 1, wide = variant & 2, head_major = variant & 4;
+            int64_t first = variant < 2 ? 0 : rng_between(&rng, 0, n_slots - 1);
+            int32_t length =
+                (int32_t)(variant < 2 ? n_slots : rng_between(&rng, 1, n_slots - first));
+            read_range(act, &place, first, length, value, wide, head_major);
+        }
+        free(values);
+        free_place(&place);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct device_test tests[] = {
+        {"rope_kv_values", rope_kv_values}, {"rope_kv_page_sizes", rope_kv_page_sizes},
+        {"rope_kv_bits", rope_kv_bits},     {"rope_kv_far_slots", rope_kv_far_slots},
+        {"kv_read_ranges", kv_read_ranges},
+    };
+    return device_main(tests, COUNT(tests), argc, argv);
+}
