@@ -15,18 +15,19 @@
 #define HW_MEMBER inline
 #define HW_UNROLL
 
+/* A kernel is a function of its arguments, one that takes them untyped, and its description. */
 #define HW_KERNEL(name, args_type, threads, min_blocks)                                            \
-    static void HW_EMU_BODY(name)(const args_type &args);                                          \
-    [[maybe_unused]] static const struct emu_kernel HW_EMU_ENTRY(name) = {                         \
-        EMU_KERNEL_MAGIC, threads, #name,                                                          \
-        [](const void *p) { HW_EMU_BODY(name)                                                      \
-                            (*(const args_type *)p); }, sizeof(args_type)};       \
-    static void HW_EMU_BODY(name)([[maybe_unused]] const args_type &args)
-#define HW_KERNEL_ENTRY(name) ((const void *)&HW_EMU_ENTRY(name))
-#define HW_EMU_BODY(name)     HW_EMU_JOIN(name, _emu_body)
-#define HW_EMU_ENTRY(name)    HW_EMU_JOIN(name, _emu_entry)
-#define HW_EMU_JOIN(a, b)     HW_EMU_JOIN_2(a, b)
-#define HW_EMU_JOIN_2(a, b)   a##b
+    static void HW_EMU_NAME(name, _body)(const args_type &args);                                   \
+    static void HW_EMU_NAME(name, _run)(const void *args)                                          \
+    {                                                                                              \
+        HW_EMU_NAME(name, _body)(*(const args_type *)args);                                        \
+    }                                                                                              \
+    [[maybe_unused]] static const struct emu_kernel HW_EMU_NAME(name, _entry) = {                  \
+        EMU_KERNEL_MAGIC, threads, #name, HW_EMU_NAME(name, _run), sizeof(args_type)};             \
+    static void HW_EMU_NAME(name, _body)([[maybe_unused]] const args_type &args)
+#define HW_KERNEL_ENTRY(name) ((const void *)&HW_EMU_NAME(name, _entry))
+#define HW_EMU_NAME(a, b)     HW_EMU_JOIN(a, b)
+#define HW_EMU_JOIN(a, b)     a##b
 
 namespace hw {
 
