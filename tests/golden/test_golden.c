@@ -157,8 +157,8 @@ static void check_decode(struct run *run)
     }
 }
 
-static void check_device(int i_case, const struct golden *golden, pp_model *model,
-                         const char *device, int32_t dtype, const char *prefix)
+static void check_target(int i_case, const struct golden *golden, pp_model *model,
+                         struct run_target target, const char *prefix)
 {
     struct run run = {
         .golden = golden, .prefix = prefix, .config = {.struct_size = sizeof run.config}};
@@ -166,13 +166,13 @@ static void check_device(int i_case, const struct golden *golden, pp_model *mode
     const float *logits;
     pp_packer *packer;
     pp_plan *plan;
-    run.session = run_session(model, device, dtype, 2, 0);
+    run.session = run_session(model, target, 2, 0);
     if (!run.session)
         return;
     OK(pp_model_get_config(model, &run.config, perr));
-    run.tolerance = dtype == PP_DTYPE_F32 ? F32_TOLERANCE : BF16_TOLERANCE;
-    snprintf(run.what, sizeof run.what, "%s on %s in %s", CASES[i_case], device,
-             pp_dtype_name(dtype));
+    run.tolerance = target.dtype == PP_DTYPE_F32 ? F32_TOLERANCE : BF16_TOLERANCE;
+    snprintf(run.what, sizeof run.what, "%s on %s in %s", CASES[i_case], target.device,
+             pp_dtype_name(target.dtype));
     size_t n;
     for (const void *tokens; (tokens = get(golden, run.n, "tokens", &n)); run.n++) {
         int32_t *copy = malloc(n * sizeof *copy);
@@ -202,11 +202,11 @@ START_TEST(matches_transformers)
     OK(pp_model_open(case_dir(_i), NULL, &model, perr));
     size_t n;
     bool has_bf16 = get(&golden, 0, "bf16.logits", &n) != NULL;
-    for (const char *const *device = run_devices; *device; device++) {
-        check_device(_i, &golden, model, *device, PP_DTYPE_F32, "");
-        check_device(_i, &golden, model, *device, PP_DTYPE_BF16, "");
-        if (has_bf16)
-            check_device(_i, &golden, model, *device, PP_DTYPE_BF16, "bf16.");
+    FOR_EACH_TARGET(target)
+    {
+        check_target(_i, &golden, model, *target, "");
+        if (has_bf16 && target->dtype == PP_DTYPE_BF16)
+            check_target(_i, &golden, model, *target, "bf16.");
     }
     pp_model_unref(model);
     close_golden(&golden);

@@ -16,10 +16,10 @@
 static struct rng rng;
 
 /* The bits of each prompt run alone on a fresh one-thread session. */
-static void run_alone(pp_model *model, const char *device, int32_t dtype, const pp_prompt *prompts,
-                      size_t n, struct run_bits *alone)
+static void run_alone(pp_model *model, struct run_target target, const pp_prompt *prompts, size_t n,
+                      struct run_bits *alone)
 {
-    pp_session *session = run_session(model, device, dtype, 1, 0);
+    pp_session *session = run_session(model, target, 1, 0);
     for (size_t i = 0; i < n; i++) {
         pp_kvcache *cache;
         const float *logits;
@@ -86,17 +86,17 @@ static void compare_packed(pp_model *model, pp_session *session, const pp_prompt
 }
 
 /* One model, one kernel set: several packings with several sessions. */
-static void check_device(pp_model *model, const char *device, int32_t dtype,
-                         const pp_prompt *prompts, size_t n, int n_packings)
+static void check_target(pp_model *model, struct run_target target, const pp_prompt *prompts,
+                         size_t n, int n_packings)
 {
     static const int32_t pass_tokens[] = {0, 64, 200, 1024};
     struct run_bits alone[MAX_PROMPTS];
     size_t order[MAX_PROMPTS];
-    pp_session *probe = run_session(model, device, dtype, 1, 0);
+    pp_session *probe = run_session(model, target, 1, 0);
     if (!probe)
         return;
     pp_session_destroy(probe);
-    run_alone(model, device, dtype, prompts, n, alone);
+    run_alone(model, target, prompts, n, alone);
     for (int p = 0; p < n_packings; p++) {
         int32_t n_threads = (int32_t)rng_between(&rng, 1, 3);
         int32_t tokens = pass_tokens[rng_between(&rng, 0, 3)];
@@ -104,9 +104,10 @@ static void check_device(pp_model *model, const char *device, int32_t dtype,
         int64_t capacity = rng_between(&rng, 0, 1) ? rng_between(&rng, 1, 700) : 0;
         size_t n_packed = (size_t)(p == 0 ? (int64_t)n : rng_between(&rng, 1, (int64_t)n));
         char what[160];
-        snprintf(what, sizeof what, "%s %s, %d threads, pass %d, policy %d, capacity %lld", device,
-                 pp_dtype_name(dtype), n_threads, tokens, policy, (long long)capacity);
-        pp_session *session = run_session(model, device, dtype, n_threads, tokens);
+        snprintf(what, sizeof what, "%s %s, %d threads, pass %d, policy %d, capacity %lld",
+                 target.device, pp_dtype_name(target.dtype), n_threads, tokens, policy,
+                 (long long)capacity);
+        pp_session *session = run_session(model, target, n_threads, tokens);
         shuffle(order, n);
         compare_packed(model, session, prompts, order, n_packed, policy, capacity, alone, what);
         pp_session_destroy(session);
@@ -122,10 +123,8 @@ static void check_model(const pp_model_config *config, const int64_t *lengths, s
     pp_model *model;
     OK(pp_model_open(dir, NULL, &model, perr));
     pp_prompt *prompts = run_prompts(model, rng_next(&rng), lengths, n);
-    for (const char *const *device = run_devices; *device; device++) {
-        check_device(model, *device, PP_DTYPE_F32, prompts, n, n_packings);
-        check_device(model, *device, PP_DTYPE_BF16, prompts, n, n_packings);
-    }
+    FOR_EACH_TARGET(target)
+    check_target(model, *target, prompts, n, n_packings);
     run_prompts_free(prompts, n);
     pp_model_unref(model);
     checkpoint_remove(dir);
@@ -136,7 +135,7 @@ static pp_model_config small_config(void)
 {
     pp_model_config config = checkpoint_random_config(&rng);
     config.hidden_size = 40;
-    config.intermediate_size = 70;
+    config.intermediate_size = 72;
     config.n_layers = 2;
     config.n_kv_heads = 2;
     config.n_heads = 4;
@@ -182,11 +181,11 @@ START_TEST(random_models)
 END_TEST
 
 /* Prefill of a part and decode of the rest give the bits of a prefill of the whole. */
-static void check_decode(pp_model *model, const char *device, int32_t dtype)
+static void check_decode(pp_model *model, struct run_target target)
 {
     static const int64_t whole[] = {2, 17, 40, 65, 130};
     enum { N = 5, STEPS = 20 };
-    pp_session *session = run_session(model, device, dtype, 2, 0);
+    pp_session *session = run_session(model, target, 2, 0);
     if (!session)
         return;
     pp_model_config config = {.struct_size = sizeof config};
@@ -222,11 +221,11 @@ static void check_decode(pp_model *model, const char *device, int32_t dtype)
             OK(pp_prefill(session, NULL, &prefix, 1, &expected[0], &logits, perr));
             struct run_bits bits = run_collect(model, session, expected[0], logits);
             ck_assert_msg(memcmp(bits.kv, decoded[j].kv, bits.kv_bytes) == 0,
-                          "%s: KV after decode differs from prefill at %lld tokens", device,
+                          "%s: KV after decode differs from prefill at %lld tokens", target.device,
                           (long long)prefix.n_tokens);
             ck_assert_msg(memcmp(bits.logits, decoded[j].logits, bits.logits_bytes) == 0,
-                          "%s: logits after decode differ from prefill at %lld tokens", device,
-                          (long long)prefix.n_tokens);
+                          "%s: logits after decode differ from prefill at %lld tokens",
+                          target.device, (long long)prefix.n_tokens);
             run_bits_free(&bits);
             run_bits_free(&decoded[j]);
             pp_kvcache_destroy(expected[0]);
@@ -245,10 +244,8 @@ START_TEST(decode_equals_prefill)
         char *dir = checkpoint_write(&config, &rng);
         pp_model *model;
         OK(pp_model_open(dir, NULL, &model, perr));
-        for (const char *const *device = run_devices; *device; device++) {
-            check_decode(model, *device, PP_DTYPE_F32);
-            check_decode(model, *device, PP_DTYPE_BF16);
-        }
+        FOR_EACH_TARGET(target)
+        check_decode(model, *target);
         pp_model_unref(model);
         checkpoint_remove(dir);
     }

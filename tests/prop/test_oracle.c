@@ -72,23 +72,24 @@ static struct errors compare(const pp_model *model, const pp_batch_view *view,
     return errors;
 }
 
-static void check_device(pp_model *model, const struct oracle *oracle, const char *device,
-                         int32_t dtype, const pp_plan *plan, const pp_prompt *prompts, size_t n,
-                         const pp_batch_view *view, const uint8_t *mask, double tolerance)
+static void check_target(pp_model *model, const struct oracle *oracle, struct run_target target,
+                         const pp_plan *plan, const pp_prompt *prompts, size_t n,
+                         const pp_batch_view *view, const uint8_t *mask)
 {
+    double tolerance = target.dtype == PP_DTYPE_F32 ? 2e-5 : 0.1;
     pp_kvcache *caches[16];
     const float *logits;
-    pp_session *session = run_session(model, device, dtype, 2, 0);
+    pp_session *session = run_session(model, target, 2, 0);
     if (!session)
         return;
     OK(pp_prefill(session, plan, prompts, n, caches, &logits, perr));
     struct errors errors = compare(model, view, oracle, mask, caches, logits);
-    printf("# %s %s: logits %.1e kv %.1e\n", device, pp_dtype_name(dtype), errors.logits,
-           errors.kv);
-    ck_assert_msg(errors.logits <= tolerance, "%s %s: logits are off by %g, allowed %g", device,
-                  pp_dtype_name(dtype), errors.logits, tolerance);
-    ck_assert_msg(errors.kv <= tolerance, "%s %s: KV is off by %g, allowed %g", device,
-                  pp_dtype_name(dtype), errors.kv, tolerance);
+    printf("# %s %s: logits %.1e kv %.1e\n", target.device, pp_dtype_name(target.dtype),
+           errors.logits, errors.kv);
+    ck_assert_msg(errors.logits <= tolerance, "%s %s: logits are off by %g, allowed %g",
+                  target.device, pp_dtype_name(target.dtype), errors.logits, tolerance);
+    ck_assert_msg(errors.kv <= tolerance, "%s %s: KV is off by %g, allowed %g", target.device,
+                  pp_dtype_name(target.dtype), errors.kv, tolerance);
     for (size_t i = 0; i < n; i++)
         pp_kvcache_destroy(caches[i]);
     pp_session_destroy(session);
@@ -123,10 +124,8 @@ START_TEST(packed_prefill_matches_dense_mask)
         int64_t window = config.sliding_window > 0 ? config.sliding_window - 1 : -1;
         OK(pp_batch_mask(batch, PP_DTYPE_BOOL, window, mask, mask_bytes, perr));
 
-        for (const char *const *device = run_devices; *device; device++) {
-            check_device(model, oracle, *device, PP_DTYPE_F32, plan, prompts, n, &view, mask, 2e-5);
-            check_device(model, oracle, *device, PP_DTYPE_BF16, plan, prompts, n, &view, mask, 0.1);
-        }
+        FOR_EACH_TARGET(target)
+        check_target(model, oracle, *target, plan, prompts, n, &view, mask);
         free(mask);
         pp_batch_destroy(batch);
         pp_plan_destroy(plan);

@@ -2,6 +2,7 @@
  * make_checkpoint.c: see make_checkpoint.h.
  */
 #include "make_checkpoint.h"
+#include "run.h"
 
 #include "dtype.h"
 #include "checkpoint/source.h"
@@ -11,6 +12,12 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Any size on the CPU, a multiple of 8 on a GPU. */
+static int32_t whole_shapes(int32_t size)
+{
+    return run_on_cuda() ? (size + 7) / 8 * 8 : size;
+}
+
 pp_model_config checkpoint_random_config(struct rng *rng)
 {
     static const int32_t head_dims[] = {8, 16, 20, 32, 64};
@@ -18,12 +25,12 @@ pp_model_config checkpoint_random_config(struct rng *rng)
     pp_model_config config = {.struct_size = sizeof config};
     config.arch = rng_between(rng, 0, 1) ? PP_ARCH_MISTRAL : PP_ARCH_LLAMA;
     config.vocab_size = (int32_t)rng_between(rng, 50, 200);
-    config.hidden_size = (int32_t)rng_between(rng, 20, 96);
-    config.intermediate_size = (int32_t)rng_between(rng, 30, 150);
+    config.hidden_size = whole_shapes((int32_t)rng_between(rng, 20, 96));
+    config.intermediate_size = whole_shapes((int32_t)rng_between(rng, 30, 150));
     config.n_layers = (int32_t)rng_between(rng, 1, 3);
     config.n_kv_heads = (int32_t)rng_between(rng, 1, 3);
     config.n_heads = config.n_kv_heads * (int32_t)rng_between(rng, 1, 4);
-    config.head_dim = head_dims[rng_between(rng, 0, 4)];
+    config.head_dim = whole_shapes(head_dims[rng_between(rng, 0, 4)]);
     config.max_position = 4096;
     if (config.arch == PP_ARCH_MISTRAL && rng_between(rng, 0, 1))
         config.sliding_window = (int32_t)rng_between(rng, 1, 100);

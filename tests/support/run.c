@@ -6,25 +6,48 @@
 #include "rng.h"
 
 #include <check.h>
+#include <stdlib.h>
 #include <string.h>
 
-const char *const run_devices[] = {"cpu:ref", "cpu:avx2", "cpu:avx512", "cpu:avx512bf16", NULL};
+static const struct run_target cpu_targets[] = {{"cpu:ref", PP_DTYPE_F32},
+                                                {"cpu:ref", PP_DTYPE_BF16},
+                                                {"cpu:avx2", PP_DTYPE_F32},
+                                                {"cpu:avx2", PP_DTYPE_BF16},
+                                                {"cpu:avx512", PP_DTYPE_F32},
+                                                {"cpu:avx512", PP_DTYPE_BF16},
+                                                {"cpu:avx512bf16", PP_DTYPE_F32},
+                                                {"cpu:avx512bf16", PP_DTYPE_BF16},
+                                                {NULL, 0}};
+static const struct run_target cuda_targets[] = {
+    {"cuda", PP_DTYPE_BF16}, {"cuda", PP_DTYPE_F16}, {"cuda:own", PP_DTYPE_BF16}, {NULL, 0}};
 
-pp_session *run_session(pp_model *model, const char *device, int32_t dtype, int32_t n_threads,
+bool run_on_cuda(void)
+{
+    const char *device = getenv("PREPACK_TEST_DEVICE");
+    return device && strcmp(device, "cuda") == 0;
+}
+
+const struct run_target *run_target(int i)
+{
+    const struct run_target *target = &(run_on_cuda() ? cuda_targets : cpu_targets)[i];
+    return target->device ? target : NULL;
+}
+
+pp_session *run_session(pp_model *model, struct run_target target, int32_t n_threads,
                         int32_t max_pass_tokens)
 {
     pp_session_params params;
     pp_session *session = NULL;
     pp_error err = {.struct_size = sizeof err};
     pp_session_params_init(&params, sizeof params);
-    params.device = device;
-    params.dtype = dtype;
+    params.device = target.device;
+    params.dtype = target.dtype;
     params.n_threads = n_threads;
     params.max_pass_tokens = max_pass_tokens;
     pp_status status = pp_session_create(model, &params, &session, &err);
-    if (status == PP_ERR_NO_BACKEND && strchr(device, ':'))
+    if (status == PP_ERR_NO_BACKEND && !run_on_cuda())
         return NULL;
-    ck_assert_msg(status == PP_OK, "pp_session_create(%s): %s", device, err.message);
+    ck_assert_msg(status == PP_OK, "pp_session_create(%s): %s", target.device, err.message);
     return session;
 }
 

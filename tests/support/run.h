@@ -7,6 +7,8 @@
 
 #include <prepack/prepack.h>
 
+#include <stdbool.h>
+
 /* Fails the running test with the call and its message. */
 #define OK(call)                                                                                   \
     do {                                                                                           \
@@ -16,11 +18,24 @@
         (void)perr;                                                                                \
     } while (0)
 
-/* Kernel sets to try, fastest last; NULL ends the list. */
-extern const char *const run_devices[];
+/* What a test runs on: a device and a dtype it computes in. */
+struct run_target {
+    const char *device;
+    int32_t dtype;
+};
 
-/* A session, or NULL where the machine lacks the kernel set. max_pass_tokens 0: default. */
-pp_session *run_session(pp_model *model, const char *device, int32_t dtype, int32_t n_threads,
+/* The i-th target to try: the CPU's kernel sets in f32 and bf16, or, when the environment variable
+ * PREPACK_TEST_DEVICE is "cuda", the GPU (or its emulation) in bf16 and f16. NULL ends the list. */
+const struct run_target *run_target(int i);
+#define FOR_EACH_TARGET(target)                                                                    \
+    for (int target_ = 0; run_target(target_); target_++)                                          \
+        for (const struct run_target *target = run_target(target_); target; target = NULL)
+
+/* true when the targets are a GPU or its emulation: shapes are multiples of 8, sizes small. */
+bool run_on_cuda(void);
+
+/* A session, or NULL where the machine lacks the CPU's kernel set. max_pass_tokens 0: default. */
+pp_session *run_session(pp_model *model, struct run_target target, int32_t n_threads,
                         int32_t max_pass_tokens);
 
 /* The bits of one prompt after a prefill: K and V of every layer in the session's dtype, NHD, then
