@@ -20,7 +20,7 @@ void copy_begin()
 
 static copy *append(copies *c)
 {
-    if (c->first + c->n == c->capacity) {
+    if (c->first > 0 && c->first + c->n == c->capacity) {
         memmove(c->list, c->list + c->first, (size_t)c->n * sizeof *c->list);
         c->first = 0;
     }

@@ -96,11 +96,14 @@ static float value(uint32_t bits, bool is_f16)
     return is_f16 ? widen(f16{(uint16_t)bits}) : widen(bf16{(uint16_t)bits});
 }
 
+typedef float row8 __attribute__((vector_size(32))); /* compilers do the rest */
+
 /* The sum of each element runs over k in order, every step rounded. */
 template <bool IS_F16> static void do_mma(int warp, void *const *args)
 {
     (void)warp;
-    float a[16][16], b[16][8], c[16][8];
+    float a[16][16];
+    row8 b[16], c[16];
     for (int lane = 0; lane < 32; lane++) {
         const product *p = (const product *)args[lane];
         int group = lane / 4, pair = 2 * (lane % 4);
@@ -116,10 +119,12 @@ template <bool IS_F16> static void do_mma(int warp, void *const *args)
         for (int i = 0; i < 4; i++)
             c[group + 8 * (i / 2)][pair + i % 2] = p->c[i];
     }
-    for (int row = 0; row < 16; row++)
+    for (int row = 0; row < 16; row++) {
+        row8 sum = c[row];
         for (int k = 0; k < 16; k++)
-            for (int n = 0; n < 8; n++)
-                c[row][n] += a[row][k] * b[k][n];
+            sum += b[k] * a[row][k];
+        c[row] = sum;
+    }
     for (int lane = 0; lane < 32; lane++) {
         const product *p = (const product *)args[lane];
         for (int i = 0; i < 4; i++)
