@@ -14,6 +14,9 @@
 extern "C" {
 #endif
 
+/* Shared objects that hold the fake runtime offer it to tests. */
+#pragma GCC visibility push(default)
+
 typedef enum cudaError {
     cudaSuccess = 0,
     cudaErrorInvalidValue = 1,
@@ -175,6 +178,8 @@ cudaError_t cudaFuncSetAttribute(const void *function, enum cudaFuncAttribute at
 cudaError_t cudaFuncGetAttributes(struct cudaFuncAttributes *attributes, const void *function);
 cudaError_t cudaLaunchKernel(const void *function, dim3 grid, dim3 block, void **args,
                              size_t shared_bytes, cudaStream_t stream);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }

@@ -7,6 +7,9 @@
 
 #include <cuda_runtime_api.h>
 
+/* A test finds these in the emulated module that the library has opened. */
+#define FAKE_CONTROL __attribute__((visibility("default")))
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -18,15 +21,15 @@ void fake_stream_enqueue(cudaStream_t stream, void (*run)(void *arg), void *arg)
 int fake_call_fails(const char *name);
 
 /* The n-th call from now on fails (1: the next); 0: none does. Counting starts over. */
-void fake_fail_at(long n);
-long fake_calls(void);              /* since then */
-const char *fake_failed_call(void); /* its name, or NULL */
+FAKE_CONTROL void fake_fail_at(long n);
+FAKE_CONTROL long fake_calls(void);              /* since then */
+FAKE_CONTROL const char *fake_failed_call(void); /* its name, or NULL */
 /* Device and pinned memory, streams, events and library handles that were not given back. */
-long fake_live_objects(void);
+FAKE_CONTROL long fake_live_objects(void);
 
 /* Device memory that there is, in bytes; before: PREPACK_EMU_DEVICE_BYTES of the environment, or 4
  * GiB. */
-void fake_device_memory(size_t bytes);
+FAKE_CONTROL void fake_device_memory(size_t bytes);
 
 #ifdef __cplusplus
 }
