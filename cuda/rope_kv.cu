@@ -63,7 +63,7 @@ template <typename T> HW_DEVICE void rope_kv(const struct ppi_cuda_rope_kv_args 
     const float *x = args.qkv + row * n_all * head_dim + at;
     int32_t position = args.positions[row];
     int64_t slot = args.slots[row];
-    head_pairs pairs;
+    head_pairs pairs = {};
     load_heads(pairs, x, head, step, n_all, head_dim);
     const float *rope = args.rope + (int64_t)position * head_dim + at;
     quad cosines = widen_quad(load_quad(rope)), sines = widen_quad(load_quad(rope + half));

@@ -27,7 +27,7 @@ template <typename T, int N>
 HW_DEVICE void embed_row(const T *from, float *to, int n_quads, int thread)
 {
     for (int first = thread; first < n_quads; first += IN_HAND * N) {
-        raw_quad<T> raw[IN_HAND];
+        raw_quad<T> raw[IN_HAND] = {};
         HW_UNROLL
         for (int i = 0; i < IN_HAND; i++)
             if (first + i * N < n_quads)
@@ -186,7 +186,7 @@ template <typename T> HW_DEVICE void swiglu(const struct ppi_cuda_swiglu_args &a
     int64_t at_once = (int64_t)hw::n_blocks() * SWIGLU_CHUNKS * THREADS;
     int64_t first = (int64_t)hw::block() * SWIGLU_CHUNKS * THREADS + hw::thread();
     for (; first < n_chunks; first += at_once) {
-        hw::vec16 gate[SWIGLU_CHUNKS], up[SWIGLU_CHUNKS];
+        hw::vec16 gate[SWIGLU_CHUNKS] = {}, up[SWIGLU_CHUNKS] = {};
         HW_UNROLL
         for (int i = 0; i < SWIGLU_CHUNKS; i++) {
             int64_t chunk = first + i * THREADS;
@@ -226,7 +226,7 @@ HW_KERNEL(gather_kernel, struct ppi_cuda_gather_args, THREADS, 4)
     const char *from = (const char *)args.src + args.rows[row] * args.row_bytes;
     char *to = (char *)args.out + row * args.row_bytes;
     for (int64_t at = 16 * hw::thread(); at < args.row_bytes; at += 16 * IN_HAND * THREADS) {
-        hw::vec16 x[IN_HAND];
+        hw::vec16 x[IN_HAND] = {};
         HW_UNROLL
         for (int i = 0; i < IN_HAND; i++)
             if (at + 16 * i * THREADS < args.row_bytes)
@@ -270,7 +270,7 @@ template <typename S, typename D> HW_DEVICE void convert(const struct ppi_cuda_c
     int64_t n_quads = aligned ? args.n / 4 : 0;
     int64_t first = (int64_t)hw::block() * IN_HAND * THREADS + hw::thread();
     for (; first < n_quads; first += (int64_t)hw::n_blocks() * IN_HAND * THREADS) {
-        raw_quad<S> raw[IN_HAND];
+        raw_quad<S> raw[IN_HAND] = {};
         HW_UNROLL
         for (int i = 0; i < IN_HAND; i++)
             if (first + i * THREADS < n_quads)

@@ -57,7 +57,7 @@ HW_DEVICE winner best_of_thread(const struct ppi_cuda_sample_args &args, int64_t
     int32_t position = NOISE ? args.positions[row] : 0;
     winner best = {-INFINITY, NOTHING};
     for (int64_t first = hw::thread(); first < n_quads; first += IN_HAND * THREADS) {
-        raw_quad<float> raw[IN_HAND];
+        raw_quad<float> raw[IN_HAND] = {};
         HW_UNROLL
         for (int i = 0; i < IN_HAND; i++)
             if (first + i * THREADS < n_quads)
