@@ -172,6 +172,7 @@ const struct ppi_backend_ops ppi_cpu_ops = {
     .rope_kv = ppi_cpu_rope_kv,
     .attention = ppi_cpu_attention,
     .gather_rows = ppi_cpu_gather_rows,
+    .sample = ppi_cpu_sample,
     .kv_read = ppi_cpu_kv_read,
     .page_copy = ppi_cpu_page_copy,
 };

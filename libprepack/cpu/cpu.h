@@ -167,6 +167,9 @@ pp_status ppi_cpu_attention(struct ppi_backend *backend, const struct ppi_pass *
 pp_status ppi_cpu_gather_rows(struct ppi_backend *backend, const void *src,
                               const struct ppi_pass *pass, size_t row_bytes, void *out,
                               pp_error *err);
+pp_status ppi_cpu_sample(struct ppi_backend *backend, const float *logits, int64_t n_rows,
+                         int64_t vocab, float temperature, const uint64_t *seeds,
+                         const int32_t *positions, int32_t *tokens, pp_error *err);
 pp_status ppi_cpu_kv_read(struct ppi_backend *backend, void *const *pages, int64_t n_tokens,
                           int32_t layer, int32_t which, int32_t layout, int32_t dst_dtype,
                           void *dst, pp_error *err);

@@ -118,6 +118,7 @@ int main(void)
     srunner_add_suite(runner, checkop_products_suite());
     srunner_add_suite(runner, checkop_rows_suite());
     srunner_add_suite(runner, checkop_attention_suite());
+    srunner_add_suite(runner, checkop_sample_suite());
     srunner_add_suite(runner, close_suite());
     srunner_set_fork_status(runner, CK_NOFORK);
     srunner_set_tap(runner, "-");

@@ -49,5 +49,6 @@ void *checkop_alloc(size_t count, size_t size);
 Suite *checkop_products_suite(void);
 Suite *checkop_rows_suite(void);
 Suite *checkop_attention_suite(void);
+Suite *checkop_sample_suite(void);
 
 #endif
