@@ -32,6 +32,10 @@ LD_LIBRARY_PATH="$libdir" "$work/shared" >"$work/shared.txt"
 [ "$(grep -c "tokens cached" "$work/shared.txt")" = 3 ]
 cmp "$work/shared.txt" "$work/static.txt"
 
+if [ -f "$build/cuda/libprepack-cuda.so" ]; then # where the library looks for it
+    [ -f "$libdir/prepack/libprepack-cuda.so" ]
+fi
+
 program=$(find "$work" -name prepack -type f -perm -u+x)
 "$program" --version
 "$program" plan --dataset mmlu --batch-size 64 --capacity 2048 >"$work/plan.txt"

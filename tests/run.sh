@@ -46,7 +46,8 @@ for kind in normal sanitized; do
     if [ $kind = normal ]; then
         options="$options -Ddefault_library=both"
     else
-        options="$options -Db_sanitize=address,undefined -Db_ndebug=false"
+        # GPU kernels cannot be sanitized; their emulation is
+        options="$options -Db_sanitize=address,undefined -Db_ndebug=false -Dcuda=disabled"
     fi
     if [ ! -f "$build/build.ninja" ]; then
         # shellcheck disable=SC2086 # a list of words
@@ -55,6 +56,10 @@ for kind in normal sanitized; do
     echo "== $kind build"
     ninja -C "$build" >"$build/ninja.log" || { tail -n 40 "$build/ninja.log"; exit 1; }
     step "no warnings in the $kind build" sh -c "! grep -n 'warning:' '$build/ninja.log'"
+    if [ -f "$build/cuda/libprepack-cuda.so" ]; then
+        step "CUDA kernels neither spill nor are too large" \
+            python3 tests/cuda_figures.py "$build/ninja.log" "$build/cuda/libprepack-cuda.so"
+    fi
     run_suite "$build"
 done
 step "the installed library and program work" sh tests/install.sh build-normal
