@@ -7,8 +7,8 @@
 #include "dtype.h"
 #include "checkpoint/source.h"
 
-#include <check.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -61,18 +61,47 @@ static const struct {
     {PPI_TENSOR_LM_HEAD, "lm_head.weight"},
 };
 
-static FILE *open_in(const char *dir, const char *name)
+/* Without its files no test of the program means anything. */
+__attribute__((noreturn)) static void bail_out(const char *what, const char *path)
 {
-    char path[512];
+    printf("Bail out! cannot %s %s\n", what, path);
+    exit(EXIT_FAILURE);
+}
+
+static FILE *open_in(const char *dir, const char *name, const char *mode)
+{
+    char path[640];
     snprintf(path, sizeof path, "%s/%s", dir, name);
-    FILE *file = fopen(path, "wb");
-    ck_assert_msg(file != NULL, "cannot write %s", path);
+    FILE *file = fopen(path, mode);
+    if (!file)
+        bail_out("open", path);
     return file;
+}
+
+static void close_written(FILE *file, const char *dir)
+{
+    bool failed = ferror(file) != 0;
+    if (fclose(file) != 0 || failed)
+        bail_out("write to", dir);
+}
+
+static void write_rope_scaling(FILE *file, const pp_model_config *config)
+{
+    if (config->rope_type == PP_ROPE_LINEAR)
+        fprintf(file, "\"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": %.17g}, ",
+                config->rope_factor);
+    if (config->rope_type == PP_ROPE_LLAMA3)
+        fprintf(file,
+                "\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": %.17g, "
+                "\"low_freq_factor\": %.17g, \"high_freq_factor\": %.17g, "
+                "\"original_max_position_embeddings\": %d}, ",
+                config->rope_factor, config->rope_low_freq_factor, config->rope_high_freq_factor,
+                config->rope_original_max_position);
 }
 
 static void write_config(const char *dir, const pp_model_config *config)
 {
-    FILE *file = open_in(dir, "config.json");
+    FILE *file = open_in(dir, "config.json", "wb");
     bool llama = config->arch == PP_ARCH_LLAMA;
     fprintf(file,
             "{\"architectures\": [\"%s\"], \"model_type\": \"%s\", \"vocab_size\": %d, "
@@ -80,16 +109,17 @@ static void write_config(const char *dir, const pp_model_config *config)
             "\"num_attention_heads\": %d, \"num_key_value_heads\": %d, \"head_dim\": %d, "
             "\"max_position_embeddings\": %d, \"tie_word_embeddings\": %s, "
             "\"rms_norm_eps\": %.17g, \"rope_theta\": %.17g, \"hidden_act\": \"silu\", "
-            "\"bos_token_id\": 1, \"eos_token_id\": 2, \"sliding_window\": ",
+            "\"bos_token_id\": 1, \"eos_token_id\": 2, ",
             llama ? "LlamaForCausalLM" : "MistralForCausalLM", llama ? "llama" : "mistral",
             config->vocab_size, config->hidden_size, config->intermediate_size, config->n_layers,
             config->n_heads, config->n_kv_heads, config->head_dim, config->max_position,
             config->tie_embeddings ? "true" : "false", config->rms_norm_eps, config->rope_theta);
+    write_rope_scaling(file, config);
     if (config->sliding_window > 0)
-        fprintf(file, "%d}\n", config->sliding_window);
+        fprintf(file, "\"sliding_window\": %d}\n", config->sliding_window);
     else
-        fprintf(file, "null}\n");
-    fclose(file);
+        fprintf(file, "\"sliding_window\": null}\n");
+    close_written(file, dir);
 }
 
 static void write_value(FILE *file, int32_t dtype, double value)
@@ -170,13 +200,13 @@ static void write_weights(const char *dir, const pp_model_config *config, struct
     fprintf(writer.file, "}");
     fclose(writer.file);
 
-    writer.file = open_in(dir, "model.safetensors");
+    writer.file = open_in(dir, "model.safetensors", "wb");
     uint64_t length = header_bytes;
     fwrite(&length, sizeof length, 1, writer.file);
     fwrite(header, 1, header_bytes, writer.file);
     free(header);
     each_tensor(config, write_values, &writer);
-    fclose(writer.file);
+    close_written(writer.file, dir);
 }
 
 char *checkpoint_write(const pp_model_config *config, struct rng *rng)
@@ -184,10 +214,24 @@ char *checkpoint_write(const pp_model_config *config, struct rng *rng)
     const char *base = getenv("TMPDIR");
     char path[512];
     snprintf(path, sizeof path, "%s/prepack-test-XXXXXX", base ? base : "/tmp");
-    ck_assert_msg(mkdtemp(path) != NULL, "cannot make %s", path);
+    if (!mkdtemp(path))
+        bail_out("make", path);
     write_config(path, config);
     write_weights(path, config, rng);
     return strdup(path);
+}
+
+void checkpoint_poison(const char *dir, const pp_model_config *config, int32_t token)
+{
+    size_t row = (size_t)config->hidden_size * pp_dtype_size(config->dtype);
+    FILE *file = open_in(dir, "model.safetensors", "r+b");
+    uint64_t header_bytes;
+    if (fread(&header_bytes, sizeof header_bytes, 1, file) != 1 ||
+        fseek(file, (long)(sizeof header_bytes + header_bytes + row * (size_t)token), SEEK_SET))
+        bail_out("read weights in", dir);
+    for (size_t i = 0; i < row; i++)
+        fputc(0xff, file);
+    close_written(file, dir);
 }
 
 void checkpoint_remove(char *dir)

@@ -21,12 +21,6 @@ static const struct run_target cpu_targets[] = {{"cpu:ref", PP_DTYPE_F32},
 static const struct run_target cuda_targets[] = {
     {"cuda", PP_DTYPE_BF16}, {"cuda", PP_DTYPE_F16}, {"cuda:own", PP_DTYPE_BF16}, {NULL, 0}};
 
-bool run_on_cuda(void)
-{
-    const char *device = getenv("PREPACK_TEST_DEVICE");
-    return device && strcmp(device, "cuda") == 0;
-}
-
 const struct run_target *run_target(int i)
 {
     const struct run_target *target = &(run_on_cuda() ? cuda_targets : cpu_targets)[i];

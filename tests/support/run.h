@@ -8,6 +8,8 @@
 #include <prepack/prepack.h>
 
 #include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* Fails the running test with the call and its message. */
 #define OK(call)                                                                                   \
@@ -32,7 +34,11 @@ const struct run_target *run_target(int i);
         for (const struct run_target *target = run_target(target_); target; target = NULL)
 
 /* true when the targets are a GPU or its emulation: shapes are multiples of 8, sizes small. */
-bool run_on_cuda(void);
+static inline bool run_on_cuda(void)
+{
+    const char *device = getenv("PREPACK_TEST_DEVICE");
+    return device && strcmp(device, "cuda") == 0;
+}
 
 /* A session, or NULL where the machine lacks the CPU's kernel set. max_pass_tokens 0: default. */
 pp_session *run_session(pp_model *model, struct run_target target, int32_t n_threads,
