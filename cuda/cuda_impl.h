@@ -1,7 +1,7 @@
 /*
  * cuda_impl.h: the device context that the files of this folder share, and what each offers the
- * others. Everything is enqueued on the context's stream; only download, kv_read and sample wait
- * for it.
+ * others. Everything is enqueued on the context's stream; only uploads, download_rows, kv_read and
+ * sample wait for it, so that the staging buffers are free whenever one of them begins.
  */
 #ifndef PPI_CUDA_IMPL_H
 #define PPI_CUDA_IMPL_H
@@ -36,7 +36,9 @@ struct ppi_cuda_pass {
     char *host;   /* pinned [capacity] */
     char *device; /* [capacity] */
     size_t capacity;
-    cudaEvent_t copied; /* the host blob may be written again */
+    cudaEvent_t copied;          /* the host blob may be written again */
+    struct ppi_cuda_span *spans; /* host [spans_capacity] */
+    int32_t spans_capacity;
     /* device pointers into the blob */
     const int32_t *tokens, *positions, *source_rows;
     const int64_t *slots;
@@ -49,6 +51,7 @@ struct ppi_backend {
     struct ppi_backend_params params;
     struct ppi_cuda_memory memory;
     _Atomic int64_t bytes, peak; /* of device memory held */
+    int64_t limit;               /* most bytes; 0: none */
     int32_t device;
     int32_t compute_capability; /* 80, 90, ... */
     int32_t n_sms;
@@ -62,9 +65,12 @@ struct ppi_backend {
     struct ppi_cuda_pass passes[2]; /* by ppi_pass.slot */
     bool own_products;              /* variant "own": products without cuBLASLt */
     struct ppi_cuda_products *products;
-    char *staging; /* pinned, STAGING_BYTES */
+    /* For transfers that wait before they return; [PPI_CUDA_STAGING_BYTES] each. */
+    char *staging; /* pinned */
     char *device_staging;
 };
+
+#define PPI_CUDA_STAGING_BYTES ((size_t)8 << 20)
 
 /* ---- device_memory.c ---- */
 
@@ -73,9 +79,78 @@ pp_status ppi_cuda_check(cudaError_t error, const char *what, pp_error *err);
 /* Counted device memory of the context, 256-byte aligned; NULL: none left, or the limit. */
 void *ppi_cuda_alloc(struct ppi_backend *backend, size_t bytes);
 void ppi_cuda_release(struct ppi_backend *backend, void *memory, size_t bytes);
+/* From and to the allocator alone, uncounted: for what outlives a context. */
+void *ppi_cuda_take(const struct ppi_cuda_memory *memory, size_t bytes, cudaStream_t stream);
+void ppi_cuda_give_back(const struct ppi_cuda_memory *memory, void *block, size_t bytes,
+                        cudaStream_t stream);
+/* The seam's upload, download_rows and page_copy. */
+pp_status ppi_cuda_upload(struct ppi_backend *backend, void *device, const void *host, size_t bytes,
+                          pp_error *err);
+pp_status ppi_cuda_download_rows(struct ppi_backend *backend, void *host, const int32_t *rows,
+                                 const void *device, int64_t n, size_t row_bytes, pp_error *err);
+pp_status ppi_cuda_page_copy(struct ppi_backend *backend, void *dst, const void *src,
+                             pp_error *err);
+
+/* ---- launch.c ---- */
+
 /* Enqueues a kernel; blocks 0: nothing to do. */
 pp_status ppi_cuda_launch(struct ppi_backend *backend, const struct ppi_cuda_kernel *kernel,
                           int64_t blocks, const void *args, pp_error *err);
+pp_status ppi_cuda_launch_on(cudaStream_t stream, const struct ppi_cuda_kernel *kernel,
+                             int64_t blocks, const void *args, pp_error *err);
+/* Loads every kernel into the current device and raises its limit of shared memory, so that nothing
+ * is loaded later in the middle of work. Errors: PP_ERR_NO_BACKEND (no code for this GPU), DEVICE.
+ */
+pp_status ppi_cuda_load_kernels(int32_t compute_capability, pp_error *err);
+
+/* ---- device_matrix.c: the seam's matrices ---- */
+
+size_t ppi_cuda_matrix_bytes(const struct ppi_backend *backend, int32_t kind, int64_t n, int64_t k);
+pp_status ppi_cuda_matrix_create(struct ppi_backend *backend, struct ppi_mem *mem, int32_t kind,
+                                 int64_t n, int64_t k, struct ppi_matrix **matrix, pp_error *err);
+pp_status ppi_cuda_matrix_fill(struct ppi_backend *backend, struct ppi_matrix *matrix,
+                               int64_t first_row, int64_t n_rows, const void *src,
+                               int32_t src_dtype, pp_error *err);
+void ppi_cuda_matrix_destroy(struct ppi_matrix *matrix);
+
+/* ---- device_pass.c ---- */
+
+pp_status ppi_cuda_pass_begin(struct ppi_backend *backend, const struct ppi_pass *pass,
+                              pp_error *err);
+void ppi_cuda_passes_free(struct ppi_backend *backend);
+
+/* ---- device_kv.c: the layout of pages, and what moves keys and values ----
+ * A page: [n_layers][K, V][n_kv_heads][PPI_CUDA_PAGE_TOKENS][head_dim] act. */
+
+#define PPI_CUDA_PAGE_TOKENS 16
+
+size_t ppi_cuda_page_bytes(const struct ppi_backend *backend);
+/* Where a layer's keys and values are in pages whose addresses are at `pages` (device). */
+struct ppi_cuda_kv ppi_cuda_page_view(const struct ppi_backend *backend, int32_t layer,
+                                      const uint64_t *pages);
+pp_status ppi_cuda_run_rope_kv(struct ppi_backend *backend, const struct ppi_pass *pass,
+                               int32_t layer, const float *qkv, const float *rope, void *q,
+                               pp_error *err);
+pp_status ppi_cuda_run_attention(struct ppi_backend *backend, const struct ppi_pass *pass,
+                                 int32_t layer, const void *q, int32_t window, void *out,
+                                 pp_error *err);
+pp_status ppi_cuda_run_kv_read(struct ppi_backend *backend, void *const *pages, int64_t n_tokens,
+                               int32_t layer, int32_t which, int32_t layout, int32_t dst_dtype,
+                               void *dst, pp_error *err);
+
+/* ---- device_rows.c: the seam's embed, rmsnorm, gather_rows and sample ---- */
+
+pp_status ppi_cuda_run_embed(struct ppi_backend *backend, const struct ppi_matrix *table,
+                             const struct ppi_pass *pass, float *out, pp_error *err);
+pp_status ppi_cuda_run_rmsnorm(struct ppi_backend *backend, const float *x,
+                               const struct ppi_matrix *weight, double eps, int64_t n_rows,
+                               int64_t dim, void *out, pp_error *err);
+pp_status ppi_cuda_run_gather(struct ppi_backend *backend, const void *src,
+                              const struct ppi_pass *pass, size_t row_bytes, void *out,
+                              pp_error *err);
+pp_status ppi_cuda_run_sample(struct ppi_backend *backend, const float *logits, int64_t n_rows,
+                              int64_t vocab, float temperature, const uint64_t *seeds,
+                              const int32_t *positions, int32_t *tokens, pp_error *err);
 
 /* ---- products (product_*.c) ---- */
 

@@ -1,0 +1,51 @@
+/*
+ * backend_cuda.c: the CUDA backend's table of operations, and the one function that the module
+ * exports.
+ */
+#include "build_id.h"
+#include "cuda/context.h"
+#include "module.h"
+
+static bool supports_dtype(int32_t dtype)
+{
+    return dtype == PP_DTYPE_BF16 || dtype == PP_DTYPE_F16;
+}
+
+static const struct ppi_backend_ops ops = {
+    .name = "cuda",
+    .supports_dtype = supports_dtype,
+    .default_dtype = PP_DTYPE_BF16,
+    .open = ppi_cuda_open,
+    .close = ppi_cuda_close,
+    .get_info = ppi_cuda_get_info,
+    .get_memory = ppi_cuda_get_memory,
+    .set_limit = ppi_cuda_set_limit,
+    .alloc = ppi_cuda_alloc,
+    .release = ppi_cuda_release,
+    .upload = ppi_cuda_upload,
+    .download_rows = ppi_cuda_download_rows,
+    .matrix_bytes = ppi_cuda_matrix_bytes,
+    .matrix_create = ppi_cuda_matrix_create,
+    .matrix_fill = ppi_cuda_matrix_fill,
+    .matrix_destroy = ppi_cuda_matrix_destroy,
+    .prepare = ppi_cuda_prepare,
+    .pass_begin = ppi_cuda_pass_begin,
+    .embed = ppi_cuda_run_embed,
+    .rmsnorm = ppi_cuda_run_rmsnorm,
+    .matmul = ppi_cuda_matmul,
+    .gate_up = ppi_cuda_gate_up,
+    .rope_kv = ppi_cuda_run_rope_kv,
+    .attention = ppi_cuda_run_attention,
+    .gather_rows = ppi_cuda_run_gather,
+    .sample = ppi_cuda_run_sample,
+    .kv_read = ppi_cuda_run_kv_read,
+    .page_copy = ppi_cuda_page_copy,
+};
+
+__attribute__((visibility("default"))) const struct ppi_module *ppi_backend_module(void);
+
+const struct ppi_module *ppi_backend_module(void)
+{
+    static const struct ppi_module module = {.build_id = PPI_BUILD_ID, .ops = &ops};
+    return &module;
+}

@@ -1,0 +1,163 @@
+/*
+ * device_pass.c: a pass on the device: tokens, positions, slots of the new keys and values, pages
+ * and the work list of attention go up in one copy. The host copy is pinned and written again only
+ * after the copy that reads it is over.
+ */
+#include "cuda/cuda_impl.h"
+
+#include <string.h>
+
+/* Offsets of the parts of a blob; each begins at a multiple of 16. */
+struct layout {
+    size_t tokens, positions, source_rows, slots, pages, items, few_items, bytes;
+};
+
+static size_t place(size_t *end, int64_t n, size_t size)
+{
+    size_t begin = *end;
+    *end += ((size_t)n * size + 15) & ~(size_t)15;
+    return begin;
+}
+
+static struct layout lay_out(const struct ppi_pass *pass, int64_t n_items, int64_t n_few)
+{
+    struct layout at;
+    size_t end = 0;
+    at.items = place(&end, n_items, sizeof(struct ppi_cuda_attention_item));
+    at.few_items = place(&end, n_few, sizeof(struct ppi_cuda_attention_item));
+    at.slots = place(&end, pass->n_rows, sizeof(int64_t));
+    at.pages = place(&end, pass->n_pages, sizeof(uint64_t));
+    at.positions = place(&end, pass->n_rows, sizeof(int32_t));
+    at.tokens = place(&end, pass->tokens ? pass->n_rows : 0, sizeof(int32_t));
+    at.source_rows = place(&end, pass->source_rows ? pass->n_rows : 0, sizeof(int32_t));
+    at.bytes = end;
+    return at;
+}
+
+static void free_buffers(struct ppi_backend *b, struct ppi_cuda_pass *p)
+{
+    ppi_cuda_release(b, p->device, p->capacity);
+    if (p->host)
+        cudaFreeHost(p->host);
+    p->device = p->host = NULL;
+    p->capacity = 0;
+}
+
+void ppi_cuda_passes_free(struct ppi_backend *b)
+{
+    for (size_t i = 0; i < PPI_COUNT(b->passes); i++) {
+        struct ppi_cuda_pass *p = &b->passes[i];
+        free_buffers(b, p);
+        ppi_free(b->params.mem, p->spans);
+        p->spans = NULL;
+        p->spans_capacity = 0;
+        if (p->copied)
+            cudaEventDestroy(p->copied);
+        p->copied = NULL;
+    }
+}
+
+/* Room for `bytes`, and the host blob free to be written. */
+static pp_status reserve(struct ppi_backend *b, struct ppi_cuda_pass *p, size_t bytes,
+                         pp_error *err)
+{
+    if (!p->copied) {
+        PP_TRY(ppi_cuda_check(cudaEventCreateWithFlags(&p->copied, cudaEventDisableTiming),
+                              "creating an event", err));
+    } else {
+        PP_TRY(ppi_cuda_check(cudaEventSynchronize(p->copied), "computing", err));
+    }
+    if (bytes <= p->capacity)
+        return PP_OK;
+    PP_TRY(ppi_cuda_check(cudaStreamSynchronize(b->stream), "computing", err));
+    free_buffers(b, p);
+    size_t capacity = bytes + bytes / 2 + 4096;
+    void *host;
+    PP_TRY(ppi_cuda_check(cudaHostAlloc(&host, capacity, cudaHostAllocDefault),
+                          "pinned memory for a pass", err));
+    p->device = ppi_cuda_alloc(b, capacity);
+    if (!p->device) {
+        cudaFreeHost(host);
+        return ppi_error(err, PP_ERR_DEVICE_NOMEM,
+                         "no device memory for the tables of a pass (%zu bytes)", capacity);
+    }
+    p->host = host;
+    p->capacity = capacity;
+    return PP_OK;
+}
+
+static pp_status reserve_spans(struct ppi_backend *b, struct ppi_cuda_pass *p, int32_t n,
+                               pp_error *err)
+{
+    if (n <= p->spans_capacity)
+        return PP_OK;
+    ppi_free(b->params.mem, p->spans);
+    p->spans_capacity = 0;
+    p->spans = ppi_alloc(b->params.mem, (size_t)n, sizeof *p->spans);
+    if (!p->spans)
+        return ppi_error_nomem(err, "the segments of a pass", (size_t)n * sizeof *p->spans);
+    p->spans_capacity = n;
+    return PP_OK;
+}
+
+/* The slot of each row: token p of a prompt is in slot p % page of page first_page + p / page. */
+static void fill_slots(const struct ppi_pass *pass, int64_t *slots)
+{
+    for (int32_t s = 0; s < pass->n_segments; s++) {
+        const struct ppi_segment *segment = &pass->segments[s];
+        int64_t first = (int64_t)segment->first_page * PPI_CUDA_PAGE_TOKENS + segment->position;
+        for (int32_t i = 0; i < segment->n_rows; i++)
+            slots[segment->row + i] = first + i;
+    }
+}
+
+static void fill(const struct ppi_backend *b, const struct ppi_pass *pass, const struct layout *at,
+                 struct ppi_cuda_pass *p)
+{
+    size_t words = (size_t)pass->n_rows * sizeof(int32_t);
+    void *items = p->host + at->items, *few_items = p->host + at->few_items;
+    ppi_cuda_make_items(p->spans, pass->n_segments, b->params.n_heads / b->params.n_kv_heads, -1, 0,
+                        items, few_items);
+    fill_slots(pass, (int64_t *)(void *)(p->host + at->slots));
+    uint64_t *pages = (uint64_t *)(void *)(p->host + at->pages);
+    for (int32_t i = 0; i < pass->n_pages; i++)
+        pages[i] = (uint64_t)(uintptr_t)pass->pages[i];
+    memcpy(p->host + at->positions, pass->positions, words);
+    if (pass->tokens)
+        memcpy(p->host + at->tokens, pass->tokens, words);
+    if (pass->source_rows)
+        memcpy(p->host + at->source_rows, pass->source_rows, words);
+}
+
+pp_status ppi_cuda_pass_begin(struct ppi_backend *b, const struct ppi_pass *pass, pp_error *err)
+{
+    struct ppi_cuda_pass *p = &b->passes[pass->slot];
+    PP_TRY(ppi_cuda_check(cudaSetDevice(b->device), "cudaSetDevice", err));
+    PP_TRY(reserve_spans(b, p, pass->n_segments, err));
+    for (int32_t s = 0; s < pass->n_segments; s++)
+        p->spans[s] =
+            (struct ppi_cuda_span){.q_row = pass->segments[s].row,
+                                   .n_rows = pass->segments[s].n_rows,
+                                   .n_keys = pass->segments[s].position + pass->segments[s].n_rows,
+                                   .first = pass->segments[s].first_page};
+    int64_t n_items, n_few;
+    ppi_cuda_count_items(p->spans, pass->n_segments, b->params.n_heads / b->params.n_kv_heads,
+                         &n_items, &n_few);
+    struct layout at = lay_out(pass, n_items, n_few);
+    PP_TRY(reserve(b, p, at.bytes, err));
+    fill(b, pass, &at, p);
+    PP_TRY(ppi_cuda_check(
+        cudaMemcpyAsync(p->device, p->host, at.bytes, cudaMemcpyHostToDevice, b->stream),
+        "copying a pass to the device", err));
+    PP_TRY(ppi_cuda_check(cudaEventRecord(p->copied, b->stream), "recording an event", err));
+    p->tokens = (const int32_t *)(void *)(p->device + at.tokens);
+    p->positions = (const int32_t *)(void *)(p->device + at.positions);
+    p->source_rows = (const int32_t *)(void *)(p->device + at.source_rows);
+    p->slots = (const int64_t *)(void *)(p->device + at.slots);
+    p->pages = (const uint64_t *)(void *)(p->device + at.pages);
+    p->items = (const struct ppi_cuda_attention_item *)(void *)(p->device + at.items);
+    p->few_items = (const struct ppi_cuda_attention_item *)(void *)(p->device + at.few_items);
+    p->n_items = (int32_t)n_items;
+    p->n_few_items = (int32_t)n_few;
+    return PP_OK;
+}

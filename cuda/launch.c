@@ -1,0 +1,84 @@
+/*
+ * launch.c: kernels as the runtime sees them: loading all of them, and enqueueing one. Launches go
+ * through cudaLaunchKernel, which returns its own status.
+ */
+#include "cuda/cuda_impl.h"
+
+#define ACT(table)                                                                                 \
+    {                                                                                              \
+        table, PPI_CUDA_N_ACT                                                                      \
+    }
+
+/* Every kernel of the module. */
+static const struct {
+    const struct ppi_cuda_kernel *kernels;
+    int32_t n;
+} tables[] = {
+    ACT(ppi_cuda_embed),
+    ACT(ppi_cuda_rmsnorm),
+    ACT(ppi_cuda_swiglu),
+    {ppi_cuda_gather, 1},
+    {ppi_cuda_convert, 1},
+    {ppi_cuda_compare, 1},
+    ACT(ppi_cuda_rope_kv),
+    ACT(ppi_cuda_kv_read),
+    {ppi_cuda_sample, 1},
+    {ppi_cuda_product[0], PPI_CUDA_PRODUCT_TILES},
+    {ppi_cuda_product[1], PPI_CUDA_PRODUCT_TILES},
+    ACT(ppi_cuda_attention_d64),
+    ACT(ppi_cuda_attention_d96),
+    ACT(ppi_cuda_attention_d128),
+    ACT(ppi_cuda_attention_d256),
+    ACT(ppi_cuda_attention_few_d64),
+    ACT(ppi_cuda_attention_few_d96),
+    ACT(ppi_cuda_attention_few_d128),
+    ACT(ppi_cuda_attention_few_d256),
+};
+
+static pp_status load_kernel(const struct ppi_cuda_kernel *kernel, int32_t compute_capability,
+                             pp_error *err)
+{
+    struct cudaFuncAttributes attributes;
+    cudaError_t error = cudaFuncGetAttributes(&attributes, kernel->entry);
+    if (error == cudaErrorNoKernelImageForDevice || error == cudaErrorInvalidDeviceFunction) {
+        cudaGetLastError();
+        return ppi_error(err, PP_ERR_NO_BACKEND,
+                         "device \"cuda\": this build has no code for compute capability %d.%d; "
+                         "build with another -Dgpu_archs",
+                         compute_capability / 10, compute_capability % 10);
+    }
+    PP_TRY(ppi_cuda_check(error, kernel->name, err));
+    return ppi_cuda_check(cudaFuncSetAttribute(kernel->entry,
+                                               cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                               (int)kernel->shared_bytes),
+                          kernel->name, err);
+}
+
+pp_status ppi_cuda_load_kernels(int32_t compute_capability, pp_error *err)
+{
+    for (size_t t = 0; t < PPI_COUNT(tables); t++)
+        for (int32_t i = 0; i < tables[t].n; i++)
+            PP_TRY(load_kernel(&tables[t].kernels[i], compute_capability, err));
+    return PP_OK;
+}
+
+pp_status ppi_cuda_launch_on(cudaStream_t stream, const struct ppi_cuda_kernel *kernel,
+                             int64_t blocks, const void *args, pp_error *err)
+{
+    if (blocks == 0)
+        return PP_OK;
+    if (blocks > INT32_MAX)
+        return ppi_error(err, PP_ERR_LIMIT, "%s: %lld blocks; a launch takes at most %d",
+                         kernel->name, (long long)blocks, INT32_MAX);
+    void *arguments[] = {(void *)(uintptr_t)args};
+    const dim3 grid = {(unsigned)blocks, 1, 1}, block = {(unsigned)kernel->threads, 1, 1};
+    return ppi_cuda_check(
+        cudaLaunchKernel(kernel->entry, grid, block, arguments, kernel->shared_bytes, stream),
+        kernel->name, err);
+}
+
+pp_status ppi_cuda_launch(struct ppi_backend *backend, const struct ppi_cuda_kernel *kernel,
+                          int64_t blocks, const void *args, pp_error *err)
+{
+    return ppi_cuda_launch_on(backend->stream, kernel, blocks, args, err);
+}
