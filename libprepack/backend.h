@@ -187,10 +187,10 @@ struct ppi_backend_ops {
                              const struct ppi_pass *pass, size_t row_bytes, void *out,
                              pp_error *err);
 
-    /* tokens[i] = argmax over t of logits[i, t] when temperature is 0, else of logits[i, t] /
-     * temperature + gumbel(seeds[i], positions[i], t), which is a sample of softmax(logits /
-     * temperature). Ties: the smallest t. logits: device f32 [n_rows, vocab]; seeds, positions,
-     * tokens: host [n_rows]. Waits. */
+    /* tokens[i] = argmax over t of logits[i, t] + temperature * gumbel(seeds[i], positions[i], t),
+     * which is a sample of softmax(logits / temperature), or the most likely token when temperature
+     * is 0. Ties: the smallest t; NaN never wins. logits: device f32 [n_rows, vocab]; seeds,
+     * positions, tokens: host [n_rows]. gumbel: gumbel.h. Waits. */
     pp_status (*sample)(struct ppi_backend *backend, const float *logits, int64_t n_rows,
                         int64_t vocab, float temperature, const uint64_t *seeds,
                         const int32_t *positions, int32_t *tokens, pp_error *err);
