@@ -4,6 +4,7 @@
 #include "files.h"
 #include "say.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,7 +103,6 @@ int engine_open(const char *name, int parts, uint64_t seed, struct engine *engin
 
 void engine_close(struct engine *engine)
 {
-    pp_session_destroy(engine->holder);
     pp_model_unref(engine->model);
     tokenizer_close(engine->tokenizer);
     free(engine->dir);
@@ -111,32 +111,70 @@ void engine_close(struct engine *engine)
 }
 
 /* max_pass_tokens: 0 leaves it to the library. */
-static int create_session(struct engine *engine, const struct options *options,
-                          int32_t max_pass_tokens, pp_session **session)
+static pp_session_params session_params(const struct options *options, int32_t max_pass_tokens)
 {
-    pp_error err = {.struct_size = sizeof err};
     pp_session_params params;
     pp_session_params_init(&params, sizeof params);
     params.device = options->device;
     params.dtype = (int32_t)options->dtype;
     params.n_threads = (int32_t)options->threads;
     params.max_pass_tokens = max_pass_tokens;
-    return pp_session_create(engine->model, &params, session, &err) < 0 ? fail_library(&err)
-                                                                        : STATUS_OK;
+    params.memory_limit = options->memory_limit;
+    return params;
 }
 
-int engine_hold_weights(struct engine *engine, const struct options *options)
+int engine_load_weights(struct engine *engine, const struct options *options)
 {
+    pp_error err = {.struct_size = sizeof err};
+    pp_session *session;
     /* The smallest pass has the smallest workspace; no pass is run. */
-    return create_session(engine, options, 64, &engine->holder);
+    const pp_session_params params = session_params(options, 64);
+    if (pp_session_create(engine->model, &params, &session, &err) < 0)
+        return fail_library(&err);
+    pp_session_destroy(session);
+    return STATUS_OK;
 }
 
 int engine_session_open(struct engine *engine, const struct options *options, pp_session **session)
 {
-    const int status = create_session(engine, options, 0, session);
-    if (!status)
-        cancel_watch(*session);
-    return status;
+    pp_error err = {.struct_size = sizeof err};
+    const pp_session_params params = session_params(options, 0);
+    if (pp_session_create(engine->model, &params, session, &err) < 0)
+        return fail_library(&err);
+    cancel_watch(*session);
+    return STATUS_OK;
+}
+
+int engine_session_info(const pp_session *session, pp_session_info *info)
+{
+    pp_error err = {.struct_size = sizeof err};
+    info->struct_size = sizeof *info;
+    return pp_session_get_info(session, info, &err) < 0 ? fail_library(&err) : STATUS_OK;
+}
+
+int engine_estimate(struct engine *engine, const struct options *options, pp_session_info *info)
+{
+    pp_error err = {.struct_size = sizeof err};
+    const pp_session_params params = session_params(options, 0);
+    info->struct_size = sizeof *info;
+    return pp_session_estimate(engine->model, &params, info, &err) < 0 ? fail_library(&err)
+                                                                       : STATUS_OK;
+}
+
+bool is_on_gpu(const pp_session_info *info)
+{
+    return info->device_name[0] != '\0';
+}
+
+void describe_session(const pp_session_info *info, char *out, size_t out_bytes)
+{
+    const char *dtype = pp_dtype_name(info->dtype);
+    if (is_on_gpu(info))
+        snprintf(out, out_bytes, "%s (%s), %s, attention by %s", info->device, info->device_name,
+                 dtype, info->attention);
+    else
+        snprintf(out, out_bytes, "%s, %s, %d thread%s", info->device, dtype, info->n_threads,
+                 info->n_threads == 1 ? "" : "s");
 }
 
 void engine_session_close(pp_session *session)

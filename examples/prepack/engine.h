@@ -14,8 +14,7 @@ struct engine {
     pp_model *model;             /* NULL when only the tokenizer was opened */
     struct tokenizer *tokenizer; /* NULL without need */
     pp_model_config config;
-    int32_t eos;        /* -1: none */
-    pp_session *holder; /* keeps the weights loaded; NULL: they go with the last session */
+    int32_t eos; /* -1: none */
 };
 
 /* What to open. */
@@ -25,13 +24,21 @@ enum { ENGINE_MODEL = 1, ENGINE_TOKENIZER = 2 };
 int engine_open(const char *name, int parts, uint64_t seed, struct engine *engine);
 void engine_close(struct engine *engine);
 
-/* Loads the weights that sessions of this command line share, and keeps them until engine_close. */
-int engine_hold_weights(struct engine *engine, const struct options *options);
+/* Loads the weights that sessions of this command line share; the model keeps them. */
+int engine_load_weights(struct engine *engine, const struct options *options);
 
-/* A session with the command line's device, dtype and threads; Ctrl-C cancels its calls. The caller
- * gives it back with engine_session_close. */
+/* A session with the command line's device, dtype, threads and memory limit; Ctrl-C cancels its
+ * calls. The caller gives it back with engine_session_close. */
 int engine_session_open(struct engine *engine, const struct options *options, pp_session **session);
 void engine_session_close(pp_session *session);
+int engine_session_info(const pp_session *session, pp_session_info *info);
+/* What such a session would hold, without loading anything. */
+int engine_estimate(struct engine *engine, const struct options *options, pp_session_info *info);
+
+/* Whether the session runs on a device with a memory of its own. */
+bool is_on_gpu(const pp_session_info *info);
+/* "cpu:avx2, f32, 8 threads" or "cuda:0 (NVIDIA H200), bf16, attention by mma.sync". */
+void describe_session(const pp_session_info *info, char *out, size_t out_bytes);
 
 /* A packer with the command line's policy and capacity. The caller destroys it. */
 int packer_open(const struct options *options, pp_packer **packer);

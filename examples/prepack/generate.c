@@ -18,6 +18,7 @@ struct generation {
     struct engine engine;
     struct promptset prompts;
     pp_session *session;
+    pp_session_info info; /* of the session when all was done */
     pp_packer *packer;
     struct sampler sampler;
     struct progress progress;
@@ -106,7 +107,7 @@ static int generate(struct generation *generation)
     if (!status && options->compare)
         status = continue_all(generation, false, 1, generation->alone, &generation->alone_seconds);
     progress_clear(&generation->progress);
-    return status;
+    return status ? status : engine_session_info(generation->session, &generation->info);
 }
 
 static bool is_same(const struct continuation *a, const struct continuation *b)
@@ -179,6 +180,19 @@ static bool is_right(const char *text, const char *answer)
     return n == n_answer && memcmp(text, answer, n) == 0;
 }
 
+static void print_device(const struct generation *generation)
+{
+    FILE *out = generation->outputs.text;
+    const pp_session_info *info = &generation->info;
+    char device[160];
+    describe_session(info, device, sizeof device);
+    if (is_on_gpu(info))
+        fprintf(out, "on %s: at most %.1f MB of its memory, %.1f MB of the host's\n", device,
+                (double)info->peak_memory_bytes / 1e6, (double)info->host_bytes / 1e6);
+    else
+        fprintf(out, "on %s\n", device);
+}
+
 static void print_summary(const struct generation *generation)
 {
     FILE *out = generation->outputs.text;
@@ -199,6 +213,7 @@ static void print_summary(const struct generation *generation)
     if (options->compare)
         fprintf(out, ", alone: %.3f s", generation->alone_seconds);
     fputc('\n', out);
+    print_device(generation);
     if (n_full > 0)
         fprintf(out, "%zu stopped at the %d positions of the model\n", n_full,
                 generation->engine.config.max_position);

@@ -36,10 +36,17 @@ static const char general_help[] =
 
 #define DEVICE_HELP                                                                                \
     "  --threads N          CPU threads (default: every processor this process may use)\n"         \
-    "  --dtype T            auto (default), f32, bf16: of products and KV caches\n"                \
+    "  --dtype T            of products and KV caches: auto (default), bf16, f32 (cpu only), "     \
+    "f16\n"                                                                                        \
+    "                       (cuda only)\n"                                                         \
     "  --device D           cpu (default); cpu:ref, cpu:avx2, cpu:avx512, cpu:avx512bf16 force "   \
     "a\n"                                                                                          \
-    "                       set of kernels\n"
+    "                       set of kernels; cuda or cuda:N: an NVIDIA GPU, the first or number "   \
+    "N;\n"                                                                                         \
+    "                       cuda:own or cuda:N:own: without cuBLASLt\n"                            \
+    "  --memory-limit SIZE  of the device's memory that a session may hold (weights, "             \
+    "workspace,\n"                                                                                 \
+    "                       KV pages), as 6GB or 512MiB (default: nine tenths of what is free)\n"
 
 #define JSON_HELP                                                                                  \
     "  --json FILE          write the figures as JSON too; '-': to standard output, and the\n"     \
@@ -66,6 +73,9 @@ static const char profile_help[] =
     "                       evenly over the sorted lengths, so that they stand for the whole set;\n"
     "                       every method works on exactly those\n"
     "  --max-length N       cut longer prompts to N tokens\n" POLICY_HELP DEVICE_HELP
+    "  --dry-run            load no weights and run nothing: print the memory, passes and tokens\n"
+    "                       that each method would need; with --memory-limit, fail (status 1) if\n"
+    "                       they are more than it\n"
     "  --seed S             of the shuffle, the random tokens and weights (default 41)\n" JSON_HELP
     "\n"
     "The methods. The prompts are shuffled by the seed and cut in batches.\n"
@@ -80,8 +90,9 @@ static const char profile_help[] =
     "Times run from token ids in memory to KV caches (and first tokens); caches are freed outside\n"
     "the time. Each method has a session of its own and one untimed run on a few short prompts\n"
     "before its first. Utilisation is of the threads used, sampled every 20 ms. Memory is the\n"
-    "peak resident set in units of 1,000,000 bytes, weights included. Standard deviations are\n"
-    "over runs (of a sample, n - 1).\n";
+    "peak resident set in units of 1,000,000 bytes, weights included; with cuda it is the peak of\n"
+    "the session's device memory, weights included. Standard deviations are over runs (of a\n"
+    "sample, n - 1).\n";
 
 static const char generate_help[] =
     "usage: prepack generate --model DIR (-p TEXT... | --prompts FILE) [OPTION]...\n"

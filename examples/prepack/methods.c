@@ -1,10 +1,12 @@
 /*
  * methods.c: the four ways to run the prompts. A method is an order of the prompts and a cut of
- * that order into steps; what is timed is marked by span_begin and span_end.
+ * that order into steps; what is timed is marked by span_begin and span_end. A pass that only
+ * counts walks the same steps, with nothing prefilled.
  */
 #include "methods.h"
 #include "cancel.h"
 #include "choose.h"
+#include "engine.h"
 #include "say.h"
 
 #include <stdlib.h>
@@ -13,9 +15,11 @@
 /* One pass and its buffers, each as large as the largest step. */
 struct pass {
     const struct workload *work;
-    pp_session *session;
+    pp_session *session;         /* NULL: a pass that only counts */
+    const pp_session_info *info; /* of such a pass */
+    struct needs *needs;         /* of such a pass */
     const pp_packer *packer;
-    struct usage *usage;
+    struct usage *usage; /* NULL: a pass that only counts */
     struct pass_figures *figures;
     size_t *order;       /* [n_prompts] */
     pp_prompt *prompts;  /* [n_prompts] of a step */
@@ -38,14 +42,16 @@ int32_t argmax(const float *values, int32_t n)
 
 static void span_begin(struct pass *pass)
 {
-    usage_resume(pass->usage);
+    if (pass->usage)
+        usage_resume(pass->usage);
     pass->began = seconds_now();
 }
 
 static void span_end(struct pass *pass)
 {
     pass->figures->seconds += seconds_now() - pass->began;
-    usage_pause(pass->usage);
+    if (pass->usage)
+        usage_pause(pass->usage);
 }
 
 /* Timed: the caches of n prompts, and their first tokens if the metric wants them. */
@@ -54,6 +60,8 @@ static int prefill(struct pass *pass, const pp_plan *plan, size_t n)
     pp_error err = {.struct_size = sizeof err};
     const struct workload *work = pass->work;
     const float *logits;
+    if (!pass->session)
+        return needs_add_step(pass->needs, pass->info, plan, pass->prompts, n);
     if (pp_prefill(pass->session, plan, pass->prompts, n, pass->caches,
                    work->first_tokens ? &logits : NULL, &err) < 0)
         return fail_library(&err);
@@ -64,7 +72,7 @@ static int prefill(struct pass *pass, const pp_plan *plan, size_t n)
 
 static void drop_caches(struct pass *pass, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; pass->session && i < n; i++)
         pp_kvcache_destroy(pass->caches[i]);
 }
 
@@ -271,36 +279,55 @@ static int run_method(enum method method, struct pass *pass)
     }
 }
 
+/* Runs or counts, with buffers of its own. */
+static int walk(enum method method, struct pass *pass)
+{
+    const size_t n = pass->work->n_prompts;
+    int status = STATUS_OK;
+    pass->order = calloc(n, sizeof *pass->order);
+    pass->prompts = calloc(n, sizeof *pass->prompts);
+    pass->lengths = calloc(n, sizeof *pass->lengths);
+    pass->caches = calloc(n, sizeof(pp_kvcache *));
+    *pass->figures = (struct pass_figures){0};
+    if (!pass->order || !pass->prompts || !pass->lengths || !pass->caches)
+        status = fail_memory();
+    else
+        status = run_method(method, pass);
+    free(pass->order);
+    free(pass->prompts);
+    free(pass->lengths);
+    free(pass->caches);
+    free(pass->padded);
+    return status;
+}
+
 int methods_run(enum method method, const struct workload *work, pp_session *session,
                 const pp_packer *packer, struct usage *usage, struct pass_figures *figures)
 {
-    pp_error err = {.struct_size = sizeof err};
-    pp_session_info before = {.struct_size = sizeof before}, after = before;
-    struct pass pass = {.work = work,
-                        .session = session,
-                        .packer = packer,
-                        .usage = usage,
-                        .figures = figures,
-                        .order = calloc(work->n_prompts, sizeof *pass.order),
-                        .prompts = calloc(work->n_prompts, sizeof *pass.prompts),
-                        .lengths = calloc(work->n_prompts, sizeof *pass.lengths),
-                        .caches = calloc(work->n_prompts, sizeof(pp_kvcache *))};
-    int status = STATUS_OK;
-    *figures = (struct pass_figures){0};
-    if (!pass.order || !pass.prompts || !pass.lengths || !pass.caches)
-        status = fail_memory();
-    if (!status && pp_session_get_info(session, &before, &err) < 0)
-        status = fail_library(&err);
+    pp_session_info before, after;
+    struct pass pass = {
+        .work = work, .session = session, .packer = packer, .usage = usage, .figures = figures};
+    int status = engine_session_info(session, &before);
     if (!status)
-        status = run_method(method, &pass);
-    if (!status && pp_session_get_info(session, &after, &err) < 0)
-        status = fail_library(&err);
+        status = walk(method, &pass);
+    if (!status)
+        status = engine_session_info(session, &after);
+    if (status)
+        return status;
     figures->tokens_computed = after.tokens_computed - before.tokens_computed;
-    free(pass.order);
-    free(pass.prompts);
-    free(pass.lengths);
-    free(pass.caches);
-    free(pass.padded);
+    figures->passes = after.passes - before.passes;
+    return STATUS_OK;
+}
+
+int methods_count(enum method method, const struct workload *work, const pp_session_info *info,
+                  const pp_packer *packer, struct needs *needs, struct pass_figures *figures)
+{
+    struct pass pass = {
+        .work = work, .info = info, .needs = needs, .packer = packer, .figures = figures};
+    *needs = (struct needs){0};
+    const int status = walk(method, &pass);
+    figures->tokens_computed = needs->tokens;
+    figures->passes = needs->passes;
     return status;
 }
 

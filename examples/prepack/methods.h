@@ -3,6 +3,7 @@
 #define PREPACK_METHODS_H
 
 #include "dataset.h"
+#include "needs.h"
 #include "options.h"
 #include "progress.h"
 #include "usage.h"
@@ -26,6 +27,7 @@ struct workload {
 struct pass_figures {
     double seconds; /* all batches */
     int64_t tokens_real, tokens_computed;
+    int64_t passes;
     int64_t bins;           /* 0 where nothing is packed */
     int64_t capacity_total; /* of all bins */
 };
@@ -33,6 +35,9 @@ struct pass_figures {
 /* Runs every batch of the workload once. */
 int methods_run(enum method method, const struct workload *work, pp_session *session,
                 const pp_packer *packer, struct usage *usage, struct pass_figures *figures);
+/* Walks the same steps without running them: what they would need in a session of `info`. */
+int methods_count(enum method method, const struct workload *work, const pp_session_info *info,
+                  const pp_packer *packer, struct needs *needs, struct pass_figures *figures);
 /* Runs a few short prompts, so that the first batch that is measured is not the first at all. */
 int methods_warm_up(const struct workload *work, pp_session *session);
 

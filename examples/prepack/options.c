@@ -19,6 +19,7 @@ enum kind {
     KIND_INTEGER, /* int64_t between low and high */
     KIND_REAL,    /* double between low and high */
     KIND_SEED,    /* uint64_t */
+    KIND_BYTES,   /* int64_t, with or without a unit */
     KIND_CHOICE,  /* int64_t, one of choices */
     KIND_METHODS, /* a list of methods */
     KIND_FLAG     /* bool */
@@ -46,8 +47,11 @@ static const struct choice metrics[] = {
 static const struct choice units[] = {{"batch", PER_BATCH}, {"prompt", PER_PROMPT}, {NULL, 0}};
 static const struct choice policies[] = {
     {"ffd", PP_POLICY_FFD}, {"bfd", PP_POLICY_BFD}, {"arrival", PP_POLICY_ARRIVAL}, {NULL, 0}};
-static const struct choice dtypes[] = {
-    {"auto", PP_DTYPE_AUTO}, {"f32", PP_DTYPE_F32}, {"bf16", PP_DTYPE_BF16}, {NULL, 0}};
+static const struct choice dtypes[] = {{"auto", PP_DTYPE_AUTO},
+                                       {"f32", PP_DTYPE_F32},
+                                       {"bf16", PP_DTYPE_BF16},
+                                       {"f16", PP_DTYPE_F16},
+                                       {NULL, 0}};
 
 #define AT(member) offsetof(struct options, member)
 #define PROFILE    COMMAND_PROFILE
@@ -79,6 +83,8 @@ static const struct option_rule rules[] = {
     {"policy", ALL, KIND_CHOICE, AT(policy), 0, 0, policies},
     {"dtype", PROFILE | GENERATE, KIND_CHOICE, AT(dtype), 0, 0, dtypes},
     {"device", PROFILE | GENERATE, KIND_TEXT, AT(device), 0, 0, NULL},
+    {"memory-limit", PROFILE | GENERATE, KIND_BYTES, AT(memory_limit), 0, 0, NULL},
+    {"dry-run", PROFILE, KIND_FLAG, AT(dry_run), 0, 0, NULL},
     {"methods", PROFILE, KIND_METHODS, AT(methods), 0, 0, NULL},
     {"draw", PLAN, KIND_FLAG, AT(draw), 0, 0, NULL},
     {"compare", GENERATE, KIND_FLAG, AT(compare), 0, 0, NULL},
@@ -115,6 +121,28 @@ static int set_real(const struct option_rule *rule, const char *value, double *o
                           rule->low, rule->high);
     *out = number;
     return STATUS_OK;
+}
+
+static const struct unit {
+    const char *name;
+    double bytes;
+} byte_units[] = {{"", 1},         {"KB", 1e3},     {"MB", 1e6},     {"GB", 1e9},    {"TB", 1e12},
+                  {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40}};
+
+static int set_bytes(const struct option_rule *rule, const char *value, int64_t *out)
+{
+    char *end;
+    const double number = strtod(value, &end);
+    for (size_t i = 0; i < sizeof byte_units / sizeof *byte_units && end != value; i++) {
+        const double bytes = number * byte_units[i].bytes;
+        if (strcmp(end, byte_units[i].name) != 0 || !(bytes >= 1 && bytes < 0x1p62))
+            continue;
+        *out = (int64_t)bytes;
+        return STATUS_OK;
+    }
+    return fail_usage("--%s is '%s', but must be bytes, or a number and KB, MB, GB, TB (of 1000) "
+                      "or KiB, MiB, GiB, TiB (of 1024)",
+                      rule->name, value);
 }
 
 static int set_seed(const struct option_rule *rule, const char *value, struct options *options)
@@ -196,6 +224,8 @@ static int set_value(const struct option_rule *rule, const char *value, struct o
         return set_real(rule, value, place);
     case KIND_SEED:
         return set_seed(rule, value, options);
+    case KIND_BYTES:
+        return set_bytes(rule, value, place);
     case KIND_CHOICE:
         return set_choice(rule, value, place);
     case KIND_METHODS:

@@ -37,12 +37,14 @@ struct options {
     bool seed_given;
     double temperature; /* 0: greedy */
     double top_p;
-    int64_t metric; /* METRIC_* */
-    int64_t per;    /* PER_* */
-    int64_t policy; /* PP_POLICY_* */
-    int64_t dtype;  /* PP_DTYPE_* */
+    int64_t metric;       /* METRIC_* */
+    int64_t per;          /* PER_* */
+    int64_t policy;       /* PP_POLICY_* */
+    int64_t dtype;        /* PP_DTYPE_* */
+    int64_t memory_limit; /* bytes of the device; 0: the library's choice */
     int methods[N_METHODS];
     int n_methods;
+    bool dry_run;
     bool draw;
     bool compare;
     bool help;

@@ -2,6 +2,7 @@
 #include "choose.h"
 #include "commands.h"
 #include "dataset.h"
+#include "dry_run.h"
 #include "engine.h"
 #include "methods.h"
 #include "report.h"
@@ -95,16 +96,10 @@ static int choose_work(struct profile *profile)
 /* A session for the next method, with nothing left of the last one's caches. */
 static int next_session(struct profile *profile)
 {
-    pp_error err = {.struct_size = sizeof err};
     engine_session_close(profile->session);
     profile->session = NULL;
     const int status = engine_session_open(&profile->engine, profile->options, &profile->session);
-    if (status)
-        return status;
-    profile->report.session.struct_size = sizeof profile->report.session;
-    if (pp_session_get_info(profile->session, &profile->report.session, &err) < 0)
-        return fail_library(&err);
-    return STATUS_OK;
+    return status ? status : engine_session_info(profile->session, &profile->report.session);
 }
 
 static int measure_runs(struct profile *profile, enum method method, struct usage *usage,
@@ -133,6 +128,7 @@ static int measure_runs(struct profile *profile, enum method method, struct usag
         .mean_percent = mean_std_of(runs->mean_percent, runs->n),
         .tokens_real = figures.tokens_real,
         .tokens_computed = figures.tokens_computed,
+        .passes = figures.passes,
         .tokens_per_second =
             seconds > 0 ? (double)runs->n * (double)figures.tokens_real / seconds : 0,
         .bins = figures.bins,
@@ -159,7 +155,10 @@ static int measure_method(struct profile *profile, enum method method, struct ru
     struct method_report *report = &profile->report.methods[profile->report.n_methods];
     status = measure_runs(profile, method, usage, runs, report);
     usage_stop(usage);
-    report->peak_memory_mb = (double)usage_peak_bytes() / 1e6;
+    report->peak_host_bytes = usage_peak_bytes();
+    if (!status)
+        status = engine_session_info(profile->session, &profile->report.session);
+    report->peak_session_bytes = profile->report.session.peak_memory_bytes;
     profile->report.n_methods += status == STATUS_OK;
     return status;
 }
@@ -176,7 +175,7 @@ static int measure(struct profile *profile)
     progress_start(&profile->progress, "loading",
                    (int64_t)profile->work.n_batches * options->num_runs * options->n_methods);
     if (!status)
-        status = engine_hold_weights(&profile->engine, options);
+        status = engine_load_weights(&profile->engine, options);
     for (int m = 0; m < options->n_methods && !status; m++)
         status = measure_method(profile, (enum method)options->methods[m], &runs);
     progress_clear(&profile->progress);
@@ -213,7 +212,7 @@ static int print_times(const struct profile *profile, FILE *out)
         table_add(&table, "%.6f", m->seconds.mean);
         table_add(&table, "%.1f", m->max_percent.mean);
         table_add(&table, "%.1f", m->mean_percent.mean);
-        table_add(&table, "%.1f", m->peak_memory_mb);
+        table_add(&table, "%.1f", peak_memory_mb(report, m));
         table_add(&table, "%.6f", m->seconds.std);
         table_add(&table, "%.1f", m->max_percent.std);
         table_add(&table, "%.1f", m->mean_percent.std);
@@ -245,20 +244,17 @@ static int print_tokens(const struct profile *profile, FILE *out)
     return table_finish(&table, out);
 }
 
-static void print_notes(const struct profile *profile, FILE *out)
+static void print_subject(const struct profile *profile, const pp_session_info *session, FILE *out)
 {
     const struct options *options = profile->options;
-    const struct profile_report *report = &profile->report;
     const struct workload *work = &profile->work;
-    const pp_session_info *session = &report->session;
-    fprintf(out, "speed-up: against %s; time: from token ids to %s\n\n",
-            method_names[yardstick(report)->method],
-            work->first_tokens ? "KV caches and first tokens" : "KV caches");
-    fprintf(out, "model      %s, %" PRId64 " parameters%s\n", report->model,
+    char device[160];
+    describe_session(session, device, sizeof device);
+    fprintf(out, "model      %s, %" PRId64 " parameters%s\n", profile->engine.name,
             pp_model_n_parameters(profile->engine.model),
             pp_model_is_random(profile->engine.model) ? ", random weights" : "");
     fprintf(out, "data set   %s, %zu of %zu prompts in %zu batch%s of up to %zu%s\n",
-            report->dataset, work->n_prompts, profile->prompts.n, work->n_batches,
+            profile->dataset_name, work->n_prompts, profile->prompts.n, work->n_batches,
             work->n_batches == 1 ? "" : "es", work->batch_size,
             profile->dataset.texts ? "" : ", random tokens of the listed counts");
     if (work->n_prompts < profile->prompts.n)
@@ -266,10 +262,18 @@ static void print_notes(const struct profile *profile, FILE *out)
     if (profile->prompts.n_cut > 0)
         fprintf(out, "           %zu prompts were cut to %" PRId64 " tokens\n",
                 profile->prompts.n_cut, options->max_length);
-    fprintf(out, "device     %s, %s, %d thread%s; %" PRId64 " run%s, seed %" PRIu64 "\n",
-            session->device, pp_dtype_name(session->dtype), session->n_threads,
-            session->n_threads == 1 ? "" : "s", options->num_runs,
-            options->num_runs == 1 ? "" : "s", options->seed);
+    fprintf(out, "device     %s\n", device);
+}
+
+static void print_notes(const struct profile *profile, FILE *out)
+{
+    const struct options *options = profile->options;
+    const struct profile_report *report = &profile->report;
+    fprintf(out, "speed-up: against %s; time: from token ids to %s\n\n",
+            method_names[yardstick(report)->method],
+            profile->work.first_tokens ? "KV caches and first tokens" : "KV caches");
+    print_subject(profile, &report->session, out);
+    fprintf(out, "runs       %" PRId64 ", seed %" PRIu64 "\n", options->num_runs, options->seed);
     for (int i = 0; i < report->n_methods; i++)
         if (report->methods[i].bins > 0)
             fprintf(out, "packing    %s: %" PRId64 " bins (%s), %.1f %% of their capacity unused\n",
@@ -290,6 +294,28 @@ static int print_report(struct profile *profile)
     return outputs_write_json(&profile->outputs, profile_json(&profile->report));
 }
 
+/* Works out what each method would need, and says so. */
+static int dry_run(struct profile *profile)
+{
+    struct dry_run_report report = {.model = profile->report.model,
+                                    .dataset = profile->report.dataset,
+                                    .options = profile->options};
+    FILE *out = profile->outputs.text;
+    int status = packer_open(profile->options, &profile->packer);
+    if (!status)
+        status = engine_estimate(&profile->engine, profile->options, &report.session);
+    if (!status)
+        status = dry_run_count(&report, &profile->work, profile->packer, &profile->engine.config);
+    if (!status)
+        status = dry_run_print(&report, out);
+    if (status)
+        return status;
+    print_subject(profile, &report.session, out);
+    dry_run_print_memory(&report, out);
+    status = outputs_write_json(&profile->outputs, dry_run_json(&report));
+    return status ? status : dry_run_compare(&report, out);
+}
+
 int run_profile(const struct options *options)
 {
     struct profile profile = {.options = options};
@@ -301,10 +327,14 @@ int run_profile(const struct options *options)
     profile.report.model = profile.engine.name;
     profile.report.dataset = profile.dataset_name;
     profile.report.options = options;
-    if (!status)
-        status = measure(&profile);
-    if (!status)
-        status = print_report(&profile);
+    if (!status && options->dry_run) {
+        status = dry_run(&profile);
+    } else {
+        if (!status)
+            status = measure(&profile);
+        if (!status)
+            status = print_report(&profile);
+    }
     engine_session_close(profile.session);
     pp_packer_destroy(profile.packer);
     free(profile.work.lengths);

@@ -2,6 +2,7 @@
 #ifndef PREPACK_REPORT_H
 #define PREPACK_REPORT_H
 
+#include "needs.h"
 #include "options.h"
 
 #include <jansson.h>
@@ -32,8 +33,10 @@ struct method_report {
     int method; /* METHOD_* */
     struct mean_std seconds;
     struct mean_std max_percent, mean_percent;
-    double peak_memory_mb;
+    int64_t peak_host_bytes;              /* of the process */
+    int64_t peak_session_bytes;           /* of the device, as the session counts it */
     int64_t tokens_real, tokens_computed; /* of one run */
+    int64_t passes;                       /* of one run */
     double tokens_per_second;             /* real ones */
     int64_t bins;                         /* of one run; 0 where nothing is packed */
     double waste;                         /* of the capacity of all bins */
@@ -47,7 +50,31 @@ struct profile_report {
     int n_methods;
 };
 
+/* Peak memory that a method's row shows, in units of 1,000,000 bytes: the device's, or on the CPU
+ * the process's. */
+double peak_memory_mb(const struct profile_report *report, const struct method_report *method);
+
 json_t *profile_json(const struct profile_report *report);
+
+/* What `profile --dry-run` found out about one method. */
+struct method_needs {
+    int method; /* METHOD_* */
+    int64_t tokens_real;
+    struct needs needs;
+    struct needed_memory memory;
+};
+
+struct dry_run_report {
+    const char *model, *dataset;
+    const struct options *options;
+    pp_session_info session; /* as estimated */
+    struct method_needs methods[N_METHODS];
+    int n_methods;
+};
+
+/* The method that needs most of the device. */
+const struct method_needs *neediest(const struct dry_run_report *report);
+json_t *dry_run_json(const struct dry_run_report *report);
 
 /* What `plan` found out, summed over the batches. */
 struct plan_report {

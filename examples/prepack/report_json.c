@@ -1,4 +1,5 @@
 /* report_json.c: the JSON forms. Their keys are an interface: they are added to, never renamed. */
+#include "engine.h"
 #include "report.h"
 #include "say.h"
 
@@ -75,40 +76,133 @@ static json_t *lenient_string(const char *text)
     return string;
 }
 
-static json_t *method_json(const struct method_report *method)
+/* Adds to an object or a list; value is given away. Without memory *json is freed and stays NULL.
+ */
+static void put(json_t **json, const char *key, json_t *value)
 {
-    return json_pack("{s:s, s:{s:f, s:f}, s:I, s:I, s:f, s:f, s:{s:f, s:f, s:f, s:f}}", /**/
-                     "method", method_names[method->method],                            /**/
-                     "seconds", "mean", method->seconds.mean, "std", method->seconds.std,
-                     "tokens_real", (json_int_t)method->tokens_real,         /**/
-                     "tokens_computed", (json_int_t)method->tokens_computed, /**/
-                     "tokens_per_second", method->tokens_per_second,         /**/
-                     "peak_memory_mb", method->peak_memory_mb,               /**/
-                     "utilization_percent", "max", method->max_percent.mean, "mean",
+    if (!*json)
+        json_decref(value);
+    else if (key ? json_object_set_new(*json, key, value) : json_array_append_new(*json, value)) {
+        json_decref(*json);
+        *json = NULL;
+    }
+}
+
+static void put_count(json_t **json, const char *key, int64_t value)
+{
+    put(json, key, json_integer(value));
+}
+
+static json_t *pair(const char *first_key, double first, const char *second_key, double second)
+{
+    return json_pack("{s:f, s:f}", first_key, first, second_key, second);
+}
+
+double peak_memory_mb(const struct profile_report *report, const struct method_report *method)
+{
+    return 1e-6 * (double)(is_on_gpu(&report->session) ? method->peak_session_bytes
+                                                       : method->peak_host_bytes);
+}
+
+static json_t *utilization_json(const struct method_report *method)
+{
+    return json_pack("{s:f, s:f, s:f, s:f}", "max", method->max_percent.mean, "mean",
                      method->mean_percent.mean, "max_std", method->max_percent.std, "mean_std",
                      method->mean_percent.std);
 }
 
+static json_t *method_json(const struct profile_report *report, const struct method_report *method)
+{
+    json_t *json = json_object();
+    put(&json, "method", json_string(method_names[method->method]));
+    put(&json, "seconds", pair("mean", method->seconds.mean, "std", method->seconds.std));
+    put_count(&json, "tokens_real", method->tokens_real);
+    put_count(&json, "tokens_computed", method->tokens_computed);
+    put_count(&json, "passes", method->passes);
+    put(&json, "tokens_per_second", json_real(method->tokens_per_second));
+    put(&json, "peak_memory_mb", json_real(peak_memory_mb(report, method)));
+    put_count(&json, "peak_host_bytes", method->peak_host_bytes);
+    put_count(&json, "peak_session_bytes", method->peak_session_bytes);
+    put(&json, "utilization_percent", utilization_json(method));
+    return json;
+}
+
+/* What the reports of a run and of a dry run begin with. */
+static json_t *heading_json(const char *model, const char *dataset, const struct options *options,
+                            const pp_session_info *session)
+{
+    json_t *json = json_object();
+    put(&json, "model", lenient_string(model));
+    put(&json, "dataset", lenient_string(dataset));
+    put(&json, "metric", json_string(options->metric == METRIC_TTFT ? "ttft" : "prefill"));
+    put(&json, "device", json_string(session->device));
+    put(&json, "device_name", is_on_gpu(session) ? json_string(session->device_name) : json_null());
+    put(&json, "attention", json_string(session->attention));
+    put(&json, "dtype", json_string(pp_dtype_name(session->dtype)));
+    put_count(&json, "threads", session->n_threads);
+    put_count(&json, "batch_size", options->batch_size);
+    return json;
+}
+
 json_t *profile_json(const struct profile_report *report)
 {
-    const struct options *options = report->options;
+    json_t *json = heading_json(report->model, report->dataset, report->options, &report->session);
     json_t *methods = json_array();
     for (int i = 0; i < report->n_methods; i++)
-        if (json_array_append_new(methods, method_json(&report->methods[i])) != 0) {
-            json_decref(methods);
-            return NULL;
-        }
-    /* s:o gives its value away, also when the packing fails. */
-    return json_pack("{s:o, s:o, s:s, s:s, s:s, s:i, s:I, s:I, s:o}", /**/
-                     "model", lenient_string(report->model),          /**/
-                     "dataset", lenient_string(report->dataset),      /**/
-                     "metric", options->metric == METRIC_TTFT ? "ttft" : "prefill", "device",
-                     report->session.device,                        /**/
-                     "dtype", pp_dtype_name(report->session.dtype), /**/
-                     "threads", (int)report->session.n_threads,     /**/
-                     "batch_size", (json_int_t)options->batch_size, /**/
-                     "num_runs", (json_int_t)options->num_runs,     /**/
-                     "methods", methods);
+        put(&methods, NULL, method_json(report, &report->methods[i]));
+    put_count(&json, "num_runs", report->options->num_runs);
+    put(&json, "methods", methods);
+    return json;
+}
+
+const struct method_needs *neediest(const struct dry_run_report *report)
+{
+    const struct method_needs *most = &report->methods[0];
+    for (int i = 1; i < report->n_methods; i++)
+        if (report->methods[i].memory.device > most->memory.device)
+            most = &report->methods[i];
+    return most;
+}
+
+static json_t *needs_json(const struct method_needs *method)
+{
+    const struct needs *needs = &method->needs;
+    const double steps = (double)needs->steps;
+    json_t *json = json_object();
+    put(&json, "method", json_string(method_names[method->method]));
+    put_count(&json, "batches", needs->steps);
+    put_count(&json, "tokens_real", method->tokens_real);
+    put_count(&json, "tokens_computed", needs->tokens);
+    put_count(&json, "passes", needs->passes);
+    put(&json, "tokens_per_batch",
+        pair("mean", (double)needs->tokens / steps, "max", (double)needs->most_tokens));
+    put(&json, "passes_per_batch",
+        pair("mean", (double)needs->passes / steps, "max", (double)needs->most_passes));
+    put_count(&json, "kv_pages", needs->most_pages);
+    put_count(&json, "kv_bytes", method->memory.kv);
+    put_count(&json, "device_bytes", method->memory.device);
+    put_count(&json, "host_bytes", method->memory.host);
+    return json;
+}
+
+json_t *dry_run_json(const struct dry_run_report *report)
+{
+    const pp_session_info *session = &report->session;
+    const int64_t limit = report->options->memory_limit;
+    const bool fits = neediest(report)->memory.device <= limit;
+    json_t *json = heading_json(report->model, report->dataset, report->options, session);
+    json_t *methods = json_array();
+    for (int i = 0; i < report->n_methods; i++)
+        put(&methods, NULL, needs_json(&report->methods[i]));
+    put_count(&json, "weight_bytes", session->weight_bytes);
+    put_count(&json, "workspace_bytes", session->workspace_bytes);
+    put_count(&json, "max_pass_tokens", session->max_pass_tokens);
+    put_count(&json, "page_tokens", session->page_tokens);
+    put_count(&json, "page_bytes", session->page_bytes);
+    put(&json, "memory_limit", limit > 0 ? json_integer(limit) : json_null());
+    put(&json, "fits", limit > 0 ? json_boolean(fits) : json_null());
+    put(&json, "methods", methods);
+    return json;
 }
 
 json_t *plan_json(const struct plan_report *report)
@@ -129,10 +223,7 @@ static json_t *continuation_json(const struct continuation *item)
 {
     json_t *tokens = json_array();
     for (size_t i = 0; i < item->n_tokens; i++)
-        if (json_array_append_new(tokens, json_integer(item->tokens[i])) != 0) {
-            json_decref(tokens);
-            return NULL;
-        }
+        put_count(&tokens, NULL, item->tokens[i]);
     return json_pack("{s:s, s:s, s:o}", "prompt", item->prompt, "text", item->text, "tokens",
                      tokens);
 }
@@ -141,9 +232,6 @@ json_t *generate_json(const struct continuation *items, size_t n)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < n; i++)
-        if (json_array_append_new(list, continuation_json(&items[i])) != 0) {
-            json_decref(list);
-            return NULL;
-        }
+        put(&list, NULL, continuation_json(&items[i]));
     return list;
 }

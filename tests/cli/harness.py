@@ -22,8 +22,8 @@ class Outcome:
 class Program:
     """The program under test, with a folder of its own for files."""
 
-    def __init__(self, path, folder):
-        self.path, self.folder = path, folder
+    def __init__(self, path, gpu_module, folder):
+        self.path, self.gpu_module, self.folder = path, gpu_module, folder
 
     def file(self, name, content):
         path = os.path.join(self.folder, name)
@@ -33,8 +33,13 @@ class Program:
         return path
 
     def environment(self, changes=None):
-        env = {k: v for k, v in os.environ.items() if k not in ("PREPACK_DATA", "COLUMNS")}
+        ours = ("PREPACK_DATA", "PREPACK_BACKEND_CUDA", "COLUMNS")
+        env = {k: v for k, v in os.environ.items() if k not in ours}
         return {**env, "LC_ALL": "C", **(changes or {})}
+
+    def with_gpu(self, **more):
+        """The environment in which --device cuda is the imaginary GPU."""
+        return {"PREPACK_BACKEND_CUDA": self.gpu_module, **more}
 
     def run(self, *args, env=None, stdin=b"", text=True):
         words = [a if isinstance(a, bytes) else str(a) for a in args]
@@ -66,7 +71,7 @@ class Program:
         assert says in done.err, f"{args}: {done.err!r} does not say {says!r}"
 
 
-def run_cases(program_path, cases):
+def run_cases(program_path, gpu_module, cases):
     """cases: functions that take a Program; their first doc line names them."""
     print(f"1..{len(cases)}")
     failed = 0
@@ -74,7 +79,7 @@ def run_cases(program_path, cases):
         name = (case.__doc__ or case.__name__).splitlines()[0]
         with tempfile.TemporaryDirectory() as folder:
             try:
-                case(Program(program_path, folder))
+                case(Program(program_path, gpu_module, folder))
                 print(f"ok {number} - {name}")
             except Skip as reason:
                 print(f"ok {number} - {name} # SKIP {reason}")

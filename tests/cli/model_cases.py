@@ -10,10 +10,11 @@ import spm_model
 from harness import Skip
 from plan_cases import demo_tokenizer
 
-PROFILE_KEYS = ["model", "dataset", "metric", "device", "dtype", "threads", "batch_size",
-                "num_runs", "methods"]
-METHOD_KEYS = ["method", "seconds", "tokens_real", "tokens_computed", "tokens_per_second",
-               "peak_memory_mb", "utilization_percent"]
+PROFILE_KEYS = ["model", "dataset", "metric", "device", "device_name", "attention", "dtype",
+                "threads", "batch_size", "num_runs", "methods"]
+METHOD_KEYS = ["method", "seconds", "tokens_real", "tokens_computed", "passes",
+               "tokens_per_second", "peak_memory_mb", "peak_host_bytes", "peak_session_bytes",
+               "utilization_percent"]
 METHODS = ["prepacking", "full-batching", "length-ordered", "dataset-prepacking"]
 
 

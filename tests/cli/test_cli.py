@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""Tests of the program `prepack` from the outside: test_cli.py PROGRAM. Prints TAP."""
+"""Tests of the program `prepack` from the outside: test_cli.py PROGRAM GPU_MODULE. Prints TAP.
+GPU_MODULE: the backend of imaginary_gpu.c."""
 
 import sys
 
+import device_cases
 import harness
 import model_cases
 import plan_cases
 import usage_cases
 
 if __name__ == "__main__":
-    sys.exit(harness.run_cases(sys.argv[1],
-                               usage_cases.CASES + plan_cases.CASES + model_cases.CASES))
+    sys.exit(harness.run_cases(sys.argv[1], sys.argv[2],
+                               usage_cases.CASES + plan_cases.CASES + model_cases.CASES +
+                               device_cases.CASES))
