@@ -77,6 +77,9 @@ static pp_status choose_device(struct ppi_backend *b, pp_error *err)
     PP_TRY(ppi_cuda_check(cudaGetDeviceProperties(&properties, b->device), "reading the GPU's name",
                           err));
     snprintf(b->device_name, sizeof b->device_name, "%s", properties.name);
+    snprintf(b->pci_address, sizeof b->pci_address, "%04x:%02x:%02x.0",
+             (unsigned)properties.pciDomainID & 0xffff, (unsigned)properties.pciBusID & 0xff,
+             (unsigned)properties.pciDeviceID & 0xff);
     b->compute_capability = 10 * major + minor;
     b->n_sms = n_sms;
     if (b->compute_capability < OLDEST_CAPABILITY)
@@ -203,6 +206,7 @@ void ppi_cuda_get_info(const struct ppi_backend *b, struct ppi_backend_info *inf
     info->weight_domain = b->device;
     info->has_own_memory = true;
     memcpy(info->device_name, b->device_name, sizeof info->device_name);
+    memcpy(info->pci_address, b->pci_address, sizeof info->pci_address);
     snprintf(info->attention, sizeof info->attention, "mma.sync");
 }
 

@@ -56,6 +56,7 @@ struct ppi_backend {
     int32_t compute_capability; /* 80, 90, ... */
     int32_t n_sms;
     char device_name[64];
+    char pci_address[16];
     cudaStream_t stream;
     bool owns_stream;
     int32_t act;      /* index of the kernels for act: 0 bf16, 1 f16 */

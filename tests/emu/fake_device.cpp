@@ -260,6 +260,7 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int devic
     properties->multiProcessorCount = N_SMS;
     properties->l2CacheSize = 4 << 20;
     properties->memoryBusWidth = 64;
+    properties->pciBusID = 0x3b;
     return cudaSuccess;
 }
 

@@ -71,6 +71,7 @@ struct cudaDeviceProp {
     int multiProcessorCount;
     int l2CacheSize;
     int memoryBusWidth;
+    int pciDomainID, pciBusID, pciDeviceID;
 };
 
 cudaError_t cudaGetDeviceCount(int *count);
