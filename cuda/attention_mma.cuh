@@ -12,12 +12,9 @@
  * (m16n8k16, 8 tiles of 8 keys), softmax state and sums (D / 8 tiles of 8 columns) are in its
  * registers, weights go from scores to the second product without leaving them.
  *
- * Shared memory: SLOTS slots of [64, D] act, rows as in shared_rows. Keys and values of the blocks
- * take them in turn: K0 V0 K1 V1 ...; a step uses one slot. At its start the slot of the step
- * before is refilled with the load SLOTS - 1 steps ahead: one block_sync a step. Q begins in the
- * last slot and moves to registers before that slot is wanted; for D = 256 registers are too few
- * and it has a place of its own behind the slots. The result leaves through a slot that is free by
- * then.
+ * Shared memory: a slot_ring. Q begins in its last slot and moves to registers before that slot is
+ * wanted; for D = 256 registers are too few and it has a place of its own behind the slots. The
+ * result leaves through a slot that is free by then.
  */
 #ifndef PPI_CUDA_ATTENTION_MMA_CUH
 #define PPI_CUDA_ATTENTION_MMA_CUH
@@ -30,18 +27,9 @@ template <int D> struct attention_shape {
     static constexpr int ROWS = PPI_CUDA_ATTENTION_ROWS;
     static constexpr bool Q_IN_REGISTERS = D <= 128;
     static constexpr int SLOTS = Q_IN_REGISTERS ? 3 : 2;
-    static constexpr uint32_t SLOT_BYTES = KEYS * shared_rows<D>::BYTES;
-    static constexpr uint32_t Q_OFFSET = (Q_IN_REGISTERS ? SLOTS - 1 : SLOTS) * SLOT_BYTES;
-    static constexpr uint32_t SHARED_BYTES = Q_OFFSET + SLOT_BYTES;
-    /* Offsets of slots go round. */
-    static HW_MEMBER uint32_t after(uint32_t slot)
-    {
-        return slot == (SLOTS - 1) * SLOT_BYTES ? 0 : slot + SLOT_BYTES;
-    }
-    static HW_MEMBER uint32_t before(uint32_t slot)
-    {
-        return slot == 0 ? (SLOTS - 1) * SLOT_BYTES : slot - SLOT_BYTES;
-    }
+    using ring = slot_ring<D, SLOTS>;
+    static constexpr uint32_t Q_OFFSET = (Q_IN_REGISTERS ? SLOTS - 1 : SLOTS) * ring::SLOT_BYTES;
+    static constexpr uint32_t SHARED_BYTES = Q_OFFSET + ring::SLOT_BYTES;
     static_assert(ROWS == KEYS && ROWS == 16 * ATTENTION_WARPS, "slots hold either");
     static_assert(SHARED_BYTES <= 99 * 1024, "what sm_86 and sm_89 have");
 };
@@ -78,20 +66,6 @@ template <int D> struct query_operands<D, false> {
         hw::ldmatrix_x4(to, shared_rows<D>::move(address, 2 * step));
     }
 };
-
-/* Starts the copies of the keys or values of the block at `key`, then looks up the next block;
- * behind the last it is an empty group, so that cp_async_wait can count. */
-template <int D, bool VALUES>
-HW_DEVICE void start_load(const ppi_cuda_attention_args &args, const attention_tile &tile,
-                          kv_token *token, int32_t key, uint32_t slot)
-{
-    if (key < tile.end_key) {
-        load_keys<D, VALUES>(args, tile, *token, key, slot);
-        if (VALUES)
-            find_block<D>(args, tile, key + KEYS, token);
-    }
-    hw::cp_async_commit();
-}
 
 /* scores = q k^T of 64 keys; address: of the lane's row of the keys' matrices. */
 template <class T, int D, class Q>
@@ -161,8 +135,9 @@ template <class T, int D> HW_DEVICE void attend_rows(const ppi_cuda_attention_ar
 {
     using rows = shared_rows<D>;
     using shape = attention_shape<D>;
-    constexpr int SLOTS = shape::SLOTS;
-    constexpr int AHEAD = shape::Q_IN_REGISTERS ? SLOTS - 1 : SLOTS; /* loads before step 0 */
+    using ring = typename shape::ring;
+    constexpr int AHEAD =
+        shape::Q_IN_REGISTERS ? shape::SLOTS - 1 : shape::SLOTS; /* loads before step 0 */
     const uint32_t shared = hw::shared_base();
     const uint32_t lane = (uint32_t)hw::lane();
     const int warp_row = hw::warp() * 16;
@@ -190,14 +165,7 @@ template <class T, int D> HW_DEVICE void attend_rows(const ppi_cuda_attention_ar
         load_queries<D, shape::ROWS>(args, tile, shared + shape::Q_OFFSET);
         hw::cp_async_commit();
         find_block<D>(args, tile, tile.first_key, &token);
-        HW_UNROLL
-        for (int i = 0; i < AHEAD; i++) {
-            uint32_t slot = shared + (uint32_t)i * shape::SLOT_BYTES;
-            if (i % 2 == 0)
-                start_load<D, false>(args, tile, &token, tile.first_key + i / 2 * KEYS, slot);
-            else
-                start_load<D, true>(args, tile, &token, tile.first_key + i / 2 * KEYS, slot);
-        }
+        ring::template start_first<AHEAD>(args, tile, &token, shared);
         hw::cp_async_wait<AHEAD>();
         hw::block_sync();
         q.open(shared + shape::Q_OFFSET + q_offset);
@@ -208,17 +176,9 @@ template <class T, int D> HW_DEVICE void attend_rows(const ppi_cuda_attention_ar
     for (int32_t key = tile.first_key; key < tile.end_key; key += KEYS) {
         float scores[KEYS / 8][4];
 
-        if (AHEAD == SLOTS && key == tile.first_key) { /* the slot before is full already */
-            hw::cp_async_wait<SLOTS - 1>();
-            hw::block_sync();
-        } else {
-            hw::cp_async_wait<SLOTS - 2>();
-            hw::block_sync();
-            start_load<D, SLOTS % 2 == 0>(args, tile, &token, key + (SLOTS - 1) / 2 * KEYS,
-                                          shared + shape::before(slot));
-        }
+        ring::template step<AHEAD, false>(args, tile, &token, key, shared, slot);
         score_block<T, D>(scores, q, shared + slot + k_offset);
-        slot = shape::after(slot);
+        slot = ring::after(slot);
 
         mask_scores(args, scores, position, tile.item.n_keys, key, (int)lane % 4 * 2);
         HW_UNROLL
@@ -229,12 +189,9 @@ template <class T, int D> HW_DEVICE void attend_rows(const ppi_cuda_attention_ar
         for (int step = 0; step < KEY_STEPS; step++)
             pack_weights<T>(weights[step], scores[2 * step], scores[2 * step + 1]);
 
-        hw::cp_async_wait<SLOTS - 2>();
-        hw::block_sync();
-        start_load<D, SLOTS % 2 == 1>(args, tile, &token, key + SLOTS / 2 * KEYS,
-                                      shared + shape::before(slot));
+        ring::template step<AHEAD, true>(args, tile, &token, key, shared, slot);
         add_values<T, D>(sums, weights, shared + slot + v_offset);
-        slot = shape::after(slot);
+        slot = ring::after(slot);
     }
 
     /* 3. Results through the next slot, which every warp is done with and no copy is on its way to.

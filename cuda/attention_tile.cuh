@@ -144,6 +144,8 @@ HW_DEVICE void load_queries(const ppi_cuda_attention_args &args, const attention
     const copier<D> copy(args.head_dim);
     HW_UNROLL
     for (int i = 0; i < ROWS; i += shared_rows<D>::STRIDE) {
+        if (ROWS < shared_rows<D>::STRIDE && copy.row >= ROWS)
+            continue;
         bool inside = copy.row < tile.n_packed - i;
         query_row at = find_row(tile, inside ? copy.row + i : 0);
         const char *row =
@@ -200,6 +202,77 @@ HW_DEVICE void load_keys(const ppi_cuda_attention_args &args, const attention_ti
         copy.load(shared, i, row, inside);
     }
 }
+
+/*
+ * SLOTS slots of [KEYS, D] act in shared memory, from `shared` on. Keys and values take them in
+ * turn, K0 V0 K1 V1 ...; a step uses one. AHEAD loads, SLOTS or one less, are started before step
+ * 0. The others follow, one at the start of each step, into the slot that the step before is done
+ * with: so a step has one block_sync, and a load SLOTS - 1 steps to arrive. (With AHEAD = SLOTS all
+ * slots are full before step 0, which starts none.)
+ */
+template <int D, int SLOTS> struct slot_ring {
+    static constexpr uint32_t SLOT_BYTES = KEYS * shared_rows<D>::BYTES;
+
+    /* Offsets of slots go round. */
+    static HW_MEMBER uint32_t after(uint32_t slot)
+    {
+        return slot == (SLOTS - 1) * SLOT_BYTES ? 0 : slot + SLOT_BYTES;
+    }
+    static HW_MEMBER uint32_t before(uint32_t slot)
+    {
+        return slot == 0 ? (SLOTS - 1) * SLOT_BYTES : slot - SLOT_BYTES;
+    }
+
+    /* The keys or values of the block at `key`, then the place of the next block; behind the last
+     * it is an empty group, so that waits can count. */
+    template <bool VALUES>
+    static HW_MEMBER void start_load(const ppi_cuda_attention_args &args,
+                                     const attention_tile &tile, kv_token *token, int32_t key,
+                                     uint32_t address)
+    {
+        if (key < tile.end_key) {
+            load_keys<D, VALUES>(args, tile, *token, key, address);
+            if (VALUES)
+                find_block<D>(args, tile, key + KEYS, token);
+        }
+        hw::cp_async_commit();
+    }
+
+    template <int AHEAD>
+    static HW_MEMBER void start_first(const ppi_cuda_attention_args &args,
+                                      const attention_tile &tile, kv_token *token, uint32_t shared)
+    {
+        static_assert(AHEAD == SLOTS || AHEAD == SLOTS - 1, "else waits miscount");
+        find_block<D>(args, tile, tile.first_key, token);
+        HW_UNROLL
+        for (int i = 0; i < AHEAD; i++) {
+            int32_t key = tile.first_key + i / 2 * KEYS;
+            uint32_t address = shared + (uint32_t)i * SLOT_BYTES;
+            if (i % 2 == 0)
+                start_load<false>(args, tile, token, key, address);
+            else
+                start_load<true>(args, tile, token, key, address);
+        }
+    }
+
+    /* Begins the step of the keys or values of the block at `key`: they are in the slot, for every
+     * thread. */
+    template <int AHEAD, bool VALUES>
+    static HW_MEMBER void step(const ppi_cuda_attention_args &args, const attention_tile &tile,
+                               kv_token *token, int32_t key, uint32_t shared, uint32_t slot)
+    {
+        if (!VALUES && AHEAD == SLOTS && key == tile.first_key) {
+            hw::cp_async_wait<SLOTS - 1>();
+            hw::block_sync();
+            return;
+        }
+        hw::cp_async_wait<SLOTS - 2>();
+        hw::block_sync();
+        /* Of the sequence, the load SLOTS - 1 after this step's. */
+        constexpr int NEXT = VALUES + SLOTS - 1;
+        start_load<NEXT % 2 == 1>(args, tile, token, key + NEXT / 2 * KEYS, shared + before(slot));
+    }
+};
 
 /* ---- the online softmax (Milakov and Gimelshein, arXiv 1805.02867) ----
  * A thread holds two rows of every score tile, r = 0, 1: lane / 4 + 8 r of the warp's 16; elements

@@ -7,6 +7,7 @@
 #define PPI_CUDA_IMPL_H
 
 #include "backend.h"
+#include "cuda/attention_items.h"
 #include "cuda/kernels.h"
 
 #include <cuda_runtime_api.h>
@@ -166,22 +167,6 @@ pp_status ppi_cuda_matmul(struct ppi_backend *backend, const void *a, const stru
                           int64_t n_rows, bool accumulate, float *out, pp_error *err);
 pp_status ppi_cuda_gate_up(struct ppi_backend *backend, const void *a, const struct ppi_matrix *w,
                            int64_t n_rows, void *out, pp_error *err);
-
-/* ---- attention_items.c: work lists, plain C ---- */
-
-/* A prompt's query rows: the last n_rows of n_keys positions. */
-struct ppi_cuda_span {
-    int32_t q_row, n_rows, n_keys, first;
-};
-/* Items that the spans make: prompts of at most PPI_CUDA_ATTENTION_FEW_ROWS packed rows go to
- * *n_few, the others to *n_items. */
-void ppi_cuda_count_items(const struct ppi_cuda_span *spans, int32_t n_spans, int32_t group,
-                          int64_t *n_items, int64_t *n_few);
-/* Writes them, those with the most keys first; ties in the order of the spans. */
-void ppi_cuda_make_items(const struct ppi_cuda_span *spans, int32_t n_spans, int32_t group,
-                         int32_t window_left, int32_t window_right,
-                         struct ppi_cuda_attention_item *items,
-                         struct ppi_cuda_attention_item *few_items);
 
 /* ---- device_attention.c ---- */
 
