@@ -1,5 +1,6 @@
 /*
- * hw_ptx.h: the primitives of hw.h on a GPU. The only file with inline PTX or CUDA built-ins.
+ * hw_ptx.h: the primitives of hw.h on a GPU. This file and hw_ptx_sm90.h are the only ones with
+ * inline PTX or CUDA built-ins.
  */
 #ifndef PPI_CUDA_HW_PTX_H
 #define PPI_CUDA_HW_PTX_H
@@ -305,5 +306,7 @@ template <int N> HW_DEVICE void cp_async_wait()
 }
 
 } // namespace hw
+
+#include "hw_ptx_sm90.h"
 
 #endif

@@ -16,8 +16,8 @@ extern "C" {
 
 /* What HW_KERNEL_ENTRY points to in emulation. */
 struct emu_kernel {
-    uint32_t magic; /* EMU_KERNEL_MAGIC */
-    int32_t max_threads;
+    uint32_t magic;                  /* EMU_KERNEL_MAGIC */
+    int32_t max_threads, min_blocks; /* of the launch bounds */
     const char *name;
     void (*body)(const void *args);
     size_t args_bytes;
@@ -38,6 +38,25 @@ int emu_launch(const void *entry, int64_t blocks, int threads, uint32_t shared_b
 
 /* The sentence of the last launch, or NULL when nothing was wrong. Valid until the next launch. */
 const char *emu_last_error(void);
+
+/*
+ * Makes the tensor map (128 bytes, aligned to 64) that tma_load_3d and tma_store_3d take: a tensor
+ * of dims[3] elements, innermost first, dims 1 and 2 strides[2] bytes apart, moved in boxes of
+ * box[3]. swizzle: 0, or 128: rows of 128 bytes. -1: no real tensor map could be made of these.
+ */
+int emu_tensor_map(void *map, const void *base, int element_bytes, const uint64_t *dims,
+                   const uint64_t *strides, const uint32_t *box, int swizzle);
+
+/*
+ * Mutations. emu_watch_places(1) starts a list of the places from which launches call barriers,
+ * waits, fences and the like: emu_place(i), "rows.cu:120 block_sync", NULL at its end. emu_skip:
+ * from now on calls from that place do nothing; NULL: all calls count. The environment can do the
+ * same for a whole program: with PREPACK_EMU_PLACES set it prints its list when it exits,
+ * PREPACK_EMU_SKIP names the place to leave out.
+ */
+void emu_watch_places(int on);
+const char *emu_place(int i);
+void emu_skip(const char *place);
 
 /* Nonzero: errors do not go to stderr, for tests that expect them. */
 void emu_set_quiet(int quiet);

@@ -33,13 +33,15 @@ static copy *append(copies *c)
     return &c->list[c->first + c->n++];
 }
 
-void cp_async16(uint32_t address, const void *global, int bytes)
+void cp_async16(uint32_t address, const void *global, int bytes, place at)
 {
+    if (!visit(bytes ? "cp_async16" : "cp_async16 of zeros", at))
+        return;
     shared_bytes("cp_async16 to", address, 16, 16);
     if (bytes != 0 && bytes != 16)
         fail("calls cp_async16 for %d bytes", bytes);
     if (bytes && (uintptr_t)global % 16 != 0)
-        misaligned_global("cp_async16", global);
+        misaligned_global("cp_async16", global, at);
     cuda_thread &t = me();
     begin_copy(t, address, 16);
     copy *c = append(&t.pending);
@@ -50,19 +52,25 @@ void cp_async16(uint32_t address, const void *global, int bytes)
         memcpy(&c->value, global, 16);
 }
 
-void cp_async_commit()
+void cp_async_commit(place at)
 {
+    if (!visit("cp_async_commit", at))
+        return;
     me().pending.group++;
 }
 
-void cp_async_wait(int n_groups_left)
+void cp_async_wait(int n_groups_left, place at)
 {
+    if (!visit("cp_async_wait", at))
+        return;
+    if (!visit("cp_async_wait for one group less", at))
+        n_groups_left++;
     cuda_thread &t = me();
     copies &c = t.pending;
     /* Groups [0, group) are committed; the last n_groups_left of them may still be on their way. */
     while (c.n && (int64_t)c.list[c.first].group < (int64_t)c.group - n_groups_left) {
         const copy &oldest = c.list[c.first];
-        end_copy(t, oldest.address, &oldest.value, 16);
+        end_copy(&t, oldest.address, &oldest.value, 16);
         c.first++;
         c.n--;
     }

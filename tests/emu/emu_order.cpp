@@ -1,6 +1,6 @@
 /*
- * emu_order.cpp: what happened before what. Vector clocks over the threads of the block (and, later
- * in the list of agents, over mbarriers), shared between threads that know the same.
+ * emu_order.cpp: what happened before what. Vector clocks over the threads of the block and
+ * its mbarriers, shared between threads that know the same.
  */
 #include "emu_block.h"
 
@@ -85,6 +85,40 @@ void learn(cuda_thread *who, snapshot *published)
 {
     drop(who->known);
     who->known = share(published);
+}
+
+void learn_more(cuda_thread *who, snapshot *others, union_cache *cache)
+{
+    if (cache->known != who->known) {
+        forget(cache);
+        cache->known = share(who->known);
+        cache->result = copy_of(who->known);
+        join(cache->result, others);
+    }
+    learn(who, cache->result);
+}
+
+snapshot *copy_of(const snapshot *s)
+{
+    snapshot *copy = take();
+    copy_clocks(copy, s);
+    return copy;
+}
+
+void publish_agent(gathering *to, int agent, uint32_t clock)
+{
+    if (!to->all) {
+        to->all = take();
+        memset(to->all->clock, 0, (size_t)the.n_agents * sizeof to->all->clock[0]);
+    }
+    to->all->clock[agent] = clock;
+}
+
+void forget(union_cache *cache)
+{
+    drop(cache->known);
+    drop(cache->result);
+    cache->known = cache->result = NULL;
 }
 
 void forget(gathering *g)

@@ -55,9 +55,11 @@ static void do_warp_sync(int warp, void *const *)
     forget(g);
 }
 
-void warp_sync()
+void warp_sync(place at)
 {
     static const collective op = {"warp_sync", do_warp_sync};
+    if (!visit(op.name, at))
+        return;
     publish(&the.warps[me().warp].published);
     meet(&op, NULL);
 }
@@ -79,8 +81,10 @@ static void complete(int id, hw_barrier *b)
     *b = hw_barrier();
 }
 
-void barrier(const char *what, int id, int n_threads, bool waits)
+void barrier(const char *what, int id, int n_threads, bool waits, place at)
 {
+    if (!visit(what, at))
+        return;
     cuda_thread &t = me();
     bool whole_block = n_threads == 0 && id == 0;
     if (whole_block)

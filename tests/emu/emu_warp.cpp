@@ -7,8 +7,9 @@
 namespace hw {
 namespace emu {
 
-uint32_t atomic_add(uint32_t *address, uint32_t x)
+uint32_t atomic_add(uint32_t *address, uint32_t x, place at)
 {
+    enter(at);
     give_way();
     uint32_t old = *address;
     *address = old + x;
@@ -34,9 +35,11 @@ static void do_shuffle_xor(int warp, void *const *args)
     }
 }
 
-uint32_t shuffle_xor(uint32_t x, int mask)
+uint32_t shuffle_xor(uint32_t x, int mask, place at)
 {
     static const collective op = {"shuffle_xor", do_shuffle_xor};
+    if (!visit(op.name, at))
+        return x;
     if (mask < 1 || mask > 31)
         fail("calls shuffle_xor with mask %d", mask);
     shuffle s = {x, 0, mask};
@@ -74,8 +77,9 @@ static void do_ldmatrix(int warp, void *const *args)
     }
 }
 
-void ldmatrix(uint32_t *r, uint32_t address, int n_matrices, bool transpose)
+void ldmatrix(uint32_t *r, uint32_t address, int n_matrices, bool transpose, place at)
 {
+    enter(at);
     static const collective ops[4] = {{"ldmatrix_x2", do_ldmatrix},
                                       {"ldmatrix_x2_trans", do_ldmatrix},
                                       {"ldmatrix_x4", do_ldmatrix},
@@ -132,8 +136,9 @@ template <bool IS_F16> static void do_mma(int warp, void *const *args)
     }
 }
 
-void mma_16816(float *c, const uint32_t *a, const uint32_t *b, element type)
+void mma_16816(float *c, const uint32_t *a, const uint32_t *b, element type, place at)
 {
+    enter(at);
     static const collective ops[2] = {{"mma_16816<bf16>", do_mma<false>},
                                       {"mma_16816<f16>", do_mma<true>}};
     product p = {c, a, b};

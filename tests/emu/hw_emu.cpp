@@ -37,8 +37,10 @@ void fail(const char *format, ...)
 {
     char where[256];
     const self *t = current;
-    snprintf(where, sizeof where, "%s, block %d, thread %d (warp %d, lane %d) ", the.kernel->name,
-             t->block, t->thread, t->warp, t->lane);
+    place at = me().at;
+    snprintf(where, sizeof where,
+             "%s, block %d, thread %d (warp %d, lane %d), %s:%d: ", the.kernel->name, t->block,
+             t->thread, t->warp, t->lane, at.file ? base_name(at.file) : "start", at.line);
     va_list args;
     va_start(args, format);
     record(where, format, args);
@@ -57,8 +59,9 @@ static int refuse(const char *format, ...)
     return -1;
 }
 
-void misaligned_global(const char *what, const void *address)
+void misaligned_global(const char *what, const void *address, place at)
 {
+    enter(at);
     fail("calls %s of %p, which is not aligned to 16 bytes", what, address);
 }
 
@@ -115,6 +118,18 @@ static cuda_thread *choose(int warp_index)
     return &the.threads[32 * warp_index + (int)lane];
 }
 
+/* The thread that goes on; asynchronous work advances now and then, and when nobody else can. */
+static cuda_thread *next_thread(int warp_index)
+{
+    if (the.n_async && draw() % 16 == 0)
+        tma_progress();
+    for (;;) {
+        cuda_thread *next = choose(warp_index);
+        if (next || !tma_progress())
+            return next;
+    }
+}
+
 static void run(cuda_thread *next)
 {
     cuda_thread &t = me();
@@ -148,7 +163,7 @@ void wait_in(const char *what, uint32_t detail)
     t.waits_in = what;
     t.wait_detail = detail;
     not_ready(t);
-    cuda_thread *next = choose(t.warp);
+    cuda_thread *next = next_thread(t.warp);
     if (!next)
         deadlock();
     run(next);
@@ -156,7 +171,7 @@ void wait_in(const char *what, uint32_t detail)
 
 void give_way()
 {
-    run(choose((int)(draw() % (uint32_t)the.n_warps)));
+    run(next_thread((int)(draw() % (uint32_t)the.n_warps)));
 }
 
 /* ---- a block ---- */
@@ -171,8 +186,10 @@ static void leave()
     t.left = true;
     w.left |= 1u << t.lane;
     the.n_left++;
+    wgmma_leave();
+    tma_leave();
     not_ready(t);
-    cuda_thread *next = choose(t.warp);
+    cuda_thread *next = next_thread(t.warp);
     if (next)
         run(next);
     else if (the.n_left == the.n_threads)
@@ -213,6 +230,7 @@ static void begin_block(int index, int n_blocks)
         t.warp = i / 32;
         t.block = index;
         t.n_blocks = n_blocks;
+        t.at = {NULL, 0};
         t.waits_in = NULL;
         t.left = false;
     }
@@ -229,6 +247,8 @@ static void run_block(int index, int n_blocks, uint32_t shared_size)
     sync_begin();
     order_begin();
     copy_begin();
+    tma_begin();
+    wgmma_begin();
     shared_begin(shared_size);
     cuda_thread *first = choose((int)(draw() % (uint32_t)the.n_warps));
     current = first;
@@ -295,6 +315,7 @@ extern "C" int emu_launch(const void *entry, int64_t blocks, int threads, uint32
 {
     using namespace hw::emu;
     failed = false;
+    places_begin();
     return launch((const emu_kernel *)entry, blocks, threads, shared_bytes, args,
                   seed_or_default(seed));
 }

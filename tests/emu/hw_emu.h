@@ -23,7 +23,7 @@
         HW_EMU_NAME(name, _body)(*(const args_type *)args);                                        \
     }                                                                                              \
     [[maybe_unused]] static const struct emu_kernel HW_EMU_NAME(name, _entry) = {                  \
-        EMU_KERNEL_MAGIC, threads, #name, HW_EMU_NAME(name, _run), sizeof(args_type)};             \
+        EMU_KERNEL_MAGIC, threads, min_blocks, #name, HW_EMU_NAME(name, _run), sizeof(args_type)}; \
     static void HW_EMU_NAME(name, _body)([[maybe_unused]] const args_type &args)
 #define HW_KERNEL_ENTRY(name) ((const void *)&HW_EMU_NAME(name, _entry))
 #define HW_EMU_NAME(a, b)     HW_EMU_JOIN(a, b)
@@ -43,6 +43,11 @@ struct f16 {
     uint16_t bits;
 };
 
+/* Made by emu_tensor_map. */
+struct alignas(64) tensor_map {
+    uint64_t opaque[16];
+};
+
 /* The emulator's side, in the .cpp files of this folder. */
 namespace emu {
 
@@ -50,6 +55,16 @@ struct self {
     int thread, lane, warp, block, n_blocks;
 };
 extern const self *current; /* the fiber that runs */
+
+/* Where a kernel calls a primitive: for errors, and for mutations (emu.h). */
+struct place {
+    const char *file;
+    int line;
+};
+#define HW_EMU_HERE                                                                                \
+    {                                                                                              \
+        __builtin_FILE(), __builtin_LINE()                                                         \
+    }
 
 enum element { BF16, F16 };
 template <typename T> struct element_of;
@@ -61,21 +76,42 @@ template <> struct element_of<f16> {
 };
 
 uint32_t shared_base();
-void read_shared(uint32_t address, void *to, uint32_t bytes);
-void write_shared(uint32_t address, const void *from, uint32_t bytes);
-[[noreturn]] void misaligned_global(const char *what, const void *address);
+void read_shared(uint32_t address, void *to, uint32_t bytes, place at);
+void write_shared(uint32_t address, const void *from, uint32_t bytes, place at);
+[[noreturn]] void misaligned_global(const char *what, const void *address, place at);
 
-void barrier(const char *what, int id, int n_threads, bool waits);
-void warp_sync();
-uint32_t shuffle_xor(uint32_t x, int mask);
-uint32_t atomic_add(uint32_t *address, uint32_t x);
+void barrier(const char *what, int id, int n_threads, bool waits, place at);
+void warp_sync(place at);
+uint32_t shuffle_xor(uint32_t x, int mask, place at);
+uint32_t atomic_add(uint32_t *address, uint32_t x, place at);
 
-void ldmatrix(uint32_t *r, uint32_t address, int n_matrices, bool transpose);
-void mma_16816(float *c, const uint32_t *a, const uint32_t *b, element type);
+void ldmatrix(uint32_t *r, uint32_t address, int n_matrices, bool transpose, place at);
+void mma_16816(float *c, const uint32_t *a, const uint32_t *b, element type, place at);
 
-void cp_async16(uint32_t address, const void *global, int bytes);
-void cp_async_commit();
-void cp_async_wait(int n_groups_left);
+void cp_async16(uint32_t address, const void *global, int bytes, place at);
+void cp_async_commit(place at);
+void cp_async_wait(int n_groups_left, place at);
+
+void mbarrier_init(uint32_t address, int count, place at);
+void mbarrier_arrive(uint32_t address, place at);
+void mbarrier_expect(uint32_t address, uint32_t bytes, place at);
+void mbarrier_wait(uint32_t address, uint32_t parity, place at);
+void fence_mbarrier_init(place at);
+void tma_load_3d(uint32_t address, const tensor_map *map, int c0, int c1, int c2, uint32_t mbarrier,
+                 place at);
+void tma_store_3d(const tensor_map *map, int c0, int c1, int c2, uint32_t address, place at);
+void tma_store_commit(place at);
+void tma_store_wait(int n_groups_left, place at);
+void fence_async_shared(place at);
+
+void wgmma_fence(place at);
+void wgmma_commit(place at);
+void wgmma_wait(int n_groups_left, place at);
+void wgmma_ss(float *c, uint64_t desc_a, uint64_t desc_b, int accumulate, int n, element type,
+              bool transpose_b, place at);
+void wgmma_rs(float *c, const uint32_t *a, uint64_t desc_b, int accumulate, int n, element type,
+              bool transpose_b, place at);
+void set_registers(int n, bool more, place at);
 
 } // namespace emu
 
@@ -113,58 +149,59 @@ HW_DEVICE uint32_t shared_base()
     return emu::shared_base();
 }
 
-template <typename T> HW_DEVICE T load_shared(uint32_t address)
+template <typename T> HW_DEVICE T load_shared(uint32_t address, emu::place at = HW_EMU_HERE)
 {
     static_assert(sizeof(T) == 4 || sizeof(T) == 8 || sizeof(T) == 16, "4, 8 or 16 bytes");
     T value;
-    emu::read_shared(address, &value, sizeof(T));
+    emu::read_shared(address, &value, sizeof(T), at);
     return value;
 }
 
-template <typename T> HW_DEVICE void store_shared(uint32_t address, T value)
+template <typename T>
+HW_DEVICE void store_shared(uint32_t address, T value, emu::place at = HW_EMU_HERE)
 {
     static_assert(sizeof(T) == 4 || sizeof(T) == 8 || sizeof(T) == 16, "4, 8 or 16 bytes");
-    emu::write_shared(address, &value, sizeof(T));
+    emu::write_shared(address, &value, sizeof(T), at);
 }
 
 /* ---- global memory ---- */
 
-HW_DEVICE vec16 load16(const void *address)
+HW_DEVICE vec16 load16(const void *address, emu::place at = HW_EMU_HERE)
 {
     if ((uintptr_t)address % 16 != 0)
-        emu::misaligned_global("load16", address);
+        emu::misaligned_global("load16", address, at);
     vec16 v;
     memcpy(&v, address, 16);
     return v;
 }
 
-HW_DEVICE void store16(void *address, vec16 v)
+HW_DEVICE void store16(void *address, vec16 v, emu::place at = HW_EMU_HERE)
 {
     if ((uintptr_t)address % 16 != 0)
-        emu::misaligned_global("store16", address);
+        emu::misaligned_global("store16", address, at);
     memcpy(address, &v, 16);
 }
 
 /* ---- synchronisation ---- */
 
-HW_DEVICE void block_sync()
+HW_DEVICE void block_sync(emu::place at = HW_EMU_HERE)
 {
-    emu::barrier("block_sync", 0, 0, true);
+    emu::barrier("block_sync", 0, 0, true, at);
 }
 
-HW_DEVICE void warp_sync()
+HW_DEVICE void warp_sync(emu::place at = HW_EMU_HERE)
 {
-    emu::warp_sync();
+    emu::warp_sync(at);
 }
 
-HW_DEVICE void named_sync(int id, int n_threads)
+HW_DEVICE void named_sync(int id, int n_threads, emu::place at = HW_EMU_HERE)
 {
-    emu::barrier("named_sync", id, n_threads, true);
+    emu::barrier("named_sync", id, n_threads, true, at);
 }
 
-HW_DEVICE void named_arrive(int id, int n_threads)
+HW_DEVICE void named_arrive(int id, int n_threads, emu::place at = HW_EMU_HERE)
 {
-    emu::barrier("named_arrive", id, n_threads, false);
+    emu::barrier("named_arrive", id, n_threads, false, at);
 }
 
 /* ---- exchange and arithmetic ---- */
@@ -183,14 +220,14 @@ HW_DEVICE float bits_float(uint32_t bits)
     return x;
 }
 
-HW_DEVICE float shuffle_xor(float x, int mask)
+HW_DEVICE float shuffle_xor(float x, int mask, emu::place at = HW_EMU_HERE)
 {
-    return bits_float(emu::shuffle_xor(float_bits(x), mask));
+    return bits_float(emu::shuffle_xor(float_bits(x), mask, at));
 }
 
-HW_DEVICE uint32_t shuffle_xor(uint32_t x, int mask)
+HW_DEVICE uint32_t shuffle_xor(uint32_t x, int mask, emu::place at = HW_EMU_HERE)
 {
-    return emu::shuffle_xor(x, mask);
+    return emu::shuffle_xor(x, mask, at);
 }
 
 HW_DEVICE float exp2(float x)
@@ -204,9 +241,9 @@ HW_DEVICE float log2(float x)
     return log2f(x);
 }
 
-HW_DEVICE uint32_t atomic_add(uint32_t *address, uint32_t x)
+HW_DEVICE uint32_t atomic_add(uint32_t *address, uint32_t x, emu::place at = HW_EMU_HERE)
 {
-    return emu::atomic_add(address, x);
+    return emu::atomic_add(address, x, at);
 }
 
 /* ---- 16-bit types: exact, in integers ---- */
@@ -270,47 +307,146 @@ template <typename T> HW_DEVICE uint32_t narrow2(float low, float high)
 
 /* ---- tensor cores of sm_80 ---- */
 
-HW_DEVICE void ldmatrix_x4(uint32_t (&r)[4], uint32_t address)
+HW_DEVICE void ldmatrix_x4(uint32_t (&r)[4], uint32_t address, emu::place at = HW_EMU_HERE)
 {
-    emu::ldmatrix(r, address, 4, false);
+    emu::ldmatrix(r, address, 4, false, at);
 }
 
-HW_DEVICE void ldmatrix_x4_trans(uint32_t (&r)[4], uint32_t address)
+HW_DEVICE void ldmatrix_x4_trans(uint32_t (&r)[4], uint32_t address, emu::place at = HW_EMU_HERE)
 {
-    emu::ldmatrix(r, address, 4, true);
+    emu::ldmatrix(r, address, 4, true, at);
 }
 
-HW_DEVICE void ldmatrix_x2(uint32_t (&r)[2], uint32_t address)
+HW_DEVICE void ldmatrix_x2(uint32_t (&r)[2], uint32_t address, emu::place at = HW_EMU_HERE)
 {
-    emu::ldmatrix(r, address, 2, false);
+    emu::ldmatrix(r, address, 2, false, at);
 }
 
-HW_DEVICE void ldmatrix_x2_trans(uint32_t (&r)[2], uint32_t address)
+HW_DEVICE void ldmatrix_x2_trans(uint32_t (&r)[2], uint32_t address, emu::place at = HW_EMU_HERE)
 {
-    emu::ldmatrix(r, address, 2, true);
+    emu::ldmatrix(r, address, 2, true, at);
 }
 
 template <typename T>
-HW_DEVICE void mma_16816(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2])
+HW_DEVICE void mma_16816(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2],
+                         emu::place at = HW_EMU_HERE)
 {
-    emu::mma_16816(c, a, b, emu::element_of<T>::value);
+    emu::mma_16816(c, a, b, emu::element_of<T>::value, at);
 }
 
 /* ---- asynchronous copies of sm_80 ---- */
 
-HW_DEVICE void cp_async16(uint32_t address, const void *global, int bytes)
+HW_DEVICE void cp_async16(uint32_t address, const void *global, int bytes,
+                          emu::place at = HW_EMU_HERE)
 {
-    emu::cp_async16(address, global, bytes);
+    emu::cp_async16(address, global, bytes, at);
 }
 
-HW_DEVICE void cp_async_commit()
+HW_DEVICE void cp_async_commit(emu::place at = HW_EMU_HERE)
 {
-    emu::cp_async_commit();
+    emu::cp_async_commit(at);
 }
 
-template <int N> HW_DEVICE void cp_async_wait()
+template <int N> HW_DEVICE void cp_async_wait(emu::place at = HW_EMU_HERE)
 {
-    emu::cp_async_wait(N);
+    emu::cp_async_wait(N, at);
+}
+
+/* ---- Hopper: mbarriers, TMA ---- */
+
+HW_DEVICE void mbarrier_init(uint32_t address, int count, emu::place at = HW_EMU_HERE)
+{
+    emu::mbarrier_init(address, count, at);
+}
+
+HW_DEVICE void mbarrier_arrive(uint32_t address, emu::place at = HW_EMU_HERE)
+{
+    emu::mbarrier_arrive(address, at);
+}
+
+HW_DEVICE void mbarrier_expect(uint32_t address, uint32_t bytes, emu::place at = HW_EMU_HERE)
+{
+    emu::mbarrier_expect(address, bytes, at);
+}
+
+HW_DEVICE void mbarrier_wait(uint32_t address, uint32_t parity, emu::place at = HW_EMU_HERE)
+{
+    emu::mbarrier_wait(address, parity, at);
+}
+
+HW_DEVICE void fence_mbarrier_init(emu::place at = HW_EMU_HERE)
+{
+    emu::fence_mbarrier_init(at);
+}
+
+HW_DEVICE void tma_load_3d(uint32_t address, const tensor_map *map, int c0, int c1, int c2,
+                           uint32_t mbarrier, emu::place at = HW_EMU_HERE)
+{
+    emu::tma_load_3d(address, map, c0, c1, c2, mbarrier, at);
+}
+
+HW_DEVICE void tma_store_3d(const tensor_map *map, int c0, int c1, int c2, uint32_t address,
+                            emu::place at = HW_EMU_HERE)
+{
+    emu::tma_store_3d(map, c0, c1, c2, address, at);
+}
+
+HW_DEVICE void tma_store_commit(emu::place at = HW_EMU_HERE)
+{
+    emu::tma_store_commit(at);
+}
+
+HW_DEVICE void fence_async_shared(emu::place at = HW_EMU_HERE)
+{
+    emu::fence_async_shared(at);
+}
+
+template <int N> HW_DEVICE void tma_store_wait(emu::place at = HW_EMU_HERE)
+{
+    emu::tma_store_wait(N, at);
+}
+
+/* ---- Hopper: warpgroup products ---- */
+
+HW_DEVICE void wgmma_fence(emu::place at = HW_EMU_HERE)
+{
+    emu::wgmma_fence(at);
+}
+
+HW_DEVICE void wgmma_commit(emu::place at = HW_EMU_HERE)
+{
+    emu::wgmma_commit(at);
+}
+
+template <int N> HW_DEVICE void wgmma_wait(emu::place at = HW_EMU_HERE)
+{
+    emu::wgmma_wait(N, at);
+}
+
+template <typename T, int N, int TRANS_B>
+HW_DEVICE void wgmma_ss(float (&c)[N / 2], uint64_t desc_a, uint64_t desc_b, int accumulate,
+                        emu::place at = HW_EMU_HERE)
+{
+    static_assert(N == 64 || N == 128 || N == 256, "wgmma for these N");
+    emu::wgmma_ss(c, desc_a, desc_b, accumulate, N, emu::element_of<T>::value, TRANS_B != 0, at);
+}
+
+template <typename T, int N, int TRANS_B>
+HW_DEVICE void wgmma_rs(float (&c)[N / 2], const uint32_t (&a)[4], uint64_t desc_b, int accumulate,
+                        emu::place at = HW_EMU_HERE)
+{
+    static_assert(N == 64 || N == 128 || N == 256, "wgmma for these N");
+    emu::wgmma_rs(c, a, desc_b, accumulate, N, emu::element_of<T>::value, TRANS_B != 0, at);
+}
+
+template <int N> HW_DEVICE void set_registers_more(emu::place at = HW_EMU_HERE)
+{
+    emu::set_registers(N, true, at);
+}
+
+template <int N> HW_DEVICE void set_registers_fewer(emu::place at = HW_EMU_HERE)
+{
+    emu::set_registers(N, false, at);
 }
 
 } // namespace hw
