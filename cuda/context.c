@@ -76,7 +76,7 @@ static pp_status choose_device(struct ppi_backend *b, pp_error *err)
     struct cudaDeviceProp properties;
     PP_TRY(ppi_cuda_check(cudaGetDeviceProperties(&properties, b->device), "reading the GPU's name",
                           err));
-    snprintf(b->device_name, sizeof b->device_name, "%s", properties.name);
+    snprintf(b->device_name, sizeof b->device_name, "%.63s", properties.name);
     snprintf(b->pci_address, sizeof b->pci_address, "%04x:%02x:%02x.0",
              (unsigned)properties.pciDomainID & 0xffff, (unsigned)properties.pciBusID & 0xff,
              (unsigned)properties.pciDeviceID & 0xff);
