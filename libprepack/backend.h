@@ -95,6 +95,51 @@ struct ppi_pass {
     int32_t n_pages;
 };
 
+/* ---- attention over a caller's tensors: what prepack/attention.h declares, validated ---- */
+
+struct ppi_varlen_plan; /* a work list; each backend defines its own */
+
+/* A prompt that has query rows: the last n_rows of its n_keys positions, or all, and others before
+ * them, when there are fewer keys. */
+struct ppi_varlen_prompt {
+    int32_t q_row;  /* its first row in q and out */
+    int32_t n_rows; /* at least 1 */
+    int32_t n_keys;
+    int32_t first; /* the row of its first key in k and v; with pages: of its first page in
+                      block_table */
+};
+
+/* n_rows, n_keys and windows are at most 2^30, n_rows n_heads / n_kv_heads fits int32_t. */
+struct ppi_varlen_shape {
+    const struct ppi_varlen_prompt *prompts; /* host [n_prompts] */
+    int32_t n_prompts;
+    int32_t dtype;
+    int32_t n_heads, n_kv_heads, head_dim;
+    int32_t window_left, window_right; /* -1: no limit */
+    int32_t page_size;                 /* 0: no pages */
+};
+
+/* Strides in bytes, but lse_head_stride in elements. */
+struct ppi_varlen_tensors {
+    const char *q, *k, *v;
+    char *out;
+    float *lse;                 /* or NULL */
+    const int32_t *block_table; /* NULL without pages */
+    int64_t q_row_stride, q_head_stride, out_row_stride, out_head_stride;
+    int64_t k_page_stride, k_row_stride, k_head_stride;
+    int64_t v_page_stride, v_row_stride, v_head_stride;
+    int64_t lse_head_stride;
+    float softmax_scale;
+    void *stream; /* NULL: the context's */
+};
+
+/* What a work list asks for. */
+struct ppi_varlen_figures {
+    size_t workspace_bytes;
+    int64_t n_tiles;
+    int32_t n_launches;
+};
+
 struct ppi_backend_ops {
     const char *name; /* "cpu" */
 
@@ -203,6 +248,23 @@ struct ppi_backend_ops {
                          pp_error *err);
     /* Copies a whole page (all layers). */
     pp_status (*page_copy)(struct ppi_backend *backend, void *dst, const void *src, pp_error *err);
+
+    /* ---- attention over a caller's tensors ---- */
+
+    /* Makes the work list of a shape, which outlives it, on the host. Errors: PP_ERR_UNSUPPORTED
+     * (dtype, number of tiles), PP_ERR_NOMEM. */
+    pp_status (*varlen_plan_create)(struct ppi_backend *backend,
+                                    const struct ppi_varlen_shape *shape,
+                                    struct ppi_varlen_plan **plan,
+                                    struct ppi_varlen_figures *figures, pp_error *err);
+    /* Any thread; NULL is allowed. Waits for the last upload alone. */
+    void (*varlen_plan_destroy)(struct ppi_backend *backend, struct ppi_varlen_plan *plan);
+    /* Enqueues the copy of the list to workspace, device memory of workspace_bytes; never waits. */
+    pp_status (*varlen_upload)(struct ppi_backend *backend, struct ppi_varlen_plan *plan,
+                               void *workspace, void *stream, pp_error *err);
+    /* Attention of an uploaded list that has prompts; neither allocates nor waits. */
+    pp_status (*varlen_run)(struct ppi_backend *backend, const struct ppi_varlen_plan *plan,
+                            const struct ppi_varlen_tensors *tensors, pp_error *err);
 };
 
 extern const struct ppi_backend_ops ppi_cpu_ops;

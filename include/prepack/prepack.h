@@ -5,11 +5,12 @@
  *   common.h   status, errors, conventions        batch.h    arrays for a host's own engine
  *   packer.h   lengths -> bins                    model.h    checkpoints and shapes
  *   session.h  prefill and decode                 kvcache.h  one prompt's KV cache
- *   sample.h   the same, with tokens for logits
+ *   sample.h   the same, with tokens for logits   attention.h   attention on a host's own tensors
  */
 #ifndef PREPACK_H
 #define PREPACK_H
 
+#include "attention.h"
 #include "batch.h"
 #include "common.h"
 #include "kvcache.h"

@@ -1,7 +1,8 @@
 /*
  * backend_cpu.c: the CPU's table of operations: opening a context, its memory, and what it says
  * about itself. The operations are in products.c (matmul, gate_up), matrix.c (weights),
- * row_ops.c (embed, rmsnorm, gather_rows) and page_ops.c (rope_kv, attention, kv_read, page_copy).
+ * row_ops.c (embed, rmsnorm, gather_rows), page_ops.c (rope_kv, attention, kv_read, page_copy) and
+ * varlen_cpu.c (varlen_*).
  */
 #include "cpu/cpu.h"
 
@@ -175,4 +176,8 @@ const struct ppi_backend_ops ppi_cpu_ops = {
     .sample = ppi_cpu_sample,
     .kv_read = ppi_cpu_kv_read,
     .page_copy = ppi_cpu_page_copy,
+    .varlen_plan_create = ppi_cpu_varlen_plan_create,
+    .varlen_plan_destroy = ppi_cpu_varlen_plan_destroy,
+    .varlen_upload = ppi_cpu_varlen_upload,
+    .varlen_run = ppi_cpu_varlen_run,
 };

@@ -174,5 +174,14 @@ pp_status ppi_cpu_kv_read(struct ppi_backend *backend, void *const *pages, int64
                           int32_t layer, int32_t which, int32_t layout, int32_t dst_dtype,
                           void *dst, pp_error *err);
 pp_status ppi_cpu_page_copy(struct ppi_backend *backend, void *dst, const void *src, pp_error *err);
+pp_status ppi_cpu_varlen_plan_create(struct ppi_backend *backend,
+                                     const struct ppi_varlen_shape *shape,
+                                     struct ppi_varlen_plan **plan,
+                                     struct ppi_varlen_figures *figures, pp_error *err);
+void ppi_cpu_varlen_plan_destroy(struct ppi_backend *backend, struct ppi_varlen_plan *plan);
+pp_status ppi_cpu_varlen_upload(struct ppi_backend *backend, struct ppi_varlen_plan *plan,
+                                void *workspace, void *stream, pp_error *err);
+pp_status ppi_cpu_varlen_run(struct ppi_backend *backend, const struct ppi_varlen_plan *plan,
+                             const struct ppi_varlen_tensors *tensors, pp_error *err);
 
 #endif
