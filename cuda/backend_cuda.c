@@ -40,6 +40,10 @@ static const struct ppi_backend_ops ops = {
     .sample = ppi_cuda_run_sample,
     .kv_read = ppi_cuda_run_kv_read,
     .page_copy = ppi_cuda_page_copy,
+    .varlen_plan_create = ppi_cuda_varlen_plan_create,
+    .varlen_plan_destroy = ppi_cuda_varlen_plan_destroy,
+    .varlen_upload = ppi_cuda_varlen_upload,
+    .varlen_run = ppi_cuda_varlen_run,
 };
 
 __attribute__((visibility("default"))) const struct ppi_module *ppi_backend_module(void);

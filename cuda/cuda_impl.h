@@ -177,4 +177,16 @@ pp_status ppi_cuda_attend(struct ppi_backend *backend, cudaStream_t stream, int3
                           const struct ppi_cuda_attention_item *few_items, int32_t n_few,
                           pp_error *err);
 
+/* ---- device_varlen.c: the seam's attention over a caller's tensors ---- */
+
+pp_status ppi_cuda_varlen_plan_create(struct ppi_backend *backend,
+                                      const struct ppi_varlen_shape *shape,
+                                      struct ppi_varlen_plan **plan,
+                                      struct ppi_varlen_figures *figures, pp_error *err);
+void ppi_cuda_varlen_plan_destroy(struct ppi_backend *backend, struct ppi_varlen_plan *plan);
+pp_status ppi_cuda_varlen_upload(struct ppi_backend *backend, struct ppi_varlen_plan *plan,
+                                 void *workspace, void *stream, pp_error *err);
+pp_status ppi_cuda_varlen_run(struct ppi_backend *backend, const struct ppi_varlen_plan *plan,
+                              const struct ppi_varlen_tensors *tensors, pp_error *err);
+
 #endif
