@@ -31,6 +31,8 @@ static struct {
     const char *(*failed_call)(void);
     long (*live_objects)(void);
     void (*device_memory)(size_t bytes);
+    cudaError_t (*allocate)(void **memory, size_t bytes);
+    cudaError_t (*release)(void *memory);
     cudaError_t (*stream_create)(cudaStream_t *stream, unsigned flags);
     cudaError_t (*stream_destroy)(cudaStream_t stream);
 } fake;
@@ -58,6 +60,8 @@ static void find_controls(void)
     find(module, "fake_failed_call", &fake.failed_call);
     find(module, "fake_live_objects", &fake.live_objects);
     find(module, "fake_device_memory", &fake.device_memory);
+    find(module, "cudaMalloc", &fake.allocate);
+    find(module, "cudaFree", &fake.release);
     find(module, "cudaStreamCreateWithFlags", &fake.stream_create);
     find(module, "cudaStreamDestroy", &fake.stream_destroy);
 }
@@ -321,11 +325,12 @@ struct pool {
 static void *pool_allocate(void *user, size_t bytes, void *stream)
 {
     struct pool *pool = user;
+    void *memory = NULL;
+    if (stream != pool->stream || fake.allocate(&memory, bytes) != cudaSuccess)
+        return NULL;
     pool->bytes += (int64_t)bytes;
     pool->calls++;
-    if (stream != pool->stream)
-        return NULL;
-    return aligned_alloc(256, (bytes + 255) / 256 * 256);
+    return memory;
 }
 
 static void pool_release(void *user, void *memory, size_t bytes, void *stream)
@@ -333,7 +338,7 @@ static void pool_release(void *user, void *memory, size_t bytes, void *stream)
     (void)stream;
     struct pool *pool = user;
     pool->bytes -= (int64_t)bytes;
-    free(memory);
+    fake.release(memory);
 }
 
 START_TEST(stream_and_memory_of_the_caller)

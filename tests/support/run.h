@@ -40,7 +40,8 @@ static inline bool run_on_cuda(void)
     return device && strcmp(device, "cuda") == 0;
 }
 
-/* A session, or NULL where the machine lacks the CPU's kernel set. max_pass_tokens 0: default. */
+/* A session, or NULL where the machine lacks the CPU's kernel set or a GPU cannot do the model's
+ * shapes. max_pass_tokens 0: default. */
 pp_session *run_session(pp_model *model, struct run_target target, int32_t n_threads,
                         int32_t max_pass_tokens);
 
