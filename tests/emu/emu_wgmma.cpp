@@ -16,7 +16,7 @@ constexpr int MAX_PRODUCTS = 64; /* products */
 constexpr int MAX_AHEAD = 1024;  /* products that a warp may be ahead of its group */
 constexpr int MAX_N = 256;
 constexpr int N_REGISTERS = 65536;
-constexpr uint32_t POISON = 0x7fe5a5a5; /* a NaN */
+constexpr uint32_t POISON = 0x7fa5a5a5; /* a NaN that changes when computed with */
 
 struct wgmma_call {
     float *c;
