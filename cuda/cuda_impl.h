@@ -85,13 +85,14 @@ void ppi_cuda_release(struct ppi_backend *backend, void *memory, size_t bytes);
 void *ppi_cuda_take(const struct ppi_cuda_memory *memory, size_t bytes, cudaStream_t stream);
 void ppi_cuda_give_back(const struct ppi_cuda_memory *memory, void *block, size_t bytes,
                         cudaStream_t stream);
-/* The seam's upload, download_rows and page_copy. */
+/* The seam's upload, download_rows, copy and synchronize. */
 pp_status ppi_cuda_upload(struct ppi_backend *backend, void *device, const void *host, size_t bytes,
                           pp_error *err);
 pp_status ppi_cuda_download_rows(struct ppi_backend *backend, void *host, const int32_t *rows,
                                  const void *device, int64_t n, size_t row_bytes, pp_error *err);
-pp_status ppi_cuda_page_copy(struct ppi_backend *backend, void *dst, const void *src,
-                             pp_error *err);
+pp_status ppi_cuda_copy(struct ppi_backend *backend, void *dst, const void *src, size_t bytes,
+                        pp_error *err);
+pp_status ppi_cuda_synchronize(struct ppi_backend *backend, pp_error *err);
 
 /* ---- launch.c ---- */
 

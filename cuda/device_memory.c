@@ -125,10 +125,15 @@ pp_status ppi_cuda_download_rows(struct ppi_backend *b, void *host, const int32_
     return PP_OK;
 }
 
-pp_status ppi_cuda_page_copy(struct ppi_backend *b, void *dst, const void *src, pp_error *err)
+pp_status ppi_cuda_copy(struct ppi_backend *b, void *dst, const void *src, size_t bytes,
+                        pp_error *err)
 {
     PP_TRY(ppi_cuda_check(cudaSetDevice(b->device), "cudaSetDevice", err));
-    return ppi_cuda_check(
-        cudaMemcpyAsync(dst, src, ppi_cuda_page_bytes(b), cudaMemcpyDeviceToDevice, b->stream),
-        "copying a KV page", err);
+    return ppi_cuda_check(cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToDevice, b->stream),
+                          "copying on the device", err);
+}
+
+pp_status ppi_cuda_synchronize(struct ppi_backend *b, pp_error *err)
+{
+    return ppi_cuda_check(cudaStreamSynchronize(b->stream), "computing", err);
 }

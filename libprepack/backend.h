@@ -140,6 +140,13 @@ struct ppi_varlen_figures {
     int32_t n_launches;
 };
 
+/* Seconds of a product; 0: there is no such way to compute it. */
+struct ppi_product_times {
+    double guarded;   /* as matmul and gate_up run it */
+    double unguarded; /* the fastest for just this many rows, whatever it does to the bits */
+    double own;       /* by the backend's own kernel */
+};
+
 struct ppi_backend_ops {
     const char *name; /* "cpu" */
 
@@ -246,8 +253,18 @@ struct ppi_backend_ops {
     pp_status (*kv_read)(struct ppi_backend *backend, void *const *pages, int64_t n_tokens,
                          int32_t layer, int32_t which, int32_t layout, int32_t dst_dtype, void *dst,
                          pp_error *err);
-    /* Copies a whole page (all layers). */
-    pp_status (*page_copy)(struct ppi_backend *backend, void *dst, const void *src, pp_error *err);
+
+    /* Copies device memory, at the device's best rate; the two places do not overlap. */
+    pp_status (*copy)(struct ppi_backend *backend, void *dst, const void *src, size_t bytes,
+                      pp_error *err);
+    /* Waits for everything that was enqueued. NULL: operations run to their end. */
+    pp_status (*synchronize)(struct ppi_backend *backend, pp_error *err);
+    /* Times the product of n_rows rows of a with a prepared matrix; out: room for f32 [n_rows, all
+     * rows of w]. Both hold n_rows rounded up to row_padding. Waits. NULL: products are the same
+     * with and without the guard of packing invariance. */
+    pp_status (*product_times)(struct ppi_backend *backend, const void *a,
+                               const struct ppi_matrix *w, int64_t n_rows, void *out,
+                               struct ppi_product_times *times, pp_error *err);
 
     /* ---- attention over a caller's tensors ---- */
 

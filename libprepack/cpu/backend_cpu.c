@@ -1,7 +1,7 @@
 /*
  * backend_cpu.c: the CPU's table of operations: opening a context, its memory, and what it says
  * about itself. The operations are in products.c (matmul, gate_up), matrix.c (weights),
- * row_ops.c (embed, rmsnorm, gather_rows), page_ops.c (rope_kv, attention, kv_read, page_copy) and
+ * row_ops.c (embed, rmsnorm, gather_rows, copy), page_ops.c (rope_kv, attention, kv_read) and
  * varlen_cpu.c (varlen_*).
  */
 #include "cpu/cpu.h"
@@ -175,7 +175,7 @@ const struct ppi_backend_ops ppi_cpu_ops = {
     .gather_rows = ppi_cpu_gather_rows,
     .sample = ppi_cpu_sample,
     .kv_read = ppi_cpu_kv_read,
-    .page_copy = ppi_cpu_page_copy,
+    .copy = ppi_cpu_copy,
     .varlen_plan_create = ppi_cpu_varlen_plan_create,
     .varlen_plan_destroy = ppi_cpu_varlen_plan_destroy,
     .varlen_upload = ppi_cpu_varlen_upload,

@@ -173,7 +173,8 @@ pp_status ppi_cpu_sample(struct ppi_backend *backend, const float *logits, int64
 pp_status ppi_cpu_kv_read(struct ppi_backend *backend, void *const *pages, int64_t n_tokens,
                           int32_t layer, int32_t which, int32_t layout, int32_t dst_dtype,
                           void *dst, pp_error *err);
-pp_status ppi_cpu_page_copy(struct ppi_backend *backend, void *dst, const void *src, pp_error *err);
+pp_status ppi_cpu_copy(struct ppi_backend *backend, void *dst, const void *src, size_t bytes,
+                       pp_error *err);
 pp_status ppi_cpu_varlen_plan_create(struct ppi_backend *backend,
                                      const struct ppi_varlen_shape *shape,
                                      struct ppi_varlen_plan **plan,

@@ -237,7 +237,7 @@ pp_status ppi_cpu_attention(struct ppi_backend *backend, const struct ppi_pass *
     return PP_OK;
 }
 
-/* ---- kv_read, page_copy ---- */
+/* ---- kv_read ---- */
 
 /* Element d of a slot's key or value, in act elements from the start of K or V. */
 static size_t slot_index(bool bf16, bool value, int32_t head_dim, int32_t slot, int32_t d)
@@ -277,14 +277,5 @@ pp_status ppi_cpu_kv_read(struct ppi_backend *backend, void *const *pages, int64
             }
         }
     }
-    return PP_OK;
-}
-
-pp_status ppi_cpu_page_copy(struct ppi_backend *backend, void *dst, const void *src, pp_error *err)
-{
-    (void)err;
-    memcpy(dst, src,
-           (size_t)backend->params.n_layers * (size_t)backend->params.n_kv_heads *
-               backend->head_kv_bytes);
     return PP_OK;
 }

@@ -1,13 +1,15 @@
 /*
- * row_ops.c: operations on rows that share nothing: rmsnorm and gather_rows. Threads take equal
- * runs of rows.
+ * row_ops.c: operations on rows that share nothing: rmsnorm and gather_rows; and copying. Threads
+ * take equal runs of rows.
  */
 #include "cpu/cpu.h"
 
 #include <assert.h>
 #include <string.h>
 
-#define WORTH_A_THREAD 16384 /* elements */
+#define WORTH_A_THREAD 16384              /* elements */
+#define COPY_BYTES     ((int64_t)1 << 20) /* worth a thread */
+#define CACHE_LINE     64
 
 struct norm {
     const struct ppi_backend *backend;
@@ -48,5 +50,31 @@ pp_status ppi_cpu_gather_rows(struct ppi_backend *backend, const void *src,
     for (int32_t i = 0; i < pass->n_rows; i++)
         memcpy((char *)out + (size_t)i * row_bytes,
                (const char *)src + (size_t)pass->source_rows[i] * row_bytes, row_bytes);
+    return PP_OK;
+}
+
+struct copying {
+    char *dst;
+    const char *src;
+    size_t bytes;
+};
+
+static void run_copy(void *arg, int32_t i_thread, int32_t n_threads)
+{
+    const struct copying *job = arg;
+    int64_t lines = ppi_div_up((int64_t)job->bytes, CACHE_LINE);
+    size_t first = (size_t)ppi_cpu_share(lines, i_thread, n_threads) * CACHE_LINE;
+    size_t end = (size_t)ppi_cpu_share(lines, i_thread + 1, n_threads) * CACHE_LINE;
+    if (end > job->bytes)
+        end = job->bytes;
+    memcpy(job->dst + first, job->src + first, end - first);
+}
+
+pp_status ppi_cpu_copy(struct ppi_backend *backend, void *dst, const void *src, size_t bytes,
+                       pp_error *err)
+{
+    (void)err;
+    struct copying job = {dst, src, bytes};
+    ppi_cpu_run(backend->pool, (int64_t)bytes / COPY_BYTES + 1, run_copy, &job);
     return PP_OK;
 }

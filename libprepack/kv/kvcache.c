@@ -55,8 +55,8 @@ static pp_status own_last_page(pp_kvcache *cache, pp_error *err)
         return PP_OK;
     struct ppi_page *copy;
     PP_TRY(ppi_pool_take(&session->pool, 1, &copy, err));
-    pp_status status =
-        session->ops->page_copy(session->backend, copy->data, cache->pages[i_page]->data, err);
+    pp_status status = session->ops->copy(session->backend, copy->data, cache->pages[i_page]->data,
+                                          (size_t)session->pool.page_bytes, err);
     if (status < 0) {
         ppi_pool_drop(&session->pool, 1, &copy);
         return status;

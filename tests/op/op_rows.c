@@ -1,5 +1,5 @@
 /*
- * op_rows.c: rmsnorm, embed, gather_rows, page_copy.
+ * op_rows.c: rmsnorm, embed, gather_rows, copy.
  */
 #include "checkop.h"
 
@@ -131,16 +131,20 @@ START_TEST(gather_and_copy)
         ck_assert(memcmp(&out[5 * i], &src[5 * rows[i]], 5 * sizeof(float)) == 0);
     free(src);
 
-    size_t page_bytes = (size_t)info.page_bytes;
-    char *from = ppi_cpu_ops.alloc(backend, page_bytes);
-    char *to = ppi_cpu_ops.alloc(backend, page_bytes);
+    const size_t room = 5000001;
+    char *from = ppi_cpu_ops.alloc(backend, room);
+    char *to = ppi_cpu_ops.alloc(backend, room + 1);
     ck_assert(from && to && (uintptr_t)from % 64 == 0);
-    for (size_t i = 0; i < page_bytes; i++)
+    for (size_t i = 0; i < room; i++)
         from[i] = (char)rng_next(&rng);
-    ppi_cpu_ops.page_copy(backend, to, from, NULL);
-    ck_assert(memcmp(to, from, page_bytes) == 0);
-    ppi_cpu_ops.release(backend, from, page_bytes);
-    ppi_cpu_ops.release(backend, to, page_bytes);
+    for (size_t bytes = 1; bytes <= room; bytes = bytes * 3 + 1) {
+        memset(to, 77, room + 1);
+        ppi_cpu_ops.copy(backend, to, from, bytes, NULL);
+        ck_assert(memcmp(to, from, bytes) == 0);
+        ck_assert_int_eq(to[bytes], 77);
+    }
+    ppi_cpu_ops.release(backend, from, room);
+    ppi_cpu_ops.release(backend, to, room + 1);
     ppi_cpu_ops.close(backend);
 }
 END_TEST
