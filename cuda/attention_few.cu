@@ -3,32 +3,32 @@
  */
 #include "cuda/attention_few.cuh"
 
-HW_KERNEL(attn_few_bf16_d64_kernel, ppi_cuda_attention_args, ppi::ATTENTION_THREADS, 5)
+HW_KERNEL(attn_few_bf16_d64_kernel, ppi_cuda_attention_args, ppi::ATTENTION_THREADS, 6)
 {
     ppi::attend_few_rows<hw::bf16, 64>(args);
 }
 
-HW_KERNEL(attn_few_f16_d64_kernel, ppi_cuda_attention_args, ppi::ATTENTION_THREADS, 5)
+HW_KERNEL(attn_few_f16_d64_kernel, ppi_cuda_attention_args, ppi::ATTENTION_THREADS, 6)
 {
     ppi::attend_few_rows<hw::f16, 64>(args);
 }
 
-HW_KERNEL(attn_few_bf16_d96_kernel, ppi_cuda_attention_args, ppi::ATTENTION_THREADS, 4)
+HW_KERNEL(attn_few_bf16_d96_kernel, ppi_cuda_attention_args, ppi::ATTENTION_THREADS, 5)
 {
     ppi::attend_few_rows<hw::bf16, 96>(args);
 }
 
-HW_KERNEL(attn_few_f16_d96_kernel, ppi_cuda_attention_args, ppi::ATTENTION_THREADS, 4)
+HW_KERNEL(attn_few_f16_d96_kernel, ppi_cuda_attention_args, ppi::ATTENTION_THREADS, 5)
 {
     ppi::attend_few_rows<hw::f16, 96>(args);
 }
 
-HW_KERNEL(attn_few_bf16_d128_kernel, ppi_cuda_attention_args, ppi::ATTENTION_THREADS, 3)
+HW_KERNEL(attn_few_bf16_d128_kernel, ppi_cuda_attention_args, ppi::ATTENTION_THREADS, 4)
 {
     ppi::attend_few_rows<hw::bf16, 128>(args);
 }
 
-HW_KERNEL(attn_few_f16_d128_kernel, ppi_cuda_attention_args, ppi::ATTENTION_THREADS, 3)
+HW_KERNEL(attn_few_f16_d128_kernel, ppi_cuda_attention_args, ppi::ATTENTION_THREADS, 4)
 {
     ppi::attend_few_rows<hw::f16, 128>(args);
 }

@@ -12,8 +12,9 @@
  * the same lane adds there in key step w, and the steps are added by the same tree; an element of
  * the sums is one chain over key steps, shrunk before each block.
  *
- * Shared memory: a slot_ring; Q [16, D], later the results; weights [4 steps][32 lanes] of a
- * operands; sums of weights [4 steps][32 lanes][2 rows]; maxima [16 rows][4 warps].
+ * Shared memory: a key_ring; behind it Q [16, D] until it is in registers, then what warps tell
+ * each other, weights [4 steps][32 lanes] of a operands, sums of weights [4 steps][32 lanes][2
+ * rows], maxima [16 rows][4 warps], and at last the results [16, D].
  */
 #ifndef PPI_CUDA_ATTENTION_FEW_CUH
 #define PPI_CUDA_ATTENTION_FEW_CUH
@@ -24,14 +25,16 @@ namespace ppi {
 
 template <int D> struct few_shape {
     static constexpr int ROWS = PPI_CUDA_ATTENTION_FEW_ROWS;
-    static constexpr int SLOTS = D <= 128 ? 4 : 2;
+    static constexpr int SLOTS = D <= 128 ? 3 : 2;
     static constexpr int TILES = D / 8 / ATTENTION_WARPS; /* of sums, of a warp */
-    using ring = slot_ring<D, SLOTS>;
-    static constexpr uint32_t Q = SLOTS * ring::SLOT_BYTES;
-    static constexpr uint32_t WEIGHTS = Q + ROWS * shared_rows<D>::BYTES;
+    using ring = key_ring<D, SLOTS>;
+    static constexpr uint32_t WEIGHTS = ring::BYTES;
     static constexpr uint32_t SUMS = WEIGHTS + KEY_STEPS * 32 * 16;
     static constexpr uint32_t MAXIMA = SUMS + KEY_STEPS * 32 * 8;
-    static constexpr uint32_t SHARED_BYTES = MAXIMA + ROWS * ATTENTION_WARPS * 4;
+    static constexpr uint32_t EXCHANGE_BYTES = MAXIMA + ROWS * ATTENTION_WARPS * 4 - WEIGHTS;
+    static constexpr uint32_t Q = ring::BYTES, Q_BYTES = ROWS * shared_rows<D>::BYTES;
+    static constexpr uint32_t SHARED_BYTES =
+        ring::BYTES + (Q_BYTES > EXCHANGE_BYTES ? Q_BYTES : EXCHANGE_BYTES);
     static_assert(ROWS == 16 && KEY_STEPS == ATTENTION_WARPS, "a key step for each warp");
     static_assert(SHARED_BYTES <= 99 * 1024, "what sm_86 and sm_89 have");
 };
@@ -56,7 +59,6 @@ template <class T, int D> HW_DEVICE void attend_few_rows(const ppi_cuda_attentio
     using rows = shared_rows<D>;
     using shape = few_shape<D>;
     using ring = typename shape::ring;
-    constexpr int AHEAD = shape::SLOTS;
     const uint32_t shared = hw::shared_base();
     const uint32_t lane = (uint32_t)hw::lane(), warp = (uint32_t)hw::warp();
     const attention_tile tile = attention_tile_of_block<shape::ROWS>(args);
@@ -68,7 +70,7 @@ template <class T, int D> HW_DEVICE void attend_few_rows(const ppi_cuda_attentio
     const uint32_t first_tile = warp * shape::TILES;
 
     /* 1. The first copies; Q to registers. */
-    kv_token token = {0, 0};
+    ring keys(args, tile, shared);
     uint32_t q[D / 16][4];
     float sums[shape::TILES][4], max[2] = {-INFINITY, -INFINITY}, total[2] = {0, 0};
     HW_UNROLL
@@ -78,11 +80,11 @@ template <class T, int D> HW_DEVICE void attend_few_rows(const ppi_cuda_attentio
             sums[n][e] = 0;
     }
     if (tile.first_key < tile.end_key) {
+        keys.find_first();
         load_queries<D, shape::ROWS>(args, tile, shared + shape::Q);
         hw::cp_async_commit();
-        ring::template start_first<AHEAD>(args, tile, &token, shared);
-        hw::cp_async_wait<AHEAD>();
-        hw::block_sync();
+        keys.load_first();
+        keys.wait_first();
         uint32_t from = shared + shape::Q + rows::offset(lane % 16, lane / 16);
         HW_UNROLL
         for (int step = 0; step < D / 16; step++)
@@ -90,19 +92,18 @@ template <class T, int D> HW_DEVICE void attend_few_rows(const ppi_cuda_attentio
     }
 
     /* 2. Blocks of keys in order. */
-    uint32_t slot = 0; /* of this step */
     for (int32_t key = tile.first_key; key < tile.end_key; key += KEYS) {
         /* Scores of the warp's keys; the maxima of rows over all keys. */
-        ring::template step<AHEAD, false>(args, tile, &token, key, shared, slot);
+        uint32_t slot = keys.template begin_step<false>(key);
         float scores[2][4] = {{0, 0, 0, 0}, {0, 0, 0, 0}};
         HW_UNROLL
         for (int step = 0; step < D / 16; step++) {
             uint32_t b[4];
-            hw::ldmatrix_x4(b, rows::move(shared + slot + k_offset, 2 * step));
+            hw::ldmatrix_x4(b, rows::move(slot + k_offset, 2 * step));
             hw::mma_16816<T>(scores[0], q[step], {b[0], b[1]});
             hw::mma_16816<T>(scores[1], q[step], {b[2], b[3]});
         }
-        slot = ring::after(slot);
+        keys.template end_step<false>();
         mask_scores(args, scores, position, tile.item.n_keys, key,
                     (int32_t)(warp * 16 + lane % 4 * 2));
         const uint32_t maxima = shared + shape::MAXIMA + lane / 4 * sizeof(warp_values);
@@ -133,7 +134,7 @@ template <class T, int D> HW_DEVICE void attend_few_rows(const ppi_cuda_attentio
         hw::store_shared(shared + shape::WEIGHTS + (warp * 32 + lane) * 16, weights);
 
         /* Weights of all keys times the warp's columns of the values. */
-        ring::template step<AHEAD, true>(args, tile, &token, key, shared, slot);
+        slot = keys.template begin_step<true>(key);
         float of_step[2][KEY_STEPS];
         HW_UNROLL
         for (uint32_t step = 0; step < KEY_STEPS; step++) {
@@ -158,16 +159,16 @@ template <class T, int D> HW_DEVICE void attend_few_rows(const ppi_cuda_attentio
             HW_UNROLL
             for (uint32_t n = 0; n < shape::TILES; n++) {
                 uint32_t b[4];
-                hw::ldmatrix_x4_trans(b, shared + slot +
-                                             rows::offset(step * 16 + lane, first_tile + n));
+                hw::ldmatrix_x4_trans(b, slot + rows::offset(step * 16 + lane, first_tile + n));
                 hw::mma_16816<T>(sums[n], a0.a, {b[0], b[1]});
                 hw::mma_16816<T>(sums[n], a1.a, {b[2], b[3]});
             }
         }
-        slot = ring::after(slot);
+        keys.template end_step<true>();
     }
 
-    /* 3. Results through Q's place. */
+    /* 3. Results through Q's place, when no warp reads weights any more. */
+    hw::block_sync();
     HW_UNROLL
     for (uint32_t r = 0; r < 2; r++) {
         uint32_t row = lane / 4 + 8 * r;

@@ -12,7 +12,7 @@
  * (m16n8k16, 8 tiles of 8 keys), softmax state and sums (D / 8 tiles of 8 columns) are in its
  * registers, weights go from scores to the second product without leaving them.
  *
- * Shared memory: a slot_ring. Q begins in its last slot and moves to registers before that slot is
+ * Shared memory: a key_ring. Q begins in its last slot and moves to registers before that slot is
  * wanted; for D = 256 registers are too few and it has a place of its own behind the slots. The
  * result leaves through a slot that is free by then.
  */
@@ -27,9 +27,10 @@ template <int D> struct attention_shape {
     static constexpr int ROWS = PPI_CUDA_ATTENTION_ROWS;
     static constexpr bool Q_IN_REGISTERS = D <= 128;
     static constexpr int SLOTS = Q_IN_REGISTERS ? 3 : 2;
-    using ring = slot_ring<D, SLOTS>;
-    static constexpr uint32_t Q_OFFSET = (Q_IN_REGISTERS ? SLOTS - 1 : SLOTS) * ring::SLOT_BYTES;
-    static constexpr uint32_t SHARED_BYTES = Q_OFFSET + ring::SLOT_BYTES;
+    using ring = key_ring<D, SLOTS>;
+    static constexpr uint32_t Q = Q_IN_REGISTERS ? (SLOTS - 1) * ring::SLOT_BYTES : ring::BYTES;
+    static constexpr uint32_t SHARED_BYTES =
+        ring::BYTES + (Q_IN_REGISTERS ? 0 : ROWS * shared_rows<D>::BYTES);
     static_assert(ROWS == KEYS && ROWS == 16 * ATTENTION_WARPS, "slots hold either");
     static_assert(SHARED_BYTES <= 99 * 1024, "what sm_86 and sm_89 have");
 };
@@ -136,8 +137,6 @@ template <class T, int D> HW_DEVICE void attend_rows(const ppi_cuda_attention_ar
     using rows = shared_rows<D>;
     using shape = attention_shape<D>;
     using ring = typename shape::ring;
-    constexpr int AHEAD =
-        shape::Q_IN_REGISTERS ? shape::SLOTS - 1 : shape::SLOTS; /* loads before step 0 */
     const uint32_t shared = hw::shared_base();
     const uint32_t lane = (uint32_t)hw::lane();
     const int warp_row = hw::warp() * 16;
@@ -150,8 +149,8 @@ template <class T, int D> HW_DEVICE void attend_rows(const ppi_cuda_attention_ar
     const uint32_t v_offset = rows::offset(lane % 16, lane / 16);
 
     /* 1. The first copies; Q to where it is read from. */
+    ring keys(args, tile, shared);
     query_operands<D, shape::Q_IN_REGISTERS> q;
-    kv_token token = {0, 0};
     float sums[D / 8][4], max[2] = {-INFINITY, -INFINITY}, total[2] = {0, 0};
     HW_UNROLL
     for (int n = 0; n < D / 8; n++) {
@@ -162,23 +161,20 @@ template <class T, int D> HW_DEVICE void attend_rows(const ppi_cuda_attention_ar
     const int32_t position[2] = {find_position(tile, warp_row + (int)lane / 4),
                                  find_position(tile, warp_row + (int)lane / 4 + 8)};
     if (tile.first_key < tile.end_key) {
-        load_queries<D, shape::ROWS>(args, tile, shared + shape::Q_OFFSET);
+        keys.find_first();
+        load_queries<D, shape::ROWS>(args, tile, shared + shape::Q);
         hw::cp_async_commit();
-        find_block<D>(args, tile, tile.first_key, &token);
-        ring::template start_first<AHEAD>(args, tile, &token, shared);
-        hw::cp_async_wait<AHEAD>();
-        hw::block_sync();
-        q.open(shared + shape::Q_OFFSET + q_offset);
+        keys.load_first();
+        keys.wait_first();
+        q.open(shared + shape::Q + q_offset);
     }
 
     /* 2. Blocks of keys in order. */
-    uint32_t slot = 0; /* of this step */
     for (int32_t key = tile.first_key; key < tile.end_key; key += KEYS) {
         float scores[KEYS / 8][4];
-
-        ring::template step<AHEAD, false>(args, tile, &token, key, shared, slot);
-        score_block<T, D>(scores, q, shared + slot + k_offset);
-        slot = ring::after(slot);
+        uint32_t slot = keys.template begin_step<false>(key);
+        score_block<T, D>(scores, q, slot + k_offset);
+        keys.template end_step<false>();
 
         mask_scores(args, scores, position, tile.item.n_keys, key, (int)lane % 4 * 2);
         HW_UNROLL
@@ -189,16 +185,16 @@ template <class T, int D> HW_DEVICE void attend_rows(const ppi_cuda_attention_ar
         for (int step = 0; step < KEY_STEPS; step++)
             pack_weights<T>(weights[step], scores[2 * step], scores[2 * step + 1]);
 
-        ring::template step<AHEAD, true>(args, tile, &token, key, shared, slot);
-        add_values<T, D>(sums, weights, shared + slot + v_offset);
-        slot = ring::after(slot);
+        slot = keys.template begin_step<true>(key);
+        add_values<T, D>(sums, weights, slot + v_offset);
+        keys.template end_step<true>();
     }
 
     /* 3. Results through the next slot, which every warp is done with and no copy is on its way to.
      * Each warp reads only what it wrote. The tile is read again: the loop has no registers to keep
      * it. */
     const attention_tile end = attention_tile_of_block<shape::ROWS>(args);
-    uint32_t out = shared + slot;
+    uint32_t out = shared + keys.slot;
     HW_UNROLL
     for (int r = 0; r < 2; r++) {
         int row = warp_row + (int)lane / 4 + 8 * r;

@@ -156,121 +156,123 @@ HW_DEVICE void load_queries(const ppi_cuda_attention_args &args, const attention
 
 /* ---- keys and values ---- */
 
-/* Are the tokens of every block equally far apart? (Asked again each time: one register less.) */
-HW_DEVICE bool are_straight(const struct ppi_cuda_kv &kv)
-{
-    return (!kv.pages && !kv.block_table) || kv.page_tokens % KEYS == 0;
-}
-
-/* Of the block at `key`, the first token that this thread copies, when blocks are straight; behind
- * the last block `token` stays. Called one step before the copies that need it, because it may read
- * the page table. */
-template <int D>
-HW_DEVICE void find_block(const ppi_cuda_attention_args &args, const attention_tile &tile,
-                          int32_t key, kv_token *token)
-{
-    uint32_t row = (uint32_t)hw::thread() / shared_rows<D>::LANES;
-    if (key < tile.end_key && are_straight(args.kv))
-        *token = kv_find(args.kv, tile.item.first, (uint32_t)key + row);
-}
-
-/* Copies keys (or values) key .. key + KEYS - 1 of the tile's kv head to `shared`, [KEYS, D];
- * first: from find_block. Zeros behind the prompt's last key, whatever is there, and right of
- * head_dim. */
-template <int D, bool VALUES>
-HW_DEVICE void load_keys(const ppi_cuda_attention_args &args, const attention_tile &tile,
-                         kv_token first, int32_t key, uint32_t shared)
-{
-    using rows = shared_rows<D>;
-    const copier<D> copy(args.head_dim);
-    int n_left = tile.item.n_keys - key;
-    if (are_straight(args.kv)) {
-        int64_t stride = VALUES ? args.kv.v_token_stride : args.kv.k_token_stride;
-        const char *row =
-            VALUES ? kv_value(args.kv, first, tile.kv_head) : kv_key(args.kv, first, tile.kv_head);
-        HW_UNROLL
-        for (int i = 0; i < KEYS; i += rows::STRIDE, row += rows::STRIDE * stride)
-            copy.load(shared, i, row, copy.row < n_left - i);
-        return;
-    }
-    for (int i = 0; i < KEYS; i += rows::STRIDE) {
-        bool inside = copy.row < n_left - i;
-        int32_t at = inside ? key + copy.row + i : key;
-        kv_token token = kv_find(args.kv, tile.item.first, (uint32_t)at);
-        const char *row =
-            VALUES ? kv_value(args.kv, token, tile.kv_head) : kv_key(args.kv, token, tile.kv_head);
-        copy.load(shared, i, row, inside);
-    }
-}
-
 /*
- * SLOTS slots of [KEYS, D] act in shared memory, from `shared` on. Keys and values take them in
- * turn, K0 V0 K1 V1 ...; a step uses one. AHEAD loads, SLOTS or one less, are started before step
- * 0. The others follow, one at the start of each step, into the slot that the step before is done
- * with: so a step has one block_sync, and a load SLOTS - 1 steps to arrive. (With AHEAD = SLOTS all
- * slots are full before step 0, which starts none.)
+ * How keys and values come to shared memory. SLOTS slots of [KEYS, D] act from `shared` on; keys
+ * and values take them in turn, K0 V0 K1 V1 ...; a step of the kernel uses one. K0 and V0 are
+ * started before step 0, the others one at the start of each step, into the slot that the step
+ * before is done with: a step has one block_sync, a load SLOTS - 1 steps to arrive. (With two slots
+ * both are full before step 0, which starts none.)
+ *
+ * Behind the slots, the addresses of the rows of the next keys to be loaded and of the next values:
+ * [2][KEYS]. Half of the threads look up the one, half the other, a row each, one step before the
+ * load: at the start of a step, because it may read a page table, and what was found is written at
+ * its end. So pages may have any size.
  */
-template <int D, int SLOTS> struct slot_ring {
-    static constexpr uint32_t SLOT_BYTES = KEYS * shared_rows<D>::BYTES;
+template <int D, int SLOTS> struct key_ring {
+    static_assert(SLOTS == 2 || SLOTS == 3, "two loads are started before step 0");
+    static_assert(ATTENTION_THREADS == 2 * KEYS, "a thread looks up a row");
+    using rows = shared_rows<D>;
+    static constexpr uint32_t SLOT_BYTES = KEYS * rows::BYTES;
+    static constexpr uint32_t TABLE = SLOTS * SLOT_BYTES;
+    static constexpr uint32_t TABLE_BYTES = 2 * KEYS * sizeof(uint64_t);
+    static constexpr uint32_t BYTES = TABLE + TABLE_BYTES;
 
-    /* Offsets of slots go round. */
-    static HW_MEMBER uint32_t after(uint32_t slot)
+    const ppi_cuda_attention_args &args;
+    const attention_tile &tile;
+    const uint32_t shared;
+    uint32_t slot; /* offset of this step's */
+    uint64_t row;  /* that this thread looked up */
+
+    HW_MEMBER key_ring(const ppi_cuda_attention_args &args_of, const attention_tile &tile_of,
+                       uint32_t address)
+        : args(args_of), tile(tile_of), shared(address), slot(0), row(0)
     {
-        return slot == (SLOTS - 1) * SLOT_BYTES ? 0 : slot + SLOT_BYTES;
-    }
-    static HW_MEMBER uint32_t before(uint32_t slot)
-    {
-        return slot == 0 ? (SLOTS - 1) * SLOT_BYTES : slot - SLOT_BYTES;
     }
 
-    /* The keys or values of the block at `key`, then the place of the next block; behind the last
-     * it is an empty group, so that waits can count. */
-    template <bool VALUES>
-    static HW_MEMBER void start_load(const ppi_cuda_attention_args &args,
-                                     const attention_tile &tile, kv_token *token, int32_t key,
-                                     uint32_t address)
+    /* Looks up this thread's row of the block at `key`: of its keys or of its values. Behind the
+     * last key, any row. */
+    HW_MEMBER void find_row(int32_t key)
+    {
+        int32_t at = key + hw::thread() % KEYS;
+        kv_token token = kv_find(args.kv, tile.item.first,
+                                 (uint32_t)(at < tile.item.n_keys ? at : tile.item.n_keys - 1));
+        int64_t head_stride = finds_values() ? args.kv.v_head_stride : args.kv.k_head_stride;
+        row = (finds_values() ? token.v : token.k) + (uint64_t)(tile.kv_head * head_stride);
+    }
+    HW_MEMBER void keep_row() const
+    {
+        hw::store_shared(shared + TABLE + (uint32_t)hw::thread() * 8, row);
+    }
+    static HW_MEMBER bool finds_values()
+    {
+        return hw::thread() >= KEYS;
+    }
+
+    /* Starts the copies of a block's keys or values: zeros behind the prompt's last key, whatever
+     * is there, and right of head_dim. An empty group behind the last block, so that waits can
+     * count. */
+    template <bool VALUES> HW_MEMBER void load(int32_t key, uint32_t to) const
     {
         if (key < tile.end_key) {
-            load_keys<D, VALUES>(args, tile, *token, key, address);
-            if (VALUES)
-                find_block<D>(args, tile, key + KEYS, token);
+            const copier<D> copy(args.head_dim);
+            uint32_t table = shared + TABLE + (VALUES ? KEYS * 8 : 0) + (uint32_t)copy.row * 8;
+            int32_t n_left = tile.item.n_keys - key;
+            HW_UNROLL
+            for (int i = 0; i < KEYS; i += rows::STRIDE)
+                copy.load(to, i, (const char *)hw::load_shared<uint64_t>(table + (uint32_t)i * 8),
+                          copy.row < n_left - i);
         }
         hw::cp_async_commit();
     }
 
-    template <int AHEAD>
-    static HW_MEMBER void start_first(const ppi_cuda_attention_args &args,
-                                      const attention_tile &tile, kv_token *token, uint32_t shared)
+    /* Before step 0, for tiles that have a key. Between find_first and load_first and between
+     * load_first and wait_first other work may wait for memory. */
+    HW_MEMBER void find_first()
     {
-        static_assert(AHEAD == SLOTS || AHEAD == SLOTS - 1, "else waits miscount");
-        find_block<D>(args, tile, tile.first_key, token);
-        HW_UNROLL
-        for (int i = 0; i < AHEAD; i++) {
-            int32_t key = tile.first_key + i / 2 * KEYS;
-            uint32_t address = shared + (uint32_t)i * SLOT_BYTES;
-            if (i % 2 == 0)
-                start_load<false>(args, tile, token, key, address);
-            else
-                start_load<true>(args, tile, token, key, address);
-        }
+        find_row(tile.first_key);
+    }
+    HW_MEMBER void load_first()
+    {
+        keep_row();
+        hw::block_sync();
+        load<false>(tile.first_key, shared);
+        load<true>(tile.first_key, shared + SLOT_BYTES);
+        if (SLOTS == 3 && tile.first_key + KEYS < tile.end_key)
+            find_row(tile.first_key + KEYS);
+    }
+    /* All that was started before load_first has arrived, for every thread. */
+    HW_MEMBER void wait_first() const
+    {
+        hw::cp_async_wait<2>();
+        hw::block_sync();
+        if (SLOTS == 3 && !finds_values())
+            keep_row();
     }
 
-    /* Begins the step of the keys or values of the block at `key`: they are in the slot, for every
-     * thread. */
-    template <int AHEAD, bool VALUES>
-    static HW_MEMBER void step(const ppi_cuda_attention_args &args, const attention_tile &tile,
-                               kv_token *token, int32_t key, uint32_t shared, uint32_t slot)
+    /* Begins the step of the keys or values of the block at `key`, which have arrived for every
+     * thread, and starts the load SLOTS - 1 after them. Address of the slot. */
+    template <bool VALUES> HW_MEMBER uint32_t begin_step(int32_t key)
     {
-        if (!VALUES && AHEAD == SLOTS && key == tile.first_key) {
-            hw::cp_async_wait<SLOTS - 1>();
+        constexpr int LOAD = VALUES + SLOTS - 1, FIND = LOAD + 1;
+        if (SLOTS == 2 && !VALUES && key == tile.first_key) {
+            hw::cp_async_wait<1>();
             hw::block_sync();
-            return;
+        } else {
+            hw::cp_async_wait<SLOTS - 2>();
+            hw::block_sync();
+            uint32_t before = slot == 0 ? (SLOTS - 1) * SLOT_BYTES : slot - SLOT_BYTES;
+            load<LOAD % 2 == 1>(key + LOAD / 2 * KEYS, shared + before);
         }
-        hw::cp_async_wait<SLOTS - 2>();
-        hw::block_sync();
-        /* Of the sequence, the load SLOTS - 1 after this step's. */
-        constexpr int NEXT = VALUES + SLOTS - 1;
-        start_load<NEXT % 2 == 1>(args, tile, token, key + NEXT / 2 * KEYS, shared + before(slot));
+        if (finds_values() == (FIND % 2 == 1) && key + FIND / 2 * KEYS < tile.end_key)
+            find_row(key + FIND / 2 * KEYS);
+        return shared + slot;
+    }
+    /* Ends it. What begin_step found is kept for the next. */
+    template <bool VALUES> HW_MEMBER void end_step()
+    {
+        if (finds_values() == ((VALUES + SLOTS) % 2 == 1))
+            keep_row();
+        slot = slot == (SLOTS - 1) * SLOT_BYTES ? 0 : slot + SLOT_BYTES;
     }
 };
 
