@@ -140,7 +140,7 @@ static pp_status candidates(cublasLtHandle_t lt, const struct ppi_cuda_class *cl
     PP_TRY(ppi_cuda_lt_check(status, "cublasLtMatmulAlgoGetHeuristic", err));
     for (int i = 0; i < n_results; i++) {
         bool split = false;
-        if (results[i].state != CUBLAS_STATUS_SUCCESS || results[i].workspaceSize > workspace_bytes)
+        if (results[i].state != CUBLAS_STATUS_SUCCESS)
             continue;
         PP_TRY(ppi_cuda_lt_check(is_split(&results[i].algo, &split),
                                  "cublasLtMatmulAlgoConfigGetAttribute", err));

@@ -53,20 +53,27 @@ void product_close(struct product_context *context)
            (long long)context->mem.bytes);
 }
 
-struct ppi_matrix *product_matrix(struct product_context *context, struct rng *rng, int32_t kind,
-                                  int64_t n, int64_t k, double deviation, float weight)
+float *product_weights(struct rng *rng, size_t n, double deviation)
+{
+    enum { BLOCK = 99991 }; /* prime, so that rows of any length differ */
+    float *weights = device_host(n * sizeof *weights);
+    float *block = device_random(rng, PP_DTYPE_F32, n < BLOCK ? n : BLOCK, deviation);
+    for (size_t done = 0; done < n; done += BLOCK)
+        memcpy(weights + done, block, (n - done < BLOCK ? n - done : BLOCK) * sizeof *block);
+    free(block);
+    return weights;
+}
+
+struct ppi_matrix *product_matrix(struct product_context *context, int32_t kind, int64_t n,
+                                  int64_t k, const float *weights)
 {
     pp_error err = {.struct_size = sizeof err};
     struct ppi_matrix *w;
     int64_t n_rows = kind == PPI_MATRIX_GATE_UP ? 2 * n : n;
-    float *values = device_random(rng, PP_DTYPE_F32, (size_t)(n_rows * k), deviation);
-    for (int64_t i = 0; deviation == 0 && i < n_rows * k; i++)
-        values[i] = weight;
     expect_ok(ppi_cuda_matrix_create(context->backend, &context->mem, kind, n, k, &w, &err),
               "a matrix", &err);
-    expect_ok(ppi_cuda_matrix_fill(context->backend, w, 0, n_rows, values, PP_DTYPE_F32, &err),
+    expect_ok(ppi_cuda_matrix_fill(context->backend, w, 0, n_rows, weights, PP_DTYPE_F32, &err),
               "weights", &err);
-    free(values);
     return w;
 }
 
@@ -95,6 +102,8 @@ void *product_of(struct product_context *context, const struct ppi_matrix *w, co
     size_t a_row = (size_t)w->k * sizeof *a, out_row = product_row_bytes(w);
     char *device_a = device_alloc(padded * a_row), *out = device_alloc(padded * out_row);
     void *got = device_host((size_t)n_rows * out_row);
+    /* device_alloc writes on another stream than the context's. */
+    EXPECT(cudaDeviceSynchronize() == cudaSuccess, "filling memory");
     pp_status status = ppi_cuda_upload(context->backend, device_a, a, (size_t)n_rows * a_row, &err);
     if (status >= 0 && start)
         status = ppi_cuda_upload(context->backend, out, start, (size_t)n_rows * out_row, &err);

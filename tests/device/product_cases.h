@@ -24,9 +24,11 @@ void product_open(struct product_context *context, int32_t act, const char *vari
 /* Expects that everything was given back. */
 void product_close(struct product_context *context);
 
-/* LINEAR or GATE_UP of random weights, or of the same weight everywhere when deviation is 0. */
-struct ppi_matrix *product_matrix(struct product_context *context, struct rng *rng, int32_t kind,
-                                  int64_t n, int64_t k, double deviation, float weight);
+/* n values of a repeated random block: weights of large matrices in little time. */
+float *product_weights(struct rng *rng, size_t n, double deviation);
+/* LINEAR or GATE_UP of these weights, [n or 2 n, k]. */
+struct ppi_matrix *product_matrix(struct product_context *context, int32_t kind, int64_t n,
+                                  int64_t k, const float *weights);
 /* NULL: none */
 const struct ppi_cuda_class *product_class(const struct product_context *context,
                                            const struct ppi_matrix *w, bool accumulate);

@@ -419,9 +419,10 @@ static void chain(const float *a, const float *w, size_t n, size_t first, size_t
     }
 }
 
+/* Row counts that fill no tile run in kernels of another order, as in the real library. */
 static bool in_two_chains(int id, size_t row, size_t n_rows)
 {
-    return id == FAKE_LT_OTHER_CHAIN || id == FAKE_LT_SPLITS_K ||
+    return n_rows % 64 != 0 || id == FAKE_LT_OTHER_CHAIN || id == FAKE_LT_SPLITS_K ||
            (id == FAKE_LT_BY_ROW_COUNT && n_rows > 128) ||
            (id == FAKE_LT_BY_PLACE && row % 128 >= 64);
 }

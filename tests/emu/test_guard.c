@@ -7,6 +7,7 @@
 
 #include <fake_cublaslt.h>
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,12 +36,21 @@ static int32_t state_of(const struct product_context *context, const struct ppi_
     return class ? class->state : -1;
 }
 
+static struct ppi_matrix *random_matrix(struct product_context *context, struct rng *rng,
+                                        int32_t kind, int64_t n, int64_t k)
+{
+    float *weights = product_weights(rng, (size_t)(2 * n * k), 0.1);
+    struct ppi_matrix *w = product_matrix(context, kind, n, k, weights);
+    free(weights);
+    return w;
+}
+
 /* Opens a context with one matrix as wide as the residual and prepares it: two classes. */
 static struct ppi_matrix *open_prepared(struct product_context *context, struct rng *rng,
                                         int32_t act)
 {
     product_open(context, act, NULL, HIDDEN, INNER, PASS);
-    struct ppi_matrix *w = product_matrix(context, rng, PPI_MATRIX_LINEAR, HIDDEN, INNER, 0.1, 0);
+    struct ppi_matrix *w = random_matrix(context, rng, PPI_MATRIX_LINEAR, HIDDEN, INNER);
     prepare(context, w);
     return w;
 }
@@ -61,6 +71,10 @@ static void check_invariance(struct product_context *context, const struct ppi_m
     uint16_t *a = device_random(rng, device_act(context->backend->act), (size_t)n_rows * k, 1);
     float *start = accumulate ? device_random(rng, PP_DTYPE_F32, (size_t)n_rows * n, 1) : NULL;
     char *all = product_of(context, w, a, n_rows, start);
+    EXPECT(device_value(w->kind == PPI_MATRIX_GATE_UP ? device_act(context->backend->act)
+                                                      : PP_DTYPE_F32,
+                        all, (size_t)n_rows * n - 1) < INFINITY,
+           "the product is not there");
     for (int i = 0; i < 6; i++) {
         int64_t first = rng_between(rng, 0, n_rows - 1);
         int64_t some = rng_between(rng, 1, i % 2 ? n_rows - first : 1);
@@ -218,14 +232,15 @@ static void weights_must_tell(void)
     for (size_t i = 0; i < COUNT(weights); i++) {
         struct product_context context;
         product_open(&context, 0, NULL, HIDDEN, INNER, PASS);
-        struct ppi_matrix *mute =
-            product_matrix(&context, &rng, PPI_MATRIX_LINEAR, HIDDEN, INNER, 0, weights[i]);
+        float same[HIDDEN * INNER];
+        for (size_t j = 0; j < COUNT(same); j++)
+            same[j] = weights[i];
+        struct ppi_matrix *mute = product_matrix(&context, PPI_MATRIX_LINEAR, HIDDEN, INNER, same);
         prepare(&context, mute);
         EXPECT(state_of(&context, mute, true) == PPI_CUDA_CLASS_UNTESTED, "weights of %g settled",
                weights[i]);
         check_invariance(&context, mute, &rng, 70, true);
-        struct ppi_matrix *w =
-            product_matrix(&context, &rng, PPI_MATRIX_LINEAR, HIDDEN, INNER, 0.1, 0);
+        struct ppi_matrix *w = random_matrix(&context, &rng, PPI_MATRIX_LINEAR, HIDDEN, INNER);
         prepare(&context, w);
         EXPECT(state_of(&context, mute, true) == PPI_CUDA_CLASS_LT, "the next settled nothing");
         ppi_cuda_matrix_destroy(mute);
@@ -238,12 +253,12 @@ static void other_shapes_run_on_our_own_kernel(void)
     struct rng rng = rng_seeded(6);
     struct product_context context;
     product_open(&context, 1, NULL, 40, 24, PASS);
-    struct ppi_matrix *w = product_matrix(&context, &rng, PPI_MATRIX_LINEAR, 40, 24, 0.1, 0);
+    struct ppi_matrix *w = random_matrix(&context, &rng, PPI_MATRIX_LINEAR, 40, 24);
     prepare(&context, w);
     EXPECT(context.backend->products->n_classes == 0, "[40, 24] is no shape for cuBLASLt");
     check_invariance(&context, w, &rng, 140, true);
     ppi_cuda_matrix_destroy(w);
-    w = product_matrix(&context, &rng, PPI_MATRIX_LINEAR, 48, 32, 0.1, 0);
+    w = random_matrix(&context, &rng, PPI_MATRIX_LINEAR, 48, 32);
     check_invariance(&context, w, &rng, 140, false); /* not prepared */
     close_with(&context, w);
 }
@@ -256,7 +271,7 @@ static void many_classes(void)
     product_open(&context, 0, NULL, HIDDEN, INNER, PASS);
     for (int32_t i = 1; i <= PPI_CUDA_MAX_CLASSES + 1; i++) {
         struct ppi_matrix *w =
-            product_matrix(&context, &rng, PPI_MATRIX_LINEAR, 16 * i + HIDDEN, 16, 1, 0);
+            random_matrix(&context, &rng, PPI_MATRIX_LINEAR, 16 * i + HIDDEN, 16);
         prepare(&context, w);
         int32_t expected = i <= PPI_CUDA_MAX_CLASSES ? PPI_CUDA_CLASS_LT : -1;
         EXPECT(state_of(&context, w, false) == expected, "class %d", i);
@@ -274,8 +289,7 @@ static void gate_up_is_invariant(void)
         for (int32_t act = 0; act < PPI_CUDA_N_ACT; act++) {
             struct product_context context;
             product_open(&context, act, variants[i], HIDDEN, INNER, PASS);
-            struct ppi_matrix *w =
-                product_matrix(&context, &rng, PPI_MATRIX_GATE_UP, INNER, HIDDEN, 0.2, 0);
+            struct ppi_matrix *w = random_matrix(&context, &rng, PPI_MATRIX_GATE_UP, INNER, HIDDEN);
             prepare(&context, w);
             EXPECT(state_of(&context, w, false) == (variants[i] ? -1 : PPI_CUDA_CLASS_LT),
                    "variant %s", variants[i] ? variants[i] : "none");
@@ -319,7 +333,7 @@ static void the_self_test_may_fail(void)
     struct rng rng = rng_seeded(10);
     struct product_context context;
     product_open(&context, 0, NULL, HIDDEN, INNER, PASS);
-    struct ppi_matrix *w = product_matrix(&context, &rng, PPI_MATRIX_LINEAR, 32, 32, 0.1, 0);
+    struct ppi_matrix *w = random_matrix(&context, &rng, PPI_MATRIX_LINEAR, 32, 32);
     struct ppi_cuda_products *products = context.backend->products;
     fake_fail_at(0);
     prepare(&context, w);
