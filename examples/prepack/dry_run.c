@@ -23,7 +23,7 @@ int dry_run_count(struct dry_run_report *report, const struct workload *work,
         if (status)
             return status;
         method->tokens_real = figures.tokens_real;
-        method->memory = needs_memory(&method->needs, &report->session, config, work->first_tokens);
+        method->memory = needs_memory(&method->needs, &report->session, config);
         report->n_methods++;
     }
     return STATUS_OK;

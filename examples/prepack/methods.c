@@ -25,20 +25,11 @@ struct pass {
     pp_prompt *prompts;  /* [n_prompts] of a step */
     int64_t *lengths;    /* [n_prompts] of a step */
     pp_kvcache **caches; /* [n_prompts] of a step */
+    int32_t *next;       /* [n_prompts] first tokens of a step */
     int32_t *padded;     /* [padded_room] */
     size_t padded_room;
-    volatile int32_t picked; /* first tokens are used, so that picking them is not optimised away */
     double began;
 };
-
-int32_t argmax(const float *values, int32_t n)
-{
-    int32_t best = 0;
-    for (int32_t i = 1; i < n; i++)
-        if (values[i] > values[best])
-            best = i;
-    return best;
-}
 
 static void span_begin(struct pass *pass)
 {
@@ -58,16 +49,18 @@ static void span_end(struct pass *pass)
 static int prefill(struct pass *pass, const pp_plan *plan, size_t n)
 {
     pp_error err = {.struct_size = sizeof err};
-    const struct workload *work = pass->work;
-    const float *logits;
-    if (!pass->session)
+    pp_session *session = pass->session;
+    pp_status done;
+    if (!session)
         return needs_add_step(pass->needs, pass->info, plan, pass->prompts, n);
-    if (pp_prefill(pass->session, plan, pass->prompts, n, pass->caches,
-                   work->first_tokens ? &logits : NULL, &err) < 0)
+    if (pass->work->first_tokens)
+        done = pp_prefill_sample(session, plan, pass->prompts, n, NULL, pass->caches, pass->next,
+                                 &err);
+    else
+        done = pp_prefill(session, plan, pass->prompts, n, pass->caches, NULL, &err);
+    if (done < 0)
         return fail_library(&err);
-    for (size_t i = 0; work->first_tokens && i < n; i++)
-        pass->picked = argmax(logits + i * (size_t)work->vocab_size, work->vocab_size);
-    return STATUS_OK;
+    return pp_session_synchronize(session, &err) < 0 ? fail_library(&err) : STATUS_OK;
 }
 
 static void drop_caches(struct pass *pass, size_t n)
@@ -288,8 +281,9 @@ static int walk(enum method method, struct pass *pass)
     pass->prompts = calloc(n, sizeof *pass->prompts);
     pass->lengths = calloc(n, sizeof *pass->lengths);
     pass->caches = calloc(n, sizeof(pp_kvcache *));
+    pass->next = calloc(n, sizeof *pass->next);
     *pass->figures = (struct pass_figures){0};
-    if (!pass->order || !pass->prompts || !pass->lengths || !pass->caches)
+    if (!pass->order || !pass->prompts || !pass->lengths || !pass->caches || !pass->next)
         status = fail_memory();
     else
         status = run_method(method, pass);
@@ -297,6 +291,7 @@ static int walk(enum method method, struct pass *pass)
     free(pass->prompts);
     free(pass->lengths);
     free(pass->caches);
+    free(pass->next);
     free(pass->padded);
     return status;
 }
@@ -337,15 +332,14 @@ int methods_warm_up(const struct workload *work, pp_session *session)
     pp_error err = {.struct_size = sizeof err};
     pp_prompt prompts[MAX_PROMPTS];
     pp_kvcache *caches[MAX_PROMPTS];
-    const float *logits;
+    int32_t next[MAX_PROMPTS];
     size_t n = 0;
     for (; n < MAX_PROMPTS && n < work->n_prompts; n++) {
         prompts[n] = work->prompts->prompts[work->order[n]];
         if (prompts[n].n_tokens > MAX_TOKENS)
             prompts[n].n_tokens = MAX_TOKENS;
     }
-    if (pp_prefill(session, NULL, prompts, n, caches, work->first_tokens ? &logits : NULL, &err) <
-        0)
+    if (pp_prefill_sample(session, NULL, prompts, n, NULL, caches, next, &err) < 0)
         return fail_library(&err);
     for (size_t i = 0; i < n; i++)
         pp_kvcache_destroy(caches[i]);

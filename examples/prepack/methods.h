@@ -41,7 +41,4 @@ int methods_count(enum method method, const struct workload *work, const pp_sess
 /* Runs a few short prompts, so that the first batch that is measured is not the first at all. */
 int methods_warm_up(const struct workload *work, pp_session *session);
 
-/* The index of the largest of n values, the first of equal ones. */
-int32_t argmax(const float *values, int32_t n);
-
 #endif

@@ -115,12 +115,10 @@ static int64_t list_bytes(const struct needs *needs)
 }
 
 struct needed_memory needs_memory(const struct needs *needs, const pp_session_info *info,
-                                  const pp_model_config *config, bool has_logits)
+                                  const pp_model_config *config)
 {
     const int64_t angles = angle_bytes(needs, config);
-    const int64_t logits =
-        has_logits ? needs->most_prompts * config->vocab_size * (int64_t)sizeof(float) : 0;
-    const int64_t host = angles + logits + list_bytes(needs); /* angles are made on the host */
+    const int64_t host = angles + list_bytes(needs); /* angles are made on the host */
     struct needed_memory memory = {.kv = needs->most_pages * info->page_bytes};
     memory.device = info->memory_bytes + memory.kv + angles;
     if (is_on_gpu(info))

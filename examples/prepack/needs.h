@@ -6,7 +6,6 @@
 #define PREPACK_NEEDS_H
 
 #include <prepack/prepack.h>
-#include <stdbool.h>
 
 /* Of one method's steps; a step is what one call of pp_prefill gets. */
 struct needs {
@@ -29,8 +28,7 @@ struct needed_memory {
     int64_t host;   /* beside it; 0 where the device's memory is the host's */
 };
 
-/* has_logits: the step's last logits are handed over. */
 struct needed_memory needs_memory(const struct needs *needs, const pp_session_info *info,
-                                  const pp_model_config *config, bool has_logits);
+                                  const pp_model_config *config);
 
 #endif

@@ -1,10 +1,19 @@
 /* sampler.c: the most likely token, or nucleus sampling (Holtzman et al., arXiv 1904.09751). */
 #include "sampler.h"
-#include "methods.h"
 #include "say.h"
 
 #include <math.h>
 #include <stdlib.h>
+
+/* The index of the largest of n values, the first of equal ones. */
+static int32_t argmax(const float *values, int32_t n)
+{
+    int32_t best = 0;
+    for (int32_t i = 1; i < n; i++)
+        if (values[i] > values[best])
+            best = i;
+    return best;
+}
 
 int sampler_start(struct sampler *sampler, double temperature, double top_p, int32_t vocab_size)
 {

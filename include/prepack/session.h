@@ -94,6 +94,14 @@ PP_API pp_status pp_prefill(pp_session *session, const pp_plan *plan, const pp_p
 PP_API pp_status pp_decode(pp_session *session, pp_kvcache *const *caches, const int32_t *tokens,
                            size_t n, const float **logits, pp_error *err);
 
+/*
+ * Waits until all that the session has enqueued is done. Calls that hand back logits or tokens, and
+ * pp_kvcache_read, wait by themselves; a prefill or decode without logits may return while a GPU
+ * still computes, which no other call of the session has to care about. cpu: returns at once.
+ * Errors: PP_ERR_ARG (NULL), PP_ERR_DEVICE.
+ */
+PP_API pp_status pp_session_synchronize(pp_session *session, pp_error *err);
+
 /* Makes the call that is running on the session, or the next one if none is, return
  * PP_ERR_CANCELLED before its next layer. Thread-safety: safe from any thread and from a signal
  * handler. */

@@ -224,6 +224,13 @@ void pp_session_destroy(pp_session *session)
         ppi_session_unref(session);
 }
 
+pp_status pp_session_synchronize(pp_session *session, pp_error *err)
+{
+    if (!session)
+        return ppi_error(err, PP_ERR_ARG, "pp_session_synchronize: session is NULL");
+    return session->ops->synchronize ? session->ops->synchronize(session->backend, err) : PP_OK;
+}
+
 void pp_session_cancel(pp_session *session)
 {
     if (session)
