@@ -203,6 +203,9 @@ START_TEST(session_params_are_checked)
     params.device = "cuda";
     setenv("PREPACK_BACKEND_CUDA", "/no/such/module.so", 1);
     REFUSED(pp_session_create(model, &params, &session, &err), PP_ERR_NO_BACKEND, "/no/such");
+    setenv("PREPACK_BACKEND_CUDA", getenv("PREPACK_TEST_FOREIGN_MODULE"), 1);
+    REFUSED(pp_session_create(model, &params, &session, &err), PP_ERR_NO_BACKEND,
+            "another build (9.9.9-of-another-build");
     unsetenv("PREPACK_BACKEND_CUDA");
     void *driver = dlopen("libcuda.so.1", RTLD_LAZY);
     if (driver)
