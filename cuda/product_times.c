@@ -81,7 +81,7 @@ static pp_status time_all(struct job *job, int32_t n_tries, struct ppi_cuda_prod
     job->own = true;
     PP_TRY(best_of(job, n_tries, &times->own, err));
     job->own = false;
-    if (job->class->state != PPI_CUDA_CLASS_LT)
+    if (!job->backend->products->lt)
         return PP_OK;
     job->workspace = ppi_cuda_alloc(job->backend, FREE_WORKSPACE);
     if (!job->workspace)
