@@ -62,20 +62,27 @@ pp_status ppi_pass_add(struct pp_session *session, const pp_kvcache *cache, cons
     return PP_OK;
 }
 
+struct ppi_pass ppi_pass_drafted(const struct pp_session *session)
+{
+    const struct ppi_workspace *ws = &session->workspace;
+    const struct ppi_pass_draft *draft = &session->draft;
+    return (struct ppi_pass){.n_rows = draft->n_rows,
+                             .n_segments = draft->n_segments,
+                             .tokens = ws->tokens,
+                             .positions = ws->positions,
+                             .segments = ws->segments,
+                             .pages = ws->pages,
+                             .n_pages = draft->n_pages};
+}
+
 pp_status ppi_pass_run(struct pp_session *session, const struct ppi_sink *sink, pp_error *err)
 {
     struct ppi_workspace *ws = &session->workspace;
-    struct ppi_pass_draft draft = session->draft;
+    const struct ppi_pass_draft draft = session->draft;
+    struct ppi_pass pass = ppi_pass_drafted(session);
     ppi_pass_reset(session);
     if (draft.n_rows == 0)
         return PP_OK;
-    struct ppi_pass pass = {.n_rows = draft.n_rows,
-                            .n_segments = draft.n_segments,
-                            .tokens = ws->tokens,
-                            .positions = ws->positions,
-                            .segments = ws->segments,
-                            .pages = ws->pages,
-                            .n_pages = draft.n_pages};
     struct ppi_pass last = {.slot = 1,
                             .n_rows = draft.n_last,
                             .n_segments = draft.n_last,

@@ -98,6 +98,8 @@ void ppi_pass_reset(struct pp_session *session);
  */
 pp_status ppi_pass_add(struct pp_session *session, const pp_kvcache *cache, const int32_t *tokens,
                        int64_t begin, int64_t n_tokens, int32_t output, pp_error *err);
+/* What was added, as a pass in slot 0; it lives until more is added. */
+struct ppi_pass ppi_pass_drafted(const struct pp_session *session);
 /* Runs what was added and leaves the pass empty. sink NULL: only the KV cache is wanted. */
 pp_status ppi_pass_run(struct pp_session *session, const struct ppi_sink *sink, pp_error *err);
 

@@ -72,6 +72,13 @@ AT(pp_session_info, chunk_tokens, 20);
 AT(pp_session_info, page_bytes, 24);
 AT(pp_session_info, device, 32);
 AT(pp_session_info, weight_bytes, 64);
+SIZE(pp_measure_params, 72);
+AT(pp_measure_params, operation, 4);
+AT(pp_measure_params, lengths, 16);
+AT(pp_measure_params, n_runs, 32);
+SIZE(pp_measurement, 88);
+AT(pp_measurement, seconds, 16);
+AT(pp_measurement, own_seconds, 48);
 
 VALUE(PP_OK, 0);
 VALUE(PP_ERR_ARG, -1);
@@ -109,6 +116,19 @@ VALUE(PP_KV_NHD, 1);
 VALUE(PP_KV_HND, 2);
 VALUE(PP_LOG_WARNING, 1);
 VALUE(PP_LOG_INFO, 2);
+VALUE(PP_MEASURE_QKV, 1);
+VALUE(PP_MEASURE_O, 2);
+VALUE(PP_MEASURE_GATE_UP, 3);
+VALUE(PP_MEASURE_DOWN, 4);
+VALUE(PP_MEASURE_LM_HEAD, 5);
+VALUE(PP_MEASURE_ATTENTION, 6);
+VALUE(PP_MEASURE_DECODE, 7);
+VALUE(PP_MEASURE_EMBED, 8);
+VALUE(PP_MEASURE_RMSNORM, 9);
+VALUE(PP_MEASURE_ROPE_KV, 10);
+VALUE(PP_MEASURE_GATHER, 11);
+VALUE(PP_MEASURE_SAMPLE, 12);
+VALUE(PP_MEASURE_COPY, 13);
 
 int main(void)
 {

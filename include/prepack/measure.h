@@ -1,0 +1,83 @@
+/*
+ * prepack/measure.h: how long each operation of a forward pass takes on a session's device, and how
+ * fast that device copies memory.
+ *
+ *     pp_measure_params params;
+ *     pp_measurement down = {.struct_size = sizeof down};
+ *     pp_measure_params_init(&params, sizeof params);
+ *     params.operation = PP_MEASURE_DOWN;
+ *     params.n_rows = 512;
+ *     pp_session_measure(session, &params, &down, &err);
+ *     printf("%.3f TFLOP/s\n", down.flop / down.seconds * 1e-12);
+ *
+ * An operation runs by itself, on random data in the model's shapes, with the session's weights.
+ * One run after the other uses other memory, and the next layer's weights and pages, so that little
+ * of it is in a cache, as far as there is memory for that.
+ */
+#ifndef PREPACK_MEASURE_H
+#define PREPACK_MEASURE_H
+
+#include "session.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Products with a weight matrix; n_rows rows of activations. */
+#define PP_MEASURE_QKV     1
+#define PP_MEASURE_O       2 /* adds to the residual stream */
+#define PP_MEASURE_GATE_UP 3 /* with silu(gate) * up */
+#define PP_MEASURE_DOWN    4 /* adds to the residual stream */
+#define PP_MEASURE_LM_HEAD 5
+/* Attention over prompts of the given lengths. */
+#define PP_MEASURE_ATTENTION 6 /* every token of the prompts */
+#define PP_MEASURE_DECODE    7 /* the last token of each prompt */
+/* Operations on n_rows rows. */
+#define PP_MEASURE_EMBED   8
+#define PP_MEASURE_RMSNORM 9
+#define PP_MEASURE_ROPE_KV 10 /* rotates q and k, writes keys and values to their pages */
+#define PP_MEASURE_GATHER  11 /* of rows of the residual stream, in random order */
+#define PP_MEASURE_SAMPLE  12 /* draws a token from each row of logits, and hands it over */
+/* Copies device memory: what limits operations that move more than they compute. */
+#define PP_MEASURE_COPY 13
+
+typedef struct pp_measure_params {
+    uint32_t struct_size;
+    int32_t operation;      /* PP_MEASURE_*; there is no default */
+    int64_t n_rows;         /* 1 .. max_pass_tokens, of PP_MEASURE_SAMPLE at most 64; 0: the most */
+    const int64_t *lengths; /* [n_prompts] of attention: 1 .. max_position tokens each. ATTENTION:
+                               at most max_pass_tokens together; DECODE: as many prompts */
+    size_t n_prompts;
+    int32_t n_runs;    /* of which the median counts; at most 99; 0: 9 */
+    int32_t unguarded; /* not 0: products also without the guard of packing invariance, and by the
+                          library's own kernel, where the device makes a difference (cuda) */
+    int64_t reserved[4];
+} pp_measure_params;
+
+PP_API void pp_measure_params_init(pp_measure_params *params, size_t struct_size);
+
+typedef struct pp_measurement {
+    uint32_t struct_size;
+    int32_t n_runs;
+    int64_t n_repeats; /* of the operation in a run */
+    double seconds;    /* of one operation */
+    double flop;       /* a multiplication and its addition are 2; of attention only the pairs of
+                          tokens that see each other; 0 where moving is all there is */
+    double bytes;      /* that must move at least: what is read once and what is written once */
+    double unguarded_seconds; /* 0: not asked for, or no other way */
+    double own_seconds;       /* 0: likewise */
+    int64_t reserved[4];
+} pp_measurement;
+
+/*
+ * Measures one operation. The session's caches stay as they are; memory is taken for the call.
+ * Errors: PP_ERR_ARG (params), PP_ERR_TOO_LONG (a length), PP_ERR_NOMEM, PP_ERR_DEVICE_NOMEM,
+ * PP_ERR_DEVICE, PP_ERR_CANCELLED, PP_ERR_STRUCT_SIZE.
+ */
+PP_API pp_status pp_session_measure(pp_session *session, const pp_measure_params *params,
+                                    pp_measurement *measurement, pp_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

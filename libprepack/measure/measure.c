@@ -1,0 +1,160 @@
+/*
+ * measure.c: pp_session_measure: checks what is asked for, runs the operation until its time is
+ * known, takes the median.
+ */
+#include "measure/measure_impl.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#define DEFAULT_RUNS      9
+#define MAX_RUNS          99
+#define LEAST_RUN_SECONDS 0.004 /* shorter ones would time the clock and the launches */
+#define MAX_REPEATS       1000
+
+static const pp_measure_params DEFAULT_PARAMS = {.struct_size = sizeof DEFAULT_PARAMS};
+
+void pp_measure_params_init(pp_measure_params *params, size_t struct_size)
+{
+    ppi_struct_init(params, struct_size, &DEFAULT_PARAMS, sizeof DEFAULT_PARAMS);
+}
+
+static double seconds_now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+/* Seconds of an operation over n_repeats of them, from number *i on. */
+static pp_status time_repeats(const struct measure *measure,
+                              const struct measure_operation *operation, int64_t n_repeats,
+                              int64_t *i, double *seconds, pp_error *err)
+{
+    struct pp_session *session = measure->session;
+    if (atomic_exchange(&session->cancelled, 0))
+        return ppi_error(err, PP_ERR_CANCELLED, "cancelled while measuring %s", operation->name);
+    double start = seconds_now();
+    for (int64_t k = 0; k < n_repeats; k++)
+        PP_TRY(operation->run(measure, (*i)++, err));
+    PP_TRY(pp_session_synchronize(session, err));
+    *seconds = (seconds_now() - start) / (double)n_repeats;
+    return PP_OK;
+}
+
+static int compare_doubles(const void *left, const void *right)
+{
+    double a = *(const double *)left, b = *(const double *)right;
+    return (a > b) - (a < b);
+}
+
+static pp_status time_runs(const struct measure *measure, const struct measure_operation *operation,
+                           int32_t n_runs, pp_measurement *result, pp_error *err)
+{
+    double seconds[MAX_RUNS];
+    int64_t i = 0, n_repeats = 1;
+    /* The first run loads code and makes pages of memory; the second says how long one takes. */
+    for (int warm_up = 0; warm_up < 2; warm_up++)
+        PP_TRY(time_repeats(measure, operation, 1, &i, seconds, err));
+    if (seconds[0] < LEAST_RUN_SECONDS)
+        n_repeats = seconds[0] > LEAST_RUN_SECONDS / MAX_REPEATS
+                        ? (int64_t)(LEAST_RUN_SECONDS / seconds[0]) + 1
+                        : MAX_REPEATS;
+    for (int32_t run = 0; run < n_runs; run++)
+        PP_TRY(time_repeats(measure, operation, n_repeats, &i, &seconds[run], err));
+    qsort(seconds, (size_t)n_runs, sizeof *seconds, compare_doubles);
+    result->n_runs = n_runs;
+    result->n_repeats = n_repeats;
+    result->seconds = seconds[n_runs / 2];
+    return PP_OK;
+}
+
+static pp_status time_unguarded(const struct measure *measure, pp_measurement *result,
+                                pp_error *err)
+{
+    struct pp_session *session = measure->session;
+    struct ppi_product_times times = {0};
+    PP_TRY(session->ops->product_times(session->backend, ppi_ring_at(&measure->in, 0),
+                                       ppi_measure_weights(measure, 0), measure->n_rows,
+                                       ppi_ring_at(&measure->out, 0), &times, err));
+    result->unguarded_seconds = times.unguarded;
+    result->own_seconds = times.own;
+    return PP_OK;
+}
+
+static pp_status check_params(const struct pp_session *session, const pp_measure_params *params,
+                              pp_error *err)
+{
+    PP_TRY(ppi_reserved_check(params->reserved, PPI_COUNT(params->reserved), "pp_measure_params",
+                              err));
+    if (!ppi_measure_find(params->operation))
+        return ppi_error(err, PP_ERR_ARG, "pp_measure_params.operation is %d; use a PP_MEASURE_*",
+                         params->operation);
+    if (params->n_runs < 0 || params->n_runs > MAX_RUNS)
+        return ppi_error(err, PP_ERR_ARG, "pp_measure_params.n_runs is %d; allowed: 0 to %d",
+                         params->n_runs, MAX_RUNS);
+    int64_t most =
+        params->operation == PP_MEASURE_SAMPLE ? PPI_LOGIT_ROWS : session->info.max_pass_tokens;
+    if (params->n_rows < 0 || params->n_rows > most)
+        return ppi_error(err, PP_ERR_ARG, "pp_measure_params.n_rows is %lld; allowed: 0 to %lld",
+                         (long long)params->n_rows, (long long)most);
+    return PP_OK;
+}
+
+/* Of attention. */
+static pp_status check_lengths(const struct pp_session *session, const pp_measure_params *params,
+                               pp_error *err)
+{
+    int64_t n_tokens = 0;
+    if (params->operation != PP_MEASURE_ATTENTION && params->operation != PP_MEASURE_DECODE)
+        return PP_OK;
+    if (!params->lengths || params->n_prompts == 0)
+        return ppi_error(err, PP_ERR_ARG, "pp_measure_params.lengths is needed for attention");
+    for (size_t i = 0; i < params->n_prompts; i++) {
+        int64_t length = params->lengths[i];
+        if (length < 1 || length > session->model->config.max_position)
+            return ppi_error_at(err, length < 1 ? PP_ERR_ARG : PP_ERR_TOO_LONG, (int64_t)i,
+                                "pp_measure_params.lengths[%zu] is %lld; allowed: 1 to %d", i,
+                                (long long)length, session->model->config.max_position);
+        n_tokens += params->operation == PP_MEASURE_DECODE ? 1 : length;
+        if (n_tokens > session->info.max_pass_tokens)
+            return ppi_error_at(err, PP_ERR_ARG, (int64_t)i,
+                                "pp_measure_params.lengths has more tokens than one pass of the "
+                                "session can hold, %d",
+                                session->info.max_pass_tokens);
+    }
+    return PP_OK;
+}
+
+static pp_status run_measurement(struct measure *measure, pp_measurement *result, pp_error *err)
+{
+    const pp_measure_params *params = measure->params;
+    const struct measure_operation *operation = ppi_measure_find(params->operation);
+    PP_TRY(operation->prepare(measure, err));
+    PP_TRY(
+        time_runs(measure, operation, params->n_runs ? params->n_runs : DEFAULT_RUNS, result, err));
+    result->flop = measure->flop;
+    result->bytes = measure->bytes;
+    if (params->unguarded && operation->is_product && measure->session->ops->product_times)
+        return time_unguarded(measure, result, err);
+    return PP_OK;
+}
+
+pp_status pp_session_measure(pp_session *session, const pp_measure_params *caller_params,
+                             pp_measurement *out, pp_error *err)
+{
+    pp_measure_params params = DEFAULT_PARAMS;
+    pp_measurement result = {.struct_size = sizeof result};
+    PP_TRY(ppi_session_check(session, "pp_session_measure", err));
+    PP_TRY(ppi_struct_read(&params, sizeof params, caller_params, "pp_measure_params", err));
+    PP_TRY(check_params(session, &params, err));
+    PP_TRY(check_lengths(session, &params, err));
+    struct measure measure = {.session = session, .params = &params, .n_rows = params.n_rows};
+    if (measure.n_rows == 0)
+        measure.n_rows =
+            params.operation == PP_MEASURE_SAMPLE ? PPI_LOGIT_ROWS : session->info.max_pass_tokens;
+    pp_status status = run_measurement(&measure, &result, err);
+    ppi_measure_free(&measure);
+    PP_TRY(status);
+    return ppi_struct_write(out, &result, sizeof result, "pp_measurement", err);
+}

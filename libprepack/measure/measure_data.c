@@ -1,0 +1,231 @@
+/*
+ * measure_data.c: what operations run over while they are measured: operands in more copies than
+ * caches hold, and prompts with random keys and values in pages of their own.
+ */
+#include "measure/measure_impl.h"
+
+#include "dtype.h"
+
+#include <string.h>
+
+#define RING_BYTES     ((size_t)256 << 20) /* of both operands: several times any cache */
+#define MAX_COPIES     256
+#define BLOCK_ELEMENTS ((size_t)1 << 20) /* random values made at once */
+#define ROWS_LENGTH    256               /* tokens of a prompt of ppi_measure_rows */
+
+/* A generator of splitmix64 (Steele, Lea, Flood): the same values in every run. */
+static uint64_t next_random(uint64_t *state)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+/* Uniform in [-1, 1). */
+static void fill_random(void *dst, int32_t dtype, size_t n)
+{
+    uint64_t state = 1;
+    for (size_t i = 0; i < n; i++) {
+        float value = (float)((int32_t)(next_random(&state) >> 40) - (1 << 23)) * 0x1p-23f;
+        if (dtype == PP_DTYPE_F32)
+            ((float *)dst)[i] = value;
+        else
+            ((uint16_t *)dst)[i] =
+                dtype == PP_DTYPE_BF16 ? ppi_f32_to_bf16(value) : ppi_f32_to_f16(value);
+    }
+}
+
+/* Random values for `bytes` bytes of device memory: one block again and again. */
+static pp_status upload_random(struct pp_session *session, char *device, size_t bytes,
+                               int32_t dtype, pp_error *err)
+{
+    size_t size = pp_dtype_size(dtype), n = bytes / size;
+    if (n > BLOCK_ELEMENTS)
+        n = BLOCK_ELEMENTS;
+    void *block = ppi_alloc(&session->mem, n, size);
+    if (!block)
+        return ppi_error_nomem(err, "random values", n * size);
+    fill_random(block, dtype, n);
+    pp_status status = PP_OK;
+    for (size_t done = 0; done < bytes && status >= 0; done += n * size) {
+        size_t part = bytes - done < n * size ? bytes - done : n * size;
+        status = session->ops->upload(session->backend, device + done, block, part, err);
+    }
+    ppi_free(&session->mem, block);
+    return status;
+}
+
+static size_t ring_bytes(const struct ring *ring)
+{
+    return (size_t)ring->n * ring->stride;
+}
+
+static bool take_rings(struct measure *measure, int64_t n)
+{
+    struct pp_session *session = measure->session;
+    measure->in.n = measure->out.n = n;
+    measure->in.memory = session->ops->alloc(session->backend, ring_bytes(&measure->in));
+    measure->out.memory = session->ops->alloc(session->backend, ring_bytes(&measure->out));
+    return measure->in.memory && measure->out.memory;
+}
+
+static void free_rings(struct measure *measure)
+{
+    struct pp_session *session = measure->session;
+    struct ring *rings[] = {&measure->in, &measure->out};
+    for (size_t i = 0; i < PPI_COUNT(rings); i++) {
+        session->ops->release(session->backend, rings[i]->memory, ring_bytes(rings[i]));
+        rings[i]->memory = NULL;
+    }
+}
+
+pp_status ppi_measure_operands(struct measure *measure, size_t in_bytes, int32_t in_dtype,
+                               size_t out_bytes, int32_t out_dtype, pp_error *err)
+{
+    struct pp_session *session = measure->session;
+    measure->in.stride = (size_t)ppi_round_up((int64_t)in_bytes, 256);
+    measure->out.stride = (size_t)ppi_round_up((int64_t)out_bytes, 256);
+    size_t copies = RING_BYTES / (measure->in.stride + measure->out.stride) + 1;
+    for (int64_t n = copies < MAX_COPIES ? (int64_t)copies : MAX_COPIES;; n /= 2) {
+        if (take_rings(measure, n))
+            break;
+        free_rings(measure);
+        if (n == 1)
+            return ppi_error(err, ppi_no_device_memory(&session->info),
+                             "no memory to measure with (%zu bytes)",
+                             measure->in.stride + measure->out.stride);
+    }
+    PP_TRY(upload_random(session, measure->in.memory, ring_bytes(&measure->in), in_dtype, err));
+    return upload_random(session, measure->out.memory, ring_bytes(&measure->out), out_dtype, err);
+}
+
+static pp_status create_caches(struct measure *measure, const int64_t *lengths, size_t n,
+                               pp_error *err)
+{
+    struct pp_session *session = measure->session;
+    int64_t longest = 0;
+    for (size_t i = 0; i < n; i++)
+        if (lengths[i] > longest)
+            longest = lengths[i];
+    PP_TRY(ppi_rope_reserve(session, longest, err));
+    measure->caches = ppi_zalloc(&session->mem, n, sizeof(pp_kvcache *));
+    if (!measure->caches)
+        return ppi_error_nomem(err, "a list of caches", n * sizeof(pp_kvcache *));
+    for (; measure->n_caches < n; measure->n_caches++)
+        PP_TRY(ppi_kvcache_create(session, lengths[measure->n_caches],
+                                  &measure->caches[measure->n_caches], err));
+    return PP_OK;
+}
+
+/* Runs what was added to the pass, only to write keys and values of every layer. */
+static pp_status write_pages(struct pp_session *session, pp_error *err)
+{
+    struct ppi_workspace *ws = &session->workspace;
+    struct ppi_pass pass = ppi_pass_drafted(session);
+    ppi_pass_reset(session);
+    PP_TRY(session->ops->pass_begin(session->backend, &pass, err));
+    for (int32_t layer = 0; layer < session->model->config.n_layers; layer++)
+        PP_TRY(session->ops->rope_kv(session->backend, &pass, layer, ws->wide, session->rope, ws->q,
+                                     err));
+    /* The arrays of the pass are written again for the next. */
+    return pp_session_synchronize(session, err);
+}
+
+/* tokens: [longest] any ids. */
+static pp_status fill_pages(struct measure *measure, const int64_t *lengths, const int32_t *tokens,
+                            pp_error *err)
+{
+    struct pp_session *session = measure->session;
+    int64_t most = session->info.max_pass_tokens;
+    for (size_t i = 0; i < measure->n_caches; i++)
+        for (int64_t begin = 0, n; begin < lengths[i]; begin += n) {
+            n = lengths[i] - begin < most ? lengths[i] - begin : most;
+            if (session->draft.n_rows + n > most)
+                PP_TRY(write_pages(session, err));
+            PP_TRY(ppi_pass_add(session, measure->caches[i], tokens, begin, n, -1, err));
+        }
+    return write_pages(session, err);
+}
+
+/* Caches of random keys and values, then a pass of each prompt's tokens from `begin` on: 0, or the
+ * last. */
+static pp_status make_prompts(struct measure *measure, const int64_t *lengths, size_t n,
+                              bool last_only, const int32_t *tokens, pp_error *err)
+{
+    struct pp_session *session = measure->session;
+    const pp_model_config *config = &session->model->config;
+    size_t qkv_dim = (size_t)(config->n_heads + 2 * config->n_kv_heads) * (size_t)config->head_dim;
+    size_t bytes = (size_t)session->info.max_pass_tokens * qkv_dim * sizeof(float);
+    PP_TRY(create_caches(measure, lengths, n, err));
+    PP_TRY(upload_random(session, session->workspace.wide, bytes, PP_DTYPE_F32, err));
+    ppi_pass_reset(session);
+    PP_TRY(fill_pages(measure, lengths, tokens, err));
+    for (size_t i = 0; i < n; i++) {
+        int64_t begin = last_only ? lengths[i] - 1 : 0;
+        PP_TRY(
+            ppi_pass_add(session, measure->caches[i], tokens, begin, lengths[i] - begin, -1, err));
+    }
+    measure->pass = ppi_pass_drafted(session);
+    ppi_pass_reset(session);
+    measure->n_rows = measure->pass.n_rows;
+    return session->ops->pass_begin(session->backend, &measure->pass, err);
+}
+
+static pp_status begin_pass(struct measure *measure, const int64_t *lengths, size_t n,
+                            bool last_only, pp_error *err)
+{
+    struct pp_session *session = measure->session;
+    const pp_model_config *config = &session->model->config;
+    uint64_t state = 2;
+    int32_t *tokens = ppi_alloc(&session->mem, (size_t)config->max_position, sizeof *tokens);
+    if (!tokens)
+        return ppi_error_nomem(err, "token ids", (size_t)config->max_position * sizeof *tokens);
+    for (int32_t i = 0; i < config->max_position; i++)
+        tokens[i] = (int32_t)(next_random(&state) % (uint64_t)config->vocab_size);
+    pp_status status = make_prompts(measure, lengths, n, last_only, tokens, err);
+    ppi_free(&session->mem, tokens);
+    return status;
+}
+
+pp_status ppi_measure_prompts(struct measure *measure, const int64_t *lengths, size_t n,
+                              pp_error *err)
+{
+    return begin_pass(measure, lengths, n, false, err);
+}
+
+pp_status ppi_measure_last_tokens(struct measure *measure, const int64_t *lengths, size_t n,
+                                  pp_error *err)
+{
+    return begin_pass(measure, lengths, n, true, err);
+}
+
+pp_status ppi_measure_rows(struct measure *measure, pp_error *err)
+{
+    struct pp_session *session = measure->session;
+    int64_t longest = session->model->config.max_position;
+    if (longest > ROWS_LENGTH)
+        longest = ROWS_LENGTH;
+    int64_t n = ppi_div_up(measure->n_rows, longest);
+    int64_t *lengths = ppi_alloc(&session->mem, (size_t)n, sizeof *lengths);
+    if (!lengths)
+        return ppi_error_nomem(err, "lengths", (size_t)n * sizeof *lengths);
+    for (int64_t i = 0; i < n; i++)
+        lengths[i] = longest;
+    lengths[n - 1] = measure->n_rows - (n - 1) * longest;
+    pp_status status = ppi_measure_prompts(measure, lengths, (size_t)n, err);
+    ppi_free(&session->mem, lengths);
+    return status;
+}
+
+void ppi_measure_free(struct measure *measure)
+{
+    struct pp_session *session = measure->session;
+    pp_session_synchronize(session, NULL); /* nothing may use what is freed below */
+    ppi_pass_reset(session);
+    free_rings(measure);
+    for (size_t i = 0; i < measure->n_caches; i++)
+        pp_kvcache_destroy(measure->caches[i]);
+    ppi_free(&session->mem, measure->caches);
+    ppi_free(&session->mem, measure->source_rows);
+}
