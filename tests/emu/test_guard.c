@@ -102,13 +102,13 @@ static void sound_algorithms_are_used(void)
         EXPECT(state_of(&context, w, true) == PPI_CUDA_CLASS_LT, "not used: %s", context.warning);
         EXPECT(context.n_warnings == 0, "%s", context.warning);
         EXPECT(strstr(context.info, "[64, 96], added"), "the class is not named: %s", context.info);
+        uint16_t *a = device_random(&rng, device_act(act), 1100 * INNER, 1);
         propose(NULL, 0); /* counts from here */
-        free(
-            product_of(&context, w, device_random(&rng, device_act(act), 30 * INNER, 1), 30, NULL));
+        free(product_of(&context, w, a, 30, NULL));
         EXPECT(fake_lt_products(FAKE_LT_SMALL) == 1, "30 rows run in their group's algorithm");
-        free(product_of(&context, w, device_random(&rng, device_act(act), 1100 * INNER, 1), 1100,
-                        NULL));
+        free(product_of(&context, w, a, 1100, NULL));
         EXPECT(fake_lt_products(FAKE_LT_LARGE) == 3, "1100 rows are 512, 512 and 128");
+        free(a);
         check_invariance(&context, w, &rng, PASS, false);
         check_invariance(&context, w, &rng, 130, true);
         close_with(&context, w);
