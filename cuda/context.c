@@ -11,7 +11,6 @@
 
 #define OLDEST_CAPABILITY   80
 #define DEFAULT_PASS_TOKENS 8192
-#define ROW_PADDING         64
 
 /* "1:own" -> device 1, own products; NULL or "" -> device 0. */
 static pp_status parse_variant(struct ppi_backend *b, const char *variant, pp_error *err)
@@ -183,7 +182,7 @@ pp_status ppi_cuda_open(const struct ppi_backend_params *params, struct ppi_back
     b->act_type = params->dtype == PP_DTYPE_BF16 ? PPI_CUDA_BF16 : PPI_CUDA_F16;
     b->act_bytes = sizeof(uint16_t);
     int32_t wanted = params->max_pass_tokens ? params->max_pass_tokens : DEFAULT_PASS_TOKENS;
-    b->max_pass_tokens = (int32_t)ppi_round_up(wanted, ROW_PADDING);
+    b->max_pass_tokens = (int32_t)ppi_round_up(wanted, PPI_CUDA_ROW_PADDING);
     pp_status status = build(b, params->variant, err);
     b->params.device_allocator = NULL;
     if (status < 0) {
@@ -202,7 +201,7 @@ void ppi_cuda_get_info(const struct ppi_backend *b, struct ppi_backend_info *inf
     info->page_bytes = (int64_t)ppi_cuda_page_bytes(b);
     info->chunk_tokens = PPI_CUDA_ATTENTION_KEYS;
     info->max_pass_tokens = b->max_pass_tokens;
-    info->row_padding = ROW_PADDING;
+    info->row_padding = PPI_CUDA_ROW_PADDING;
     info->weight_domain = b->device;
     info->has_own_memory = true;
     memcpy(info->device_name, b->device_name, sizeof info->device_name);

@@ -157,6 +157,10 @@ pp_status ppi_cuda_run_sample(struct ppi_backend *backend, const float *logits, 
 
 /* ---- products (product_*.c) ---- */
 
+/* cuBLASLt gets a multiple of this many rows: its kernels for fewer sum in other orders. So this is
+ * the context's row_padding. */
+#define PPI_CUDA_ROW_PADDING 64
+
 /* Device bytes that products_create takes. */
 size_t ppi_cuda_products_bytes(const struct ppi_backend *backend);
 /* Takes what products need: library handle, workspace, room for gate and up values. */

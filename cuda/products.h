@@ -12,8 +12,6 @@
 
 #include <cublasLt.h>
 
-/* cuBLASLt gets a multiple of this many rows: its kernels for fewer sum in other orders. */
-#define PPI_CUDA_ROW_PADDING 64
 /* Most rows of one call; more rows are several calls. Few where a CPU has to run the self-test. */
 #ifdef PPI_EMULATION
 #define PPI_CUDA_LT_MAX_ROWS 512
