@@ -41,6 +41,7 @@ static const struct ppi_backend_ops ops = {
     .kv_read = ppi_cuda_run_kv_read,
     .copy = ppi_cuda_copy,
     .synchronize = ppi_cuda_synchronize,
+    .product_times = ppi_cuda_compare_products,
     .varlen_plan_create = ppi_cuda_varlen_plan_create,
     .varlen_plan_destroy = ppi_cuda_varlen_plan_destroy,
     .varlen_upload = ppi_cuda_varlen_upload,

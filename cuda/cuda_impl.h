@@ -172,6 +172,10 @@ pp_status ppi_cuda_matmul(struct ppi_backend *backend, const void *a, const stru
                           int64_t n_rows, bool accumulate, float *out, pp_error *err);
 pp_status ppi_cuda_gate_up(struct ppi_backend *backend, const void *a, const struct ppi_matrix *w,
                            int64_t n_rows, void *out, pp_error *err);
+/* The seam's product_times (product_times.c). */
+pp_status ppi_cuda_compare_products(struct ppi_backend *backend, const void *a,
+                                    const struct ppi_matrix *w, int64_t n_rows, bool accumulate,
+                                    void *out, struct ppi_product_times *times, pp_error *err);
 
 /* ---- device_attention.c ---- */
 

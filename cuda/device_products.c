@@ -81,7 +81,7 @@ struct ppi_cuda_class *ppi_cuda_class_find(struct ppi_cuda_products *products,
     return NULL;
 }
 
-static struct ppi_cuda_shape shape_of(const struct ppi_matrix *w, bool accumulate)
+struct ppi_cuda_shape ppi_cuda_shape_of(const struct ppi_matrix *w, bool accumulate)
 {
     return (struct ppi_cuda_shape){.n = w->n_rows,
                                    .k = w->k,
@@ -95,7 +95,7 @@ static pp_status prepare_class(struct ppi_backend *backend, const struct ppi_mat
                                bool accumulate, pp_error *err)
 {
     struct ppi_cuda_products *products = backend->products;
-    struct ppi_cuda_shape shape = shape_of(w, accumulate);
+    struct ppi_cuda_shape shape = ppi_cuda_shape_of(w, accumulate);
     struct ppi_cuda_class *class = ppi_cuda_class_find(products, &shape);
     if (!products->lt || !ppi_cuda_lt_fits(&shape))
         return PP_OK;
@@ -168,7 +168,7 @@ pp_status ppi_cuda_product_run(struct ppi_backend *backend, const struct ppi_cud
 static pp_status multiply(struct ppi_backend *backend, const void *a, const struct ppi_matrix *w,
                           int64_t n_rows, bool accumulate, void *out, pp_error *err)
 {
-    struct ppi_cuda_shape shape = shape_of(w, accumulate);
+    struct ppi_cuda_shape shape = ppi_cuda_shape_of(w, accumulate);
     const struct ppi_cuda_class *class = ppi_cuda_class_find(backend->products, &shape);
     if (!class)
         return ppi_cuda_product_own(backend, &shape, a, w->data, n_rows, out, err);

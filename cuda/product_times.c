@@ -5,6 +5,7 @@
 #include "cuda/products.h"
 
 #define FREE_WORKSPACE ((size_t)32 << 20) /* what cuBLAS itself takes on large GPUs */
+#define N_TRIES        5                  /* of which the best counts, for the seam */
 #define PRODUCTS_A_TRY 4                  /* in a row, so that launches hide behind products */
 
 struct job {
@@ -106,4 +107,19 @@ pp_status ppi_cuda_product_time(struct ppi_backend *backend, const struct ppi_cu
     if (job.end)
         cudaEventDestroy(job.end);
     return status;
+}
+
+pp_status ppi_cuda_compare_products(struct ppi_backend *backend, const void *a,
+                                    const struct ppi_matrix *w, int64_t n_rows, bool accumulate,
+                                    void *out, struct ppi_product_times *times, pp_error *err)
+{
+    struct ppi_cuda_shape shape = ppi_cuda_shape_of(w, accumulate);
+    const struct ppi_cuda_class *class = ppi_cuda_class_find(backend->products, &shape);
+    const struct ppi_cuda_class own = {.shape = shape, .state = PPI_CUDA_CLASS_OWN};
+    struct ppi_cuda_product_times found;
+    PP_TRY(ppi_cuda_product_time(backend, class ? class : &own, a, w->data, n_rows, out, N_TRIES,
+                                 &found, err));
+    *times = (struct ppi_product_times){
+        .guarded = found.guarded, .unguarded = found.free, .own = found.own};
+    return PP_OK;
 }

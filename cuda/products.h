@@ -68,6 +68,7 @@ static inline size_t ppi_cuda_type_bytes(int32_t type)
     return type == PPI_CUDA_F32 ? 4 : 2;
 }
 
+struct ppi_cuda_shape ppi_cuda_shape_of(const struct ppi_matrix *w, bool accumulate);
 /* The class of a matrix, or NULL: it was not prepared. */
 struct ppi_cuda_class *ppi_cuda_class_find(struct ppi_cuda_products *products,
                                            const struct ppi_cuda_shape *shape);

@@ -142,7 +142,7 @@ struct ppi_varlen_figures {
 
 /* Seconds of a product; 0: there is no such way to compute it. */
 struct ppi_product_times {
-    double guarded;   /* as matmul and gate_up run it */
+    double guarded;   /* as it runs in a pass */
     double unguarded; /* the fastest for just this many rows, whatever it does to the bits */
     double own;       /* by the backend's own kernel */
 };
@@ -263,8 +263,8 @@ struct ppi_backend_ops {
      * rows of w]. Both hold n_rows rounded up to row_padding. Waits. NULL: products are the same
      * with and without the guard of packing invariance. */
     pp_status (*product_times)(struct ppi_backend *backend, const void *a,
-                               const struct ppi_matrix *w, int64_t n_rows, void *out,
-                               struct ppi_product_times *times, pp_error *err);
+                               const struct ppi_matrix *w, int64_t n_rows, bool accumulate,
+                               void *out, struct ppi_product_times *times, pp_error *err);
 
     /* ---- attention over a caller's tensors ---- */
 

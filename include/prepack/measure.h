@@ -64,9 +64,12 @@ typedef struct pp_measurement {
     double flop;       /* a multiplication and its addition are 2; of attention only the pairs of
                           tokens that see each other; 0 where moving is all there is */
     double bytes;      /* that must move at least: what is read once and what is written once */
-    double unguarded_seconds; /* 0: not asked for, or no other way */
-    double own_seconds;       /* 0: likewise */
-    int64_t reserved[4];
+    /* Of a product, one by one in the same way, its operands in caches; 0: not asked for, or the
+     * device has no such way. */
+    double guarded_seconds;   /* as it runs in a pass */
+    double unguarded_seconds; /* the fastest there is for this number of rows, whatever its bits */
+    double own_seconds;       /* by the library's own kernel */
+    int64_t reserved[3];
 } pp_measurement;
 
 /*

@@ -76,7 +76,9 @@ static pp_status time_unguarded(const struct measure *measure, pp_measurement *r
     struct ppi_product_times times = {0};
     PP_TRY(session->ops->product_times(session->backend, ppi_ring_at(&measure->in, 0),
                                        ppi_measure_weights(measure, 0), measure->n_rows,
+                                       ppi_measure_accumulates(measure),
                                        ppi_ring_at(&measure->out, 0), &times, err));
+    result->guarded_seconds = times.guarded;
     result->unguarded_seconds = times.unguarded;
     result->own_seconds = times.own;
     return PP_OK;

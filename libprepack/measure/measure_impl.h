@@ -40,6 +40,8 @@ struct measure_operation {
 const struct measure_operation *ppi_measure_find(int32_t operation);
 /* The weights that run i of a product uses. */
 const struct ppi_matrix *ppi_measure_weights(const struct measure *measure, int64_t i);
+/* Whether a product adds to what is there, as in a forward pass. */
+bool ppi_measure_accumulates(const struct measure *measure);
 
 /* measure_data.c */
 

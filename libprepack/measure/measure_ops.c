@@ -72,8 +72,7 @@ const struct ppi_matrix *ppi_measure_weights(const struct measure *measure, int6
     }
 }
 
-/* As in a forward pass. */
-static bool accumulates(const struct measure *measure)
+bool ppi_measure_accumulates(const struct measure *measure)
 {
     return measure->params->operation == PP_MEASURE_O ||
            measure->params->operation == PP_MEASURE_DOWN;
@@ -90,7 +89,7 @@ static pp_status prepare_product(struct measure *measure, pp_error *err)
     int64_t out_bytes = is_gated ? n / 2 * d.act : n * (int64_t)sizeof(float); /* of a row */
     measure->flop = 2.0 * (double)rows * (double)n * (double)k;
     measure->bytes = (double)(rows * k * d.act + n * k * d.act) +
-                     (double)(rows * out_bytes) * (accumulates(measure) ? 2 : 1);
+                     (double)(rows * out_bytes) * (ppi_measure_accumulates(measure) ? 2 : 1);
     if (measure->params->unguarded)
         out_bytes = n * (int64_t)sizeof(float); /* product_times wants it */
     return ppi_measure_operands(measure, (size_t)(room * k * d.act), session->dtype,
@@ -101,9 +100,9 @@ static pp_status prepare_product(struct measure *measure, pp_error *err)
 static pp_status run_product(const struct measure *measure, int64_t i, pp_error *err)
 {
     struct pp_session *session = measure->session;
-    return session->ops->matmul(session->backend, ppi_ring_at(&measure->in, i),
-                                ppi_measure_weights(measure, i), measure->n_rows,
-                                accumulates(measure), ppi_ring_at(&measure->out, i), err);
+    return session->ops->matmul(
+        session->backend, ppi_ring_at(&measure->in, i), ppi_measure_weights(measure, i),
+        measure->n_rows, ppi_measure_accumulates(measure), ppi_ring_at(&measure->out, i), err);
 }
 
 static pp_status run_gate_up(const struct measure *measure, int64_t i, pp_error *err)

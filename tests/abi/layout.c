@@ -78,7 +78,7 @@ AT(pp_measure_params, lengths, 16);
 AT(pp_measure_params, n_runs, 32);
 SIZE(pp_measurement, 88);
 AT(pp_measurement, seconds, 16);
-AT(pp_measurement, own_seconds, 48);
+AT(pp_measurement, own_seconds, 56);
 
 VALUE(PP_OK, 0);
 VALUE(PP_ERR_ARG, -1);

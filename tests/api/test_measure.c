@@ -67,7 +67,7 @@ static pp_measurement measure(pp_session *session, int32_t operation, int64_t n_
     ck_assert_int_eq(result.n_runs, 3);
     ck_assert_int_ge(result.n_repeats, 1);
     ck_assert(result.seconds > 1e-9 && result.seconds < 60);
-    ck_assert(result.unguarded_seconds == 0 && result.own_seconds == 0);
+    ck_assert(result.guarded_seconds == 0 && result.unguarded_seconds == 0);
     return result;
 }
 
@@ -157,6 +157,31 @@ START_TEST(attention_by_hand)
         pp_session_destroy(session);
         pp_model_unref(model);
     }
+}
+END_TEST
+
+START_TEST(the_guard_of_products)
+{
+    pp_model *model = new_model(NULL, 0);
+    pp_session *session = new_session(model);
+    for (int32_t operation = PP_MEASURE_QKV; operation <= PP_MEASURE_RMSNORM; operation++) {
+        pp_measure_params params = {.struct_size = sizeof params,
+                                    .operation = operation,
+                                    .n_rows = 65,
+                                    .lengths = (int64_t[]){5, 6},
+                                    .n_prompts = 2,
+                                    .n_runs = 1,
+                                    .unguarded = 1};
+        pp_measurement m = {.struct_size = sizeof m};
+        OK(pp_session_measure(session, &params, &m, perr));
+        ck_assert(m.seconds > 0);
+        if (operation > PP_MEASURE_LM_HEAD || !getenv("PREPACK_TEST_DEVICE"))
+            ck_assert(m.guarded_seconds == 0 && m.unguarded_seconds == 0 && m.own_seconds == 0);
+        else
+            ck_assert(m.guarded_seconds > 0 && m.own_seconds > 0);
+    }
+    pp_session_destroy(session);
+    pp_model_unref(model);
 }
 END_TEST
 
@@ -322,6 +347,7 @@ int main(void)
     tcase_set_timeout(tcase, 0);
     tcase_add_test(tcase, products_and_rows_by_hand);
     tcase_add_test(tcase, attention_by_hand);
+    tcase_add_test(tcase, the_guard_of_products);
     tcase_add_test(tcase, the_session_stays_as_it_was);
     tcase_add_test(tcase, bad_params_are_refused);
     tcase_add_test(tcase, every_allocation_may_fail);
