@@ -5,8 +5,12 @@
 #include "emu.h"
 #include "fake_impl.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 constexpr int SHARED_DEFAULT = 48 << 10;
 
@@ -68,11 +72,46 @@ cudaError_t cudaFuncGetAttributes(struct cudaFuncAttributes *attributes, const v
     return cudaSuccess;
 }
 
+/* ---- host pointers ---- */
+
+/* Is the word an address of memory that the process has and the device has not? Two numbers side by
+ * side may look like an address, but hardly like one that is mapped. */
+static bool is_host_address(uint64_t word)
+{
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    unsigned char resident;
+    if (word < (uint64_t)0x5000 << 32 || word >= (uint64_t)0x8000 << 32 || (uint32_t)word < page)
+        return false;
+    const void *pointer = (const void *)(uintptr_t)word;
+    if (fake_is_device(pointer, 0) || fake_is_pinned(pointer, 0))
+        return false;
+    return mincore((void *)(uintptr_t)(word / page * page), 1, &resident) == 0 || errno != ENOMEM;
+}
+
+/* A kernel that gets a host pointer works in emulation and nowhere else. */
+static bool has_host_pointer(const emu_kernel *kernel, const char *args)
+{
+    for (size_t i = 0; i + 8 <= kernel->args_bytes; i += 8) {
+        uint64_t word;
+        memcpy(&word, args + i, sizeof word);
+        if (is_host_address(word)) {
+            fprintf(stderr,
+                    "emulation: %s: bytes %zu to %zu of the arguments point to host memory\n",
+                    kernel->name, i, i + 7);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- launches ---- */
+
 struct launch {
     const emu_kernel *kernel;
     int64_t blocks;
     int threads;
     uint32_t shared_bytes;
+    bool illegal;
     alignas(16) char args[]; /* as they were at the call */
 };
 
@@ -80,8 +119,10 @@ static void run_launch(void *arg)
 {
     launch *l = (launch *)arg;
     if (!fake_work_has_failed()) {
-        if (fake_call_fails("a kernel while it ran") ||
-            emu_launch(l->kernel, l->blocks, l->threads, l->shared_bytes, l->args, 0) != 0)
+        if (l->illegal)
+            fake_work_failed(cudaErrorIllegalAddress);
+        else if (fake_call_fails("a kernel while it ran") ||
+                 emu_launch(l->kernel, l->blocks, l->threads, l->shared_bytes, l->args, 0) != 0)
             fake_work_failed(cudaErrorLaunchFailure);
     }
     free(l);
@@ -111,6 +152,7 @@ cudaError_t cudaLaunchKernel(const void *function, dim3 grid, dim3 block, void *
     l->threads = (int)block.x;
     l->shared_bytes = (uint32_t)shared_bytes;
     memcpy(l->args, args[0], kernel->args_bytes);
+    l->illegal = has_host_pointer(kernel, l->args);
     fake_stream_enqueue(stream, run_launch, l);
     return cudaSuccess;
 }

@@ -74,8 +74,7 @@ enum fault {
     LANE_LEAVES,
     DEADLOCK,
     BARRIER_COUNT,
-    SOME_LANES,
-    N_FAULTS
+    SOME_LANES
 };
 
 struct tile_args {
@@ -234,36 +233,39 @@ static bool fragments_are_right()
 
 static bool every_fault_is_seen()
 {
-    static const char *const words[N_FAULTS] = {
-        [NO_FAULT] = NULL,
-        [NO_SYNC_BEFORE_READ] = "",
-        [NO_SYNC_BEFORE_REFILL] = "no barrier in between",
-        [NO_WAIT] = "cp.async of thread",
-        [ONE_GROUP_LESS] = "cp.async of thread",
-        [NO_TAIL] = NULL,
-        [ROW_STRIDE] = NULL,
-        [OUT_OF_BOUNDS] = "outside the",
-        [MISALIGNED] = "not aligned to 16",
-        [MISALIGNED_GLOBAL] = "not aligned to 16",
-        [NO_SYNC_OF_SUMS] = "no barrier in between",
-        [LANES_APART] = "while lane",
-        [LANE_LEAVES] = "lane",
-        [DEADLOCK] = "deadlock",
-        [BARRIER_COUNT] = "",
-        [SOME_LANES] = "",
+    static const struct {
+        int fault;
+        const char *words; /* of the error; NULL: wrong results */
+    } faults[] = {
+        {NO_SYNC_BEFORE_READ, ""},
+        {NO_SYNC_BEFORE_REFILL, "no barrier in between"},
+        {NO_WAIT, "cp.async of thread"},
+        {ONE_GROUP_LESS, "cp.async of thread"},
+        {NO_TAIL, NULL},
+        {ROW_STRIDE, NULL},
+        {OUT_OF_BOUNDS, "outside the"},
+        {MISALIGNED, "not aligned to 16"},
+        {MISALIGNED_GLOBAL, "not aligned to 16"},
+        {NO_SYNC_OF_SUMS, "no barrier in between"},
+        {LANES_APART, "while lane"},
+        {LANE_LEAVES, "lane"},
+        {DEADLOCK, "deadlock"},
+        {BARRIER_COUNT, ""},
+        {SOME_LANES, ""},
     };
     make_tile(MAX_K, 0);
-    for (int fault = 1; fault < N_FAULTS; fault++)
+    for (const auto &f : faults)
         for (uint64_t seed = 1; seed <= SEEDS; seed++) {
             emu_set_quiet(1);
-            int result = run_tile(MAX_K, 0, fault, seed);
+            int result = run_tile(MAX_K, 0, f.fault, seed);
             emu_set_quiet(0);
-            CHECK(result != 0, "fault %d, seed %d: nobody noticed", fault, (int)seed);
-            CHECK(!words[fault] || (result < 0 && strstr(emu_last_error(), words[fault])),
-                  "fault %d, seed %d: %s", fault, (int)seed,
+            CHECK(result != 0, "fault %d, seed %d: nobody noticed", f.fault, (int)seed);
+            CHECK(!f.words || (result < 0 && strstr(emu_last_error(), f.words)),
+                  "fault %d, seed %d: %s", f.fault, (int)seed,
                   result < 0 ? emu_last_error() : "wrong results only");
             if (seed == 1)
-                printf("# fault %d: %s\n", fault, result < 0 ? emu_last_error() : "wrong results");
+                printf("# fault %d: %s\n", f.fault,
+                       result < 0 ? emu_last_error() : "wrong results");
         }
     CHECK(run_tile(MAX_K, 0, NO_FAULT, 1) == 0, "the kernel is not right any more");
     return true;
