@@ -1,8 +1,9 @@
 /*
  * hw.h: the primitive layer that every kernel is written against, and the contract of each
- * primitive. Two back ends give the same functions: hw_ptx.h (inline PTX; the only file with asm or
- * CUDA built-ins) and tests/emu/hw_emu.h (a fiber per CUDA thread on a CPU). Kernels use these
- * functions, plain arithmetic, fmaxf and sqrtf, and pointers to global memory; nothing else.
+ * primitive. Two back ends give the same functions: hw_ptx.h with hw_ptx_sm90.h (inline PTX; the
+ * only files with asm or CUDA built-ins) and tests/emu/hw_emu.h (a fiber per CUDA thread on a CPU,
+ * docs/emulation.md). Kernels use these functions, plain arithmetic, fmaxf and sqrtf, and pointers
+ * to global memory; nothing else.
  *
  * Kernels: HW_KERNEL(name, args_type, threads, min_blocks) { ... args.field ... }
  *   one argument, a plain struct read through the constant reference `args`; 1-D grids and blocks.
@@ -52,13 +53,14 @@
  * mbarrier_wait(addr, parity);              expect arrives as well; wait returns once the phase of
  *                                           that parity is over
  * fence_mbarrier_init();                    inits become visible to the async proxy
- * tma_load_3d(addr, const tensor_map *, c0, c1, c2, mbarrier);   innermost coordinate first
+ * tma_load_3d(addr, const tensor_map *, c0, c1, c2, mbarrier);   innermost coordinate first; the
+ *                                           map is 128 bytes of the kernel's arguments
  * tma_store_3d(const tensor_map *, c0, c1, c2, addr), tma_store_commit(), tma_store_wait<N>();
  * fence_async_shared();                     this thread's ordinary writes become visible to the
  *                                           async proxy (TMA, wgmma)
  *
  * -- Hopper: warpgroup products, m64 n(N) k16, f32 sums; called by the 128 threads of a warpgroup
- * wgmma_fence(), wgmma_commit(), wgmma_wait<N>();
+ * wgmma_fence(), wgmma_commit(), wgmma_wait<N>();    every group of products begins with a fence
  * wgmma_ss<T, N, TRANS_B>(float (&c)[N / 2], uint64_t desc_a, uint64_t desc_b, int accumulate);
  * wgmma_rs<T, N, TRANS_B>(float (&c)[N / 2], const uint32_t (&a)[4], uint64_t desc_b, int
  * accumulate);  N: 64, 128, 256. TRANS_B 0: B is K-major; 1: MN-major.

@@ -11,6 +11,7 @@
 #include <string.h>
 
 constexpr size_t ALIGNMENT = 256;
+constexpr size_t SMALL = (size_t)128 << 10;
 
 struct allocation {
     allocation *next;
@@ -95,7 +96,7 @@ static cudaError_t release(void *memory, bool is_device)
         return cudaErrorInvalidValue;
     *link = a->next;
     device_bytes -= is_device ? a->bytes : 0;
-    memset(a->memory, 0xff, a->bytes);
+    memset(a->memory, 0xff, a->bytes < SMALL ? a->bytes : SMALL); /* large memory is unmapped */
     free(a->memory);
     free(a);
     fake_object_gone();
