@@ -146,7 +146,8 @@ bool device_is_emulated(void)
 #ifdef PPI_EMULATION
     return true;
 #else
-    return false;
+    const char *text = getenv("PREPACK_TEST_DEVICE_EMULATED");
+    return text && strcmp(text, "0") != 0;
 #endif
 }
 

@@ -33,6 +33,8 @@ void *device_host(size_t bytes);
 
 /* PP_DTYPE of the i-th act: bf16, f16. */
 int32_t device_act(int i);
+/* Sizes are to be small: in emulation, or where PREPACK_TEST_DEVICE_EMULATED asks for it because a
+ * tool slows the GPU down. */
 bool device_is_emulated(void);
 
 /* One test: a function and its name. A failed EXPECT ends it with "not ok". */
