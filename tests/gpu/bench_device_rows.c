@@ -1,0 +1,185 @@
+/*
+ * bench_device_rows.c: the kernels that only move bytes, at the sizes of a large pass: GB/s of what
+ * each must read and write once, and the share of what a copy on the device reaches.
+ *
+ *     bench_device_rows [--tiny]
+ *
+ * figures: rows.KERNEL.gbs, rows.KERNEL.share
+ */
+#include "cuda/kernels.h"
+#include "device_measure.h"
+
+#include <stdlib.h>
+
+#define N_HEADS     32
+#define N_KV_HEADS  8
+#define HEAD_DIM    128
+#define PAGE_TOKENS 16
+
+struct job {
+    const struct ppi_cuda_kernel *kernel;
+    int64_t blocks;
+    const void *args;
+};
+
+static void enqueue(void *user)
+{
+    const struct job *job = user;
+    void *arguments[] = {(void *)(uintptr_t)job->args};
+    dim3 grid = {(unsigned)job->blocks, 1, 1}, block = {(unsigned)job->kernel->threads, 1, 1};
+    measure_check(cudaLaunchKernel(job->kernel->entry, grid, block, arguments,
+                                   job->kernel->shared_bytes, NULL),
+                  job->kernel->name);
+}
+
+static void report(const struct roofs *roofs, const char *what,
+                   const struct ppi_cuda_kernel *kernel, int64_t blocks, const void *args,
+                   double bytes)
+{
+    char key[64];
+    struct job job = {kernel, blocks, args};
+    measure_check(cudaFuncSetAttribute(kernel->entry, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                       (int)kernel->shared_bytes),
+                  kernel->name);
+    double seconds = measure_seconds(enqueue, &job),
+           share = measure_share(roofs, 0, bytes, seconds);
+    printf("%-10s %8.1f us %6.0f GB/s %4.0f %% of a copy\n", what, seconds * 1e6,
+           bytes / seconds * 1e-9, 100 * share);
+    snprintf(key, sizeof key, "rows.%s.gbs", what);
+    figure(key, bytes / seconds * 1e-9);
+    snprintf(key, sizeof key, "rows.%s.share", what);
+    figure(key, 100 * share);
+}
+
+/* i -> i * 7919 % n: rows in an order that no prefetcher guesses. */
+static int32_t *scattered(int32_t n_rows, int32_t n)
+{
+    int32_t *rows = measure_host((size_t)n_rows * sizeof *rows);
+    for (int32_t i = 0; i < n_rows; i++)
+        rows[i] = (int32_t)((int64_t)i * 7919 % n);
+    int32_t *device = measure_upload(rows, (size_t)n_rows * sizeof *rows);
+    free(rows);
+    return device;
+}
+
+static void bench_rows(const struct roofs *roofs, int32_t n_rows, int32_t dim, int32_t n)
+{
+    const int32_t vocab = measure_tiny ? 64 : 32000;
+    const double elements = (double)n_rows * dim;
+    size_t count = (size_t)n_rows * (size_t)dim;
+    void *table = measure_random_bf16((size_t)vocab * (size_t)dim);
+    int32_t *tokens = scattered(n_rows, vocab), *order = scattered(n_rows, n_rows);
+    float *wide = measure_random_f32(count), *weight = measure_random_f32((size_t)dim);
+    void *narrow = measure_alloc(count * 2);
+    void *gate_up = measure_random_bf16((size_t)n_rows * 2 * (size_t)n);
+    void *gated = measure_alloc((size_t)n_rows * (size_t)n * 2);
+    void *gathered = measure_alloc(count * 4);
+
+    struct ppi_cuda_embed_args embed = {table, tokens, gathered, n_rows, dim};
+    report(roofs, "embed", &ppi_cuda_embed[0], ppi_cuda_row_blocks(n_rows, dim), &embed,
+           elements * 6);
+    struct ppi_cuda_rmsnorm_args norm = {wide, weight, narrow, 1e-5f, n_rows, dim};
+    report(roofs, "rmsnorm", &ppi_cuda_rmsnorm[0], ppi_cuda_row_blocks(n_rows, dim), &norm,
+           elements * 6);
+    struct ppi_cuda_swiglu_args swiglu = {gate_up, gated, n_rows, n};
+    report(roofs, "swiglu", &ppi_cuda_swiglu[0], ppi_cuda_swiglu_blocks(n_rows, n), &swiglu,
+           (double)n_rows * n * 6);
+    struct ppi_cuda_gather_args gather = {wide, order, gathered, (int64_t)dim * 4, n_rows};
+    report(roofs, "gather", &ppi_cuda_gather[0], n_rows, &gather, elements * 8);
+    struct ppi_cuda_convert_args convert = {wide, narrow, (int64_t)count, PPI_CUDA_F32,
+                                            PPI_CUDA_BF16};
+    report(roofs, "convert", &ppi_cuda_convert[0], ppi_cuda_convert_blocks(convert.n), &convert,
+           elements * 6);
+    void *taken[] = {table, tokens, order, wide, weight, narrow, gate_up, gated, gathered};
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+        measure_free(taken[i]);
+}
+
+static void bench_rope_kv(const struct roofs *roofs, int32_t n_rows)
+{
+    const int64_t head = 2 * HEAD_DIM;
+    const int32_t n_pages = (n_rows + PAGE_TOKENS - 1) / PAGE_TOKENS;
+    const size_t page = (size_t)(2 * N_KV_HEADS * PAGE_TOKENS * head);
+    const double row_elements = (N_HEADS + 2 * N_KV_HEADS) * HEAD_DIM;
+    float *qkv = measure_random_f32((size_t)n_rows * (size_t)row_elements);
+    float *rope = measure_random_f32((size_t)n_rows * HEAD_DIM);
+    char *pages = measure_alloc((size_t)n_pages * page);
+    void *q = measure_alloc((size_t)n_rows * N_HEADS * (size_t)head);
+    int32_t *positions = measure_host((size_t)n_rows * sizeof *positions);
+    int64_t *slots = measure_host((size_t)n_rows * sizeof *slots);
+    uint64_t *addresses = measure_host((size_t)n_pages * sizeof *addresses);
+    for (int32_t i = 0; i < n_rows; i++) {
+        positions[i] = i % 500;
+        slots[i] = i;
+    }
+    for (int32_t i = 0; i < n_pages; i++)
+        addresses[i] = (uint64_t)(uintptr_t)(pages + (size_t)i * page);
+    struct ppi_cuda_kv kv = {.v = page / 2,
+                             .pages =
+                                 measure_upload(addresses, (size_t)n_pages * sizeof *addresses),
+                             .k_token_stride = head,
+                             .v_token_stride = head,
+                             .k_head_stride = head * PAGE_TOKENS,
+                             .v_head_stride = head * PAGE_TOKENS,
+                             .page_tokens = PAGE_TOKENS};
+    struct ppi_cuda_rope_kv_args args = {
+        .qkv = qkv,
+        .rope = rope,
+        .positions = measure_upload(positions, (size_t)n_rows * sizeof *positions),
+        .slots = measure_upload(slots, (size_t)n_rows * sizeof *slots),
+        .q = q,
+        .kv = kv,
+        .n_rows = n_rows,
+        .n_heads = N_HEADS,
+        .n_kv_heads = N_KV_HEADS,
+        .head_dim = HEAD_DIM};
+    report(roofs, "rope_kv", &ppi_cuda_rope_kv[0], n_rows, &args, n_rows * row_elements * 6);
+    void *out = measure_alloc((size_t)n_rows * N_KV_HEADS * (size_t)head);
+    struct ppi_cuda_kv_read_args read = {.kv = kv,
+                                         .out = out,
+                                         .n_tokens = n_rows,
+                                         .n_kv_heads = N_KV_HEADS,
+                                         .head_dim = HEAD_DIM,
+                                         .out_type = PPI_CUDA_BF16};
+    report(roofs, "kv_read", &ppi_cuda_kv_read[0], n_rows, &read,
+           (double)n_rows * N_KV_HEADS * HEAD_DIM * 4);
+    void *taken[] = {qkv,
+                     rope,
+                     pages,
+                     q,
+                     out,
+                     (void *)(uintptr_t)args.positions,
+                     (void *)(uintptr_t)args.slots,
+                     (void *)(uintptr_t)kv.pages};
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+        measure_free(taken[i]);
+    free(positions);
+    free(slots);
+    free(addresses);
+}
+
+static void bench_sample(const struct roofs *roofs, int32_t n_rows, int32_t vocab)
+{
+    float *logits = measure_random_f32((size_t)n_rows * (size_t)vocab);
+    uint64_t *seeds = measure_alloc((size_t)n_rows * sizeof *seeds);
+    int32_t *positions = measure_alloc((size_t)n_rows * sizeof *positions);
+    int32_t *tokens = measure_alloc((size_t)n_rows * sizeof *tokens);
+    struct ppi_cuda_sample_args args = {logits, seeds, positions, tokens, vocab, 0, n_rows, vocab};
+    report(roofs, "argmax", &ppi_cuda_sample[0], n_rows, &args, (double)n_rows * vocab * 4);
+    args.temperature = 1;
+    report(roofs, "sample", &ppi_cuda_sample[0], n_rows, &args, (double)n_rows * vocab * 4);
+    void *taken[] = {logits, seeds, positions, tokens};
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+        measure_free(taken[i]);
+}
+
+int main(int argc, char **argv)
+{
+    measure_start(argc, argv);
+    struct roofs roofs = measure_roofs();
+    bench_rows(&roofs, measure_tiny ? 9 : 16384, measure_tiny ? 64 : 4096,
+               measure_tiny ? 72 : 11008);
+    bench_rope_kv(&roofs, measure_tiny ? 33 : 16384);
+    bench_sample(&roofs, measure_tiny ? 3 : 1024, measure_tiny ? 300 : 32000);
+    return 0;
+}
