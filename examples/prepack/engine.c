@@ -135,10 +135,11 @@ int engine_load_weights(struct engine *engine, const struct options *options)
     return STATUS_OK;
 }
 
-int engine_session_open(struct engine *engine, const struct options *options, pp_session **session)
+int engine_session_open(struct engine *engine, const struct options *options,
+                        int32_t max_pass_tokens, pp_session **session)
 {
     pp_error err = {.struct_size = sizeof err};
-    const pp_session_params params = session_params(options, 0);
+    const pp_session_params params = session_params(options, max_pass_tokens);
     if (pp_session_create(engine->model, &params, session, &err) < 0)
         return fail_library(&err);
     cancel_watch(*session);

@@ -27,9 +27,11 @@ void engine_close(struct engine *engine);
 /* Loads the weights that sessions of this command line share; the model keeps them. */
 int engine_load_weights(struct engine *engine, const struct options *options);
 
-/* A session with the command line's device, dtype, threads and memory limit; Ctrl-C cancels its
- * calls. The caller gives it back with engine_session_close. */
-int engine_session_open(struct engine *engine, const struct options *options, pp_session **session);
+/* A session with the command line's device, dtype, threads and memory limit, and passes of
+ * max_pass_tokens (0: the library's choice); Ctrl-C cancels its calls. The caller gives it back
+ * with engine_session_close. */
+int engine_session_open(struct engine *engine, const struct options *options,
+                        int32_t max_pass_tokens, pp_session **session);
 void engine_session_close(pp_session *session);
 int engine_session_info(const pp_session *session, pp_session_info *info);
 /* What such a session would hold, without loading anything. */

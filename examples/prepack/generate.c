@@ -93,7 +93,7 @@ static int generate(struct generation *generation)
 {
     const struct options *options = generation->options;
     const size_t batch_size = (size_t)options->batch_size;
-    int status = engine_session_open(&generation->engine, options, &generation->session);
+    int status = engine_session_open(&generation->engine, options, 0, &generation->session);
     if (!status)
         status = packer_open(options, &generation->packer);
     if (!status)

@@ -9,6 +9,7 @@ static const char general_help[] =
     "  prepack profile    time, memory and utilisation of prepacking and of padded batches\n"
     "  prepack generate   continue prompts: packed prefill, then batched decoding\n"
     "  prepack plan       pack lengths into bins: figures and a picture, no model\n"
+    "  prepack bench      the operations of a forward pass against what the device can do\n"
     "\n"
     "  prepack help COMMAND    the options of a command (also: prepack COMMAND --help)\n"
     "  prepack --version       the version\n"
@@ -140,6 +141,33 @@ static const char plan_help[] =
     "                       are shuffled with seed 41 and a file keeps its order\n"
     "  --draw               draw the bins of the first batch\n" JSON_HELP;
 
+static const char bench_help[] =
+    "usage: prepack bench gemm|attention|rows|all [OPTION]...\n"
+    "\n"
+    "Runs the operations of a forward pass one by one on random data in the shapes of a model, "
+    "and\n"
+    "holds their times against what the device does at best in the same run: the rate of its\n"
+    "fastest product, and of copying memory.\n"
+    "\n"
+    "  gemm                 the products with the weights of a layer and of the LM head\n"
+    "  attention            over prompts that fill a pass, and of one new token for each prompt\n"
+    "  rows                 what only moves data: embed, rmsnorm, rope_kv, gather, sample\n"
+    "\n"
+    "  --model M            a model directory, 'demo', or a shape with random weights: tiny,\n"
+    "                       llama1b (default), llama2-7b, llama2-13b, mistral-7b\n"
+    "  --rows LIST          numbers of rows for gemm and rows, with commas (default: 1 to what a\n"
+    "                       pass holds)\n"
+    "  --lengths LIST       tokens of a prompt for attention, with commas; A-B: prompts from A to\n"
+    "                       B tokens (default: 50 to what a pass holds, and 100-500)\n"
+    "  --num-runs N         runs of which the median counts (default 9)\n" DEVICE_HELP
+    "  --seed S             of random weights and of the lengths of A-B (default 41)\n" JSON_HELP
+    "\n"
+    "% of roof is the least time, by the product rate or by the copy rate, whichever is longer,\n"
+    "divided by the time taken. The copy rate counts bytes read and bytes written. One run after\n"
+    "the other uses other memory, so that caches help little where the shapes are large. Times of\n"
+    "operations of a few microseconds are those of starting them. guard % is what it costs a\n"
+    "product that its bits do not depend on the number of rows (cuda).\n";
+
 const char *help_text(int command)
 {
     switch (command) {
@@ -149,6 +177,8 @@ const char *help_text(int command)
         return generate_help;
     case COMMAND_PLAN:
         return plan_help;
+    case COMMAND_BENCH:
+        return bench_help;
     default:
         return general_help;
     }

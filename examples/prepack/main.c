@@ -17,6 +17,7 @@ static const struct command_rule commands[] = {
     {"profile", COMMAND_PROFILE, run_profile},
     {"generate", COMMAND_GENERATE, run_generate},
     {"plan", COMMAND_PLAN, run_plan},
+    {"bench", COMMAND_BENCH, run_bench},
 };
 
 static const struct command_rule *find_command(const char *name)
@@ -27,12 +28,17 @@ static const struct command_rule *find_command(const char *name)
     return NULL;
 }
 
+static int fail_no_command(const char *name)
+{
+    return fail_usage(
+        "there is no command '%s'; the commands are profile, generate, plan and bench", name);
+}
+
 static int print_help(const char *name)
 {
     const struct command_rule *rule = name ? find_command(name) : NULL;
     if (name && !rule)
-        return fail_usage("there is no command '%s'; the commands are profile, generate and plan",
-                          name);
+        return fail_no_command(name);
     fputs(help_text(rule ? (int)rule->command : 0), stdout);
     return STATUS_OK;
 }
@@ -42,8 +48,7 @@ static int run_command(int argc, char **argv)
     struct options options;
     const struct command_rule *rule = find_command(argv[0]);
     if (!rule)
-        return fail_usage("there is no command '%s'; the commands are profile, generate and plan",
-                          argv[0]);
+        return fail_no_command(argv[0]);
     int status = options_parse(rule->command, argc, argv, &options);
     if (!status && options.help)
         status = print_help(rule->name);

@@ -22,6 +22,8 @@ enum kind {
     KIND_BYTES,   /* int64_t, with or without a unit */
     KIND_CHOICE,  /* int64_t, one of choices */
     KIND_METHODS, /* a list of methods */
+    KIND_NUMBERS, /* struct ranges between low and high */
+    KIND_RANGES,  /* the same, with A-B */
     KIND_FLAG     /* bool */
 };
 
@@ -57,22 +59,27 @@ static const struct choice dtypes[] = {{"auto", PP_DTYPE_AUTO},
 #define PROFILE    COMMAND_PROFILE
 #define GENERATE   COMMAND_GENERATE
 #define PLAN       COMMAND_PLAN
-#define ALL        (PROFILE | GENERATE | PLAN)
+#define BENCH      COMMAND_BENCH
+#define DEVICE     (PROFILE | GENERATE | BENCH)
+#define ALL        (PROFILE | GENERATE | PLAN | BENCH)
 
 static const struct option_rule rules[] = {
     {"model", ALL, KIND_TEXT, AT(model), 0, 0, NULL},
     {"dataset", PROFILE | PLAN, KIND_TEXT, AT(dataset), 0, 0, NULL},
     {"prompt", GENERATE, KIND_TEXTS, AT(texts), 0, 0, NULL},
     {"prompts", GENERATE, KIND_TEXT, AT(prompts), 0, 0, NULL},
-    {"field", ALL, KIND_TEXT, AT(field), 0, 0, NULL},
+    {"field", PROFILE | GENERATE | PLAN, KIND_TEXT, AT(field), 0, 0, NULL},
     {"json", ALL, KIND_TEXT, AT(json), 0, 0, NULL},
     {"batch-size", PROFILE | GENERATE, KIND_INTEGER, AT(batch_size), 1, 1 << 20, NULL},
     {"batch-size", PLAN, KIND_INTEGER, AT(batch_size), 0, INT32_MAX, NULL},
     {"num-runs", PROFILE, KIND_INTEGER, AT(num_runs), 1, 1000, NULL},
+    {"num-runs", BENCH, KIND_INTEGER, AT(num_runs), 1, 99, NULL},
+    {"rows", BENCH, KIND_NUMBERS, AT(rows), 1, 1 << 20, NULL},
+    {"lengths", BENCH, KIND_RANGES, AT(lengths), 1, 1 << 20, NULL},
     {"max-batches", PROFILE | PLAN, KIND_INTEGER, AT(max_batches), 1, INT32_MAX, NULL},
     {"max-length", PROFILE | PLAN, KIND_INTEGER, AT(max_length), 1, INT32_MAX, NULL},
-    {"capacity", ALL, KIND_INTEGER, AT(capacity), 1, INT32_MAX, NULL},
-    {"threads", PROFILE | GENERATE, KIND_INTEGER, AT(threads), 1, 256, NULL},
+    {"capacity", PROFILE | GENERATE | PLAN, KIND_INTEGER, AT(capacity), 1, INT32_MAX, NULL},
+    {"threads", DEVICE, KIND_INTEGER, AT(threads), 1, 256, NULL},
     {"max-new-tokens", GENERATE, KIND_INTEGER, AT(max_new_tokens), 1, 1 << 20, NULL},
     {"show", GENERATE, KIND_INTEGER, AT(show), 0, INT32_MAX, NULL},
     {"seed", ALL, KIND_SEED, AT(seed), 0, 0, NULL},
@@ -80,10 +87,10 @@ static const struct option_rule rules[] = {
     {"top-p", GENERATE, KIND_REAL, AT(top_p), 0, 1, NULL},
     {"metric", PROFILE, KIND_CHOICE, AT(metric), 0, 0, metrics},
     {"per", PROFILE, KIND_CHOICE, AT(per), 0, 0, units},
-    {"policy", ALL, KIND_CHOICE, AT(policy), 0, 0, policies},
-    {"dtype", PROFILE | GENERATE, KIND_CHOICE, AT(dtype), 0, 0, dtypes},
-    {"device", PROFILE | GENERATE, KIND_TEXT, AT(device), 0, 0, NULL},
-    {"memory-limit", PROFILE | GENERATE, KIND_BYTES, AT(memory_limit), 0, 0, NULL},
+    {"policy", PROFILE | GENERATE | PLAN, KIND_CHOICE, AT(policy), 0, 0, policies},
+    {"dtype", DEVICE, KIND_CHOICE, AT(dtype), 0, 0, dtypes},
+    {"device", DEVICE, KIND_TEXT, AT(device), 0, 0, NULL},
+    {"memory-limit", DEVICE, KIND_BYTES, AT(memory_limit), 0, 0, NULL},
     {"dry-run", PROFILE, KIND_FLAG, AT(dry_run), 0, 0, NULL},
     {"methods", PROFILE, KIND_METHODS, AT(methods), 0, 0, NULL},
     {"draw", PLAN, KIND_FLAG, AT(draw), 0, 0, NULL},
@@ -199,6 +206,36 @@ static int set_methods(const char *value, struct options *options)
     }
 }
 
+/* Numbers between low and high with commas; A-B too where that is allowed. */
+static int set_ranges(const struct option_rule *rule, const char *value, struct ranges *out)
+{
+    const char *rest = value;
+    out->n = 0;
+    for (;;) {
+        char *end;
+        const long long low = strtoll(rest, &end, 10);
+        long long high = low;
+        bool good = *rest >= '0' && *rest <= '9';
+        if (*end == '-' && rule->kind == KIND_RANGES) {
+            rest = end + 1;
+            high = strtoll(rest, &end, 10);
+            good = good && *rest >= '0' && *rest <= '9';
+        }
+        good = good && (*end == ',' || *end == '\0') && (double)low >= rule->low && high >= low &&
+               (double)high <= rule->high && out->n < MAX_RANGES;
+        if (!good)
+            return fail_usage("--%s is '%s', but must be up to %d whole numbers from %.0f to %.0f "
+                              "with commas%s",
+                              rule->name, value, MAX_RANGES, rule->low, rule->high,
+                              rule->kind == KIND_RANGES ? ", or ranges such as 100-500" : "");
+        out->items[out->n].low = low;
+        out->items[out->n++].high = high;
+        if (*end == '\0')
+            return STATUS_OK;
+        rest = end + 1;
+    }
+}
+
 static int add_text(const char *value, struct options *options)
 {
     const char **texts = realloc(options->texts, (options->n_texts + 1) * sizeof *texts);
@@ -230,6 +267,9 @@ static int set_value(const struct option_rule *rule, const char *value, struct o
         return set_choice(rule, value, place);
     case KIND_METHODS:
         return set_methods(value, options);
+    case KIND_NUMBERS:
+    case KIND_RANGES:
+        return set_ranges(rule, value, place);
     case KIND_FLAG:
         *(bool *)place = true;
         return STATUS_OK;
@@ -237,11 +277,11 @@ static int set_value(const struct option_rule *rule, const char *value, struct o
     return STATUS_OK;
 }
 
-static void set_defaults(struct options *options)
+static void set_defaults(enum command command, struct options *options)
 {
     *options = (struct options){
         .batch_size = 64,
-        .num_runs = 5,
+        .num_runs = command == COMMAND_BENCH ? 9 : 5,
         .max_new_tokens = 32,
         .show = 16,
         .seed = 41,
@@ -255,7 +295,32 @@ static void set_defaults(struct options *options)
 
 static const char *command_name(enum command command)
 {
-    return command == COMMAND_PROFILE ? "profile" : command == COMMAND_PLAN ? "plan" : "generate";
+    switch (command) {
+    case COMMAND_PROFILE:
+        return "profile";
+    case COMMAND_GENERATE:
+        return "generate";
+    case COMMAND_PLAN:
+        return "plan";
+    default:
+        return "bench";
+    }
+}
+
+/* The word that bench is followed by. */
+static int set_bench(const char *word, struct options *options)
+{
+    static const struct choice benches[] = {{"gemm", BENCH_GEMM},
+                                            {"attention", BENCH_ATTENTION},
+                                            {"rows", BENCH_ROWS},
+                                            {"all", BENCH_GEMM | BENCH_ATTENTION | BENCH_ROWS},
+                                            {NULL, 0}};
+    for (const struct choice *c = benches; c->name && word; c++)
+        if (strcmp(word, c->name) == 0)
+            options->benches = (int)c->value;
+    if (!options->benches)
+        return fail_usage("bench needs to know what: gemm, attention, rows or all");
+    return STATUS_OK;
 }
 
 /* What only the options together can break. */
@@ -281,7 +346,7 @@ int options_parse(enum command command, int argc, char **argv, struct options *o
     struct option long_options[N_RULES + 1] = {{0}};
     const struct option_rule *used[N_RULES];
     int n = 0;
-    set_defaults(options);
+    set_defaults(command, options);
     for (int i = 0; i < N_RULES; i++) {
         if (!(rules[i].commands & (int)command))
             continue;
@@ -318,6 +383,12 @@ int options_parse(enum command command, int argc, char **argv, struct options *o
     }
     if (options->help)
         return STATUS_OK;
+    if (command == COMMAND_BENCH) {
+        const int status = set_bench(optind < argc ? argv[optind] : NULL, options);
+        if (status)
+            return status;
+        optind++;
+    }
     if (optind < argc)
         return fail_usage("%s does not know what to do with '%s'; values follow an option",
                           command_name(command), argv[optind]);

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum command { COMMAND_PROFILE = 1, COMMAND_GENERATE = 2, COMMAND_PLAN = 4 };
+enum command { COMMAND_PROFILE = 1, COMMAND_GENERATE = 2, COMMAND_PLAN = 4, COMMAND_BENCH = 8 };
 
 /* The ways to run a batch that `profile` compares. */
 enum method { METHOD_PREPACKING, METHOD_FULL, METHOD_ORDERED, METHOD_DATASET, N_METHODS };
@@ -15,6 +15,18 @@ extern const char *const method_names[N_METHODS];
 enum { METRIC_PREFILL, METRIC_TTFT };
 
 enum { PER_BATCH, PER_PROMPT };
+
+/* What `bench` measures. */
+enum bench { BENCH_GEMM = 1, BENCH_ATTENTION = 2, BENCH_ROWS = 4 };
+
+/* Whole numbers, and numbers from low to high; n 0: not given. */
+enum { MAX_RANGES = 32 };
+struct ranges {
+    int n;
+    struct {
+        int64_t low, high;
+    } items[MAX_RANGES];
+};
 
 struct options {
     const char *model;   /* a preset, "demo" or a directory; NULL: not given */
@@ -44,6 +56,8 @@ struct options {
     int64_t memory_limit; /* bytes of the device; 0: the library's choice */
     int methods[N_METHODS];
     int n_methods;
+    int benches; /* of BENCH_* */
+    struct ranges rows, lengths;
     bool dry_run;
     bool draw;
     bool compare;

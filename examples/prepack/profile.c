@@ -98,7 +98,8 @@ static int next_session(struct profile *profile)
 {
     engine_session_close(profile->session);
     profile->session = NULL;
-    const int status = engine_session_open(&profile->engine, profile->options, &profile->session);
+    const int status =
+        engine_session_open(&profile->engine, profile->options, 0, &profile->session);
     return status ? status : engine_session_info(profile->session, &profile->report.session);
 }
 

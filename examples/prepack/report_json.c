@@ -1,4 +1,5 @@
 /* report_json.c: the JSON forms. Their keys are an interface: they are added to, never renamed. */
+#include "bench.h"
 #include "engine.h"
 #include "report.h"
 #include "say.h"
@@ -127,6 +128,15 @@ static json_t *method_json(const struct profile_report *report, const struct met
     return json;
 }
 
+static void put_device(json_t **json, const pp_session_info *session)
+{
+    put(json, "device", json_string(session->device));
+    put(json, "device_name", is_on_gpu(session) ? json_string(session->device_name) : json_null());
+    put(json, "attention", json_string(session->attention));
+    put(json, "dtype", json_string(pp_dtype_name(session->dtype)));
+    put_count(json, "threads", session->n_threads);
+}
+
 /* What the reports of a run and of a dry run begin with. */
 static json_t *heading_json(const char *model, const char *dataset, const struct options *options,
                             const pp_session_info *session)
@@ -135,11 +145,7 @@ static json_t *heading_json(const char *model, const char *dataset, const struct
     put(&json, "model", lenient_string(model));
     put(&json, "dataset", lenient_string(dataset));
     put(&json, "metric", json_string(options->metric == METRIC_TTFT ? "ttft" : "prefill"));
-    put(&json, "device", json_string(session->device));
-    put(&json, "device_name", is_on_gpu(session) ? json_string(session->device_name) : json_null());
-    put(&json, "attention", json_string(session->attention));
-    put(&json, "dtype", json_string(pp_dtype_name(session->dtype)));
-    put_count(&json, "threads", session->n_threads);
+    put_device(&json, session);
     put_count(&json, "batch_size", options->batch_size);
     return json;
 }
@@ -202,6 +208,64 @@ json_t *dry_run_json(const struct dry_run_report *report)
     put(&json, "memory_limit", limit > 0 ? json_integer(limit) : json_null());
     put(&json, "fits", limit > 0 ? json_boolean(fits) : json_null());
     put(&json, "methods", methods);
+    return json;
+}
+
+static json_t *seconds_or_null(double seconds)
+{
+    return seconds > 0 ? json_real(seconds) : json_null();
+}
+
+static json_t *figure_json(const struct bench_report *report, const struct bench_figure *figure)
+{
+    const pp_measurement *m = &figure->measured;
+    const char *limit;
+    double guard;
+    json_t *json = json_object();
+    put(&json, "name", json_string(figure->name));
+    if (figure->bench == BENCH_GEMM) {
+        put_count(&json, "n", figure->n);
+        put_count(&json, "k", figure->k);
+    }
+    if (figure->bench == BENCH_ATTENTION) {
+        put_count(&json, "least_tokens", figure->low);
+        put_count(&json, "most_tokens", figure->high);
+        put_count(&json, "prompts", figure->prompts);
+    }
+    put_count(&json, "rows", figure->rows);
+    put(&json, "seconds", json_real(m->seconds));
+    put(&json, "flop", json_real(m->flop));
+    put(&json, "bytes", json_real(m->bytes));
+    put(&json, "percent_of_roof", json_real(100 * bench_share(report, figure, &limit)));
+    put(&json, "limit", json_string(limit));
+    if (figure->bench == BENCH_GEMM) {
+        put(&json, "guarded_seconds", seconds_or_null(m->guarded_seconds));
+        put(&json, "unguarded_seconds", seconds_or_null(m->unguarded_seconds));
+        put(&json, "own_seconds", seconds_or_null(m->own_seconds));
+        put(&json, "guard_percent",
+            bench_guard_percent(figure, &guard) ? json_real(guard) : json_null());
+    }
+    return json;
+}
+
+json_t *bench_json(const struct bench_report *report)
+{
+    static const char *const keys[] = {"gemm", "attention", "rows"};
+    const pp_session_info *session = &report->session;
+    json_t *json = json_object();
+    put(&json, "model", lenient_string(report->model));
+    put_device(&json, session);
+    put_count(&json, "max_pass_tokens", session->max_pass_tokens);
+    put_count(&json, "num_runs", report->options->num_runs);
+    put(&json, "roofs",
+        pair("flop_per_second", report->roofs.flop, "bytes_per_second", report->roofs.bytes));
+    for (int bench = 0; bench < 3; bench++) {
+        json_t *list = json_array();
+        for (size_t i = 0; i < report->n_figures; i++)
+            if ((int)report->figures[i].bench == 1 << bench)
+                put(&list, NULL, figure_json(report, &report->figures[i]));
+        put(&json, keys[bench], list);
+    }
     return json;
 }
 

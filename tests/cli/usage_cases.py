@@ -8,11 +8,14 @@ import time
 from harness import Skip, TIMEOUT
 
 
+COMMANDS = ("profile", "generate", "plan", "bench")
+
+
 def help_and_version(program):
     """help and version go to standard output with status 0"""
     general = program.works("--help")
     assert program.works("help") == general and program.works("-h") == general
-    for command in ("profile", "generate", "plan"):
+    for command in COMMANDS:
         assert f"prepack {command}" in general
         text = program.works("help", command)
         assert text.startswith(f"usage: prepack {command}")
@@ -24,7 +27,7 @@ def help_and_version(program):
 
 def help_knows_every_option(program):
     """every option that the help of a command names is taken by it"""
-    for command in ("profile", "generate", "plan"):
+    for command in COMMANDS:
         names = {w.strip("=,;.:()").split("|")[0]
                  for w in program.works("help", command).split() if w.startswith("--")}
         for name in sorted(names - {"--help"}):
@@ -72,6 +75,20 @@ def wrong_command_lines(program):
         (["profile", "--num-runs", "0"], "from 1 to"),
         (["profile", "--threads", "0"], "from 1 to"),
         (["profile", "--batch-size", "0"], "from 1 to"),
+        (["bench"], "gemm, attention, rows or all"),
+        (["bench", "everything"], "gemm, attention, rows or all"),
+        (["bench", "rows", "gemm"], "'gemm'"),
+        (["bench", "rows", "--rows", "1,,2"], "with commas"),
+        (["bench", "rows", "--rows", "1,2,"], "with commas"),
+        (["bench", "rows", "--rows", "0"], "from 1 to"),
+        (["bench", "rows", "--rows", "1-5"], "with commas"),
+        (["bench", "rows", "--rows", ",".join("9" * 33)], "up to 32"),
+        (["bench", "attention", "--lengths", "9-5"], "100-500"),
+        (["bench", "attention", "--lengths", "5-"], "100-500"),
+        (["bench", "attention", "--lengths", "-5"], "100-500"),
+        (["bench", "attention", "--lengths", "99999999999999999999"], "100-500"),
+        (["bench", "gemm", "--num-runs", "100"], "from 1 to 99"),
+        (["bench", "gemm", "--capacity", "100"], "'--capacity'"),
         (["generate"], "--model"),
         (["generate", "--model", "demo"], "-p TEXT"),
         (["generate", "--model", "demo", "-p", "a", "--prompts", "b"], "not both"),

@@ -1,0 +1,358 @@
+/* bench.c: `prepack bench`: which operations are measured, at which sizes. */
+#include "bench.h"
+#include "cancel.h"
+#include "commands.h"
+#include "engine.h"
+#include "progress.h"
+#include "random.h"
+#include "say.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DECODE_PROMPTS = 64 };
+
+struct benching {
+    const struct options *options;
+    struct engine engine;
+    pp_session *session;
+    struct progress progress;
+    struct outputs outputs;
+    struct ranges rows, lengths; /* that fit the session */
+    int64_t *prompt_lengths;     /* [max_pass_tokens] of the attention that is measured */
+    struct bench_report report;
+};
+
+static const struct {
+    int32_t operation;
+    const char *name;
+} products[] = {{PP_MEASURE_QKV, "qkv"},
+                {PP_MEASURE_O, "o"},
+                {PP_MEASURE_GATE_UP, "gate_up"},
+                {PP_MEASURE_DOWN, "down"},
+                {PP_MEASURE_LM_HEAD, "lm_head"}},
+  row_operations[] = {{PP_MEASURE_EMBED, "embed"},
+                      {PP_MEASURE_RMSNORM, "rmsnorm"},
+                      {PP_MEASURE_ROPE_KV, "rope_kv"},
+                      {PP_MEASURE_GATHER, "gather"},
+                      {PP_MEASURE_SAMPLE, "sample"}};
+enum {
+    N_PRODUCTS = sizeof products / sizeof *products,
+    N_ROW_OPERATIONS = sizeof row_operations / sizeof *row_operations,
+    MAX_SAMPLE_ROWS = 64,
+};
+
+static int measure(struct benching *benching, const pp_measure_params *params,
+                   pp_measurement *measured)
+{
+    pp_error err = {.struct_size = sizeof err};
+    if (cancel_requested())
+        return fail_interrupted();
+    measured->struct_size = sizeof *measured;
+    if (pp_session_measure(benching->session, params, measured, &err) < 0)
+        return fail_library(&err);
+    progress_step(&benching->progress);
+    return STATUS_OK;
+}
+
+static pp_measure_params params_of(const struct benching *benching, int32_t operation)
+{
+    pp_measure_params params;
+    pp_measure_params_init(&params, sizeof params);
+    params.operation = operation;
+    params.n_runs = (int32_t)benching->options->num_runs;
+    return params;
+}
+
+/* Measures one more figure. */
+static int add_figure(struct benching *benching, const pp_measure_params *params,
+                      const struct bench_figure *what)
+{
+    struct bench_report *report = &benching->report;
+    struct bench_figure *larger =
+        realloc(report->figures, (report->n_figures + 1) * sizeof *larger);
+    if (!larger)
+        return fail_memory();
+    report->figures = larger;
+    larger[report->n_figures] = *what;
+    const int status = measure(benching, params, &larger[report->n_figures].measured);
+    report->n_figures += status == STATUS_OK;
+    return status;
+}
+
+/* ---- what the device can do ---- */
+
+static int measure_copy(struct benching *benching)
+{
+    const pp_measure_params params = params_of(benching, PP_MEASURE_COPY);
+    pp_measurement m;
+    const int status = measure(benching, &params, &m);
+    if (!status && m.bytes / m.seconds > benching->report.roofs.bytes)
+        benching->report.roofs.bytes = m.bytes / m.seconds;
+    return status;
+}
+
+static void raise_product_roof(struct bench_roofs *roofs, const pp_measurement *m)
+{
+    const double seconds[] = {m->seconds, m->guarded_seconds, m->unguarded_seconds};
+    for (size_t i = 0; i < sizeof seconds / sizeof *seconds; i++)
+        if (seconds[i] > 0 && m->flop / seconds[i] > roofs->flop)
+            roofs->flop = m->flop / seconds[i];
+}
+
+/* The products of a layer over a whole pass. */
+static int measure_products(struct benching *benching)
+{
+    int status = STATUS_OK;
+    for (int i = 0; i < N_PRODUCTS && !status; i++) {
+        pp_measure_params params = params_of(benching, products[i].operation);
+        pp_measurement m;
+        params.unguarded = 1;
+        if (products[i].operation == PP_MEASURE_LM_HEAD)
+            continue;
+        status = measure(benching, &params, &m);
+        if (!status)
+            raise_product_roof(&benching->report.roofs, &m);
+    }
+    return status;
+}
+
+/* ---- gemm ---- */
+
+static void matrix_shape(const pp_model_config *config, int32_t operation, int64_t *n, int64_t *k)
+{
+    const int64_t q_dim = (int64_t)config->n_heads * config->head_dim;
+    const int64_t kv_dim = (int64_t)config->n_kv_heads * config->head_dim;
+    *n = operation == PP_MEASURE_QKV       ? q_dim + 2 * kv_dim
+         : operation == PP_MEASURE_GATE_UP ? 2 * (int64_t)config->intermediate_size
+         : operation == PP_MEASURE_LM_HEAD ? config->vocab_size
+                                           : config->hidden_size;
+    *k = operation == PP_MEASURE_O      ? q_dim
+         : operation == PP_MEASURE_DOWN ? config->intermediate_size
+                                        : config->hidden_size;
+}
+
+static int bench_gemm(struct benching *benching)
+{
+    int status = STATUS_OK;
+    for (int r = 0; r < benching->rows.n; r++)
+        for (int i = 0; i < N_PRODUCTS && !status; i++) {
+            pp_measure_params params = params_of(benching, products[i].operation);
+            struct bench_figure what = {
+                .bench = BENCH_GEMM, .name = products[i].name, .rows = benching->rows.items[r].low};
+            params.n_rows = what.rows;
+            params.unguarded = 1;
+            matrix_shape(&benching->engine.config, products[i].operation, &what.n, &what.k);
+            status = add_figure(benching, &params, &what);
+        }
+    for (size_t i = 0; i < benching->report.n_figures; i++)
+        raise_product_roof(&benching->report.roofs, &benching->report.figures[i].measured);
+    return status;
+}
+
+/* ---- attention ---- */
+
+/* Draws lengths from low to high until there are n prompts or `room` tokens; their number. */
+static size_t draw_lengths(struct benching *benching, int64_t low, int64_t high, size_t n,
+                           int64_t room)
+{
+    struct rng rng;
+    size_t count = 0;
+    rng_start(&rng, benching->options->seed, 0);
+    while (count < n) {
+        int64_t length = low + (int64_t)rng_below(&rng, (uint64_t)(high - low + 1));
+        if (length > room) {
+            if (room < low && count > 0)
+                break;
+            length = room < low ? low : room;
+        }
+        benching->prompt_lengths[count++] = length;
+        room -= length;
+        if (room <= 0)
+            break;
+    }
+    return count;
+}
+
+static int bench_lengths(struct benching *benching, int i_range, bool decode)
+{
+    const pp_session_info *info = &benching->report.session;
+    const int64_t most = info->max_pass_tokens;
+    pp_measure_params params =
+        params_of(benching, decode ? PP_MEASURE_DECODE : PP_MEASURE_ATTENTION);
+    struct bench_figure what = {.bench = BENCH_ATTENTION,
+                                .name = decode ? "decode" : "prefill",
+                                .low = benching->lengths.items[i_range].low,
+                                .high = benching->lengths.items[i_range].high};
+    /* Twice as many keys as a pass has tokens are enough to leave caches. */
+    params.n_prompts =
+        draw_lengths(benching, what.low, what.high, decode ? DECODE_PROMPTS : (size_t)most,
+                     decode ? 2 * most : most);
+    params.lengths = benching->prompt_lengths;
+    what.prompts = (int64_t)params.n_prompts;
+    for (size_t i = 0; i < params.n_prompts; i++)
+        what.rows += decode ? 1 : params.lengths[i];
+    return add_figure(benching, &params, &what);
+}
+
+static int bench_attention(struct benching *benching)
+{
+    int status = STATUS_OK;
+    for (int decode = 0; decode < 2; decode++)
+        for (int i = 0; i < benching->lengths.n && !status; i++)
+            status = bench_lengths(benching, i, decode);
+    return status;
+}
+
+/* ---- rows ---- */
+
+static int64_t rows_for(int32_t operation, int64_t rows)
+{
+    return operation == PP_MEASURE_SAMPLE && rows > MAX_SAMPLE_ROWS ? MAX_SAMPLE_ROWS : rows;
+}
+
+static int bench_rows(struct benching *benching)
+{
+    int status = STATUS_OK;
+    for (int i = 0; i < N_ROW_OPERATIONS; i++) {
+        int64_t last = 0;
+        for (int r = 0; r < benching->rows.n && !status; r++) {
+            const int32_t operation = row_operations[i].operation;
+            pp_measure_params params = params_of(benching, operation);
+            struct bench_figure what = {
+                .bench = BENCH_ROWS,
+                .name = row_operations[i].name,
+                .rows = rows_for(operation, benching->rows.items[r].low),
+            };
+            if (what.rows == last)
+                continue;
+            params.n_rows = last = what.rows;
+            status = add_figure(benching, &params, &what);
+        }
+    }
+    return status;
+}
+
+/* ---- sizes ---- */
+
+static void add_range(struct ranges *ranges, int64_t low, int64_t high)
+{
+    ranges->items[ranges->n].low = low;
+    ranges->items[ranges->n++].high = high;
+}
+
+/* The sizes asked for, or those of the defaults that fit. */
+static void choose_sizes(struct benching *benching)
+{
+    static const int64_t some_rows[] = {1, 8, 64, 256, 1024};
+    static const int64_t some_lengths[] = {50, 100, 200, 500, 1000, 2000, 4000, 8000};
+    const struct options *options = benching->options;
+    const int64_t most = benching->report.session.max_pass_tokens;
+    int64_t longest = benching->engine.config.max_position;
+    if (longest > most)
+        longest = most;
+    benching->rows = options->rows;
+    benching->lengths = options->lengths;
+    if (options->rows.n == 0) {
+        for (size_t i = 0; i < sizeof some_rows / sizeof *some_rows; i++)
+            if (some_rows[i] < most)
+                add_range(&benching->rows, some_rows[i], some_rows[i]);
+        add_range(&benching->rows, most, most);
+    }
+    if (options->lengths.n == 0) {
+        for (size_t i = 0; i < sizeof some_lengths / sizeof *some_lengths; i++)
+            if (some_lengths[i] <= longest)
+                add_range(&benching->lengths, some_lengths[i], some_lengths[i]);
+        if (longest >= 500)
+            add_range(&benching->lengths, 100, 500);
+        if (benching->lengths.n == 0)
+            add_range(&benching->lengths, longest, longest);
+    }
+}
+
+/* Passes that hold what was asked for. */
+static int open_session(struct benching *benching)
+{
+    const struct options *options = benching->options;
+    pp_session_info *info = &benching->report.session;
+    int status = engine_estimate(&benching->engine, options, info);
+    int64_t most = 0;
+    for (int i = 0; i < options->rows.n; i++)
+        if (options->rows.items[i].high > most)
+            most = options->rows.items[i].high;
+    for (int i = 0; i < options->lengths.n; i++)
+        if (options->lengths.items[i].high > most)
+            most = options->lengths.items[i].high;
+    if (status)
+        return status;
+    status =
+        engine_session_open(&benching->engine, options,
+                            most > info->max_pass_tokens ? (int32_t)most : 0, &benching->session);
+    if (!status)
+        status = engine_session_info(benching->session, info);
+    if (status)
+        return status;
+    choose_sizes(benching);
+    benching->prompt_lengths =
+        calloc((size_t)info->max_pass_tokens, sizeof *benching->prompt_lengths);
+    return benching->prompt_lengths ? STATUS_OK : fail_memory();
+}
+
+static int64_t count_measurements(const struct benching *benching)
+{
+    const int benches = benching->options->benches;
+    int64_t n = 2 + N_PRODUCTS - 1;
+    if (benches & BENCH_GEMM)
+        n += benching->rows.n * N_PRODUCTS;
+    if (benches & BENCH_ATTENTION)
+        n += 2 * benching->lengths.n;
+    if (benches & BENCH_ROWS)
+        n += benching->rows.n * N_ROW_OPERATIONS;
+    return n;
+}
+
+/* The roofs are measured around the rest: machines get slower as they get warm. */
+static int measure_all(struct benching *benching)
+{
+    const int benches = benching->options->benches;
+    progress_start(&benching->progress, "measuring", count_measurements(benching));
+    int status = measure_copy(benching);
+    if (!status)
+        status = measure_products(benching);
+    if (!status && benches & BENCH_GEMM)
+        status = bench_gemm(benching);
+    if (!status && benches & BENCH_ATTENTION)
+        status = bench_attention(benching);
+    if (!status && benches & BENCH_ROWS)
+        status = bench_rows(benching);
+    if (!status)
+        status = measure_copy(benching);
+    progress_clear(&benching->progress);
+    return status;
+}
+
+int run_bench(const struct options *options)
+{
+    struct benching benching = {.options = options};
+    const char *model = options->model ? options->model : "llama1b";
+    benching.report.options = options;
+    int status = outputs_open(options, &benching.outputs);
+    if (!status)
+        status = engine_open(model, ENGINE_MODEL, options->seed, &benching.engine);
+    benching.report.model = benching.engine.name;
+    if (!status)
+        status = open_session(&benching);
+    if (!status)
+        status = measure_all(&benching);
+    if (!status)
+        status = bench_print(&benching.report, benching.outputs.text);
+    if (!status)
+        status = outputs_write_json(&benching.outputs, bench_json(&benching.report));
+    engine_session_close(benching.session);
+    free(benching.prompt_lengths);
+    free(benching.report.figures);
+    engine_close(&benching.engine);
+    outputs_close(&benching.outputs);
+    return status;
+}

@@ -1,0 +1,42 @@
+/* bench.h: the figures of `prepack bench`, and how they are shown. */
+#ifndef PREPACK_BENCH_H
+#define PREPACK_BENCH_H
+
+#include "report.h"
+
+#include <prepack/prepack.h>
+
+/* One operation at one size. */
+struct bench_figure {
+    enum bench bench;           /* in which table it stands */
+    const char *name;           /* "qkv" */
+    int64_t n, k;               /* of a weight matrix */
+    int64_t rows;               /* of the operation; prompts x tokens of attention */
+    int64_t low, high, prompts; /* attention: tokens of a prompt, from low to high */
+    pp_measurement measured;
+};
+
+/* The best that the device did in this run. */
+struct bench_roofs {
+    double flop, bytes; /* a second */
+};
+
+struct bench_report {
+    const char *model;
+    const struct options *options;
+    pp_session_info session;
+    struct bench_roofs roofs;
+    struct bench_figure *figures; /* [n_figures], owned */
+    size_t n_figures;
+};
+
+/* Least seconds that the roofs leave a figure, as a part of those it took; *limit: which roof. */
+double bench_share(const struct bench_report *report, const struct bench_figure *figure,
+                   const char **limit);
+/* What the guard of packing invariance adds to a product, in percent; false: not known. */
+bool bench_guard_percent(const struct bench_figure *figure, double *percent);
+
+int bench_print(const struct bench_report *report, FILE *out);
+json_t *bench_json(const struct bench_report *report);
+
+#endif

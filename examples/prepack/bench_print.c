@@ -1,0 +1,174 @@
+/* bench_print.c: the tables of `prepack bench`. */
+#include "bench.h"
+#include "engine.h"
+#include "say.h"
+#include "table.h"
+
+#include <inttypes.h>
+
+double bench_share(const struct bench_report *report, const struct bench_figure *figure,
+                   const char **limit)
+{
+    const double compute = figure->measured.flop / report->roofs.flop;
+    const double memory = figure->measured.bytes / report->roofs.bytes;
+    *limit = compute > memory ? "compute" : "memory";
+    return (compute > memory ? compute : memory) / figure->measured.seconds;
+}
+
+bool bench_guard_percent(const struct bench_figure *figure, double *percent)
+{
+    const pp_measurement *m = &figure->measured;
+    if (m->unguarded_seconds <= 0)
+        return false;
+    *percent = 100 * (m->guarded_seconds / m->unguarded_seconds - 1);
+    return true;
+}
+
+/* A device of many TFLOP/s is not shown in GFLOP/s. */
+static bool is_fast(const struct bench_report *report)
+{
+    return report->roofs.flop >= 1e13;
+}
+
+static const char *flop_unit(const struct bench_report *report)
+{
+    return is_fast(report) ? "TFLOP/s" : "GFLOP/s";
+}
+
+static double in_flop_unit(const struct bench_report *report, double flop)
+{
+    return flop * (is_fast(report) ? 1e-12 : 1e-9);
+}
+
+static bool knows_guard(const struct bench_report *report)
+{
+    for (size_t i = 0; i < report->n_figures; i++)
+        if (report->figures[i].measured.unguarded_seconds > 0)
+            return true;
+    return false;
+}
+
+static void add_rates(struct table *table, const struct bench_report *report,
+                      const struct bench_figure *f)
+{
+    const char *limit;
+    const double share = bench_share(report, f, &limit);
+    table_add(table, "%.4f", 1e3 * f->measured.seconds);
+    if (f->measured.flop > 0)
+        table_add(table, "%.1f", in_flop_unit(report, f->measured.flop / f->measured.seconds));
+    table_add(table, "%.1f", 1e-9 * f->measured.bytes / f->measured.seconds);
+    table_add(table, "%.1f", 100 * share);
+    if (f->measured.flop > 0)
+        table_add(table, "%s", limit);
+}
+
+static int print_gemm(const struct bench_report *report, FILE *out)
+{
+    const bool guard = knows_guard(report);
+    struct table table;
+    table_start(&table, guard ? "<>>>>>><>>" : "<>>>>>><");
+    table_add(&table, "product");
+    table_add(&table, "n x k");
+    table_add(&table, "rows");
+    table_add(&table, "ms");
+    table_add(&table, "%s", flop_unit(report));
+    table_add(&table, "GB/s");
+    table_add(&table, "%% of roof");
+    table_add(&table, "limit");
+    if (guard) {
+        table_add(&table, "guard %%");
+        table_add(&table, "own %s", flop_unit(report));
+    }
+    for (size_t i = 0; i < report->n_figures; i++) {
+        const struct bench_figure *f = &report->figures[i];
+        double percent;
+        if (f->bench != BENCH_GEMM)
+            continue;
+        table_add(&table, "%s", f->name);
+        table_add(&table, "%" PRId64 " x %" PRId64, f->n, f->k);
+        table_add(&table, "%" PRId64, f->rows);
+        add_rates(&table, report, f);
+        if (guard && bench_guard_percent(f, &percent))
+            table_add(&table, "%+.1f", percent);
+        else if (guard)
+            table_add(&table, "n/a");
+        if (guard && f->measured.own_seconds > 0)
+            table_add(&table, "%.1f",
+                      in_flop_unit(report, f->measured.flop / f->measured.own_seconds));
+        else if (guard)
+            table_add(&table, "n/a");
+    }
+    return table_finish(&table, out);
+}
+
+static int print_attention(const struct bench_report *report, FILE *out)
+{
+    struct table table;
+    table_start(&table, "<>>>>>>><");
+    table_add(&table, "attention");
+    table_add(&table, "tokens each");
+    table_add(&table, "prompts");
+    table_add(&table, "rows");
+    table_add(&table, "ms");
+    table_add(&table, "%s", flop_unit(report));
+    table_add(&table, "GB/s");
+    table_add(&table, "%% of roof");
+    table_add(&table, "limit");
+    for (size_t i = 0; i < report->n_figures; i++) {
+        const struct bench_figure *f = &report->figures[i];
+        if (f->bench != BENCH_ATTENTION)
+            continue;
+        table_add(&table, "%s", f->name);
+        if (f->low == f->high)
+            table_add(&table, "%" PRId64, f->low);
+        else
+            table_add(&table, "%" PRId64 "-%" PRId64, f->low, f->high);
+        table_add(&table, "%" PRId64, f->prompts);
+        table_add(&table, "%" PRId64, f->rows);
+        add_rates(&table, report, f);
+    }
+    return table_finish(&table, out);
+}
+
+static int print_rows(const struct bench_report *report, FILE *out)
+{
+    struct table table;
+    table_start(&table, "<>>>>");
+    table_add(&table, "operation");
+    table_add(&table, "rows");
+    table_add(&table, "ms");
+    table_add(&table, "GB/s");
+    table_add(&table, "%% of roof");
+    for (size_t i = 0; i < report->n_figures; i++) {
+        const struct bench_figure *f = &report->figures[i];
+        if (f->bench != BENCH_ROWS)
+            continue;
+        table_add(&table, "%s", f->name);
+        table_add(&table, "%" PRId64, f->rows);
+        add_rates(&table, report, f);
+    }
+    return table_finish(&table, out);
+}
+
+int bench_print(const struct bench_report *report, FILE *out)
+{
+    static int (*const tables[])(const struct bench_report *,
+                                 FILE *) = {print_gemm, print_attention, print_rows};
+    char device[160];
+    for (int i = 0; i < 3; i++) {
+        if (!(report->options->benches & 1 << i))
+            continue;
+        const int status = tables[i](report, out);
+        if (status)
+            return status;
+        fputc('\n', out);
+    }
+    describe_session(&report->session, device, sizeof device);
+    fprintf(
+        out, "roofs      %.1f %s (the best product here), %.1f GB/s (copying: read + written)\n",
+        in_flop_unit(report, report->roofs.flop), flop_unit(report), 1e-9 * report->roofs.bytes);
+    fprintf(out, "model      %s\n", report->model);
+    fprintf(out, "device     %s\n", device);
+    fprintf(out, "runs       median of %" PRId64 "\n", report->options->num_runs);
+    return STATUS_OK;
+}
