@@ -99,7 +99,7 @@ template <int D> struct shared_rows {
     static constexpr int LANES = D % 64 == 0 ? 8 : 4;
     static constexpr int STRIDE = ATTENTION_THREADS / LANES; /* rows copied at a time */
 
-    static HW_MEMBER uint32_t offset(uint32_t row, uint32_t chunk)
+    static constexpr HW_MEMBER uint32_t offset(uint32_t row, uint32_t chunk)
     {
         uint32_t turn = D % 64 == 0 ? row % 8 : row / 2 % 4;
         return row * BYTES + ((chunk ^ turn) << 4);
@@ -111,6 +111,22 @@ template <int D> struct shared_rows {
         return (address ^ (uint32_t)((chunks & LOW) << 4)) + (uint32_t)((chunks & ~LOW) << 4);
     }
 };
+
+/* Do eight rows' chunks of every column lie in different banks? */
+template <int D> constexpr HW_MEMBER bool has_no_conflicts()
+{
+    for (uint32_t chunk = 0; chunk < shared_rows<D>::CHUNKS; chunk++) {
+        uint32_t banks = 0; /* in groups of 16 bytes */
+        for (uint32_t row = 0; row < 8; row++)
+            banks |= 1u << (shared_rows<D>::offset(row, chunk) / 16 % 8);
+        if (banks != 0xff)
+            return false;
+    }
+    return true;
+}
+static_assert(has_no_conflicts<64>() && has_no_conflicts<96>() && has_no_conflicts<128>() &&
+                  has_no_conflicts<256>(),
+              "ldmatrix reads eight rows at a time");
 
 /* A thread's share of copies to shared memory: of rows `row`, row + STRIDE, ... the chunks `chunk`,
  * chunk + LANES, ... */
