@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""examples/python: the ctypes declarations have the layout that tests/abi/layout.c promises, a call
+works without PyTorch, and the example with PyTorch agrees with PyTorch.
+
+usage: test_python_example.py SOURCE_ROOT LIBRARY
+PREPACK_TEST_PYTHON of the environment names a Python that has torch, should this one not. Prints
+TAP."""
+import ctypes
+import os
+import re
+import struct
+import subprocess
+import sys
+
+ROOT, LIBRARY = sys.argv[1], sys.argv[2]
+EXAMPLES = os.path.join(ROOT, "examples/python")
+sys.dont_write_bytecode = True
+sys.path.insert(0, EXAMPLES)
+os.environ["PREPACK_LIBRARY"] = LIBRARY
+import prepack_ctypes as prepack  # noqa: E402 (the path is set above)
+
+results = []
+
+
+def report(name, problem="", skip=""):
+    results.append(not problem)
+    print("not ok" if problem else "ok", len(results), "-", name, f"# SKIP {skip}" if skip else "")
+    for line in problem.splitlines():
+        print("#", line)
+
+
+def layout():
+    """What is wrong with the declarations."""
+    with open(os.path.join(ROOT, "tests/abi/layout.c"), encoding="utf-8") as file:
+        promises = file.read()
+    structs = {s.C_NAME: s for s in vars(prepack).values() if hasattr(s, "C_NAME")}
+    problems = []
+    for name, declared in structs.items():
+        sizes = re.findall(rf"^SIZE\({name}, (\d+)\);", promises, re.M)
+        if sizes != [str(ctypes.sizeof(declared))]:
+            problems.append(f"{name} has {ctypes.sizeof(declared)} bytes, layout.c says {sizes}")
+        for field, offset in re.findall(rf"^AT\({name}, (\w+), (\d+)\);", promises, re.M):
+            if getattr(declared, field).offset != int(offset):
+                problems.append(f"{name}.{field} is at {getattr(declared, field).offset}, not {offset}")
+    return "\n".join(problems) if structs else "there are no declarations"
+
+
+def call_without_torch():
+    """Two prompts of one token each: out is v."""
+    session = prepack.Session()
+    plan = prepack.Plan(session, cu_seqlens_q=[0, 1, 2], dtype=prepack.F32, n_heads=2, n_kv_heads=1,
+                        head_dim=8)
+    plan.upload()
+    memory = ctypes.create_string_buffer(64 * 6)
+    start = (ctypes.addressof(memory) + 63) // 64 * 64
+    values = [float(i) for i in range(16)]
+    ctypes.memset(start, 0, 64)
+    ctypes.memmove(start, struct.pack("16f", *values), 64)
+    plan.run(q=start, k=start, v=start, out=start + 64)
+    got = struct.unpack("32f", ctypes.string_at(start + 64, 128))
+    expected = values[:8] * 2 + values[8:] * 2
+    if list(got) != expected:
+        return f"out is {got}, expected {expected}"
+    try:
+        plan.run(q=start + 4, k=start, v=start, out=start + 64)
+    except prepack.PrepackError as problem:
+        return "" if "pp_attention_params.q" in str(problem) else f"other sentence: {problem}"
+    return "a wrong pointer was taken"
+
+
+def example():
+    """The problem and the reason for skipping of the example with PyTorch."""
+    python = os.environ.get("PREPACK_TEST_PYTHON", sys.executable)
+    run = subprocess.run([python, os.path.join(EXAMPLES, "attention_torch.py")], check=False,
+                         capture_output=True, text=True, timeout=200,
+                         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
+    if run.returncode == 77:
+        return "", run.stdout.strip()
+    if run.returncode != 0 or run.stdout.count(": fine") < 2:
+        return f"exit status {run.returncode}\n{run.stdout}{run.stderr}", ""
+    return "", ""
+
+
+sanitized = "asan" in subprocess.run(["nm", "-D", LIBRARY], check=True, capture_output=True,
+                                     text=True).stdout
+WHY = "a sanitized library cannot be loaded into Python" if sanitized else ""
+report("declarations have the layout of the ABI", layout())
+report("a call without torch", "" if WHY else call_without_torch(), WHY)
+report("attention_torch.py", *(("", WHY) if WHY else example()))
+print(f"1..{len(results)}")
+sys.exit(0 if all(results) else 1)
