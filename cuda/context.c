@@ -149,6 +149,7 @@ void ppi_cuda_close(struct ppi_backend *b)
         cudaStreamSynchronize(b->stream); /* nothing may use what is freed below */
     ppi_cuda_products_destroy(b);
     ppi_cuda_passes_free(b);
+    ppi_cuda_varlen_close(b);
     ppi_cuda_release(b, b->device_staging, PPI_CUDA_STAGING_BYTES);
     if (b->staging)
         cudaFreeHost(b->staging);

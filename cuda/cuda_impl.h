@@ -31,6 +31,7 @@ struct ppi_matrix {
 };
 
 struct ppi_cuda_products;
+struct ppi_cuda_block; /* of device_varlen.c */
 
 /* The device copy of a pass: one blob, copied at once from pinned memory. */
 struct ppi_cuda_pass {
@@ -70,6 +71,7 @@ struct ppi_backend {
     /* For transfers that wait before they return; [PPI_CUDA_STAGING_BYTES] each. */
     char *staging; /* pinned */
     char *device_staging;
+    struct ppi_cuda_block *_Atomic spare_block; /* pinned memory for the next plan of attention */
 };
 
 #define PPI_CUDA_STAGING_BYTES ((size_t)8 << 20)
@@ -192,6 +194,7 @@ pp_status ppi_cuda_varlen_plan_create(struct ppi_backend *backend,
                                       const struct ppi_varlen_shape *shape,
                                       struct ppi_varlen_plan **plan,
                                       struct ppi_varlen_figures *figures, pp_error *err);
+void ppi_cuda_varlen_close(struct ppi_backend *backend); /* frees what plans left behind */
 void ppi_cuda_varlen_plan_destroy(struct ppi_backend *backend, struct ppi_varlen_plan *plan);
 pp_status ppi_cuda_varlen_upload(struct ppi_backend *backend, struct ppi_varlen_plan *plan,
                                  void *workspace, void *stream, pp_error *err);

@@ -3,17 +3,26 @@
  * pinned memory, those of prompts with many rows, then those with few; an upload copies both at
  * once, a run launches one kernel for each that is not empty. The caller's current device is left
  * as it was.
+ *
+ * Taking and freeing pinned memory may wait for the whole device, so a plan that goes leaves its
+ * block to the next one. The context keeps one spare block.
  */
 #include "cuda/cuda_impl.h"
 
-#define LOG2_E 1.4426950408889634
+#define LOG2_E      1.4426950408889634
+#define LEAST_BYTES ((size_t)4096) /* of a block; longer ones are powers of two */
+
+struct ppi_cuda_block {
+    struct ppi_cuda_attention_item *items; /* pinned */
+    size_t bytes;
+    cudaEvent_t uploaded; /* the device has passed the last copy out of it */
+};
 
 struct ppi_varlen_plan {
     const struct ppi_varlen_shape *shape;
-    struct ppi_cuda_attention_item *items; /* pinned [n_items + n_few]; NULL when there are none */
+    struct ppi_cuda_block *block;                       /* NULL when there are no items */
     const struct ppi_cuda_attention_item *device_items; /* in the caller's workspace */
     int32_t n_items, n_few;
-    cudaEvent_t uploaded; /* the device has passed the last upload */
 };
 
 /* Makes the context's device current until leave_device. */
@@ -38,7 +47,88 @@ static cudaStream_t choose_stream(const struct ppi_backend *b, void *stream)
 
 static size_t list_bytes(const struct ppi_varlen_plan *plan)
 {
-    return ((size_t)plan->n_items + (size_t)plan->n_few) * sizeof *plan->items;
+    return ((size_t)plan->n_items + (size_t)plan->n_few) * sizeof *plan->device_items;
+}
+
+/* ---- blocks of pinned memory; the context's device is current ---- */
+
+static void free_block(struct ppi_backend *b, struct ppi_cuda_block *block)
+{
+    if (!block)
+        return;
+    if (block->uploaded) {
+        cudaEventSynchronize(block->uploaded);
+        cudaEventDestroy(block->uploaded);
+    }
+    if (block->items)
+        cudaFreeHost(block->items);
+    ppi_free(b->params.mem, block);
+}
+
+static pp_status fill_block(struct ppi_cuda_block *block, size_t bytes, pp_error *err)
+{
+    void *items;
+    block->bytes = LEAST_BYTES;
+    while (block->bytes < bytes)
+        block->bytes *= 2;
+    cudaError_t error = cudaHostAlloc(&items, block->bytes, cudaHostAllocPortable);
+    if (error == cudaErrorMemoryAllocation) {
+        cudaGetLastError();
+        return ppi_error_nomem(err, "the work list of attention", block->bytes);
+    }
+    PP_TRY(ppi_cuda_check(error, "pinned memory for attention", err));
+    block->items = items;
+    return ppi_cuda_check(cudaEventCreateWithFlags(&block->uploaded, cudaEventDisableTiming),
+                          "creating an event", err);
+}
+
+/* The spare block if it is long enough and the device is done with it; else NULL. An event that a
+ * graph has captured cannot be waited for: such a block goes. */
+static struct ppi_cuda_block *take_spare(struct ppi_backend *b, size_t bytes)
+{
+    struct ppi_cuda_block *block = atomic_exchange(&b->spare_block, NULL);
+    if (block && block->bytes >= bytes && cudaEventSynchronize(block->uploaded) == cudaSuccess)
+        return block;
+    cudaGetLastError();
+    free_block(b, block);
+    return NULL;
+}
+
+/* A block that may be written. */
+static pp_status take_block(struct ppi_backend *b, size_t bytes, struct ppi_cuda_block **out,
+                            pp_error *err)
+{
+    *out = take_spare(b, bytes);
+    if (*out)
+        return PP_OK;
+    struct ppi_cuda_block *block = ppi_zalloc(b->params.mem, 1, sizeof *block);
+    if (!block)
+        return ppi_error_nomem(err, "an attention plan", sizeof *block);
+    pp_status status = fill_block(block, bytes, err);
+    if (status < 0) {
+        free_block(b, block);
+        return status;
+    }
+    *out = block;
+    return PP_OK;
+}
+
+/* Any thread. */
+static void leave_block(struct ppi_backend *b, struct ppi_cuda_block *block)
+{
+    int previous;
+    struct ppi_cuda_block *older = atomic_exchange(&b->spare_block, block);
+    if (!older)
+        return;
+    bool entered = enter_device(b, &previous, NULL) >= 0;
+    free_block(b, older);
+    if (entered)
+        leave_device(b, previous);
+}
+
+void ppi_cuda_varlen_close(struct ppi_backend *b)
+{
+    free_block(b, atomic_exchange(&b->spare_block, NULL));
 }
 
 /* ---- plans ---- */
@@ -61,26 +151,18 @@ static pp_status count_items(struct ppi_varlen_plan *plan, const struct ppi_cuda
     return PP_OK;
 }
 
-static pp_status fill_plan(struct ppi_varlen_plan *plan, const struct ppi_cuda_span *spans,
-                           pp_error *err)
+static pp_status fill_plan(struct ppi_backend *b, struct ppi_varlen_plan *plan,
+                           const struct ppi_cuda_span *spans, pp_error *err)
 {
     const struct ppi_varlen_shape *shape = plan->shape;
     PP_TRY(count_items(plan, spans, err));
     if (list_bytes(plan) == 0)
         return PP_OK;
-    void *host;
-    cudaError_t error = cudaHostAlloc(&host, list_bytes(plan), cudaHostAllocPortable);
-    if (error == cudaErrorMemoryAllocation) {
-        cudaGetLastError();
-        return ppi_error_nomem(err, "the work list of attention", list_bytes(plan));
-    }
-    PP_TRY(ppi_cuda_check(error, "pinned memory for attention", err));
-    plan->items = host;
+    PP_TRY(take_block(b, list_bytes(plan), &plan->block, err));
     ppi_cuda_make_items(spans, shape->n_prompts, shape->n_heads / shape->n_kv_heads,
-                        shape->window_left, shape->window_right, plan->items,
-                        plan->items + plan->n_items);
-    return ppi_cuda_check(cudaEventCreateWithFlags(&plan->uploaded, cudaEventDisableTiming),
-                          "creating an event", err);
+                        shape->window_left, shape->window_right, plan->block->items,
+                        plan->block->items + plan->n_items);
+    return PP_OK;
 }
 
 /* The prompts as the work list takes them; the caller frees *spans. */
@@ -119,7 +201,7 @@ pp_status ppi_cuda_varlen_plan_create(struct ppi_backend *b, const struct ppi_va
     if (status >= 0) {
         status = enter_device(b, &previous, err);
         if (status >= 0) {
-            status = fill_plan(plan, spans, err);
+            status = fill_plan(b, plan, spans, err);
             leave_device(b, previous);
         }
         ppi_free(b->params.mem, spans);
@@ -138,30 +220,30 @@ pp_status ppi_cuda_varlen_plan_create(struct ppi_backend *b, const struct ppi_va
 
 void ppi_cuda_varlen_plan_destroy(struct ppi_backend *b, struct ppi_varlen_plan *plan)
 {
-    int previous;
     if (!plan)
         return;
-    bool entered = enter_device(b, &previous, NULL) >= 0;
-    if (plan->uploaded) {
-        cudaEventSynchronize(plan->uploaded); /* the copy reads plan->items */
-        cudaEventDestroy(plan->uploaded);
-    }
-    if (plan->items)
-        cudaFreeHost(plan->items);
-    if (entered)
-        leave_device(b, previous);
+    if (plan->block)
+        leave_block(b, plan->block);
     ppi_free(b->params.mem, plan);
 }
 
 /* ---- upload and run ---- */
 
+/* The event stands for every copy out of the block, whatever stream it is on. */
 static pp_status upload(struct ppi_varlen_plan *plan, void *workspace, cudaStream_t stream,
                         pp_error *err)
 {
+    const struct ppi_cuda_block *block = plan->block;
+    if (plan->device_items)
+        PP_TRY(ppi_cuda_check(cudaStreamWaitEvent(stream, block->uploaded, 0),
+                              "waiting for an event", err));
     PP_TRY(ppi_cuda_check(
-        cudaMemcpyAsync(workspace, plan->items, list_bytes(plan), cudaMemcpyHostToDevice, stream),
+        cudaMemcpyAsync(workspace, block->items, list_bytes(plan), cudaMemcpyHostToDevice, stream),
         "copying a work list to the device", err));
-    PP_TRY(ppi_cuda_check(cudaEventRecord(plan->uploaded, stream), "recording an event", err));
+    cudaError_t error = cudaEventRecord(block->uploaded, stream);
+    if (error != cudaSuccess)
+        cudaStreamSynchronize(stream);
+    PP_TRY(ppi_cuda_check(error, "recording an event", err));
     plan->device_items = workspace;
     return PP_OK;
 }

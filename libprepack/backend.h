@@ -274,7 +274,7 @@ struct ppi_backend_ops {
                                     const struct ppi_varlen_shape *shape,
                                     struct ppi_varlen_plan **plan,
                                     struct ppi_varlen_figures *figures, pp_error *err);
-    /* Any thread; NULL is allowed. Waits for the last upload alone. */
+    /* Any thread; NULL is allowed. What was enqueued stays valid. */
     void (*varlen_plan_destroy)(struct ppi_backend *backend, struct ppi_varlen_plan *plan);
     /* Enqueues the copy of the list to workspace, device memory of workspace_bytes; never waits. */
     pp_status (*varlen_upload)(struct ppi_backend *backend, struct ppi_varlen_plan *plan,

@@ -73,17 +73,17 @@ typedef struct pp_attention_plan_params {
 PP_API void pp_attention_plan_params_init(pp_attention_plan_params *params, size_t struct_size);
 
 /*
- * Makes a plan: host work alone, in time proportional to the tiles; touches neither device nor
- * stream. The arrays are only read during the call; lengths are at most 2^30. The plan holds a
- * reference to the session; the caller destroys *plan.
- * Errors: PP_ERR_ARG (err->index: the prompt), PP_ERR_UNSUPPORTED (a dtype the device has no kernel
- * for; more tiles than it can launch), PP_ERR_NOMEM, PP_ERR_STRUCT_SIZE.
+ * Makes a plan: host work alone, in time proportional to the tiles. At most it waits for the upload
+ * of an earlier plan; on a GPU the first plans of a session, and longer ones, take pinned memory,
+ * which may wait for the device. The arrays are only read during the call; lengths are at most
+ * 2^30. The plan holds a reference to the session; the caller destroys *plan. Errors: PP_ERR_ARG
+ * (err->index: the prompt), PP_ERR_UNSUPPORTED (a dtype the device has no kernel for; more tiles
+ * than it can launch), PP_ERR_NOMEM, PP_ERR_STRUCT_SIZE.
  */
 PP_API pp_status pp_attention_plan_create(pp_session *session,
                                           const pp_attention_plan_params *params,
                                           pp_attention_plan **plan, pp_error *err);
-/* Waits until the device has passed the plan's upload, should it not have; runs may still be under
- * way. A plan whose upload was captured in a graph must outlive the graph. */
+/* Uploads and runs that the device has still to come to stay valid. */
 PP_API void pp_attention_plan_destroy(pp_attention_plan *plan);
 
 typedef struct pp_attention_plan_info {
@@ -110,7 +110,8 @@ PP_API pp_status pp_attention_plan_get_info(const pp_attention_plan *plan,
  * workspace: device memory, 16-byte aligned, of at least info.workspace_bytes; the caller's, in use
  * by every later run of the plan, not to be written by others. NULL when 0 bytes are needed.
  * stream: cuda: a cudaStream_t on the session's device; NULL: the session's; the default stream
- * is cudaStreamLegacy, (void *)1. cpu: not used.
+ * is cudaStreamLegacy, (void *)1. cpu: not used. An upload that a graph captures must be the plan's
+ * first, and the plan must outlive the graph.
  * Errors: PP_ERR_ARG, PP_ERR_DEVICE. After an error the plan counts as not uploaded.
  */
 PP_API pp_status pp_attention_plan_upload(pp_attention_plan *plan, void *workspace,
