@@ -175,7 +175,8 @@ cudaError_t cudaStreamQuery(cudaStream_t stream)
 
 struct mark {
     CUevent_st *event;
-    long number; /* of the record call */
+    long number;         /* of the record call */
+    CUstream_st *stream; /* that it was for: a later call may be for another */
 };
 
 static void release(CUevent_st *event)
@@ -189,7 +190,7 @@ static mark *make_mark(CUevent_st *event)
     mark *m = (mark *)malloc(sizeof *m);
     if (!m)
         abort();
-    *m = {event, event->n_recorded};
+    *m = {event, event->n_recorded, event->stream};
     event->n_users++;
     return m;
 }
@@ -206,17 +207,17 @@ static void reach(void *arg)
     free(m);
 }
 
-/* Runs the event's stream until it has passed the record call of that number. */
-static void run_until(CUevent_st *event, long number)
+/* Runs the stream until it has passed the record call of that number. */
+static void run_until(CUevent_st *event, CUstream_st *stream, long number)
 {
-    while (event->n_reached < number && run_one(event->stream))
+    while (event->n_reached < number && run_one(stream))
         ;
 }
 
 static void wait_for_mark(void *arg)
 {
     mark *m = (mark *)arg;
-    run_until(m->event, m->number);
+    run_until(m->event, m->stream, m->number);
     release(m->event);
     free(m);
 }
@@ -279,7 +280,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event)
         return fake_result(cudaErrorInvalidResourceHandle);
     cudaError_t error = cudaSuccess;
     if (event->n_reached < event->n_recorded) {
-        run_until(event, event->n_recorded);
+        run_until(event, event->stream, event->n_recorded);
         error = take_error(event->stream);
     }
     return fake_result(fails ? cudaErrorLaunchFailure : error);
