@@ -255,7 +255,11 @@ START_TEST(plans_of_any_length_and_number)
     enum { N = 5 };
     pp_session *session = open_session();
     pp_attention_plan *plans[N];
-    static int32_t longer[N_PROMPTS + 1];
+    static int32_t longer[N_PROMPTS + 1] = {0, 1 << 20, 2 << 20, 3 << 20};
+    OK(make_plan(session, cu_seqlens, &plans[0]));
+    pp_attention_plan_destroy(plans[0]);
+    OK(make_plan(session, longer, &plans[0])); /* far more than the first left */
+    pp_attention_plan_destroy(plans[0]);
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < N; i++) {
             for (int p = 1; p <= N_PROMPTS; p++)
