@@ -191,9 +191,7 @@ template <class T, int D> HW_DEVICE void attend_rows(const ppi_cuda_attention_ar
     }
 
     /* 3. Results through the next slot, which every warp is done with and no copy is on its way to.
-     * Each warp reads only what it wrote. The tile is read again: the loop has no registers to keep
-     * it. */
-    const attention_tile end = attention_tile_of_block<shape::ROWS>(args);
+     * Each warp reads only what it wrote. */
     uint32_t out = shared + keys.slot;
     HW_UNROLL
     for (int r = 0; r < 2; r++) {
@@ -205,10 +203,10 @@ template <class T, int D> HW_DEVICE void attend_rows(const ppi_cuda_attention_ar
                                        hw::narrow2<T>(finish_sum(sums[n][2 * r], inverse),
                                                       finish_sum(sums[n][2 * r + 1], inverse)));
         if (args.lse && lane % 4 == 0)
-            store_lse(args, end, row, log_sum(max[r], sum, args.scale_log2));
+            store_lse(args, tile, row, log_sum(max[r], sum, args.scale_log2));
     }
     hw::warp_sync();
-    store_rows<D, 16, 32>(args, end, out, warp_row, (int)lane);
+    store_rows<D, 16, 32>(args, tile, out, warp_row, (int)lane);
 }
 
 } // namespace ppi
