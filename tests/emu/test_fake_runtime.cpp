@@ -181,7 +181,7 @@ static bool every_call_can_fail()
         fake_fail_at(i);
         void *memory = NULL;
         cudaStream_t stream = NULL;
-        bool failed = cudaMalloc(&memory, 64) != cudaSuccess;
+        bool failed = cudaMalloc(&memory, 128) != cudaSuccess;
         failed = cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking) != cudaSuccess || failed;
         if (memory && stream)
             failed = launch({(uint32_t *)memory, 0, 0}, stream) != cudaSuccess || failed;
