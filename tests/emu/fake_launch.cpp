@@ -80,7 +80,7 @@ static bool is_host_address(uint64_t word)
 {
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
     unsigned char resident;
-    if (word < (uint64_t)0x5000 << 32 || word >= (uint64_t)0x8000 << 32 || (uint32_t)word < page)
+    if (word < (uint64_t)0x5000 << 32 || word >= (uint64_t)0x8000 << 32 || word % 4 != 0)
         return false;
     const void *pointer = (const void *)(uintptr_t)word;
     if (fake_is_device(pointer, 0) || fake_is_pinned(pointer, 0))
