@@ -91,9 +91,13 @@ static const char profile_help[] =
     "Times run from token ids in memory to KV caches (and first tokens); caches are freed outside\n"
     "the time. Each method has a session of its own and one untimed run on a few short prompts\n"
     "before its first. Utilisation is of the threads used, sampled every 20 ms. Memory is the\n"
-    "peak resident set in units of 1,000,000 bytes, weights included; with cuda it is the peak of\n"
-    "the session's device memory, weights included. Standard deviations are over runs (of a\n"
-    "sample, n - 1).\n";
+    "peak resident set in units of 1,000,000 bytes, weights included. Standard deviations are\n"
+    "over runs (of a sample, n - 1).\n"
+    "With cuda, utilisation is that of the GPU and of its memory, as NVML says every 20 ms (its "
+    "own\n"
+    "figures are averages over up to a second), and is absent where NVML is; memory is the peak "
+    "of\n"
+    "the session's device memory, and 'MB in use' is what every process on the GPU holds.\n";
 
 static const char generate_help[] =
     "usage: prepack generate --model DIR (-p TEXT... | --prompts FILE) [OPTION]...\n"

@@ -24,6 +24,7 @@ struct profile {
     struct workload work;
     struct progress progress;
     pp_session *session; /* of the method that runs */
+    struct nvml gpu;     /* of sessions on one */
     pp_packer *packer;
     struct outputs outputs;
     struct profile_report report;
@@ -32,7 +33,8 @@ struct profile {
 /* The figures of one method's runs. */
 struct runs {
     size_t n;
-    double *seconds, *max_percent, *mean_percent; /* [n] */
+    double *seconds, *max_percent, *mean_percent;     /* [n] */
+    double *max_memory_percent, *mean_memory_percent; /* [n] */
 };
 
 static struct mean_std mean_std_of(const double *values, size_t n)
@@ -111,6 +113,7 @@ static int measure_runs(struct profile *profile, enum method method, struct usag
         profile->options->per == PER_PROMPT ? (double)work->n_prompts : (double)work->n_batches;
     struct pass_figures figures = {0};
     double seconds = 0;
+    int64_t used_bytes = 0;
     for (size_t r = 0; r < runs->n; r++) {
         const int status =
             methods_run(method, work, profile->session, profile->packer, usage, &figures);
@@ -120,6 +123,10 @@ static int measure_runs(struct profile *profile, enum method method, struct usag
         runs->seconds[r] = figures.seconds / units;
         runs->max_percent[r] = used.max_percent;
         runs->mean_percent[r] = used.mean_percent;
+        runs->max_memory_percent[r] = used.max_memory_percent;
+        runs->mean_memory_percent[r] = used.mean_memory_percent;
+        if (used_bytes < used.used_bytes)
+            used_bytes = used.used_bytes;
         seconds += figures.seconds;
     }
     *report = (struct method_report){
@@ -127,6 +134,9 @@ static int measure_runs(struct profile *profile, enum method method, struct usag
         .seconds = mean_std_of(runs->seconds, runs->n),
         .max_percent = mean_std_of(runs->max_percent, runs->n),
         .mean_percent = mean_std_of(runs->mean_percent, runs->n),
+        .max_memory_percent = mean_std_of(runs->max_memory_percent, runs->n),
+        .mean_memory_percent = mean_std_of(runs->mean_memory_percent, runs->n),
+        .used_bytes = used_bytes,
         .tokens_real = figures.tokens_real,
         .tokens_computed = figures.tokens_computed,
         .passes = figures.passes,
@@ -149,13 +159,17 @@ static int measure_method(struct profile *profile, enum method method, struct ru
         status = methods_warm_up(&profile->work, profile->session);
     if (status)
         return status;
+    const bool on_gpu = is_on_gpu(&profile->report.session);
+    if (on_gpu && !profile->gpu.works && !profile->gpu.trouble[0])
+        nvml_open(&profile->gpu, &profile->report.session);
     usage_reset_peak();
-    status = usage_start(profile->report.session.n_threads, &usage);
+    status = usage_start(profile->report.session.n_threads, on_gpu ? &profile->gpu : NULL, &usage);
     if (status)
         return status;
     struct method_report *report = &profile->report.methods[profile->report.n_methods];
     status = measure_runs(profile, method, usage, runs, report);
     usage_stop(usage);
+    report->has_utilization = !on_gpu || profile->gpu.works;
     report->peak_host_bytes = usage_peak_bytes();
     if (!status)
         status = engine_session_info(profile->session, &profile->report.session);
@@ -168,10 +182,10 @@ static int measure(struct profile *profile)
 {
     const struct options *options = profile->options;
     const size_t n = (size_t)options->num_runs;
-    double *values = calloc(3 * n, sizeof *values);
+    double *values = calloc(5 * n, sizeof *values);
     if (!values)
         return fail_memory();
-    struct runs runs = {n, values, values + n, values + 2 * n};
+    struct runs runs = {n, values, values + n, values + 2 * n, values + 3 * n, values + 4 * n};
     int status = packer_open(options, &profile->packer);
     progress_start(&profile->progress, "loading",
                    (int64_t)profile->work.n_batches * options->num_runs * options->n_methods);
@@ -193,31 +207,63 @@ static const struct method_report *yardstick(const struct profile_report *report
     return &report->methods[0];
 }
 
+/* What the utilisation columns say. */
+static void add_utilization(struct table *table, const struct profile *profile,
+                            const struct method_report *method, double value)
+{
+    if (method->has_utilization)
+        table_add(table, "%.1f", value);
+    else
+        table_add(table, "n/a (%s)", profile->gpu.library ? "NVML error" : "no NVML");
+}
+
+static void add_deviation(struct table *table, const struct method_report *method, double value)
+{
+    if (method->has_utilization)
+        table_add(table, "%.1f", value);
+    else
+        table_add(table, "n/a");
+}
+
+static void add_times(struct table *table, const struct profile *profile,
+                      const struct method_report *m, bool on_gpu)
+{
+    table_add(table, "%s", method_names[m->method]);
+    table_add(table, "%.6f", m->seconds.mean);
+    add_utilization(table, profile, m, m->max_percent.mean);
+    add_utilization(table, profile, m, m->mean_percent.mean);
+    if (on_gpu) {
+        add_utilization(table, profile, m, m->max_memory_percent.mean);
+        add_utilization(table, profile, m, m->mean_memory_percent.mean);
+        add_utilization(table, profile, m, 1e-6 * (double)m->used_bytes);
+    }
+    table_add(table, "%.1f", peak_memory_mb(&profile->report, m));
+    table_add(table, "%.6f", m->seconds.std);
+    add_deviation(table, m, m->max_percent.std);
+    add_deviation(table, m, m->mean_percent.std);
+}
+
 static int print_times(const struct profile *profile, FILE *out)
 {
     const struct profile_report *report = &profile->report;
-    const char *unit = profile->options->per == PER_PROMPT ? "prompt" : "batch";
+    const bool on_gpu = is_on_gpu(&report->session);
     struct table table;
-    table_start(&table, "<>>>>>>>");
+    table_start(&table, on_gpu ? "<>>>>>>>>>>" : "<>>>>>>>");
     table_add(&table, "method");
-    table_add(&table, "avg s/%s", unit);
+    table_add(&table, "avg s/%s", profile->options->per == PER_PROMPT ? "prompt" : "batch");
     table_add(&table, "max util %%");
     table_add(&table, "mean util %%");
+    if (on_gpu) {
+        table_add(&table, "max mem util %%");
+        table_add(&table, "mean mem util %%");
+        table_add(&table, "MB in use");
+    }
     table_add(&table, "peak MB");
     table_add(&table, "std s");
     table_add(&table, "std max");
     table_add(&table, "std mean");
-    for (int i = 0; i < report->n_methods; i++) {
-        const struct method_report *m = &report->methods[i];
-        table_add(&table, "%s", method_names[m->method]);
-        table_add(&table, "%.6f", m->seconds.mean);
-        table_add(&table, "%.1f", m->max_percent.mean);
-        table_add(&table, "%.1f", m->mean_percent.mean);
-        table_add(&table, "%.1f", peak_memory_mb(report, m));
-        table_add(&table, "%.6f", m->seconds.std);
-        table_add(&table, "%.1f", m->max_percent.std);
-        table_add(&table, "%.1f", m->mean_percent.std);
-    }
+    for (int i = 0; i < report->n_methods; i++)
+        add_times(&table, profile, &report->methods[i], on_gpu);
     return table_finish(&table, out);
 }
 
@@ -274,6 +320,8 @@ static void print_notes(const struct profile *profile, FILE *out)
             method_names[yardstick(report)->method],
             profile->work.first_tokens ? "KV caches and first tokens" : "KV caches");
     print_subject(profile, &report->session, out);
+    if (profile->gpu.trouble[0])
+        fprintf(out, "NVML       %s\n", profile->gpu.trouble);
     fprintf(out, "runs       %" PRId64 ", seed %" PRIu64 "\n", options->num_runs, options->seed);
     for (int i = 0; i < report->n_methods; i++)
         if (report->methods[i].bins > 0)
@@ -343,6 +391,7 @@ int run_profile(const struct options *options)
     promptset_free(&profile.prompts);
     dataset_free(&profile.dataset);
     engine_close(&profile.engine);
+    nvml_close(&profile.gpu);
     outputs_close(&profile.outputs);
     return status;
 }

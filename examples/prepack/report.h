@@ -32,7 +32,10 @@ struct mean_std {
 struct method_report {
     int method; /* METHOD_* */
     struct mean_std seconds;
-    struct mean_std max_percent, mean_percent;
+    struct mean_std max_percent, mean_percent;               /* of the processors, or the GPU */
+    struct mean_std max_memory_percent, mean_memory_percent; /* of a GPU's memory */
+    int64_t used_bytes;                                      /* of a GPU's memory, at most */
+    bool has_utilization;                 /* false: nobody told how busy the GPU was */
     int64_t peak_host_bytes;              /* of the process */
     int64_t peak_session_bytes;           /* of the device, as the session counts it */
     int64_t tokens_real, tokens_computed; /* of one run */

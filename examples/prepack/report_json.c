@@ -105,11 +105,10 @@ double peak_memory_mb(const struct profile_report *report, const struct method_r
                                                        : method->peak_host_bytes);
 }
 
-static json_t *utilization_json(const struct method_report *method)
+static json_t *utilization_json(const struct mean_std *max, const struct mean_std *mean)
 {
-    return json_pack("{s:f, s:f, s:f, s:f}", "max", method->max_percent.mean, "mean",
-                     method->mean_percent.mean, "max_std", method->max_percent.std, "mean_std",
-                     method->mean_percent.std);
+    return json_pack("{s:f, s:f, s:f, s:f}", "max", max->mean, "mean", mean->mean, "max_std",
+                     max->std, "mean_std", mean->std);
 }
 
 static json_t *method_json(const struct profile_report *report, const struct method_report *method)
@@ -124,7 +123,14 @@ static json_t *method_json(const struct profile_report *report, const struct met
     put(&json, "peak_memory_mb", json_real(peak_memory_mb(report, method)));
     put_count(&json, "peak_host_bytes", method->peak_host_bytes);
     put_count(&json, "peak_session_bytes", method->peak_session_bytes);
-    put(&json, "utilization_percent", utilization_json(method));
+    const bool known = method->has_utilization;
+    const bool gpu_known = known && is_on_gpu(&report->session);
+    put(&json, "utilization_percent",
+        known ? utilization_json(&method->max_percent, &method->mean_percent) : json_null());
+    put(&json, "gpu_memory_utilization_percent",
+        gpu_known ? utilization_json(&method->max_memory_percent, &method->mean_memory_percent)
+                  : json_null());
+    put(&json, "gpu_memory_used_bytes", gpu_known ? json_integer(method->used_bytes) : json_null());
     return json;
 }
 

@@ -30,6 +30,10 @@ struct usage {
     double sample_wall, sample_cpu; /* when the running sample began */
     double wall, cpu;               /* of the spans that ended */
     double max_share;               /* of one sample, 1 is every thread busy */
+    struct nvml *gpu;               /* or NULL */
+    int64_t n_readings;             /* of the GPU */
+    double gpu_sum, memory_sum;     /* of their percentages */
+    struct nvml_reading most;       /* of each figure */
 };
 
 static double read_clock(clockid_t clock)
@@ -42,6 +46,24 @@ static double read_clock(clockid_t clock)
 double seconds_now(void)
 {
     return read_clock(CLOCK_MONOTONIC);
+}
+
+/* With the lock held. */
+static void read_gpu(struct usage *usage)
+{
+    struct nvml_reading reading;
+    struct nvml_reading *most = &usage->most;
+    if (!usage->gpu || !nvml_read(usage->gpu, &reading))
+        return;
+    usage->n_readings++;
+    usage->gpu_sum += reading.gpu_percent;
+    usage->memory_sum += reading.memory_percent;
+    if (most->gpu_percent < reading.gpu_percent)
+        most->gpu_percent = reading.gpu_percent;
+    if (most->memory_percent < reading.memory_percent)
+        most->memory_percent = reading.memory_percent;
+    if (most->used_bytes < reading.used_bytes)
+        most->used_bytes = reading.used_bytes;
 }
 
 /* With the lock held: ends the sample that runs and begins the next. */
@@ -74,19 +96,22 @@ static void *sample(void *argument)
             pthread_cond_timedwait(&usage->wake, &usage->lock, &until);
         else
             pthread_cond_wait(&usage->wake, &usage->lock);
-        if (usage->running)
+        if (usage->running) {
             take_sample(usage);
+            read_gpu(usage);
+        }
     }
     pthread_mutex_unlock(&usage->lock);
     return NULL;
 }
 
-int usage_start(int n_threads, struct usage **usage)
+int usage_start(int n_threads, struct nvml *gpu, struct usage **usage)
 {
     struct usage *made = calloc(1, sizeof *made);
     if (!made)
         return fail_memory();
     made->n_threads = n_threads > 0 ? n_threads : 1;
+    made->gpu = gpu;
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -132,6 +157,8 @@ void usage_pause(struct usage *usage)
 {
     pthread_mutex_lock(&usage->lock);
     take_sample(usage);
+    if (usage->n_readings == 0)
+        read_gpu(usage); /* spans shorter than a sample */
     usage->running = false;
     usage->wall += seconds_now() - usage->span_wall;
     usage->cpu += read_clock(CLOCK_PROCESS_CPUTIME_ID) - usage->span_cpu;
@@ -143,14 +170,34 @@ static double as_percent(double share)
     return share < 0 ? 0 : share > 1 ? 100 : 100 * share;
 }
 
+/* With the lock held. */
+static struct usage_figures gpu_figures(const struct usage *usage)
+{
+    const double n = usage->n_readings > 0 ? (double)usage->n_readings : 1;
+    return (struct usage_figures){.max_percent = usage->most.gpu_percent,
+                                  .mean_percent = usage->gpu_sum / n,
+                                  .max_memory_percent = usage->most.memory_percent,
+                                  .mean_memory_percent = usage->memory_sum / n,
+                                  .used_bytes = usage->most.used_bytes};
+}
+
+static struct usage_figures processor_figures(const struct usage *usage)
+{
+    const double mean = usage->wall > 0 ? usage->cpu / (usage->wall * usage->n_threads) : 0;
+    const double max = usage->max_share > mean ? usage->max_share : mean;
+    return (struct usage_figures){.max_percent = as_percent(max), .mean_percent = as_percent(mean)};
+}
+
 struct usage_figures usage_take(struct usage *usage)
 {
     pthread_mutex_lock(&usage->lock);
-    const double mean = usage->wall > 0 ? usage->cpu / (usage->wall * usage->n_threads) : 0;
-    const double max = usage->max_share > mean ? usage->max_share : mean;
+    const struct usage_figures figures = usage->gpu ? gpu_figures(usage) : processor_figures(usage);
     usage->wall = usage->cpu = usage->max_share = 0;
+    usage->gpu_sum = usage->memory_sum = 0;
+    usage->n_readings = 0;
+    usage->most = (struct nvml_reading){0};
     pthread_mutex_unlock(&usage->lock);
-    return (struct usage_figures){.max_percent = as_percent(max), .mean_percent = as_percent(mean)};
+    return figures;
 }
 
 void usage_reset_peak(void)

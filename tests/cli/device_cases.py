@@ -1,6 +1,8 @@
 """Devices, memory and dry runs; --device cuda where there is no GPU, and on an imaginary one."""
 
 import ctypes
+import os
+import shutil
 
 from harness import Skip
 from model_cases import METHODS
@@ -220,5 +222,55 @@ def bench_of_a_gpu(program):
     assert "guard %" in text and "+50.0" in text and "own GFLOP/s" in text, text
 
 
-CASES = [bench_figures, bench_sizes, bench_of_a_gpu, dry_run_is_the_run, kv_pages_by_hand, dry_run_and_limit, dry_run_of_a_large_model, no_gpu,
+def gpu_run(program, lengths, nvml, **env):
+    """A run on the imaginary GPU; nvml: the folder that NVML is in, or None."""
+    args = ["profile", "--model", "tiny", "--dataset", lengths, "--device", "cuda", "--num-runs",
+            2, "--methods", "prepacking,full-batching", "--dtype", "bf16"]
+    if nvml:
+        env["LD_LIBRARY_PATH"] = nvml + ":" + os.environ.get("LD_LIBRARY_PATH", "")
+    return program.json(*args, env=program.with_gpu(**env))
+
+
+def utilization_by_nvml(program):
+    """the utilisation of a GPU is what NVML says"""
+    path = program.file("a.lengths", "200\n" * 100)
+    report, text = gpu_run(program, path, os.path.dirname(program.nvml))
+    for method in report["methods"]:
+        gpu, memory = method["utilization_percent"], method["gpu_memory_utilization_percent"]
+        assert list(gpu) == list(memory) == ["max", "mean", "max_std", "mean_std"]
+        assert 20 <= gpu["mean"] <= gpu["max"] <= 80 and gpu["max"] > 20
+        assert memory == {"max": 10, "mean": 10, "max_std": 0, "mean_std": 0}
+        assert method["gpu_memory_used_bytes"] == 5000000000
+    assert "n/a" not in text and "5000.0" in text and "max mem util %" in text, text
+
+
+def nvml_in_trouble(program):
+    """without a working NVML the columns say so, and why"""
+    path = program.file("a.lengths", "200\n" * 20)
+    nvml = os.path.dirname(program.nvml)
+    broken = [(nvml, "nvmlInit_v2", "nvmlInit: Driver Not Loaded"),
+              (nvml, "nvmlDeviceGetHandleByPciBusId_v2", "ByPciBusId: Not Found"),
+              (nvml, "nvmlDeviceGetUtilizationRates", "UtilizationRates: Driver Not Loaded"),
+              (nvml, "nvmlDeviceGetMemoryInfo:2", "MemoryInfo: Driver Not Loaded")]
+    os.makedirs(program.folder + "/other")
+    shutil.copy(program.gpu_module, program.folder + "/other/libnvidia-ml.so.1")
+    broken.append((program.folder + "/other", "", "has not all that is needed"))
+    program.file("text/libnvidia-ml.so.1", "no library\n")
+    missing = [(program.folder + "/text", "", "libnvidia-ml.so.1: ")]
+    try:
+        ctypes.CDLL("libnvidia-ml.so.1")
+    except OSError:
+        missing.append((None, "", "libnvidia-ml.so.1: cannot open"))
+    for cases, cell in ((broken, "n/a (NVML error)"), (missing, "n/a (no NVML)")):
+        for folder, fails, says in cases:
+            report, text = gpu_run(program, path, folder, FAKE_NVML=fails)
+            for method in report["methods"]:
+                assert method["seconds"]["mean"] > 0
+                assert method["utilization_percent"] is None, (fails, method)
+                assert method["gpu_memory_utilization_percent"] is None
+                assert method["gpu_memory_used_bytes"] is None
+            assert text.count(cell) == 10 and says in text, (fails, text)
+
+
+CASES = [utilization_by_nvml, nvml_in_trouble, bench_figures, bench_sizes, bench_of_a_gpu, dry_run_is_the_run, kv_pages_by_hand, dry_run_and_limit, dry_run_of_a_large_model, no_gpu,
          imaginary_gpu]

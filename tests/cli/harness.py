@@ -22,8 +22,9 @@ class Outcome:
 class Program:
     """The program under test, with a folder of its own for files."""
 
-    def __init__(self, path, gpu_module, folder):
-        self.path, self.gpu_module, self.folder = path, gpu_module, folder
+    def __init__(self, paths, folder):
+        self.path, self.gpu_module, self.nvml = (os.path.abspath(p) for p in paths)
+        self.folder = folder
 
     def file(self, name, content):
         path = os.path.join(self.folder, name)
@@ -35,6 +36,9 @@ class Program:
     def environment(self, changes=None):
         ours = ("PREPACK_DATA", "PREPACK_BACKEND_CUDA", "COLUMNS")
         env = {k: v for k, v in os.environ.items() if k not in ours}
+        # meson adds the folders of all libraries of a test; this one is for those that ask for it.
+        folders = env.get("LD_LIBRARY_PATH", "").split(":")
+        env["LD_LIBRARY_PATH"] = ":".join(f for f in folders if f != os.path.dirname(self.nvml))
         return {**env, "LC_ALL": "C", **(changes or {})}
 
     def with_gpu(self, **more):
@@ -71,15 +75,15 @@ class Program:
         assert says in done.err, f"{args}: {done.err!r} does not say {says!r}"
 
 
-def run_cases(program_path, gpu_module, cases):
-    """cases: functions that take a Program; their first doc line names them."""
+def run_cases(paths, cases):
+    """paths: what Program takes; cases: functions that take a Program; their first doc line names them."""
     print(f"1..{len(cases)}")
     failed = 0
     for number, case in enumerate(cases, 1):
         name = (case.__doc__ or case.__name__).splitlines()[0]
         with tempfile.TemporaryDirectory() as folder:
             try:
-                case(Program(program_path, gpu_module, folder))
+                case(Program(paths, folder))
                 print(f"ok {number} - {name}")
             except Skip as reason:
                 print(f"ok {number} - {name} # SKIP {reason}")

@@ -14,7 +14,7 @@ PROFILE_KEYS = ["model", "dataset", "metric", "device", "device_name", "attentio
                 "threads", "batch_size", "num_runs", "methods"]
 METHOD_KEYS = ["method", "seconds", "tokens_real", "tokens_computed", "passes",
                "tokens_per_second", "peak_memory_mb", "peak_host_bytes", "peak_session_bytes",
-               "utilization_percent"]
+               "utilization_percent", "gpu_memory_utilization_percent", "gpu_memory_used_bytes"]
 METHODS = ["prepacking", "full-batching", "length-ordered", "dataset-prepacking"]
 
 
@@ -34,6 +34,8 @@ def profile_of_lengths(program):
         assert list(method) == METHOD_KEYS, list(method)
         assert list(method["seconds"]) == ["mean", "std"]
         used = method["utilization_percent"]
+        assert method["gpu_memory_utilization_percent"] is None
+        assert method["gpu_memory_used_bytes"] is None
         assert list(used) == ["max", "mean", "max_std", "mean_std"]
         assert 0 <= used["mean"] <= used["max"] <= 100
         assert method["tokens_real"] == sum(lengths)

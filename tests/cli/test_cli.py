@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Tests of the program `prepack` from the outside: test_cli.py PROGRAM GPU_MODULE. Prints TAP.
-GPU_MODULE: the backend of imaginary_gpu.c."""
+"""Tests of the program `prepack` from the outside: test_cli.py PROGRAM GPU_MODULE NVML. Prints TAP.
+GPU_MODULE: the backend of imaginary_gpu.c; NVML: the library of nvml/fake_nvml.c."""
 
 import sys
 
@@ -11,6 +11,6 @@ import plan_cases
 import usage_cases
 
 if __name__ == "__main__":
-    sys.exit(harness.run_cases(sys.argv[1], sys.argv[2],
+    sys.exit(harness.run_cases(sys.argv[1:4],
                                usage_cases.CASES + plan_cases.CASES + model_cases.CASES +
                                device_cases.CASES))
