@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define RING_BYTES     ((size_t)128 << 20) /* of both operands: several times any cache */
-#define MAX_COPIES     256
+#define MAX_COPIES     64
 #define BLOCK_ELEMENTS ((size_t)1 << 20) /* random values made at once */
 #define ROWS_LENGTH    256               /* tokens of a prompt of ppi_measure_rows */
 
