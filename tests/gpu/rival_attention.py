@@ -76,6 +76,18 @@ class Case:
                 return scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=grouped)
         return work, self.unpad
 
+    def each(self):
+        """One call a prompt, with the backend that torch chooses."""
+        ends = self.cu.tolist()
+        group = self.heads // self.kv_heads
+        prompts = [[x[a:b].transpose(0, 1)[None] for x in (self.q, self.k, self.v)]
+                   for a, b in zip(ends, ends[1:])]
+
+        def work():
+            return [scaled_dot_product_attention(*qkv, is_causal=True, enable_gqa=group > 1)
+                    for qkv in prompts]
+        return work, lambda outs: torch.cat([out[0].transpose(0, 1) for out in outs])
+
     def nested(self):
         group = self.heads // self.kv_heads
         offsets = self.cu.to(torch.int64)
@@ -102,6 +114,8 @@ class Case:
         yield "sdpa-efficient", lambda: self.sdpa(SDPBackend.EFFICIENT_ATTENTION)
         if self.device == "cpu":
             yield "sdpa-math", lambda: self.sdpa(SDPBackend.MATH)
+        if len(set(self.lengths)) > 1:
+            yield "sdpa-each", self.each
         yield "nested", self.nested
         if varlen_attn:
             yield "varlen", self.varlen
