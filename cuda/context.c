@@ -1,7 +1,7 @@
 /*
  * context.c: a session's context on one GPU: choosing and checking the device, the stream, loading
- * the kernels, the staging buffers. Nothing is allocated later but tables of passes that outgrow
- * their buffers.
+ * the kernels, the staging buffers. Nothing is allocated later but weights, KV pages and tables of
+ * passes that outgrow their buffers.
  */
 #include "cuda/context.h"
 
@@ -168,6 +168,7 @@ static pp_status build(struct ppi_backend *b, const char *variant, pp_error *err
     PP_TRY(ppi_cuda_load_kernels(b->compute_capability, err));
     PP_TRY(open_stream(b, err));
     PP_TRY(take_staging(b, err));
+    PP_TRY(ppi_cuda_passes_create(b, err));
     return ppi_cuda_products_create(b, err);
 }
 

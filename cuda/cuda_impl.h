@@ -122,6 +122,8 @@ void ppi_cuda_matrix_destroy(struct ppi_matrix *matrix);
 
 pp_status ppi_cuda_pass_begin(struct ppi_backend *backend, const struct ppi_pass *pass,
                               pp_error *err);
+/* Takes room for passes of max_pass_tokens rows with a page each. */
+pp_status ppi_cuda_passes_create(struct ppi_backend *backend, pp_error *err);
 void ppi_cuda_passes_free(struct ppi_backend *backend);
 
 /* ---- device_kv.c: the layout of pages, and what moves keys and values ----

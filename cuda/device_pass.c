@@ -1,7 +1,8 @@
 /*
  * device_pass.c: a pass on the device: tokens, positions, slots of the new keys and values, pages
  * and the work list of attention go up in one copy. The host copy is pinned and written again only
- * after the copy that reads it is over.
+ * after the copy that reads it is over. Room for usual passes is taken when the context is opened;
+ * caches of many pages make it grow.
  */
 #include "cuda/cuda_impl.h"
 
@@ -97,6 +98,19 @@ static pp_status reserve_spans(struct ppi_backend *b, struct ppi_cuda_pass *p, i
     if (!p->spans)
         return ppi_error_nomem(err, "the segments of a pass", (size_t)n * sizeof *p->spans);
     p->spans_capacity = n;
+    return PP_OK;
+}
+
+/* Everything but pages: of a row that is a segment of its own, the most that a row can take. */
+#define ROW_BYTES (sizeof(struct ppi_cuda_attention_item) + sizeof(int64_t) + 3 * sizeof(int32_t))
+
+pp_status ppi_cuda_passes_create(struct ppi_backend *b, pp_error *err)
+{
+    size_t row_bytes = ROW_BYTES + sizeof(uint64_t); /* and one page */
+    for (size_t i = 0; i < PPI_COUNT(b->passes); i++) {
+        PP_TRY(reserve_spans(b, &b->passes[i], b->max_pass_tokens, err));
+        PP_TRY(reserve(b, &b->passes[i], (size_t)b->max_pass_tokens * row_bytes, err));
+    }
     return PP_OK;
 }
 

@@ -102,6 +102,10 @@ PP_API pp_status pp_decode(pp_session *session, pp_kvcache *const *caches, const
  */
 PP_API pp_status pp_session_synchronize(pp_session *session, pp_error *err);
 
+/* Gives KV pages that no cache uses back to the device, as far as whole blocks of pages are free;
+ * without it they are kept for later caches. Returns the bytes given back; NULL: 0. */
+PP_API int64_t pp_session_trim(pp_session *session);
+
 /* Makes the call that is running on the session, or the next one if none is, return
  * PP_ERR_CANCELLED before its next layer. Thread-safety: safe from any thread and from a signal
  * handler. */

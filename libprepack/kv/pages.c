@@ -1,6 +1,6 @@
 /*
  * pages.c: takes pages from slabs of device memory and keeps the free ones for reuse. Slabs go back
- * to the device only when the pool is closed.
+ * to the device when the pool is trimmed or closed.
  */
 #include "kv/pages.h"
 
@@ -31,16 +31,61 @@ void ppi_pool_init(struct ppi_page_pool *pool, const struct ppi_backend_ops *ops
     pthread_mutex_init(&pool->lock, NULL);
 }
 
+static void free_slab(struct ppi_page_pool *pool, struct ppi_slab *slab)
+{
+    pool->ops->release(pool->backend, slab->data, (size_t)slab->n_pages * (size_t)pool->page_bytes);
+    ppi_free(pool->mem, slab);
+}
+
 void ppi_pool_close(struct ppi_page_pool *pool)
 {
     while (pool->slabs) {
         struct ppi_slab *slab = pool->slabs;
         pool->slabs = slab->next;
-        pool->ops->release(pool->backend, slab->data,
-                           (size_t)slab->n_pages * (size_t)pool->page_bytes);
-        ppi_free(pool->mem, slab);
+        free_slab(pool, slab);
     }
     pthread_mutex_destroy(&pool->lock);
+}
+
+static bool is_unused(const struct ppi_slab *slab)
+{
+    for (int32_t i = 0; i < slab->n_pages; i++)
+        if (slab->pages[i].n_owners > 0)
+            return false;
+    return true;
+}
+
+/* The free pages of a slab join the list. */
+static void list_free_pages(struct ppi_page_pool *pool, struct ppi_slab *slab)
+{
+    for (int32_t i = slab->n_pages - 1; i >= 0; i--) {
+        if (slab->pages[i].n_owners > 0)
+            continue;
+        slab->pages[i].next_free = pool->free_pages;
+        pool->free_pages = &slab->pages[i];
+    }
+}
+
+int64_t ppi_pool_trim(struct ppi_page_pool *pool)
+{
+    int64_t n_before = pool->n_pages;
+    pthread_mutex_lock(&pool->lock);
+    pool->free_pages = NULL;
+    for (struct ppi_slab **link = &pool->slabs; *link;) {
+        struct ppi_slab *slab = *link;
+        if (is_unused(slab)) {
+            *link = slab->next;
+            pool->n_pages -= slab->n_pages;
+            pool->n_free -= slab->n_pages;
+            free_slab(pool, slab);
+        } else {
+            list_free_pages(pool, slab);
+            link = &slab->next;
+        }
+    }
+    int64_t n_after = pool->n_pages;
+    pthread_mutex_unlock(&pool->lock);
+    return (n_before - n_after) * pool->page_bytes;
 }
 
 /* Adds one slab of n pages; false when memory is out. The lock is held. */

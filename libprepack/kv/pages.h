@@ -40,6 +40,9 @@ void ppi_pool_init(struct ppi_page_pool *pool, const struct ppi_backend_ops *ops
 /* Every page must be free. */
 void ppi_pool_close(struct ppi_page_pool *pool);
 
+/* Gives slabs that hold no page in use back to the device; returns the bytes. */
+int64_t ppi_pool_trim(struct ppi_page_pool *pool);
+
 /* Takes n pages with one owner each into pages[]; all or none. Errors: PP_ERR_NOMEM or
  * PP_ERR_DEVICE_NOMEM. */
 pp_status ppi_pool_take(struct ppi_page_pool *pool, int64_t n, struct ppi_page **pages,

@@ -103,6 +103,15 @@ static pp_status head(struct pp_session *s, const struct shape *shape, const flo
     return PP_OK;
 }
 
+/* Announces a pass; free KV pages make room for its tables if they must. */
+static pp_status begin(struct pp_session *s, const struct ppi_pass *pass, pp_error *err)
+{
+    pp_status status = s->ops->pass_begin(s->backend, pass, err);
+    if (status == ppi_no_device_memory(&s->info) && ppi_pool_trim(&s->pool) > 0)
+        status = s->ops->pass_begin(s->backend, pass, err);
+    return status;
+}
+
 pp_status ppi_forward(struct pp_session *s, const struct ppi_pass *pass,
                       const struct ppi_pass *last, const int32_t *outputs,
                       const struct ppi_sink *sink, pp_error *err)
@@ -111,9 +120,9 @@ pp_status ppi_forward(struct pp_session *s, const struct ppi_pass *pass,
     const struct shape shape = {config->hidden_size, (int64_t)config->n_heads * config->head_dim};
     float *x = s->workspace.x;
 
-    PP_TRY(s->ops->pass_begin(s->backend, pass, err));
+    PP_TRY(begin(s, pass, err));
     if (last && last != pass)
-        PP_TRY(s->ops->pass_begin(s->backend, last, err));
+        PP_TRY(begin(s, last, err));
     PP_TRY(s->ops->embed(s->backend, s->weights->embed, pass, x, err)); /* x [rows, hidden] */
     for (int32_t layer = 0; layer < config->n_layers; layer++) {
         if (atomic_exchange(&s->cancelled, 0))

@@ -71,6 +71,8 @@ pp_status ppi_rope_reserve(struct pp_session *session, int64_t n_positions, pp_e
     size_t bytes = (size_t)len * (size_t)config->head_dim * sizeof(float);
     float *host = ppi_alloc(&session->mem, 1, bytes);
     float *device = session->ops->alloc(session->backend, bytes);
+    if (!device && ppi_pool_trim(&session->pool) > 0) /* free KV pages are in the way */
+        device = session->ops->alloc(session->backend, bytes);
     pp_status status = PP_OK;
     if (!host || !device) {
         status = ppi_error(err, host ? ppi_no_device_memory(&session->info) : PP_ERR_NOMEM,

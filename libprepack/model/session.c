@@ -231,6 +231,11 @@ pp_status pp_session_synchronize(pp_session *session, pp_error *err)
     return session->ops->synchronize ? session->ops->synchronize(session->backend, err) : PP_OK;
 }
 
+int64_t pp_session_trim(pp_session *session)
+{
+    return session ? ppi_pool_trim(&session->pool) : 0;
+}
+
 void pp_session_cancel(pp_session *session)
 {
     if (session)
