@@ -128,14 +128,16 @@ typedef struct pp_attention_params {
     uint32_t struct_size;
     float softmax_scale;        /* above 0; 0, the default: 1 / sqrt(head_dim) */
     const void *q;              /* [total_q, n_heads, head_dim] */
-    const void *k;              /* [total_k, n_kv_heads, head_dim], or pages; NULL when there is */
-    const void *v;              /* no key; as k */
+    const void *k;              /* [total_k, n_kv_heads, head_dim], or pages; without keys NULL is
+                                   fine */
+    const void *v;              /* as k */
     void *out;                  /* as q; overlaps none of the others */
     float *lse;                 /* [n_heads, total_q], 4-byte aligned, natural logarithm; or NULL */
     const int32_t *block_table; /* pages: [n_prompts, block_table_stride] numbers of pages: token t
                                    of prompt i is token t % page_size of page [i, t / page_size].
                                    Entries behind a prompt's last page are not read. Else NULL */
-    void *stream;               /* as for the upload; after it, if it is another one */
+    void *stream;               /* as for the upload, whose copy must come before; what is on the
+                                   session's own is done after pp_session_synchronize */
     int64_t q_row_stride, q_head_stride;
     int64_t k_page_stride, k_row_stride, k_head_stride; /* page strides: pages only */
     int64_t v_page_stride, v_row_stride, v_head_stride;

@@ -66,7 +66,7 @@ static void place_pages(const struct world *world, struct placing *p)
         p->table_stride = n > p->table_stride ? n : p->table_stride;
         p->n_pages += n;
     }
-    p->table_stride += 1;
+    p->table_stride += world->layout; /* exact, and longer than it needs to be */
     size_t entries = (size_t)(world->n_prompts * p->table_stride);
     p->table = malloc(entries * sizeof *p->table);
     for (size_t i = 0; i < entries; i++)

@@ -228,6 +228,13 @@ run_op() {
 run_e2e() {
     part e2e
     tap "test_device_model" ours 400 "$build/tests/device/test_device_model"
+    step "attention_cuda" ours 60 "$build/examples/attention_cuda"
+    if "$python" -c 'import torch' >>"$log" 2>&1; then
+        step "attention_torch.py" ours 120 env "PREPACK_LIBRARY=$build/libprepack/libprepack.so.0" \
+            "$python" examples/python/attention_torch.py
+    else
+        say "      skipped: attention_torch.py, $python has no torch"
+    fi
 }
 
 # sanitized TOOL SECONDS PROGRAM [TEST], unless the time for all of them is over.
