@@ -3,6 +3,7 @@
 #include "cancel.h"
 #include "say.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
 /* The prompts of a group that still run; the i-th of them is prompt ids[i]. */
@@ -13,6 +14,7 @@ struct group {
     struct rng *rngs;    /* [n] by prompt */
     pp_kvcache **caches; /* [n_running] */
     int32_t *next;       /* [n_running] tokens to decode */
+    uint64_t *seeds;     /* [n_running] of what the device draws */
     size_t *ids;         /* [n_running] */
     size_t n_running;
 };
@@ -57,52 +59,98 @@ static void take_tokens(struct continuer *continuer, struct group *group)
         }
         group->caches[n_left] = group->caches[i];
         group->next[n_left] = token;
+        group->seeds[n_left] = group->seeds[i];
         group->ids[n_left++] = id;
     }
     group->n_running = n_left;
+}
+
+/* The device draws from all tokens only; what it hands over then are tokens, not logits. */
+static bool draws_on_device(const struct continuer *continuer)
+{
+    return continuer->sampler->temperature > 0 && continuer->sampler->top_p >= 1;
+}
+
+static pp_sample_params sample_params(const struct continuer *continuer, const struct group *group)
+{
+    pp_sample_params params;
+    pp_sample_params_init(&params, sizeof params);
+    params.temperature = (float)continuer->sampler->temperature;
+    params.seeds = group->seeds;
+    return params;
+}
+
+/* The caches of all prompts and their first tokens. Greedy ones are picked from logits here, which
+ * shows a model that computes no numbers. */
+static int prefill_prompts(struct continuer *continuer, struct group *group, const pp_plan *plan,
+                           size_t n)
+{
+    pp_error err = {.struct_size = sizeof err};
+    const bool draws = draws_on_device(continuer);
+    const pp_sample_params params = sample_params(continuer, group);
+    const float *logits = NULL;
+    pp_status done;
+    if (draws)
+        done = pp_prefill_sample(continuer->session, plan, group->prompts, n, &params,
+                                 group->caches, group->next, &err);
+    else
+        done =
+            pp_prefill(continuer->session, plan, group->prompts, n, group->caches, &logits, &err);
+    if (done < 0)
+        return fail_library(&err);
+    for (size_t i = 0; i < n; i++)
+        group->ids[i] = i;
+    group->n_running = n;
+    return draws ? STATUS_OK : pick_tokens(continuer, group, logits);
 }
 
 static int prefill_group(struct continuer *continuer, struct group *group, size_t n)
 {
     pp_error err = {.struct_size = sizeof err};
     pp_plan *plan = NULL;
-    const float *logits;
-    pp_status done = PP_OK;
     if (continuer->packer) {
         int64_t *lengths = calloc(n, sizeof *lengths);
         if (!lengths)
             return fail_memory();
         for (size_t i = 0; i < n; i++)
             lengths[i] = group->prompts[i].n_tokens;
-        done = pp_packer_plan(continuer->packer, lengths, n, &plan, &err);
+        const pp_status done = pp_packer_plan(continuer->packer, lengths, n, &plan, &err);
         free(lengths);
+        if (done < 0)
+            return fail_library(&err);
     }
-    if (done >= 0)
-        done =
-            pp_prefill(continuer->session, plan, group->prompts, n, group->caches, &logits, &err);
+    const int status = prefill_prompts(continuer, group, plan, n);
     pp_plan_destroy(plan);
-    if (done < 0)
+    return status;
+}
+
+/* One more token for each running prompt. */
+static int decode_step(struct continuer *continuer, struct group *group)
+{
+    pp_error err = {.struct_size = sizeof err};
+    const size_t n = group->n_running;
+    if (continuer->sampler->temperature == 0 || draws_on_device(continuer)) {
+        const pp_sample_params params = sample_params(continuer, group);
+        if (pp_decode_sample(continuer->session, group->caches, group->next, n, &params,
+                             group->next, &err) < 0)
+            return fail_library(&err);
+        return STATUS_OK;
+    }
+    const float *logits;
+    if (pp_decode(continuer->session, group->caches, group->next, n, &logits, &err) < 0)
         return fail_library(&err);
-    for (size_t i = 0; i < n; i++)
-        group->ids[i] = i;
-    group->n_running = n;
     return pick_tokens(continuer, group, logits);
 }
 
 static int decode_group(struct continuer *continuer, struct group *group)
 {
-    pp_error err = {.struct_size = sizeof err};
-    const float *logits;
     for (;;) {
         take_tokens(continuer, group);
         if (group->n_running == 0)
             return STATUS_OK;
         if (cancel_requested())
             return fail_interrupted();
-        if (pp_decode(continuer->session, group->caches, group->next, group->n_running, &logits,
-                      &err) < 0)
-            return fail_library(&err);
-        const int status = pick_tokens(continuer, group, logits);
+        const int status = decode_step(continuer, group);
         if (status)
             return status;
     }
@@ -116,6 +164,8 @@ static int start_items(struct continuer *continuer, struct group *group, size_t 
         if (!group->items[i].tokens)
             return fail_memory();
         rng_start(&group->rngs[i], continuer->seed, group->first_index + i);
+        struct rng copy = group->rngs[i];
+        group->seeds[i] = rng_next(&copy);
     }
     return STATUS_OK;
 }
@@ -129,9 +179,10 @@ int continue_group(struct continuer *continuer, const pp_prompt *prompts, size_t
                           .rngs = calloc(n, sizeof *group.rngs),
                           .caches = calloc(n, sizeof(pp_kvcache *)),
                           .next = calloc(n, sizeof *group.next),
+                          .seeds = calloc(n, sizeof *group.seeds),
                           .ids = calloc(n, sizeof *group.ids)};
     int status;
-    if (!group.rngs || !group.caches || !group.next || !group.ids)
+    if (!group.rngs || !group.caches || !group.next || !group.seeds || !group.ids)
         status = fail_memory();
     else
         status = start_items(continuer, &group, n);
@@ -144,6 +195,7 @@ int continue_group(struct continuer *continuer, const pp_prompt *prompts, size_t
     free(group.rngs);
     free(group.caches);
     free(group.next);
+    free(group.seeds);
     free(group.ids);
     return status;
 }

@@ -19,7 +19,7 @@ int sampler_start(struct sampler *sampler, double temperature, double top_p, int
 {
     *sampler =
         (struct sampler){.temperature = temperature, .top_p = top_p, .vocab_size = vocab_size};
-    if (temperature > 0) {
+    if (temperature > 0 && top_p < 1) {
         sampler->candidates = calloc((size_t)vocab_size, sizeof *sampler->candidates);
         if (!sampler->candidates)
             return fail_memory();

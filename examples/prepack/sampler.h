@@ -9,11 +9,12 @@ struct candidate {
     double weight;
 };
 
-/* Greedy when temperature is 0. */
+/* Greedy when temperature is 0. With top_p 1 and a temperature it has nothing to do: the device
+ * draws. */
 struct sampler {
     double temperature, top_p;
     int32_t vocab_size;
-    struct candidate *candidates; /* [vocab_size], only when it samples */
+    struct candidate *candidates; /* [vocab_size], only with a temperature and top_p below 1 */
 };
 
 int sampler_start(struct sampler *sampler, double temperature, double top_p, int32_t vocab_size);

@@ -162,7 +162,9 @@ def generate_samples(program):
     assert batched == tokens("--compare")
     assert batched != tokens("--seed", 1)
     greedy = [i["tokens"] for i in program.json(*args, "--temperature", 0)[0]]
-    assert greedy == tokens("--top-p", "0.000001")
+    assert greedy == tokens("--top-p", "0.000001") == tokens("--temperature", "0.0001")
+    nucleus = tokens("--top-p", "0.9")
+    assert nucleus == tokens("--top-p", "0.9", "--batch-size", 1) != greedy
 
 
 def model_folder(program, content):
