@@ -230,7 +230,7 @@ run_e2e() {
     tap "test_device_model" ours 400 "$build/tests/device/test_device_model"
     step "attention_cuda" ours 60 "$build/examples/attention_cuda"
     if "$python" -c 'import torch' >>"$log" 2>&1; then
-        step "attention_torch.py" ours 120 env "PREPACK_LIBRARY=$build/libprepack/libprepack.so.0" \
+        step "attention_torch.py" limited 120 env "PREPACK_LIBRARY=$build/libprepack/libprepack.so.0" \
             "$python" examples/python/attention_torch.py
     else
         say "      skipped: attention_torch.py, $python has no torch"
