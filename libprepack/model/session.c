@@ -134,8 +134,9 @@ static pp_status load(struct pp_session *session, int64_t memory_limit, pp_error
     PP_TRY(ppi_weights_get(session->model, session->ops, session->backend,
                            session->info.weight_domain, session->dtype, &session->weights, err));
     session->ops->set_limit(session->backend, limit > 0 ? limit - (needed - workspace) : 0);
-    PP_TRY(ppi_workspace_create(session, err));
-    return ppi_weights_prepare(session->weights, session->backend, err);
+    /* what preparing takes for a while is gone before the workspace is taken */
+    PP_TRY(ppi_weights_prepare(session->weights, session->backend, err));
+    return ppi_workspace_create(session, err);
 }
 
 /* Frees a session, also a half-built one. */
