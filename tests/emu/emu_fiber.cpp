@@ -43,13 +43,10 @@ static constexpr size_t STAGGER = 9 * 64;
 /* The two ends of the switch under way. */
 static fiber *switch_from, *switch_to;
 
-static void announce(bool from_ends)
+static void announce()
 {
 #ifdef EMU_ASAN
-    __sanitizer_start_switch_fiber(from_ends ? NULL : &switch_from->fake_stack, switch_to->bottom,
-                                   switch_to->bytes);
-#else
-    (void)from_ends;
+    __sanitizer_start_switch_fiber(&switch_from->fake_stack, switch_to->bottom, switch_to->bytes);
 #endif
 }
 
@@ -168,7 +165,7 @@ void fiber_switch(fiber *from, fiber *to)
 {
     switch_from = from;
     switch_to = to;
-    announce(false);
+    announce();
     change(from, to);
     arrive();
 }

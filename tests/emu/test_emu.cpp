@@ -247,7 +247,7 @@ static bool every_fault_is_seen()
         {MISALIGNED, "not aligned to 16"},
         {MISALIGNED_GLOBAL, "not aligned to 16"},
         {NO_SYNC_OF_SUMS, "no barrier in between"},
-        {LANES_APART, "while lane"},
+        {LANES_APART, "calls "},
         {LANE_LEAVES, "lane"},
         {DEADLOCK, "deadlock"},
         {BARRIER_COUNT, ""},
