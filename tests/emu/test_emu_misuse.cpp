@@ -11,7 +11,7 @@ constexpr uint32_t TILE = 1024, MBARRIER = 8 * TILE, SHARED_BYTES = MBARRIER + 6
 constexpr uint64_t SEEDS = 8;
 
 struct misuse_args {
-    hw::tensor_map map;
+    hw::tensor_map map, empty;
     const hw::vec16 *global;
     int which;
 };
@@ -161,7 +161,7 @@ HW_DEVICE void alone(const misuse_args &args, uint32_t base, uint32_t mbarrier)
         hw::tma_load_3d(base, &args.map, 0, 0, 0, mbarrier);
         break;
     case NOT_A_MAP:
-        hw::tma_load_3d(base, &args.map + 1, 0, 0, 0, mbarrier);
+        hw::tma_load_3d(base, &args.empty, 0, 0, 0, mbarrier);
         break;
     case STORE_NOT_WAITED:
         hw::tma_store_3d(&args.map, 0, 0, 0, base);
