@@ -244,6 +244,7 @@ struct ppi_cuda_attention_args {
     int32_t n_heads, n_kv_heads, head_dim;
     float scale_log2; /* softmax_scale * log2(e) */
     int32_t window_left, window_right;
+    int32_t reserved; /* no padding: what a launch copies is what was set */
 };
 
 #define PPI_CUDA_ATTENTION_ROWS     64 /* packed rows of a tile of the prefill kernel */
