@@ -49,10 +49,10 @@ int emu_tensor_map(void *map, const void *base, int element_bytes, const uint64_
 
 /*
  * Mutations. emu_watch_places(1) starts a list of the places from which launches call barriers,
- * waits, fences and the like: emu_place(i), "rows.cu:120 block_sync", NULL at its end. emu_skip:
- * from now on calls from that place do nothing; NULL: all calls count. The environment can do the
- * same for a whole program: with PREPACK_EMU_PLACES set it prints its list when it exits,
- * PREPACK_EMU_SKIP names the place to leave out.
+ * waits, fences, loads and the like: emu_place(i), "rows.cu:120 block_sync", NULL at its end.
+ * emu_skip: from now on calls from that place do nothing, loads give 0; NULL: all calls count. The
+ * environment can do the same for a whole program: with PREPACK_EMU_PLACES set it prints its list
+ * when it exits, PREPACK_EMU_SKIP names the place to leave out.
  */
 void emu_watch_places(int on);
 const char *emu_place(int i);

@@ -136,8 +136,6 @@ inline uint32_t draw()
 
 /* ---- emu_places.cpp ---- */
 
-extern bool places_matter;
-bool visit_place(const char *primitive, place at);
 void places_begin();
 const char *base_name(const char *file);
 

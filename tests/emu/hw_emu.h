@@ -78,6 +78,8 @@ template <> struct element_of<f16> {
 uint32_t shared_base();
 void read_shared(uint32_t address, void *to, uint32_t bytes, place at);
 void write_shared(uint32_t address, const void *from, uint32_t bytes, place at);
+extern bool places_matter;
+bool visit_place(const char *primitive, place at); /* false: a mutation leaves the call out */
 [[noreturn]] void misaligned_global(const char *what, const void *address, place at);
 
 void barrier(const char *what, int id, int n_threads, bool waits, place at);
@@ -170,7 +172,9 @@ HW_DEVICE vec16 load16(const void *address, emu::place at = HW_EMU_HERE)
 {
     if ((uintptr_t)address % 16 != 0)
         emu::misaligned_global("load16", address, at);
-    vec16 v;
+    vec16 v = {};
+    if (emu::places_matter && !emu::visit_place("load16", at))
+        return v;
     memcpy(&v, address, 16);
     return v;
 }
@@ -179,6 +183,8 @@ HW_DEVICE void store16(void *address, vec16 v, emu::place at = HW_EMU_HERE)
 {
     if ((uintptr_t)address % 16 != 0)
         emu::misaligned_global("store16", address, at);
+    if (emu::places_matter && !emu::visit_place("store16", at))
+        return;
     memcpy(address, &v, 16);
 }
 

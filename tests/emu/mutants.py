@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Mutants of the real kernels: runs an emulated test program once for every place where its kernels call a
-barrier, a wait, a fence, an exchange or a fill, with the calls from that place left out. The program must
-notice each time.
+primitive (a barrier, a wait, a fence, a load, a fill), with the calls from that place left out. The program
+must notice each time.
 
 usage: mutants.py PROGRAM
 Prints TAP."""
@@ -37,6 +37,9 @@ def notices(place):
 
 
 found = places()
+if not found:
+    print("Bail out! the program reached no primitive")
+    sys.exit(1)
 print(f"1..{len(found)}")
 blind = 0
 for i, place in enumerate(found, 1):
