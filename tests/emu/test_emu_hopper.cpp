@@ -5,6 +5,7 @@
 static int hopper_fault;
 #define HOPPER_FAULT hopper_fault
 #include "hopper_kernel.cuh"
+#include "hopper_product.cuh"
 
 #include "emu_test.h"
 #include "support/rng.h"
@@ -229,6 +230,62 @@ static bool every_call_is_needed()
     return good;
 }
 
+/* ---- every shape of wgmma ---- */
+
+struct shape {
+    const char *name;
+    const void *entry;
+    bool is_f16, mn_major;
+    int n;
+};
+
+static uint16_t small_number(struct rng *rng, bool is_f16, float *value)
+{
+    *value = (float)rng_between(rng, -9, 9);
+    return is_f16 ? hw::narrow<hw::f16>(*value).bits : hw::narrow<hw::bf16>(*value).bits;
+}
+
+/* Small whole numbers: sums are exact. */
+static bool check_shape(const shape &s)
+{
+    alignas(16) static uint16_t a[64 * 64], b[256 * 64];
+    static float a_values[64][64], b_values[64][256], out[64 * 256];
+    struct rng rng = {(uint64_t)s.n};
+    for (int i = 0; i < 64 * 64; i++)
+        a[i] = small_number(&rng, s.is_f16, &a_values[i / 64][i % 64]);
+    for (int n = 0; n < s.n; n++)
+        for (int k = 0; k < 64; k++)
+            b[s.mn_major ? k * s.n + n : n * 64 + k] =
+                small_number(&rng, s.is_f16, &b_values[k][n]);
+    hopper_product_args args = {a, b, out};
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        memset(out, 0xff, sizeof out);
+        CHECK(emu_launch(s.entry, 1, 128, hopper_product::SHARED_BYTES, &args, seed) == 0, "%s",
+              s.name);
+        for (int i = 0; i < 64 * s.n; i++) {
+            float sum = 0.0f;
+            for (int k = 0; k < 64; k++)
+                sum += a_values[i / s.n][k] * b_values[k][i % s.n];
+            CHECK(out[i] == sum, "%s: row %d, column %d is %g, not %g", s.name, i / s.n, i % s.n,
+                  out[i], sum);
+        }
+    }
+    return true;
+}
+
+static bool every_shape_is_right()
+{
+#define SHAPE(T, N, TRANS_B, FROM_REGISTERS)                                                       \
+    {#T " " #N " " #TRANS_B " " #FROM_REGISTERS,                                                   \
+     HW_KERNEL_ENTRY(hopper_product_##T##_##N##_##TRANS_B##_##FROM_REGISTERS),                     \
+     strcmp(#T, "f16") == 0, TRANS_B, N},
+    static const shape shapes[] = {HOPPER_PRODUCTS(SHAPE)};
+    bool good = true;
+    for (const shape &s : shapes)
+        good = check_shape(s) && good;
+    return good;
+}
+
 int main()
 {
     static const emu_test tests[] = {
@@ -236,6 +293,7 @@ int main()
         {"packing_changes_no_bit", packing_changes_no_bit},
         {"every_fault_is_seen", every_fault_is_seen},
         {"every_call_is_needed", every_call_is_needed},
+        {"every_shape_is_right", every_shape_is_right},
     };
     return run_tests(tests);
 }
