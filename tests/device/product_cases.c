@@ -46,6 +46,8 @@ void product_close(struct product_context *context)
     struct ppi_backend_memory memory;
     ppi_cuda_get_memory(context->backend, &memory);
     size_t own = ppi_cuda_products_bytes(context->backend) + PPI_CUDA_STAGING_BYTES;
+    for (size_t i = 0; i < PPI_COUNT(context->backend->passes); i++)
+        own += context->backend->passes[i].capacity;
     EXPECT((size_t)memory.bytes == own, "the context holds %lld bytes, says %zu",
            (long long)memory.bytes, own);
     ppi_cuda_close(context->backend);
