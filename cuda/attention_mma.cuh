@@ -111,27 +111,6 @@ HW_DEVICE void add_values(float (&sums)[D / 8][4], const uint32_t (&weights)[KEY
     }
 }
 
-/* Moves the softmax of a row on by a block: scores become weights, what was summed shrinks. */
-template <int D>
-HW_DEVICE void soften_row(float (&scores)[KEYS / 8][4], int r, float scale, float *max,
-                          float *total, float (&sums)[D / 8][4])
-{
-    float new_max = row_max(scores, r, *max);
-    float shrink = shrink_factor(*max, new_max, scale);
-    weigh_scores(scores, r, new_max, scale);
-    float steps[KEY_STEPS];
-    HW_UNROLL
-    for (int step = 0; step < KEY_STEPS; step++)
-        steps[step] = add_weights(scores[2 * step], scores[2 * step + 1], r);
-    *total = fmaf(*total, shrink, add_steps(steps));
-    *max = new_max;
-    HW_UNROLL
-    for (int n = 0; n < D / 8; n++) {
-        sums[n][2 * r] *= shrink;
-        sums[n][2 * r + 1] *= shrink;
-    }
-}
-
 template <class T, int D> HW_DEVICE void attend_rows(const ppi_cuda_attention_args &args)
 {
     using rows = shared_rows<D>;
@@ -179,7 +158,7 @@ template <class T, int D> HW_DEVICE void attend_rows(const ppi_cuda_attention_ar
         mask_scores(args, scores, position, tile.item.n_keys, key, (int)lane % 4 * 2);
         HW_UNROLL
         for (int r = 0; r < 2; r++)
-            soften_row<D>(scores, r, args.scale_log2, &max[r], &total[r], sums);
+            shrink_sums(sums, r, soften_row(scores, r, args.scale_log2, &max[r], &total[r]));
         uint32_t weights[KEY_STEPS][4];
         HW_UNROLL
         for (int step = 0; step < KEY_STEPS; step++)

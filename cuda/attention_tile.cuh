@@ -1,8 +1,8 @@
 /*
- * attention_tile.cuh: what the two attention kernels share: which rows and keys a tile has, the
- * layout of rows in shared memory, copies in and out, and the arithmetic of the online softmax. The
- * arithmetic stands here once so that both kernels give the same bits: every multiply-add is
- * written as fmaf, which leaves a compiler nothing to contract in one kernel and not in the other.
+ * attention_tile.cuh: what the attention kernels share: which rows and keys a tile has, the layout
+ * of rows in shared memory, copies in and out, and the arithmetic of the online softmax. The
+ * arithmetic stands here once so that kernels give the same bits: every multiply-add is written as
+ * fmaf, which leaves a compiler nothing to contract in one kernel and not in the other.
  */
 #ifndef PPI_CUDA_ATTENTION_TILE_CUH
 #define PPI_CUDA_ATTENTION_TILE_CUH
@@ -38,7 +38,7 @@ HW_DEVICE key_range visible_keys(const ppi_cuda_attention_args &args, int32_t n_
     return range;
 }
 
-/* What a block of threads works on. */
+/* What a block of threads, or a part of it, works on. */
 struct attention_tile {
     ppi_cuda_attention_item item;
     int32_t kv_head, group;
@@ -52,20 +52,35 @@ HW_DEVICE int32_t find_position(const attention_tile &tile, int32_t r)
     return (tile.item.packed_row + r) / tile.group + tile.item.n_keys - tile.item.n_rows;
 }
 
+/* Sets the keys that the tile's rows see. */
+HW_DEVICE void find_keys(const ppi_cuda_attention_args &args, attention_tile *tile)
+{
+    key_range first = visible_keys(args, tile->item.n_keys, find_position(*tile, 0));
+    key_range last =
+        visible_keys(args, tile->item.n_keys, find_position(*tile, tile->n_packed - 1));
+    tile->first_key = first.low / KEYS * KEYS;
+    tile->end_key = last.high < first.low ? tile->first_key : (last.high / KEYS + 1) * KEYS;
+}
+
 template <int ROWS>
-HW_DEVICE attention_tile attention_tile_of_block(const ppi_cuda_attention_args &args)
+HW_DEVICE attention_tile make_tile(const ppi_cuda_attention_args &args,
+                                   const ppi_cuda_attention_item &item, int32_t kv_head)
 {
     attention_tile tile;
-    tile.item = args.items[hw::block() / args.n_kv_heads];
-    tile.kv_head = hw::block() % args.n_kv_heads;
+    tile.item = item;
+    tile.kv_head = kv_head;
     tile.group = args.n_heads / args.n_kv_heads;
     int32_t packed_left = tile.item.n_rows * tile.group - tile.item.packed_row;
     tile.n_packed = packed_left < ROWS ? packed_left : ROWS;
-    key_range first = visible_keys(args, tile.item.n_keys, find_position(tile, 0));
-    key_range last = visible_keys(args, tile.item.n_keys, find_position(tile, tile.n_packed - 1));
-    tile.first_key = first.low / KEYS * KEYS;
-    tile.end_key = last.high < first.low ? tile.first_key : (last.high / KEYS + 1) * KEYS;
+    find_keys(args, &tile);
     return tile;
+}
+
+template <int ROWS>
+HW_DEVICE attention_tile attention_tile_of_block(const ppi_cuda_attention_args &args)
+{
+    return make_tile<ROWS>(args, args.items[hw::block() / args.n_kv_heads],
+                           hw::block() % args.n_kv_heads);
 }
 
 /* ---- rows of q, out and lse ---- */
@@ -377,6 +392,32 @@ HW_DEVICE void pack_weights(uint32_t (&a)[4], const float (&low)[4], const float
     a[1] = hw::narrow2<T>(low[2], low[3]);
     a[2] = hw::narrow2<T>(high[0], high[1]);
     a[3] = hw::narrow2<T>(high[2], high[3]);
+}
+
+/* Moves the softmax of row r on by a block of keys: scores become weights. What multiplies the
+ * row's sums before those of the block are added. */
+HW_DEVICE float soften_row(float (&scores)[KEYS / 8][4], int r, float scale, float *max,
+                           float *total)
+{
+    float new_max = row_max(scores, r, *max);
+    float shrink = shrink_factor(*max, new_max, scale);
+    weigh_scores(scores, r, new_max, scale);
+    float steps[KEY_STEPS];
+    HW_UNROLL
+    for (int step = 0; step < KEY_STEPS; step++)
+        steps[step] = add_weights(scores[2 * step], scores[2 * step + 1], r);
+    *total = fmaf(*total, shrink, add_steps(steps));
+    *max = new_max;
+    return shrink;
+}
+
+template <int TILES> HW_DEVICE void shrink_sums(float (&sums)[TILES][4], int r, float shrink)
+{
+    HW_UNROLL
+    for (int n = 0; n < TILES; n++) {
+        sums[n][2 * r] *= shrink;
+        sums[n][2 * r + 1] *= shrink;
+    }
 }
 
 HW_DEVICE float add_lanes(float sum)
