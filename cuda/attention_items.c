@@ -5,7 +5,6 @@
  */
 #include "cuda/attention_items.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #define N_COUNTS 1024
@@ -32,6 +31,7 @@ static void advance(struct packed_row *at, struct packed_row step, int32_t group
 
 /* The tiles of one span after another. */
 struct walk {
+    struct ppi_cuda_tiles tiles;
     const struct ppi_cuda_span *spans;
     int32_t n_spans, group, window_left, window_right;
     struct packed_row step,
@@ -44,24 +44,26 @@ struct walk {
     struct packed_row first, last;
 };
 
-static struct walk start_walk(const struct ppi_cuda_span *spans, int32_t n_spans, int32_t group,
-                              int32_t window_left, int32_t window_right)
+static struct walk start_walk(struct ppi_cuda_tiles tiles, const struct ppi_cuda_span *spans,
+                              int32_t n_spans, int32_t group, int32_t window_left,
+                              int32_t window_right)
 {
     return (struct walk){
+        .tiles = tiles,
         .spans = spans,
         .n_spans = n_spans,
         .group = group,
         .window_left = window_left,
         .window_right = window_right,
-        .step = divide(PPI_CUDA_ATTENTION_ROWS, group),
-        .last_of_first = divide(PPI_CUDA_ATTENTION_ROWS - 1, group),
+        .step = divide(tiles.rows, group),
+        .last_of_first = divide(tiles.rows - 1, group),
         .i_span = -1,
     };
 }
 
 static bool next_tile(struct walk *walk)
 {
-    walk->packed += PPI_CUDA_ATTENTION_ROWS;
+    walk->packed += walk->tiles.rows;
     if (walk->i_span >= 0 && walk->packed < walk->n_packed) {
         advance(&walk->first, walk->step, walk->group);
         advance(&walk->last, walk->step, walk->group);
@@ -72,7 +74,7 @@ static bool next_tile(struct walk *walk)
             return false;
     } while (walk->spans[walk->i_span].n_rows <= 0);
     walk->n_packed = (int64_t)walk->spans[walk->i_span].n_rows * walk->group;
-    walk->is_few = walk->n_packed <= PPI_CUDA_ATTENTION_FEW_ROWS;
+    walk->is_few = walk->n_packed <= walk->tiles.few_rows;
     walk->packed = 0;
     walk->first = (struct packed_row){0, 0};
     walk->last = walk->last_of_first;
@@ -83,7 +85,7 @@ static bool next_tile(struct walk *walk)
 static int32_t count_blocks(const struct walk *walk)
 {
     const struct ppi_cuda_span *span = &walk->spans[walk->i_span];
-    bool is_whole = walk->packed + PPI_CUDA_ATTENTION_ROWS <= walk->n_packed;
+    bool is_whole = walk->packed + walk->tiles.rows <= walk->n_packed;
     int32_t last_row = is_whole ? walk->last.row : span->n_rows - 1;
     int32_t low = walk->first.row + span->n_keys - span->n_rows; /* positions */
     int32_t high = last_row + span->n_keys - span->n_rows;
@@ -97,14 +99,14 @@ static int32_t count_blocks(const struct walk *walk)
     return high / PPI_CUDA_ATTENTION_KEYS - low / PPI_CUDA_ATTENTION_KEYS + 1;
 }
 
-void ppi_cuda_count_items(const struct ppi_cuda_span *spans, int32_t n_spans, int32_t group,
-                          int64_t *n_items, int64_t *n_few)
+void ppi_cuda_count_items(struct ppi_cuda_tiles tiles, const struct ppi_cuda_span *spans,
+                          int32_t n_spans, int32_t group, int64_t *n_items, int64_t *n_few)
 {
     *n_items = *n_few = 0;
     for (int32_t i = 0; i < n_spans; i++) {
         int64_t n_packed = (int64_t)spans[i].n_rows * group;
-        if (n_packed > PPI_CUDA_ATTENTION_FEW_ROWS)
-            *n_items += (n_packed + PPI_CUDA_ATTENTION_ROWS - 1) / PPI_CUDA_ATTENTION_ROWS;
+        if (n_packed > tiles.few_rows)
+            *n_items += (n_packed + tiles.rows - 1) / tiles.rows;
         else if (n_packed > 0)
             ++*n_few;
     }
@@ -121,12 +123,12 @@ static int64_t turn_into_places(int64_t *counts, int64_t place)
     return place;
 }
 
-void ppi_cuda_make_items(const struct ppi_cuda_span *spans, int32_t n_spans, int32_t group,
-                         int32_t window_left, int32_t window_right,
+void ppi_cuda_make_items(struct ppi_cuda_tiles tiles, const struct ppi_cuda_span *spans,
+                         int32_t n_spans, int32_t group, int32_t window_left, int32_t window_right,
                          struct ppi_cuda_attention_item *items,
                          struct ppi_cuda_attention_item *few_items)
 {
-    struct walk start = start_walk(spans, n_spans, group, window_left, window_right);
+    struct walk start = start_walk(tiles, spans, n_spans, group, window_left, window_right);
     struct ppi_cuda_attention_item *lists[2] = {items, few_items};
     int64_t ends[2] = {0, 0};
     int32_t most_keys = 0;

@@ -81,6 +81,7 @@ static pp_status choose_device(struct ppi_backend *b, pp_error *err)
              (unsigned)properties.pciDeviceID & 0xff);
     b->compute_capability = 10 * major + minor;
     b->n_sms = n_sms;
+    b->attention = ppi_cuda_choose_attention(b->compute_capability, b->params.head_dim);
     if (b->compute_capability < OLDEST_CAPABILITY)
         return ppi_error(err, PP_ERR_NO_BACKEND,
                          "device \"cuda:%d\": %s has compute capability %d.%d; 8.0 (Ampere) or "
@@ -208,7 +209,7 @@ void ppi_cuda_get_info(const struct ppi_backend *b, struct ppi_backend_info *inf
     info->has_own_memory = true;
     memcpy(info->device_name, b->device_name, sizeof info->device_name);
     memcpy(info->pci_address, b->pci_address, sizeof info->pci_address);
-    snprintf(info->attention, sizeof info->attention, "mma.sync");
+    snprintf(info->attention, sizeof info->attention, "%s", b->attention.name);
 }
 
 void ppi_cuda_get_memory(const struct ppi_backend *b, struct ppi_backend_memory *memory)

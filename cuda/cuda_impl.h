@@ -7,7 +7,7 @@
 #define PPI_CUDA_IMPL_H
 
 #include "backend.h"
-#include "cuda/attention_items.h"
+#include "cuda/attention_choice.h"
 #include "cuda/kernels.h"
 
 #include <cuda_runtime_api.h>
@@ -57,6 +57,7 @@ struct ppi_backend {
     int32_t device;
     int32_t compute_capability; /* 80, 90, ... */
     int32_t n_sms;
+    struct ppi_cuda_attention attention; /* for params.head_dim */
     char device_name[64];
     char pci_address[16];
     cudaStream_t stream;
@@ -183,7 +184,8 @@ pp_status ppi_cuda_compare_products(struct ppi_backend *backend, const void *a,
 
 /* ---- device_attention.c ---- */
 
-/* Enqueues both lists. items and few_items are device memory; args needs all but items, n_items. */
+/* Enqueues both lists, made for the tiles that ppi_cuda_choose_attention has for args->head_dim.
+ * items and few_items are device memory; args needs all but items, n_items. */
 pp_status ppi_cuda_attend(struct ppi_backend *backend, cudaStream_t stream, int32_t act,
                           const struct ppi_cuda_attention_args *args,
                           const struct ppi_cuda_attention_item *items, int32_t n_items,

@@ -130,8 +130,8 @@ static void fill(const struct ppi_backend *b, const struct ppi_pass *pass, const
 {
     size_t words = (size_t)pass->n_rows * sizeof(int32_t);
     void *items = p->host + at->items, *few_items = p->host + at->few_items;
-    ppi_cuda_make_items(p->spans, pass->n_segments, b->params.n_heads / b->params.n_kv_heads, -1, 0,
-                        items, few_items);
+    ppi_cuda_make_items(b->attention.tiles, p->spans, pass->n_segments,
+                        b->params.n_heads / b->params.n_kv_heads, -1, 0, items, few_items);
     fill_slots(pass, (int64_t *)(void *)(p->host + at->slots));
     uint64_t *pages = (uint64_t *)(void *)(p->host + at->pages);
     for (int32_t i = 0; i < pass->n_pages; i++)
@@ -155,8 +155,8 @@ pp_status ppi_cuda_pass_begin(struct ppi_backend *b, const struct ppi_pass *pass
                                    .n_keys = pass->segments[s].position + pass->segments[s].n_rows,
                                    .first = pass->segments[s].first_page};
     int64_t n_items, n_few;
-    ppi_cuda_count_items(p->spans, pass->n_segments, b->params.n_heads / b->params.n_kv_heads,
-                         &n_items, &n_few);
+    ppi_cuda_count_items(b->attention.tiles, p->spans, pass->n_segments,
+                         b->params.n_heads / b->params.n_kv_heads, &n_items, &n_few);
     struct layout at = lay_out(pass, n_items, n_few);
     PP_TRY(reserve(b, p, at.bytes, err));
     fill(b, pass, &at, p);

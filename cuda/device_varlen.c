@@ -133,13 +133,13 @@ void ppi_cuda_varlen_close(struct ppi_backend *b)
 
 /* ---- plans ---- */
 
-static pp_status count_items(struct ppi_varlen_plan *plan, const struct ppi_cuda_span *spans,
-                             pp_error *err)
+static pp_status count_items(struct ppi_varlen_plan *plan, struct ppi_cuda_tiles tiles,
+                             const struct ppi_cuda_span *spans, pp_error *err)
 {
     const struct ppi_varlen_shape *shape = plan->shape;
     int64_t n_items, n_few;
-    ppi_cuda_count_items(spans, shape->n_prompts, shape->n_heads / shape->n_kv_heads, &n_items,
-                         &n_few);
+    ppi_cuda_count_items(tiles, spans, shape->n_prompts, shape->n_heads / shape->n_kv_heads,
+                         &n_items, &n_few);
     if (n_items > INT32_MAX / shape->n_kv_heads || n_few > INT32_MAX / shape->n_kv_heads)
         return ppi_error(err, PP_ERR_UNSUPPORTED,
                          "device \"cuda\": %lld tiles for each of %d kv heads; a launch takes %d "
@@ -155,11 +155,13 @@ static pp_status fill_plan(struct ppi_backend *b, struct ppi_varlen_plan *plan,
                            const struct ppi_cuda_span *spans, pp_error *err)
 {
     const struct ppi_varlen_shape *shape = plan->shape;
-    PP_TRY(count_items(plan, spans, err));
+    const struct ppi_cuda_tiles tiles =
+        ppi_cuda_choose_attention(b->compute_capability, shape->head_dim).tiles;
+    PP_TRY(count_items(plan, tiles, spans, err));
     if (list_bytes(plan) == 0)
         return PP_OK;
     PP_TRY(take_block(b, list_bytes(plan), &plan->block, err));
-    ppi_cuda_make_items(spans, shape->n_prompts, shape->n_heads / shape->n_kv_heads,
+    ppi_cuda_make_items(tiles, spans, shape->n_prompts, shape->n_heads / shape->n_kv_heads,
                         shape->window_left, shape->window_right, plan->block->items,
                         plan->block->items + plan->n_items);
     return PP_OK;

@@ -107,6 +107,13 @@ template <int N> HW_DEVICE void wgmma_wait()
     HW_ASM_SM90("wgmma.wait_group.sync.aligned %0;" ::"n"(N) : "memory");
 }
 
+template <int N> HW_DEVICE void wgmma_hold(float (&c)[N])
+{
+    HW_UNROLL
+    for (int i = 0; i < N; i++)
+        asm volatile("" : "+f"(c[i])::"memory");
+}
+
 /* Lists of n operands for the asm below: their names, and the accumulators they stand for. */
 #define HW_NAMES_32                                                                                \
     "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "                       \

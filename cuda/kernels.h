@@ -267,6 +267,16 @@ extern const struct ppi_cuda_kernel ppi_cuda_attention_few_d64[PPI_CUDA_N_ACT],
     ppi_cuda_attention_few_d96[PPI_CUDA_N_ACT], ppi_cuda_attention_few_d128[PPI_CUDA_N_ACT],
     ppi_cuda_attention_few_d256[PPI_CUDA_N_ACT];
 
+/*
+ * For compute capability 9.0, head_dim up to 64 and up to 128: one kernel for prompts of any number
+ * of rows, with tiles of more rows. Any number of blocks: they share the work out, and results do
+ * not depend on it; best is one for each multiprocessor. entry NULL: the build has no code for it.
+ */
+#define PPI_CUDA_ATTENTION_SM90_ROWS_64  192 /* packed rows of a tile */
+#define PPI_CUDA_ATTENTION_SM90_ROWS_128 128
+extern const struct ppi_cuda_kernel ppi_cuda_attention_sm90_d64[PPI_CUDA_N_ACT],
+    ppi_cuda_attention_sm90_d128[PPI_CUDA_N_ACT];
+
 #ifdef __cplusplus
 }
 #endif

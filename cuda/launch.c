@@ -9,7 +9,7 @@
         table, PPI_CUDA_N_ACT                                                                      \
     }
 
-/* Every kernel of the module. */
+/* Every kernel of the module but those of attention. */
 static const struct {
     const struct ppi_cuda_kernel *kernels;
     int32_t n;
@@ -25,14 +25,6 @@ static const struct {
     {ppi_cuda_sample, 1},
     {ppi_cuda_product[0], PPI_CUDA_PRODUCT_TILES},
     {ppi_cuda_product[1], PPI_CUDA_PRODUCT_TILES},
-    ACT(ppi_cuda_attention_d64),
-    ACT(ppi_cuda_attention_d96),
-    ACT(ppi_cuda_attention_d128),
-    ACT(ppi_cuda_attention_d256),
-    ACT(ppi_cuda_attention_few_d64),
-    ACT(ppi_cuda_attention_few_d96),
-    ACT(ppi_cuda_attention_few_d128),
-    ACT(ppi_cuda_attention_few_d256),
 };
 
 static pp_status load_kernel(const struct ppi_cuda_kernel *kernel, int32_t compute_capability,
@@ -54,11 +46,23 @@ static pp_status load_kernel(const struct ppi_cuda_kernel *kernel, int32_t compu
                           kernel->name, err);
 }
 
+static pp_status load_attention(int32_t compute_capability, int32_t head_dim, int32_t act,
+                                pp_error *err)
+{
+    struct ppi_cuda_attention a = ppi_cuda_choose_attention(compute_capability, head_dim);
+    PP_TRY(load_kernel(&a.kernel[act], compute_capability, err));
+    return a.few ? load_kernel(&a.few[act], compute_capability, err) : PP_OK;
+}
+
 pp_status ppi_cuda_load_kernels(int32_t compute_capability, pp_error *err)
 {
+    static const int32_t head_dims[PPI_CUDA_N_HEAD_DIMS] = {64, 96, 128, 256};
     for (size_t t = 0; t < PPI_COUNT(tables); t++)
         for (int32_t i = 0; i < tables[t].n; i++)
             PP_TRY(load_kernel(&tables[t].kernels[i], compute_capability, err));
+    for (size_t d = 0; d < PPI_COUNT(head_dims); d++)
+        for (int32_t act = 0; act < PPI_CUDA_N_ACT; act++)
+            PP_TRY(load_attention(compute_capability, head_dims[d], act, err));
     return PP_OK;
 }
 

@@ -49,7 +49,7 @@ struct ppi_backend_info {
     int32_t weight_domain;   /* contexts of one domain share matrices: the GPU's number */
     bool has_own_memory;     /* device memory is not host memory */
     char device_name[64];    /* "NVIDIA H200"; empty on the CPU */
-    char attention[32];      /* which attention kernel runs: "mma.sync" */
+    char attention[32];      /* which attention kernel runs: "mma.sync", "wgmma" */
     char pci_address[16];    /* of the GPU, "0000:3b:00.0"; empty where there is none */
 };
 

@@ -130,7 +130,7 @@ typedef struct pp_session_info {
     int64_t passes;            /* forward passes so far */
     int64_t host_bytes;        /* host memory beside it; 0 on the CPU, where all is host memory */
     char device_name[64];      /* "NVIDIA H200"; empty on the CPU */
-    char attention[32];        /* the attention kernel: "avx512bf16", "mma.sync" */
+    char attention[32];        /* the attention kernel: "avx512bf16", "mma.sync", "wgmma" */
     char pci_address[16];      /* of the GPU, "0000:3b:00.0"; empty where there is none */
     int64_t reserved[4];
 } pp_session_info;

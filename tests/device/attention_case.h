@@ -44,7 +44,9 @@ void naive_attention(const struct attention_case *attention, uint16_t *out, floa
 /* ---- running it ---- */
 
 enum kv_mode { KV_ROWS, KV_TABLE, KV_PAGES, N_KV_MODES };
-enum kernel_choice { BOTH_KERNELS, PREFILL_KERNEL, FEW_KERNEL };
+/* The kernels that the device has, as the backend shares prompts out between them; one of them for
+ * everything (where there is one for any number of rows, that); those of compute capability 8.0. */
+enum kernel_choice { BOTH_KERNELS, PREFILL_KERNEL, FEW_KERNEL, MMA_KERNELS };
 
 /* Query rows first_row .. first_row + n_rows - 1 of a prompt as a span of their own, with the keys
  * up to the last row's position. */

@@ -3,7 +3,7 @@
  * NaN between them, keys and values with different strides, pages at random places.
  */
 #include "attention_case.h"
-#include "cuda/attention_items.h"
+#include "cuda/attention_choice.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -162,22 +162,24 @@ struct items {
 };
 
 static struct items make_items(const struct attention_case *a, const struct arrangement *how,
+                               struct ppi_cuda_attention attention,
                                const struct ppi_cuda_span *spans, int32_t n_spans)
 {
     int32_t group = a->n_heads / a->n_kv_heads;
     struct items items = {0};
-    ppi_cuda_count_items(spans, n_spans, group, &items.n[0], &items.n[1]);
+    struct ppi_cuda_tiles tiles = attention.tiles;
+    ppi_cuda_count_items(tiles, spans, n_spans, group, &items.n[0], &items.n[1]);
     for (int i = 0; i < 2; i++)
         items.list[i] = device_host((size_t)items.n[i] * sizeof *items.list[i]);
-    ppi_cuda_make_items(spans, n_spans, group, a->window_left, a->window_right, items.list[0],
-                        items.list[1]);
-    if (how->kernel == BOTH_KERNELS)
+    ppi_cuda_make_items(tiles, spans, n_spans, group, a->window_left, a->window_right,
+                        items.list[0], items.list[1]);
+    if (how->kernel != PREFILL_KERNEL && how->kernel != FEW_KERNEL)
         return items;
     free(items.list[0]);
     free(items.list[1]);
-    int32_t rows =
-        how->kernel == PREFILL_KERNEL ? PPI_CUDA_ATTENTION_ROWS : PPI_CUDA_ATTENTION_FEW_ROWS;
-    int kernel = how->kernel == PREFILL_KERNEL ? 0 : 1;
+    /* Otherwise one of them has everything, the shortest tiles first. */
+    int kernel = how->kernel == FEW_KERNEL && attention.few;
+    int32_t rows = kernel == 0 ? tiles.rows : tiles.few_rows;
     int64_t n = 0;
     for (int32_t i = 0; i < n_spans; i++)
         n += (spans[i].n_rows * group + rows - 1) / rows;
@@ -197,15 +199,14 @@ static struct items make_items(const struct attention_case *a, const struct arra
     return items;
 }
 
-static const struct ppi_cuda_kernel *find_kernel(const struct attention_case *a, int kernel)
+/* As many blocks as there are units, or where they share the work out, any number. */
+static int64_t choose_blocks(struct rng *rng, const struct ppi_cuda_attention *attention,
+                             int64_t n_items, int32_t n_kv_heads)
 {
-    const struct ppi_cuda_kernel *prefill[PPI_CUDA_N_HEAD_DIMS] = {
-        ppi_cuda_attention_d64, ppi_cuda_attention_d96, ppi_cuda_attention_d128,
-        ppi_cuda_attention_d256};
-    const struct ppi_cuda_kernel *few[PPI_CUDA_N_HEAD_DIMS] = {
-        ppi_cuda_attention_few_d64, ppi_cuda_attention_few_d96, ppi_cuda_attention_few_d128,
-        ppi_cuda_attention_few_d256};
-    return (kernel == 0 ? prefill : few)[ppi_cuda_head_dim_index(a->head_dim)] + a->act;
+    int64_t n_units = n_items * n_kv_heads;
+    if (!attention->is_persistent)
+        return n_units;
+    return rng_between(rng, 1, (uint64_t)(device_is_emulated() && n_units > 6 ? 6 : n_units + 3));
 }
 
 /* ---- rows ---- */
@@ -253,7 +254,9 @@ void run_case(struct rng *rng, const struct attention_case *a, const struct arra
     size_t lse_bytes = (size_t)(a->n_heads * rows.total) * sizeof(float);
     void *sums = device_alloc(lse_bytes);
 
-    struct items items = make_items(a, how, spans, n_pieces);
+    const struct ppi_cuda_attention attention = ppi_cuda_choose_attention(
+        how->kernel == MMA_KERNELS ? 80 : device_compute_capability(), a->head_dim);
+    struct items items = make_items(a, how, attention, spans, n_pieces);
     for (int kernel = 0; kernel < 2; kernel++) {
         if (items.n[kernel] == 0)
             continue;
@@ -278,7 +281,9 @@ void run_case(struct rng *rng, const struct attention_case *a, const struct arra
             .window_left = a->window_left,
             .window_right = a->window_right,
         };
-        device_launch(find_kernel(a, kernel), items.n[kernel] * a->n_kv_heads, &args);
+        const struct ppi_cuda_kernel *chosen = kernel == 0 ? attention.kernel : attention.few;
+        device_launch(&chosen[a->act],
+                      choose_blocks(rng, &attention, items.n[kernel], a->n_kv_heads), &args);
         device_free(list);
     }
 

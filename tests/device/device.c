@@ -151,6 +151,16 @@ bool device_is_emulated(void)
 #endif
 }
 
+int32_t device_compute_capability(void)
+{
+    int major, minor;
+    check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0),
+          "cudaDeviceGetAttribute");
+    check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, 0),
+          "cudaDeviceGetAttribute");
+    return 10 * major + minor;
+}
+
 int device_main(const struct device_test *tests, size_t n, int argc, char **argv)
 {
     volatile int n_failed = 0;

@@ -429,6 +429,8 @@ template <int N> HW_DEVICE void wgmma_wait(emu::place at = HW_EMU_HERE)
     emu::wgmma_wait(N, at);
 }
 
+template <int N> HW_DEVICE void wgmma_hold(float (&)[N]) {}
+
 template <typename T, int N, int TRANS_B>
 HW_DEVICE void wgmma_ss(float (&c)[N / 2], uint64_t desc_a, uint64_t desc_b, int accumulate,
                         emu::place at = HW_EMU_HERE)

@@ -3,13 +3,14 @@
 primitive (a barrier, a wait, a fence, a load, a fill), with the calls from that place left out. The program
 must notice each time.
 
-usage: mutants.py PROGRAM
-Prints TAP."""
+usage: mutants.py PROGRAM [FILE]...
+With files, only the places in them. Prints TAP."""
 import os
 import subprocess
 import sys
 
 PROGRAM = sys.argv[1]
+FILES = sys.argv[2:]
 TIMEOUT = 120
 
 
@@ -19,7 +20,8 @@ def places():
     if run.returncode != 0:
         print("Bail out! the program fails without any mutation")
         sys.exit(1)
-    return [line[len("place: "):] for line in run.stderr.splitlines() if line.startswith("place: ")]
+    every = [line[len("place: "):] for line in run.stderr.splitlines() if line.startswith("place: ")]
+    return [place for place in every if not FILES or place.split(":")[0] in FILES]
 
 
 def notices(place):

@@ -327,6 +327,34 @@ START_TEST(what_is_missing_is_said)
 }
 END_TEST
 
+/* wgmma on compute capability 9.0 alone, and up to head_dim 128. */
+START_TEST(attention_is_chosen_by_device_and_shape)
+{
+    static const struct {
+        const char *capability, *name;
+        int32_t head_dim;
+    } cases[] = {{"80", "mma.sync", 64},  {"89", "mma.sync", 128}, {"90", "wgmma", 8},
+                 {"90", "wgmma", 64},     {"90", "wgmma", 80},     {"90", "wgmma", 128},
+                 {"90", "mma.sync", 136}, {"90", "mma.sync", 256}, {"100", "mma.sync", 128},
+                 {"120", "mma.sync", 64}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        pp_session_params params = cuda_params();
+        pp_session *session = NULL;
+        pp_model *model;
+        pp_model_config config = {.struct_size = sizeof config};
+        OK(pp_model_config_preset("tiny", &config, &err));
+        config.head_dim = cases[i].head_dim;
+        OK(pp_model_create_random(&config, 1, NULL, &model, &err));
+        setenv("PREPACK_EMU_CC", cases[i].capability, 1);
+        OK(pp_session_create(model, &params, &session, &err));
+        ck_assert_str_eq(info_of(session).attention, cases[i].name);
+        pp_session_destroy(session);
+        unsetenv("PREPACK_EMU_CC");
+        pp_model_unref(model);
+    }
+}
+END_TEST
+
 /* A pool of the caller's that counts. */
 struct pool {
     int64_t bytes, calls;
@@ -449,6 +477,7 @@ int main(void)
     tcase_add_test(tcase, device_memory_runs_out);
     tcase_add_test(tcase, an_estimate_is_what_a_session_takes);
     tcase_add_test(tcase, what_is_missing_is_said);
+    tcase_add_test(tcase, attention_is_chosen_by_device_and_shape);
     tcase_add_test(tcase, stream_and_memory_of_the_caller);
     tcase_add_test(tcase, tokens_are_those_of_the_logits);
     suite_add_tcase(suite, tcase);

@@ -7,10 +7,9 @@
  *
  * Keys and values are rows one after another, or, where the name says so, in the pages of a
  * session. figures: attention.SHAPE.CASE.tflops and .share; CASE: l50 .. l16000, mixed, decode,
- * paged-l200 ..
+ * paged-l200 .. On GPUs with kernels of their own also mma-l50 .., by the mma.sync kernels.
  */
-#include "cuda/attention_items.h"
-#include "cuda/kernels.h"
+#include "cuda/attention_choice.h"
 #include "device_measure.h"
 
 #include <math.h>
@@ -34,7 +33,10 @@ static const struct shape {
 static const int32_t lengths[] = {50, 100, 200, 500, 1000, 2000, 4000, 8000, 16000};
 
 /* Both lists, as a pass has them. */
+static int32_t capability, n_sms; /* of the GPU */
+
 struct job {
+    struct ppi_cuda_attention attention;
     const struct shape *shape;
     struct ppi_cuda_attention_args args;
     struct ppi_cuda_attention_item *items, *few_items;
@@ -51,6 +53,13 @@ static void launch(const struct ppi_cuda_kernel *kernel, int64_t blocks, const v
         kernel->name);
 }
 
+static int32_t device_attribute(enum cudaDeviceAttr attribute)
+{
+    int value;
+    measure_check(cudaDeviceGetAttribute(&value, attribute, 0), "cudaDeviceGetAttribute");
+    return value;
+}
+
 static void allow_shared(const struct ppi_cuda_kernel *kernel)
 {
     measure_check(cudaFuncSetAttribute(kernel->entry, cudaFuncAttributeMaxDynamicSharedMemorySize,
@@ -60,23 +69,19 @@ static void allow_shared(const struct ppi_cuda_kernel *kernel)
 
 static void enqueue(void *user)
 {
-    static const struct ppi_cuda_kernel *const kernels[] = {
-        ppi_cuda_attention_d64, ppi_cuda_attention_d96, ppi_cuda_attention_d128,
-        ppi_cuda_attention_d256};
-    static const struct ppi_cuda_kernel *const few_kernels[] = {
-        ppi_cuda_attention_few_d64, ppi_cuda_attention_few_d96, ppi_cuda_attention_few_d128,
-        ppi_cuda_attention_few_d256};
     struct job *job = user;
-    int32_t i = ppi_cuda_head_dim_index(job->shape->head_dim);
+    const struct ppi_cuda_attention *attention = &job->attention;
     if (job->n_items > 0) {
         job->args.items = job->items;
         job->args.n_items = (int32_t)job->n_items;
-        launch(&kernels[i][0], job->n_items * job->shape->n_kv_heads, &job->args);
+        launch(&attention->kernel[0],
+               ppi_cuda_attention_blocks(attention, job->n_items, job->shape->n_kv_heads, n_sms),
+               &job->args);
     }
     if (job->n_few > 0) {
         job->args.items = job->few_items;
         job->args.n_items = (int32_t)job->n_few;
-        launch(&few_kernels[i][0], job->n_few * job->shape->n_kv_heads, &job->args);
+        launch(&attention->few[0], job->n_few * job->shape->n_kv_heads, &job->args);
     }
 }
 
@@ -84,11 +89,11 @@ static void enqueue(void *user)
 static void make_lists(struct job *job, const struct ppi_cuda_span *spans, int32_t n)
 {
     int32_t group = job->shape->n_heads / job->shape->n_kv_heads;
-    ppi_cuda_count_items(spans, n, group, &job->n_items, &job->n_few);
+    ppi_cuda_count_items(job->attention.tiles, spans, n, group, &job->n_items, &job->n_few);
     size_t bytes = (size_t)job->n_items * sizeof *job->items;
     size_t few_bytes = (size_t)job->n_few * sizeof *job->items;
     struct ppi_cuda_attention_item *items = measure_host(bytes), *few = measure_host(few_bytes);
-    ppi_cuda_make_items(spans, n, group, -1, 0, items, few);
+    ppi_cuda_make_items(job->attention.tiles, spans, n, group, -1, 0, items, few);
     job->items = measure_upload(items, bytes);
     job->few_items = measure_upload(few, few_bytes);
     free(items);
@@ -134,12 +139,18 @@ struct prompts {
     const int32_t *n_rows, *n_keys;
     int32_t n;
     bool paged;
+    bool by_mma; /* by the kernels for compute capability 8.0, wherever it runs */
 };
 
 static double time_case(const struct shape *shape, const struct prompts *prompts, double *flops,
                         double *bytes)
 {
-    struct job job = {.shape = shape};
+    struct job job = {
+        .shape = shape,
+        .attention = ppi_cuda_choose_attention(prompts->by_mma ? 80 : capability, shape->head_dim)};
+    allow_shared(job.attention.kernel);
+    if (job.attention.few)
+        allow_shared(job.attention.few);
     struct ppi_cuda_span *spans = measure_host((size_t)prompts->n * sizeof *spans);
     int32_t rows = 0, keys = 0, entries = 0;
     double pairs = 0;
@@ -214,15 +225,15 @@ static int32_t read_lengths(const char *path, int32_t *mixed, int32_t most)
 }
 
 static void bench_equal(const struct roofs *roofs, const struct shape *shape, int32_t length,
-                        int32_t tokens, bool paged)
+                        int32_t tokens, bool paged, bool by_mma)
 {
     char what[32];
     int32_t n = tokens / length;
     int32_t *same = measure_host((size_t)n * sizeof *same);
     for (int32_t i = 0; i < n; i++)
         same[i] = length;
-    snprintf(what, sizeof what, "%sl%d", paged ? "paged-" : "", length);
-    report(roofs, shape, what, &(struct prompts){same, same, n, paged});
+    snprintf(what, sizeof what, "%s%sl%d", by_mma ? "mma-" : "", paged ? "paged-" : "", length);
+    report(roofs, shape, what, &(struct prompts){same, same, n, paged, by_mma});
     free(same);
 }
 
@@ -231,32 +242,32 @@ static void bench_shape(const struct roofs *roofs, const struct shape *shape, co
 {
     int32_t tokens = measure_tiny ? 100 : TOKENS, ones[64], cached[64];
     for (size_t i = 0; i < COUNT(lengths) && lengths[i] <= tokens; i++) {
-        bench_equal(roofs, shape, lengths[i], tokens, false);
+        bench_equal(roofs, shape, lengths[i], tokens, false, false);
         if (lengths[i] >= 100 && lengths[i] <= 500)
-            bench_equal(roofs, shape, lengths[i], tokens, true);
+            bench_equal(roofs, shape, lengths[i], tokens, true, false);
+        if (ppi_cuda_choose_attention(capability, shape->head_dim).is_persistent)
+            bench_equal(roofs, shape, lengths[i], tokens, false, true);
     }
     if (n_mixed > 0)
-        report(roofs, shape, "mixed", &(struct prompts){mixed, mixed, n_mixed, true});
+        report(roofs, shape, "mixed", &(struct prompts){mixed, mixed, n_mixed, true, false});
     for (size_t i = 0; i < COUNT(ones); i++) {
         ones[i] = 1;
         cached[i] = measure_tiny ? 70 : 2000;
     }
     report(roofs, shape, "decode",
-           &(struct prompts){ones, cached, measure_tiny ? 2 : (int32_t)COUNT(ones), true});
+           &(struct prompts){ones, cached, measure_tiny ? 2 : (int32_t)COUNT(ones), true, false});
 }
 
 int main(int argc, char **argv)
 {
-    static const struct ppi_cuda_kernel *const used[] = {
-        ppi_cuda_attention_d64, ppi_cuda_attention_d128, ppi_cuda_attention_few_d64,
-        ppi_cuda_attention_few_d128};
     int32_t mixed[MAX_MIXED], n_mixed = 0;
     measure_start(argc, argv);
     for (int i = 1; i < argc; i++)
         if (strncmp(argv[i], "--", 2) != 0)
             n_mixed = read_lengths(argv[i], mixed, measure_tiny ? 4 : MAX_MIXED);
-    for (size_t i = 0; i < COUNT(used); i++)
-        allow_shared(used[i]);
+    capability = 10 * device_attribute(cudaDevAttrComputeCapabilityMajor) +
+                 device_attribute(cudaDevAttrComputeCapabilityMinor);
+    n_sms = device_attribute(cudaDevAttrMultiProcessorCount);
     struct roofs roofs = measure_roofs();
     figure("roof.copy.gbs", roofs.bytes * 1e-9);
     figure("roof.product.tflops", roofs.flops * 1e-12);

@@ -252,16 +252,22 @@ START_TEST(decode_equals_prefill)
 }
 END_TEST
 
+static void add_case(Suite *suite, const char *name, const TTest *test)
+{
+    TCase *tcase = tcase_create(name);
+    tcase_set_timeout(tcase, 0);
+    tcase_add_test(tcase, test);
+    suite_add_tcase(suite, tcase);
+}
+
+/* CK_RUN_CASE chooses one of the cases. */
 int main(void)
 {
     rng = rng_seeded(20240429);
     Suite *suite = suite_create("invariance");
-    TCase *tcase = tcase_create("invariance");
-    tcase_set_timeout(tcase, 0);
-    tcase_add_test(tcase, every_length_up_to_130);
-    tcase_add_test(tcase, tile_borders);
-    tcase_add_test(tcase, random_models);
-    tcase_add_test(tcase, decode_equals_prefill);
-    suite_add_tcase(suite, tcase);
+    add_case(suite, "lengths", every_length_up_to_130);
+    add_case(suite, "borders", tile_borders);
+    add_case(suite, "models", random_models);
+    add_case(suite, "decode", decode_equals_prefill);
     return tap_run(suite, CK_NOFORK);
 }

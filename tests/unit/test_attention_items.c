@@ -11,22 +11,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const struct ppi_cuda_tiles mma_tiles = {PPI_CUDA_ATTENTION_ROWS,
+                                                PPI_CUDA_ATTENTION_FEW_ROWS};
+
 struct lists {
     int64_t n[2];
     struct ppi_cuda_attention_item *items[2]; /* many rows, few rows */
 };
 
-static struct lists make_lists(const struct ppi_cuda_span *spans, int32_t n_spans, int32_t group,
-                               int32_t left, int32_t right)
+static struct lists make_lists(struct ppi_cuda_tiles tiles, const struct ppi_cuda_span *spans,
+                               int32_t n_spans, int32_t group, int32_t left, int32_t right)
 {
     struct lists lists;
-    ppi_cuda_count_items(spans, n_spans, group, &lists.n[0], &lists.n[1]);
+    ppi_cuda_count_items(tiles, spans, n_spans, group, &lists.n[0], &lists.n[1]);
     for (int i = 0; i < 2; i++) {
         size_t bytes = (size_t)(lists.n[i] + 1) * sizeof *lists.items[i];
         lists.items[i] = malloc(bytes);
         memset(lists.items[i], 0xee, bytes); /* the last stays so */
     }
-    ppi_cuda_make_items(spans, n_spans, group, left, right, lists.items[0], lists.items[1]);
+    ppi_cuda_make_items(tiles, spans, n_spans, group, left, right, lists.items[0], lists.items[1]);
     for (int i = 0; i < 2; i++) {
         ck_assert_int_eq(lists.items[i][lists.n[i]].q_row, (int32_t)0xeeeeeeee);
         ck_assert_int_eq(lists.items[i][lists.n[i]].reserved[2], (int32_t)0xeeeeeeee);
@@ -59,16 +62,16 @@ static int64_t blocks_of(const struct ppi_cuda_attention_item *item, int32_t gro
     return last < 0 ? 0 : last / 64 - first / 64 + 1;
 }
 
-static void check_lists(const struct ppi_cuda_span *spans, int32_t n_spans, int32_t group,
-                        int32_t left, int32_t right)
+static void check_tiles(struct ppi_cuda_tiles tiles, const struct ppi_cuda_span *spans,
+                        int32_t n_spans, int32_t group, int32_t left, int32_t right)
 {
-    struct lists lists = make_lists(spans, n_spans, group, left, right);
+    struct lists lists = make_lists(tiles, spans, n_spans, group, left, right);
     /* Spans are told apart by q_row: 10 times their number. */
     int64_t n_packed = 0, n_covered = 0;
     for (int32_t i = 0; i < n_spans; i++)
         n_packed += (int64_t)spans[i].n_rows * group;
     for (int list = 0; list < 2; list++) {
-        int32_t rows = list == 0 ? PPI_CUDA_ATTENTION_ROWS : PPI_CUDA_ATTENTION_FEW_ROWS;
+        int32_t rows = list == 0 ? tiles.rows : tiles.few_rows;
         int64_t cost_before = INT64_MAX;
         const struct ppi_cuda_attention_item *before = NULL;
         for (int64_t i = 0; i < lists.n[list]; i++) {
@@ -78,8 +81,8 @@ static void check_lists(const struct ppi_cuda_span *spans, int32_t n_spans, int3
             int64_t cost = blocks_of(item, group, rows, left, right);
             bool is_of_span = s >= 0 && s < n_spans && item->n_rows == spans[s].n_rows &&
                               item->n_keys == spans[s].n_keys && item->first == spans[s].first;
-            bool is_tile = (of_span <= PPI_CUDA_ATTENTION_FEW_ROWS) == list &&
-                           item->packed_row < of_span && item->packed_row % rows == 0;
+            bool is_tile = (of_span <= tiles.few_rows) == list && item->packed_row < of_span &&
+                           item->packed_row % rows == 0;
             /* Among equals every item comes after the one before in spans and rows, so none is
              * twice in a list. */
             bool is_sorted =
@@ -97,6 +100,14 @@ static void check_lists(const struct ppi_cuda_span *spans, int32_t n_spans, int3
     }
     ck_assert_int_eq(n_covered, n_packed); /* no item twice, none missing */
     free_lists(&lists);
+}
+
+static void check_lists(const struct ppi_cuda_span *spans, int32_t n_spans, int32_t group,
+                        int32_t left, int32_t right)
+{
+    static const struct ppi_cuda_tiles tiles[] = {{64, 16}, {128, 0}, {192, 0}};
+    for (size_t i = 0; i < sizeof tiles / sizeof *tiles; i++)
+        check_tiles(tiles[i], spans, n_spans, group, left, right);
 }
 
 START_TEST(random_lengths)
@@ -142,7 +153,7 @@ START_TEST(few_and_many)
 {
     /* 16 packed rows are few, 17 are not. */
     struct ppi_cuda_span spans[] = {{0, 16, 16, 0}, {10, 17, 17, 1}, {20, 1, 90, 2}};
-    struct lists lists = make_lists(spans, 3, 1, -1, 0);
+    struct lists lists = make_lists(mma_tiles, spans, 3, 1, -1, 0);
     ck_assert_int_eq(lists.n[0], 1);
     ck_assert_int_eq(lists.n[1], 2);
     ck_assert_int_eq(lists.items[0][0].q_row, 10);
@@ -151,14 +162,14 @@ START_TEST(few_and_many)
     free_lists(&lists);
     /* The last tile of a prompt sees the most keys. */
     struct ppi_cuda_span prompt = {0, 130, 130, 0};
-    lists = make_lists(&prompt, 1, 1, -1, 0);
+    lists = make_lists(mma_tiles, &prompt, 1, 1, -1, 0);
     ck_assert_int_eq(lists.n[0], 3);
     ck_assert_int_eq(lists.items[0][0].packed_row, 128);
     ck_assert_int_eq(lists.items[0][1].packed_row, 64);
     ck_assert_int_eq(lists.items[0][2].packed_row, 0);
     free_lists(&lists);
     /* With a window of 64 keys all but the first read two blocks. */
-    lists = make_lists(&prompt, 1, 1, 63, 0);
+    lists = make_lists(mma_tiles, &prompt, 1, 1, 63, 0);
     ck_assert_int_eq(lists.items[0][0].packed_row, 64);
     ck_assert_int_eq(lists.items[0][1].packed_row, 128);
     ck_assert_int_eq(lists.items[0][2].packed_row, 0);
@@ -168,16 +179,16 @@ END_TEST
 
 START_TEST(nothing)
 {
-    struct lists lists = make_lists(NULL, 0, 4, -1, 0);
+    struct lists lists = make_lists(mma_tiles, NULL, 0, 4, -1, 0);
     ck_assert_int_eq(lists.n[0] + lists.n[1], 0);
     free_lists(&lists);
     struct ppi_cuda_span empty[] = {{0, 0, 0, 0}, {10, 0, 50, 1}};
-    lists = make_lists(empty, 2, 4, -1, 0);
+    lists = make_lists(mma_tiles, empty, 2, 4, -1, 0);
     ck_assert_int_eq(lists.n[0] + lists.n[1], 0);
     free_lists(&lists);
     /* Rows without keys are work: they become zeros. */
     struct ppi_cuda_span blind[] = {{0, 3, 0, 0}, {10, 30, 0, 1}};
-    lists = make_lists(blind, 2, 1, -1, 0);
+    lists = make_lists(mma_tiles, blind, 2, 1, -1, 0);
     ck_assert_int_eq(lists.n[0], 1);
     ck_assert_int_eq(lists.n[1], 1);
     free_lists(&lists);
