@@ -18,7 +18,7 @@ template <int D> struct wgmma_shape {
                   "as the host makes items");
     static constexpr int THREADS = 128 * (1 + MATHS);
     /* Of a thread: a multiprocessor has 65536. */
-    static constexpr int COPY_REGISTERS = D == 64 ? 56 : 56;
+    static constexpr int COPY_REGISTERS = 56;
     static constexpr int MATH_REGISTERS = D == 64 ? 152 : 224;
     static_assert(128 * (COPY_REGISTERS + MATHS * MATH_REGISTERS) <= 65536, "one block");
 
