@@ -78,6 +78,7 @@ struct ppi_cuda_rmsnorm_args {
     void *out;
     float eps;
     int32_t n_rows, dim;
+    int32_t reserved; /* no padding */
 };
 extern const struct ppi_cuda_kernel ppi_cuda_rmsnorm[PPI_CUDA_N_ACT];
 
@@ -105,6 +106,7 @@ struct ppi_cuda_gather_args {
     void *out;
     int64_t row_bytes;
     int32_t n_rows;
+    int32_t reserved; /* no padding */
 };
 extern const struct ppi_cuda_kernel ppi_cuda_gather[1];
 
@@ -166,6 +168,7 @@ struct ppi_cuda_kv_read_args {
     int64_t first_token; /* the first that is copied, to index 0 of out */
     int32_t n_tokens, n_kv_heads, head_dim;
     int32_t out_type, head_major;
+    int32_t reserved; /* no padding */
 };
 extern const struct ppi_cuda_kernel ppi_cuda_kv_read[PPI_CUDA_N_ACT];
 
@@ -185,6 +188,7 @@ struct ppi_cuda_sample_args {
     int64_t stride;
     float temperature;
     int32_t n_rows, vocab;
+    int32_t reserved; /* no padding */
 };
 extern const struct ppi_cuda_kernel ppi_cuda_sample[1];
 
@@ -203,6 +207,7 @@ struct ppi_cuda_product_args {
     int64_t lda, ldw, ldo;
     int32_t n_rows, n, k;
     int32_t out_type, accumulate;
+    int32_t reserved; /* no padding */
 };
 #define PPI_CUDA_PRODUCT_TILES 2 /* for few rows, for many */
 extern const struct ppi_cuda_kernel ppi_cuda_product[PPI_CUDA_N_ACT][PPI_CUDA_PRODUCT_TILES];

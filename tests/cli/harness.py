@@ -7,7 +7,7 @@ import sys
 import tempfile
 import traceback
 
-TIMEOUT = 60
+TIMEOUT = 180
 
 
 class Skip(Exception):

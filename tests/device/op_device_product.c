@@ -295,7 +295,7 @@ static void rows_far_apart(void)
     void *w = device_upload(p.w, N * K * 2), *out = device_alloc(sizeof got);
     for (int32_t tile = 0; tile < PPI_CUDA_PRODUCT_TILES; tile++) {
         struct ppi_cuda_product_args args = {a,    w, out, (int64_t)far, K, N,
-                                             ROWS, N, K,   PPI_CUDA_F32, 0};
+                                             ROWS, N, K,   PPI_CUDA_F32, 0, 0};
         device_launch(&ppi_cuda_product[0][tile], ppi_cuda_product_blocks(tile, ROWS, N), &args);
         device_download(got, out, sizeof got);
         EXPECT(memcmp(got, expected, sizeof got) == 0, "tile %d: other bits far away", tile);

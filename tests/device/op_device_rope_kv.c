@@ -436,7 +436,7 @@ static void kv_read_ranges(void)
             int64_t row_bytes = (int64_t)place.block_bytes;
             int32_t zero = 0;
             void *rows = device_upload(&zero, sizeof zero);
-            struct ppi_cuda_gather_args copy = {filled, rows, place.blocks[b], row_bytes, 1};
+            struct ppi_cuda_gather_args copy = {filled, rows, place.blocks[b], row_bytes, 1, 0};
             device_launch(ppi_cuda_gather, 1, &copy);
             device_free(rows);
             device_free(filled);

@@ -91,7 +91,7 @@ static void gather_is_exact(void)
         void *device_src = device_upload(src, (size_t)n * row_bytes);
         void *device_rows = device_upload(rows, (size_t)n_rows * sizeof *rows);
         void *out = device_alloc((size_t)n_rows * row_bytes);
-        struct ppi_cuda_gather_args args = {device_src, device_rows, out, sizes[s], n_rows};
+        struct ppi_cuda_gather_args args = {device_src, device_rows, out, sizes[s], n_rows, 0};
         device_launch(ppi_cuda_gather, n_rows, &args);
         device_download(got, out, (size_t)n_rows * row_bytes);
         for (int32_t i = 0; i < n_rows; i++)
@@ -116,7 +116,7 @@ static void run_norm(int act, const float *x, const float *weight, int32_t n_row
     void *device_x = device_upload(x, n * sizeof *x);
     void *device_weight = device_upload(weight, (size_t)dim * sizeof *weight);
     void *out = device_alloc(n * sizeof *got);
-    struct ppi_cuda_rmsnorm_args args = {device_x, device_weight, out, 1e-5f, n_rows, dim};
+    struct ppi_cuda_rmsnorm_args args = {device_x, device_weight, out, 1e-5f, n_rows, dim, 0};
     device_launch(&ppi_cuda_rmsnorm[act], ppi_cuda_row_blocks(n_rows, dim), &args);
     device_download(got, out, n * sizeof *got);
     device_free(out);

@@ -78,13 +78,13 @@ static void bench_rows(const struct roofs *roofs, int32_t n_rows, int32_t dim, i
     struct ppi_cuda_embed_args embed = {table, tokens, gathered, n_rows, dim};
     report(roofs, "embed", &ppi_cuda_embed[0], ppi_cuda_row_blocks(n_rows, dim), &embed,
            elements * 6);
-    struct ppi_cuda_rmsnorm_args norm = {wide, weight, narrow, 1e-5f, n_rows, dim};
+    struct ppi_cuda_rmsnorm_args norm = {wide, weight, narrow, 1e-5f, n_rows, dim, 0};
     report(roofs, "rmsnorm", &ppi_cuda_rmsnorm[0], ppi_cuda_row_blocks(n_rows, dim), &norm,
            elements * 6);
     struct ppi_cuda_swiglu_args swiglu = {gate_up, gated, n_rows, n};
     report(roofs, "swiglu", &ppi_cuda_swiglu[0], ppi_cuda_swiglu_blocks(n_rows, n), &swiglu,
            (double)n_rows * n * 6);
-    struct ppi_cuda_gather_args gather = {wide, order, gathered, (int64_t)dim * 4, n_rows};
+    struct ppi_cuda_gather_args gather = {wide, order, gathered, (int64_t)dim * 4, n_rows, 0};
     report(roofs, "gather", &ppi_cuda_gather[0], n_rows, &gather, elements * 8);
     struct ppi_cuda_convert_args convert = {wide, narrow, (int64_t)count, PPI_CUDA_F32,
                                             PPI_CUDA_BF16};
@@ -164,7 +164,8 @@ static void bench_sample(const struct roofs *roofs, int32_t n_rows, int32_t voca
     uint64_t *seeds = measure_alloc((size_t)n_rows * sizeof *seeds);
     int32_t *positions = measure_alloc((size_t)n_rows * sizeof *positions);
     int32_t *tokens = measure_alloc((size_t)n_rows * sizeof *tokens);
-    struct ppi_cuda_sample_args args = {logits, seeds, positions, tokens, vocab, 0, n_rows, vocab};
+    struct ppi_cuda_sample_args args = {logits, seeds,  positions, tokens, vocab,
+                                        0,      n_rows, vocab,     0};
     report(roofs, "argmax", &ppi_cuda_sample[0], n_rows, &args, (double)n_rows * vocab * 4);
     args.temperature = 1;
     report(roofs, "sample", &ppi_cuda_sample[0], n_rows, &args, (double)n_rows * vocab * 4);
