@@ -14,6 +14,8 @@ struct ppi_cuda_attention {
     bool is_persistent;                   /* kernel: blocks share the work out */
 };
 
+#define PPI_CUDA_ANY_CAPABILITY 80 /* its kernels run on every GPU */
+
 /* For compute capability 80, 90, ... and a head_dim. Of exactly 9.0 wgmma, for what it has. */
 struct ppi_cuda_attention ppi_cuda_choose_attention(int32_t compute_capability, int32_t head_dim);
 

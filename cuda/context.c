@@ -12,7 +12,7 @@
 #define OLDEST_CAPABILITY   80
 #define DEFAULT_PASS_TOKENS 8192
 
-/* "1:own" -> device 1, own products; NULL or "" -> device 0. */
+/* "1:own:mma" -> device 1, own products, no kernels of one architecture; NULL or "" -> device 0. */
 static pp_status parse_variant(struct ppi_backend *b, const char *variant, pp_error *err)
 {
     const char *rest = variant ? variant : "";
@@ -24,12 +24,19 @@ static pp_status parse_variant(struct ppi_backend *b, const char *variant, pp_er
             rest = *end ? end + 1 : end;
         }
     }
-    b->own_products = strcmp(rest, "own") == 0;
-    if (*rest && !b->own_products)
-        return ppi_error(err, PP_ERR_NO_BACKEND,
-                         "device \"cuda:%s\": use \"cuda\", \"cuda:N\" for GPU N, \"cuda:own\" or "
-                         "\"cuda:N:own\"",
-                         variant);
+    for (size_t n; *rest; rest += rest[n] == ':' ? n + 1 : n) {
+        n = strcspn(rest, ":");
+        if (n == 3 && memcmp(rest, "own", n) == 0)
+            b->own_products = true;
+        else if (n == 3 && memcmp(rest, "mma", n) == 0)
+            b->any_attention = true;
+        else
+            return ppi_error(
+                err, PP_ERR_NO_BACKEND,
+                "device \"cuda:%s\": use \"cuda\" or \"cuda:N\" for GPU N, with \":own\" "
+                "for products without cuBLASLt and \":mma\" for attention by mma.sync",
+                variant);
+    }
     return PP_OK;
 }
 
@@ -81,7 +88,6 @@ static pp_status choose_device(struct ppi_backend *b, pp_error *err)
              (unsigned)properties.pciDeviceID & 0xff);
     b->compute_capability = 10 * major + minor;
     b->n_sms = n_sms;
-    b->attention = ppi_cuda_choose_attention(b->compute_capability, b->params.head_dim);
     if (b->compute_capability < OLDEST_CAPABILITY)
         return ppi_error(err, PP_ERR_NO_BACKEND,
                          "device \"cuda:%d\": %s has compute capability %d.%d; 8.0 (Ampere) or "
@@ -124,6 +130,15 @@ static pp_status open_stream(struct ppi_backend *b, pp_error *err)
     PP_TRY(ppi_cuda_check(cudaStreamCreateWithFlags(&b->stream, cudaStreamNonBlocking),
                           "creating a stream", err));
     b->owns_stream = true;
+    return PP_OK;
+}
+
+/* The GPU's own kernels, if they pass their self-test and are not declined. */
+static pp_status choose_attention(struct ppi_backend *b, pp_error *err)
+{
+    b->attention_capability = b->any_attention ? PPI_CUDA_ANY_CAPABILITY : b->compute_capability;
+    PP_TRY(ppi_cuda_guard_attention(b, err));
+    b->attention = ppi_cuda_choose_attention(b->attention_capability, b->params.head_dim);
     return PP_OK;
 }
 
@@ -170,6 +185,7 @@ static pp_status build(struct ppi_backend *b, const char *variant, pp_error *err
     PP_TRY(open_stream(b, err));
     PP_TRY(take_staging(b, err));
     PP_TRY(ppi_cuda_passes_create(b, err));
+    PP_TRY(choose_attention(b, err));
     return ppi_cuda_products_create(b, err);
 }
 
@@ -199,7 +215,8 @@ pp_status ppi_cuda_open(const struct ppi_backend_params *params, struct ppi_back
 void ppi_cuda_get_info(const struct ppi_backend *b, struct ppi_backend_info *info)
 {
     memset(info, 0, sizeof *info);
-    snprintf(info->name, sizeof info->name, "cuda:%d%s", b->device, b->own_products ? ":own" : "");
+    snprintf(info->name, sizeof info->name, "cuda:%d%s%s", b->device, b->own_products ? ":own" : "",
+             b->any_attention ? ":mma" : "");
     info->page_tokens = PPI_CUDA_PAGE_TOKENS;
     info->page_bytes = (int64_t)ppi_cuda_page_bytes(b);
     info->chunk_tokens = PPI_CUDA_ATTENTION_KEYS;

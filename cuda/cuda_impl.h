@@ -57,6 +57,7 @@ struct ppi_backend {
     int32_t device;
     int32_t compute_capability; /* 80, 90, ... */
     int32_t n_sms;
+    int32_t attention_capability;        /* whose attention kernels run: the GPU's, or any's */
     struct ppi_cuda_attention attention; /* for params.head_dim */
     char device_name[64];
     char pci_address[16];
@@ -67,6 +68,7 @@ struct ppi_backend {
     size_t act_bytes;
     int32_t max_pass_tokens;
     struct ppi_cuda_pass passes[2]; /* by ppi_pass.slot */
+    bool any_attention;             /* variant "mma": attention kernels of every architecture */
     bool own_products;              /* variant "own": products without cuBLASLt */
     struct ppi_cuda_products *products;
     /* For transfers that wait before they return; [PPI_CUDA_STAGING_BYTES] each. */
@@ -182,12 +184,19 @@ pp_status ppi_cuda_compare_products(struct ppi_backend *backend, const void *a,
                                     const struct ppi_matrix *w, int64_t n_rows, bool accumulate,
                                     void *out, struct ppi_product_times *times, pp_error *err);
 
+/* ---- attention_guard.c ---- */
+
+/* Sets attention_capability back to PPI_CUDA_ANY_CAPABILITY unless the kernels it chooses agree
+ * with those. Waits. Errors: PP_ERR_DEVICE_NOMEM, PP_ERR_NOMEM, PP_ERR_DEVICE. */
+pp_status ppi_cuda_guard_attention(struct ppi_backend *backend, pp_error *err);
+
 /* ---- device_attention.c ---- */
 
-/* Enqueues both lists, made for the tiles that ppi_cuda_choose_attention has for args->head_dim.
+/* Enqueues both lists, made for the tiles that ppi_cuda_choose_attention has for the capability and
+ * args->head_dim.
  * items and few_items are device memory; args needs all but items, n_items. */
-pp_status ppi_cuda_attend(struct ppi_backend *backend, cudaStream_t stream, int32_t act,
-                          const struct ppi_cuda_attention_args *args,
+pp_status ppi_cuda_attend(struct ppi_backend *backend, cudaStream_t stream, int32_t capability,
+                          int32_t act, const struct ppi_cuda_attention_args *args,
                           const struct ppi_cuda_attention_item *items, int32_t n_items,
                           const struct ppi_cuda_attention_item *few_items, int32_t n_few,
                           pp_error *err);

@@ -15,14 +15,14 @@ static pp_status launch(cudaStream_t stream, const struct ppi_cuda_kernel *kerne
     return ppi_cuda_launch_on(stream, kernel, blocks, &args, err);
 }
 
-pp_status ppi_cuda_attend(struct ppi_backend *backend, cudaStream_t stream, int32_t act,
-                          const struct ppi_cuda_attention_args *args,
+pp_status ppi_cuda_attend(struct ppi_backend *backend, cudaStream_t stream, int32_t capability,
+                          int32_t act, const struct ppi_cuda_attention_args *args,
                           const struct ppi_cuda_attention_item *items, int32_t n_items,
                           const struct ppi_cuda_attention_item *few_items, int32_t n_few,
                           pp_error *err)
 {
     const struct ppi_cuda_attention attention =
-        ppi_cuda_choose_attention(backend->compute_capability, args->head_dim);
+        ppi_cuda_choose_attention(capability, args->head_dim);
     int64_t blocks =
         ppi_cuda_attention_blocks(&attention, n_items, args->n_kv_heads, backend->n_sms);
     PP_TRY(launch(stream, &attention.kernel[act], args, items, n_items, blocks, err));

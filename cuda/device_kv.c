@@ -72,8 +72,8 @@ pp_status ppi_cuda_run_attention(struct ppi_backend *b, const struct ppi_pass *p
         .scale_log2 = (float)(1.4426950408889634 / sqrt((double)b->params.head_dim)),
         .window_left = window > 0 ? window - 1 : -1,
         .window_right = 0};
-    return ppi_cuda_attend(b, b->stream, b->act, &args, p->items, p->n_items, p->few_items,
-                           p->n_few_items, err);
+    return ppi_cuda_attend(b, b->stream, b->attention_capability, b->act, &args, p->items,
+                           p->n_items, p->few_items, p->n_few_items, err);
 }
 
 /* Where kv_read's tokens go. */

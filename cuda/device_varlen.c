@@ -156,7 +156,7 @@ static pp_status fill_plan(struct ppi_backend *b, struct ppi_varlen_plan *plan,
 {
     const struct ppi_varlen_shape *shape = plan->shape;
     const struct ppi_cuda_tiles tiles =
-        ppi_cuda_choose_attention(b->compute_capability, shape->head_dim).tiles;
+        ppi_cuda_choose_attention(b->attention_capability, shape->head_dim).tiles;
     PP_TRY(count_items(plan, tiles, spans, err));
     if (list_bytes(plan) == 0)
         return PP_OK;
@@ -295,9 +295,9 @@ pp_status ppi_cuda_varlen_run(struct ppi_backend *b, const struct ppi_varlen_pla
     int32_t act = shape->dtype == PP_DTYPE_BF16 ? 0 : 1;
     int previous;
     PP_TRY(enter_device(b, &previous, err));
-    pp_status status =
-        ppi_cuda_attend(b, choose_stream(b, t->stream), act, &args, plan->device_items,
-                        plan->n_items, plan->device_items + plan->n_items, plan->n_few, err);
+    pp_status status = ppi_cuda_attend(b, choose_stream(b, t->stream), b->attention_capability, act,
+                                       &args, plan->device_items, plan->n_items,
+                                       plan->device_items + plan->n_items, plan->n_few, err);
     leave_device(b, previous);
     return status;
 }

@@ -46,6 +46,7 @@ static pp_status load_kernel(const struct ppi_cuda_kernel *kernel, int32_t compu
                           kernel->name, err);
 }
 
+/* The kernels of that capability. */
 static pp_status load_attention(int32_t compute_capability, int32_t head_dim, int32_t act,
                                 pp_error *err)
 {
@@ -61,8 +62,11 @@ pp_status ppi_cuda_load_kernels(int32_t compute_capability, pp_error *err)
         for (int32_t i = 0; i < tables[t].n; i++)
             PP_TRY(load_kernel(&tables[t].kernels[i], compute_capability, err));
     for (size_t d = 0; d < PPI_COUNT(head_dims); d++)
-        for (int32_t act = 0; act < PPI_CUDA_N_ACT; act++)
-            PP_TRY(load_attention(compute_capability, head_dims[d], act, err));
+        for (int32_t act = 0; act < PPI_CUDA_N_ACT; act++) {
+            PP_TRY(load_attention(PPI_CUDA_ANY_CAPABILITY, head_dims[d], act, err));
+            if (compute_capability != PPI_CUDA_ANY_CAPABILITY)
+                PP_TRY(load_attention(compute_capability, head_dims[d], act, err));
+        }
     return PP_OK;
 }
 

@@ -10,6 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* A test finds these in a shared object that holds the emulator. */
+#define EMU_CONTROL __attribute__((visibility("default")))
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -54,9 +57,9 @@ int emu_tensor_map(void *map, const void *base, int element_bytes, const uint64_
  * environment can do the same for a whole program: with PREPACK_EMU_PLACES set it prints its list
  * when it exits, PREPACK_EMU_SKIP names the place to leave out.
  */
-void emu_watch_places(int on);
-const char *emu_place(int i);
-void emu_skip(const char *place);
+EMU_CONTROL void emu_watch_places(int on);
+EMU_CONTROL const char *emu_place(int i);
+EMU_CONTROL void emu_skip(const char *place);
 
 /* Nonzero: errors do not go to stderr, for tests that expect them. */
 void emu_set_quiet(int quiet);
