@@ -36,7 +36,8 @@ int32_t device_act(int i);
 /* Sizes are to be small: in emulation, or where PREPACK_TEST_DEVICE_EMULATED asks for it because a
  * tool slows the GPU down. */
 bool device_is_emulated(void);
-int32_t device_compute_capability(void); /* 80, 90, ... */
+/* 80, 90, ..., or what PREPACK_TEST_CAPABILITY says: kernels for older GPUs run on newer ones. */
+int32_t device_compute_capability(void);
 
 /* One test: a function and its name. A failed EXPECT ends it with "not ok". */
 struct device_test {

@@ -46,7 +46,7 @@ static const struct outline EMULATED[] = {
 
 bool runs_emulated;
 struct rng runs_rng;
-static const char *devices[3];
+static const char *devices[4]; /* NULL ends the list */
 
 static pp_model_config config_of(const struct outline *outline)
 {
@@ -101,7 +101,9 @@ bool runs_start(void)
     const char *device = getenv("PREPACK_TEST_DEVICE");
     runs_emulated = emulated && strcmp(emulated, "0") != 0;
     devices[0] = device ? device : "cuda";
-    devices[1] = strcmp(devices[0], "cuda") == 0 ? "cuda:own" : NULL;
+    bool is_cuda = strcmp(devices[0], "cuda") == 0;
+    devices[1] = is_cuda ? "cuda:own" : NULL;
+    devices[2] = is_cuda && !runs_emulated ? "cuda:mma" : NULL; /* in emulation it is "cuda" */
 
     pp_error err = {.struct_size = sizeof err};
     pp_model *model = NULL;

@@ -221,6 +221,11 @@ run_op() {
     for program in "$build/$here"/gpu_*; do
         if [ -f "$program" ] && [ -x "$program" ]; then
             tap "$(basename "$program")" ours 240 "$program"
+            case $program in
+                *attention*) # the kernels that every GPU has, on this one
+                    tap "$(basename "$program") mma.sync" ours 240 \
+                        env PREPACK_TEST_CAPABILITY=80 "$program" ;;
+            esac
         fi
     done
 }
