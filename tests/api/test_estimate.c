@@ -1,5 +1,6 @@
 /*
- * test_estimate.c: what pp_session_estimate foretells is what a session then holds.
+ * test_estimate.c: what pp_session_estimate foretells is what a session then holds, on the CPU or
+ * on the device that PREPACK_TEST_DEVICE names.
  */
 #include "support/run.h"
 #include "support/tap.h"
@@ -7,6 +8,11 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
+
+static const char *device(void)
+{
+    return getenv("PREPACK_TEST_DEVICE") ? getenv("PREPACK_TEST_DEVICE") : "cpu";
+}
 
 static pp_model *random_model(const char *preset)
 {
@@ -55,12 +61,14 @@ START_TEST(a_session_holds_what_was_foretold)
     pp_model *model = random_model("tiny");
     pp_session_params params;
     pp_session_params_init(&params, sizeof params);
+    params.device = device();
+    const int32_t unknown = strcmp(device(), "cpu") == 0 ? PP_DTYPE_F16 : PP_DTYPE_F32;
     for (int32_t pass = 0; pass <= 256; pass += 64)
         for (int32_t dtype = PP_DTYPE_AUTO; dtype <= PP_DTYPE_BF16; dtype++) {
             params.max_pass_tokens = pass;
             params.dtype = dtype;
             params.n_threads = 1 + pass / 64;
-            if (dtype != PP_DTYPE_F16)
+            if (dtype != unknown)
                 compare(model, &params);
         }
     pp_model_unref(model);
@@ -73,6 +81,7 @@ START_TEST(nothing_is_loaded)
     pp_session_info guess = {.struct_size = sizeof guess};
     pp_session_params params;
     pp_session_params_init(&params, sizeof params);
+    params.device = device();
     params.memory_limit = 1; /* is not applied */
     OK(pp_session_estimate(model, &params, &guess, perr));
     ck_assert_int_gt(guess.weight_bytes, (int64_t)13000000000);
