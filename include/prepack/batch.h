@@ -19,12 +19,6 @@
 extern "C" {
 #endif
 
-/* The token ids of one prompt, borrowed. A plain slice, like iovec: it will never grow. */
-typedef struct pp_prompt {
-    const int32_t *tokens; /* [n_tokens] */
-    int64_t n_tokens;
-} pp_prompt;
-
 /* Layouts. Values are frozen. */
 #define PP_LAYOUT_RAGGED 1 /* all tokens of the bins one after another: [n_tokens] */
 #define PP_LAYOUT_PADDED 2 /* one row a bin, padded on the right: [n_rows, row_len] */
@@ -50,10 +44,10 @@ typedef struct pp_batch pp_batch;
  * from, in the same order; borrowed for the call; only those in the bins asked for are looked at.
  * Token ids are copied, not inspected. The caller destroys *batch, which does not depend on plan or
  * prompts afterwards.
- * Errors: PP_ERR_ARG (bins outside the plan; n or a bin's sum of lengths that is not the plan's:
- * err->index names the bin; a prompt that is NULL or empty: err->index names the prompt; unknown
- * layout), PP_ERR_TOO_LONG (row_len shorter than a bin; more than 2^31 - 1 real tokens),
- * PP_ERR_STRUCT_SIZE, PP_ERR_NOMEM.
+ * Errors: PP_ERR_ARG (bins outside the plan; an n or a length that is not the plan's; a prompt that
+ * is NULL: err->index names the prompt; unknown layout), PP_ERR_TOO_LONG (row_len shorter than a
+ * bin; more than 2^31 - 1 real tokens), PP_ERR_UNSUPPORTED (a plan that splits prompts or shares
+ * prefixes), PP_ERR_STRUCT_SIZE, PP_ERR_NOMEM.
  */
 PP_API pp_status pp_batch_build(const pp_plan *plan, const pp_prompt *prompts, size_t n,
                                 const pp_batch_params *params, pp_batch **batch, pp_error *err);

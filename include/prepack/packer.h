@@ -4,40 +4,116 @@
  *     pp_packer_params params;
  *     pp_packer_params_init(&params, sizeof params);
  *     params.capacity = 2048;
+ *     params.policy = PP_POLICY_AUTO;
  *     pp_packer_create(&params, &packer, &err);
  *     pp_packer_plan(packer, lengths, n, &plan, &err);
  *     for (int64_t b = 0; b < info.n_bins; b++)
  *         pp_plan_get_bin(plan, b, &prompts, &n_prompts, &tokens);
  *
  * Terms: a *bin* is a set of prompts that run together; its *capacity* is the most tokens it may
- * hold; *waste* is the share of the capacity of all bins that no token fills.
+ * hold; *waste* is the share of the capacity of all bins that no token fills; a *segment* is a
+ * prompt's, or a part of a prompt's, place inside a bin.
  */
 #ifndef PREPACK_PACKER_H
 #define PREPACK_PACKER_H
 
-#include "common.h"
+#include "cost.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* Packing policies. Values are frozen. Ties are broken by the prompt's index, so that equal input
- * gives an equal plan on every machine. */
-#define PP_POLICY_FFD     1 /* first-fit decreasing: at most 11/9 OPT + 6/9 bins (Dosa 2007) */
-#define PP_POLICY_BFD     2 /* best-fit decreasing: same bound, what the paper's code uses */
-#define PP_POLICY_ARRIVAL 3 /* next fit: keeps the order of the prompts, at most 2 OPT bins */
+/* The token ids of one prompt, borrowed. A plain slice, like iovec: it will never grow. */
+typedef struct pp_prompt {
+    const int32_t *tokens; /* [n_tokens] */
+    int64_t n_tokens;
+} pp_prompt;
+
+/*
+ * What the bins shall be. Values are frozen.
+ *  FEWEST_BINS: as few bins of the capacity as possible (bin packing).
+ *  BALANCED: n_bins bins, the dearest as cheap as possible (multiprocessor scheduling). Without a
+ *      cost model a bin costs its tokens: the smallest longest row.
+ *  CHEAPEST: rows of the lengths in `capacities`, each computed in full, the cheapest in all.
+ */
+#define PP_OBJECTIVE_FEWEST_BINS 1
+#define PP_OBJECTIVE_BALANCED    2
+#define PP_OBJECTIVE_CHEAPEST    3
+
+/*
+ * Packing policies. Values are frozen. Ties are broken by the prompt's index, so that equal input
+ * gives an equal plan on every machine. Prompts in another order get the same bins but for the
+ * online policies (ARRIVAL, FIRST_FIT, BEST_FIT).
+ *  FFD: first-fit decreasing, at most 11/9 OPT + 6/9 bins (Dosa 2007).
+ *  BFD: best-fit decreasing, same bound; what the paper's code uses.
+ *  ARRIVAL: next fit, keeps the order of the prompts, at most 2 OPT bins.
+ *  FIRST_FIT: in order of arrival, each into the first bin with room, at most 1.7 OPT (Dosa, Sgall
+ *      2013).
+ *  BEST_FIT: in order of arrival, each into the fullest bin with room.
+ *  MBS: minimum bin slack, bin after bin the prompts that fill it best (Gupta, Ho 1999).
+ *  EXACT: FFD, MBS, column generation (Gilmore, Gomory 1961) and a search, until the plan is proven
+ *      optimal or the limits are reached.
+ *  AUTO: FFD, then as EXACT while the gap is open, within limits for planning on the fly. BALANCED
+ *      and CHEAPEST: the best of their methods.
+ *  LPT: BALANCED only: longest processing time first, at most 4/3 OPT (Graham 1969).
+ *  KK: BALANCED only: largest differencing method (Karmarkar, Karp 1982).
+ *  ORDERED: CHEAPEST only: one prompt a row, like lengths together (length-ordered batching).
+ */
+#define PP_POLICY_FFD       1
+#define PP_POLICY_BFD       2
+#define PP_POLICY_ARRIVAL   3
+#define PP_POLICY_FIRST_FIT 4
+#define PP_POLICY_BEST_FIT  5
+#define PP_POLICY_MBS       6
+#define PP_POLICY_EXACT     7
+#define PP_POLICY_AUTO      8
+#define PP_POLICY_LPT       9
+#define PP_POLICY_KK        10
+#define PP_POLICY_ORDERED   11
+
+/*
+ * Prompts longer than the capacity. Values are frozen.
+ *  ERROR: PP_ERR_TOO_LONG.
+ *  OWN_BIN: alone in a bin as large as they are.
+ *  SPLIT: into chunks of at most the capacity, in bins that run one after another.
+ */
+#define PP_OVERSIZE_ERROR   1
+#define PP_OVERSIZE_OWN_BIN 2
+#define PP_OVERSIZE_SPLIT   3
 
 typedef struct pp_packer_params {
     uint32_t struct_size;
-    int32_t policy;   /* PP_POLICY_*; default PP_POLICY_FFD */
+    int32_t policy;   /* PP_POLICY_*; default 0: FFD for FEWEST_BINS, AUTO for the others */
     int64_t capacity; /* tokens of a bin; 0, the default: the longest prompt of each call, the rule
-                         of the Prepacking paper (arXiv 2404.09529) */
+                         of the Prepacking paper (arXiv 2404.09529); BALANCED: 0 is no limit */
     const pp_allocator
-        *allocator; /* memory of the packer, its plans and their batches; NULL: malloc */
-    int64_t reserved[6];
+        *allocator;     /* memory of the packer, its plans and their batches; NULL: malloc */
+    int32_t objective;  /* PP_OBJECTIVE_*; default PP_OBJECTIVE_FEWEST_BINS */
+    int32_t oversize;   /* PP_OVERSIZE_*; default PP_OVERSIZE_ERROR */
+    int32_t keep_order; /* 1: bins are runs of prompts in order of arrival, whatever the objective;
+                           default 0 */
+    int32_t share_prefixes;    /* 1: prefixes that prompts share are placed once; needs the prompts'
+                                  tokens (pp_packer_plan_input); default 0 */
+    int64_t min_prefix;        /* tokens that a shared prefix has at least; default 16 */
+    int64_t max_prompts;       /* prompts of a bin; default 0: no limit */
+    int64_t bin_alignment;     /* a bin's tokens are rounded up to a multiple of this; default 1 */
+    int64_t prompt_alignment;  /* each prompt's room is a multiple of this; default 1 */
+    int64_t n_bins;            /* BALANCED: bins to make, at least 1; otherwise 0 */
+    const int64_t *capacities; /* [n_capacities] FEWEST_BINS: capacity of bin 0, 1, ...: no bins but
+                                  these; CHEAPEST: the lengths that a row may have. Copied. */
+    int64_t n_capacities;      /* default 0: all bins have `capacity` */
+    const pp_cost_model *cost; /* what a bin costs; copied. Default NULL: its tokens */
+    int64_t max_steps;   /* MBS, EXACT, AUTO: steps of the search, some tens of nanoseconds each.
+                            Default 0: what suits the policy; deterministic. -1: no limit */
+    double max_seconds;  /* also stop searching after this time, 0: no such limit (the default). A
+                            plan that a clock ended may differ from run to run; its info says so */
+    int64_t max_waiting; /* pp_packer_add: prompts that may wait; default 0: no queue (stream.h) */
+    double max_age;      /* pp_packer_next: seconds a prompt may wait for company; default 0.010 */
+    int64_t reserved[8];
 } pp_packer_params;
 
-/* Limits and policy. Thread-safety: immutable, may be shared by threads. */
+/* Limits and policy. Thread-safety: immutable but for the queue of stream.h, may be shared by
+ * threads. */
 typedef struct pp_packer pp_packer;
 /* The outcome of one pp_packer_plan. Thread-safety: immutable, may be shared by threads. */
 typedef struct pp_plan pp_plan;
@@ -45,8 +121,9 @@ typedef struct pp_plan pp_plan;
 /* Fills *params with defaults; `struct_size` is the caller's sizeof. */
 PP_API void pp_packer_params_init(pp_packer_params *params, size_t struct_size);
 
-/* Creates a packer. Errors: PP_ERR_ARG (unknown policy, negative capacity), PP_ERR_STRUCT_SIZE,
- * PP_ERR_NOMEM. The caller destroys *packer. */
+/* Creates a packer. Errors: PP_ERR_ARG (an unknown policy, objective or value, a negative limit;
+ * settings that contradict one another), PP_ERR_STRUCT_SIZE, PP_ERR_NOMEM. The caller destroys
+ * *packer. */
 PP_API pp_status pp_packer_create(const pp_packer_params *params, pp_packer **packer,
                                   pp_error *err);
 /* Plans stay valid after their packer is destroyed. */
@@ -58,28 +135,65 @@ PP_API void pp_packer_destroy(pp_packer *packer);
  *
  * lengths: [n], borrowed for the call. The caller destroys *plan.
  * Errors: PP_ERR_ARG (a length below 1, n above 2^31 - 1, a sum above 2^63 - 1; err->index names
- * the prompt), PP_ERR_TOO_LONG (a prompt longer than the capacity), PP_ERR_NOMEM.
+ * the prompt), PP_ERR_TOO_LONG (a prompt longer than the capacity; prompts that do not fit into the
+ * bins there are), PP_ERR_NOMEM.
  */
 PP_API pp_status pp_packer_plan(const pp_packer *packer, const int64_t *lengths, size_t n,
                                 pp_plan **plan, pp_error *err);
+
+/* Prompts and what is known of them besides their lengths. Every array is [n] or NULL. */
+typedef struct pp_plan_input {
+    uint32_t struct_size;
+    uint32_t reserved0;
+    int64_t n;
+    const int64_t *lengths;   /* tokens; NULL: those of `prompts` */
+    const pp_prompt *prompts; /* token ids, looked at where prefixes are shared */
+    const int32_t *together;  /* prompts with the same number, not negative, go into the same bin */
+    const int32_t *apart; /* prompts with the same number, not negative, go into different bins */
+    int64_t reserved[4];
+} pp_plan_input;
+
+/* As pp_packer_plan. Further errors: PP_ERR_ARG (lengths that are not the prompts'; prompts that
+ * shall be both together and apart; share_prefixes without tokens), PP_ERR_TOO_LONG (prompts that
+ * belong together do not fit into a bin), PP_ERR_UNSUPPORTED (a constraint that this objective
+ * cannot keep), PP_ERR_STRUCT_SIZE. */
+PP_API pp_status pp_packer_plan_input(const pp_packer *packer, const pp_plan_input *input,
+                                      pp_plan **plan, pp_error *err);
 PP_API void pp_plan_destroy(pp_plan *plan);
 
-/* Figures of a plan. */
+/* Figures of a plan. Costs are in units of the cost model: seconds, or tokens without one. */
 typedef struct pp_plan_info {
     uint32_t struct_size;
-    int32_t policy;
+    int32_t policy; /* that found these bins */
     int64_t n_prompts;
     int64_t n_bins;
-    int64_t capacity;       /* tokens of a bin; 0 when there are no prompts and none was given */
-    int64_t tokens;         /* sum of all lengths */
+    int64_t capacity; /* tokens of a bin, of the largest where they differ; 0 when there are no
+                         prompts and none was given */
+    int64_t tokens;   /* sum of all lengths */
     int64_t longest_prompt; /* tokens */
-    int64_t lower_bound;    /* no packing has fewer bins: L1 = ceil(tokens / capacity) */
-    int32_t proven_optimal; /* 1 when n_bins equals lower_bound */
+    int64_t lower_bound;    /* no packing has fewer bins: the largest of the bounds below */
+    int32_t proven_optimal; /* 1 when no packing is better by the objective */
+    int32_t objective;
+    double waste;       /* 1 - placed tokens / capacity of all bins, 0 without bins */
+    double gap;         /* FEWEST_BINS: n_bins / lower_bound - 1; otherwise cost / cost_bound - 1 */
+    double seconds;     /* wall time that the planning took */
+    int64_t n_segments; /* places in the bins; n_prompts unless prompts are split or shared */
+    int64_t placed_tokens;  /* sum of the segments: tokens less those that prefixes share */
+    int64_t used;           /* placed tokens and what alignment adds to them */
+    int64_t total_capacity; /* of all bins, at most 2^63 - 1 */
+    int64_t bound_l1;       /* ceil(tokens / capacity) */
+    int64_t bound_l2;       /* Martello, Toth 1990; 0: not computed */
+    int64_t bound_dff;      /* dual feasible functions, Fekete, Schepers 2001; 0: not computed */
+    int64_t bound_lp;       /* Gilmore, Gomory 1961, by column generation; 0: not computed */
+    int64_t max_bin_prompts;
+    double mean_bin_prompts;
+    double max_cost;   /* of a bin */
+    double mean_cost;  /* of a bin */
+    double cost_bound; /* BALANCED: no packing's dearest bin is cheaper; CHEAPEST: no packing's sum
+                          is smaller; otherwise 0 */
+    int32_t limit_reached; /* 1: max_steps, 2: max_seconds ended the search */
     int32_t reserved0;
-    double waste;   /* 1 - tokens / (n_bins * capacity), 0 without bins */
-    double gap;     /* n_bins / lower_bound - 1, 0 without bins */
-    double seconds; /* wall time that the planning took */
-    int64_t reserved[6];
+    int64_t reserved[8];
 } pp_plan_info;
 
 /* Fills *info; the caller sets info->struct_size. Errors: PP_ERR_STRUCT_SIZE. */
@@ -88,10 +202,47 @@ PP_API pp_status pp_plan_get_info(const pp_plan *plan, pp_plan_info *info, pp_er
 /*
  * One bin. *prompts: [*n_prompts] indices into the lengths given to pp_packer_plan, in the order in
  * which they lie in the bin; a view that lives as long as the plan. *tokens: their sum. Each result
- * pointer may be NULL. Errors: PP_ERR_ARG (bin outside [0, n_bins)).
+ * pointer may be NULL. Where prompts are split or shared, these are the bin's segments: a prompt
+ * may be in several bins. Errors: PP_ERR_ARG (bin outside [0, n_bins)).
  */
 PP_API pp_status pp_plan_get_bin(const pp_plan *plan, int64_t bin, const int32_t **prompts,
                                  int64_t *n_prompts, int64_t *tokens, pp_error *err);
+
+/* Figures of a bin. */
+typedef struct pp_bin_info {
+    uint32_t struct_size;
+    int32_t reserved0;
+    int64_t first_segment; /* segments of all bins are numbered from 0 */
+    int64_t n_segments;
+    int64_t tokens;   /* sum of the segments */
+    int64_t used;     /* and what alignment adds */
+    int64_t capacity; /* at least `used` */
+    double cost;      /* by the plan's cost model */
+    int64_t reserved[4];
+} pp_bin_info;
+
+/* Errors: PP_ERR_ARG (bin outside the plan), PP_ERR_STRUCT_SIZE. */
+PP_API pp_status pp_plan_get_bin_info(const pp_plan *plan, int64_t bin, pp_bin_info *info,
+                                      pp_error *err);
+
+/* Tokens [first_token, first_token + n_tokens) of a prompt, in one place. A plain record: it will
+ * never grow. */
+typedef struct pp_segment {
+    int32_t prompt; /* of those that share the tokens, the one with the lowest index */
+    int32_t reserved0;
+    int64_t first_token; /* 0 unless the prompt is split or shares a prefix */
+    int64_t n_tokens;
+    int64_t start; /* place in the bin, alignment included */
+    int64_t after; /* the segment, in an earlier bin, whose KV cache this one continues; or -1 */
+} pp_segment;
+
+/* Segment `segment` of [0, n_segments). Errors: PP_ERR_ARG. */
+PP_API pp_status pp_plan_get_segment(const pp_plan *plan, int64_t segment, pp_segment *out,
+                                     pp_error *err);
+
+/* The segment that holds each prompt's last token; from there `after` leads back to its first.
+ * segments: [n], caller-owned; n is the plan's n_prompts. Errors: PP_ERR_ARG (another n). */
+PP_API pp_status pp_plan_get_ends(const pp_plan *plan, int64_t *segments, size_t n, pp_error *err);
 
 #ifdef __cplusplus
 }

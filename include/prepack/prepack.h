@@ -6,7 +6,7 @@
  *   packer.h   lengths -> bins                    model.h    checkpoints and shapes
  *   session.h  prefill and decode                 kvcache.h  one prompt's KV cache
  *   sample.h   the same, with tokens for logits   attention.h   attention on a host's own tensors
- *   measure.h  how fast each operation is
+ *   measure.h  how fast each operation is         cost.h     what a forward pass costs
  */
 #ifndef PREPACK_H
 #define PREPACK_H
@@ -14,6 +14,7 @@
 #include "attention.h"
 #include "batch.h"
 #include "common.h"
+#include "cost.h"
 #include "kvcache.h"
 #include "measure.h"
 #include "model.h"

@@ -117,37 +117,36 @@ static void place_prompts(struct bfd *bfd, int64_t *counts)
     }
 }
 
-/* Turns the bins of the prompts, in the order of placing, into the plan's arrays. */
-static void write_plan(const struct bfd *bfd, struct pp_plan *plan)
+/* Turns the bins of the prompts, in the order of placing, into the solution's arrays. */
+static void write_bins(const struct bfd *bfd, struct bins *bins)
 {
     int64_t n_before = 0;
     for (int64_t bin = 0; bin < bfd->n_bins; bin++) {
-        int64_t count = plan->bin_starts[bin];
-        plan->bin_starts[bin] = n_before;
-        plan->bin_tokens[bin] = bfd->capacity - bfd->bins[bin].room;
+        int64_t count = bins->starts[bin];
+        bins->starts[bin] = n_before;
+        bins->sizes[bin] = bfd->capacity - bfd->bins[bin].room;
         n_before += count;
     }
     const int32_t *bin_of = bfd->bin_of;
     for (int64_t slot = bfd->histogram.n_slots - 1; slot >= 0; slot--) {
         const struct bucket *bucket = &bfd->histogram.buckets[slot];
         for (int32_t i = bucket->next; i < bucket->end; i++)
-            plan->prompts[plan->bin_starts[*bin_of++]++] = bfd->histogram.order[i];
+            bins->items[bins->starts[*bin_of++]++] = bfd->histogram.order[i];
     }
     /* each start has moved to its bin's end */
-    memmove(plan->bin_starts + 1, plan->bin_starts, (size_t)bfd->n_bins * sizeof *plan->bin_starts);
-    plan->bin_starts[0] = 0;
-    plan->info.n_bins = bfd->n_bins;
+    memmove(bins->starts + 1, bins->starts, (size_t)bfd->n_bins * sizeof *bins->starts);
+    bins->starts[0] = 0;
+    bins->n = bfd->n_bins;
 }
 
-pp_status ppi_pack_bfd(struct pp_plan *plan, const int64_t *lengths, int64_t shortest,
+pp_status ppi_pack_bfd(const struct packing *packing, struct bins *bins, struct ppi_mem *mem,
                        pp_error *err)
 {
-    struct ppi_mem *mem = &plan->mem;
-    struct bfd bfd = {.capacity = plan->info.capacity};
-    int64_t n = plan->info.n_prompts;
-    int64_t max_bins = ppi_bound_bins(plan->info.lower_bound, n);
-    pp_status status = ppi_histogram_create(&bfd.histogram, lengths, n, shortest,
-                                            plan->info.longest_prompt, mem, err);
+    struct bfd bfd = {.capacity = packing->capacity};
+    int64_t n = packing->n;
+    int64_t max_bins = ppi_bound_bins(ppi_bound_l1(packing->total, packing->capacity), n);
+    pp_status status = ppi_histogram_create(&bfd.histogram, packing->sizes, n, packing->shortest,
+                                            packing->longest, mem, err);
     if (status < 0)
         goto done;
     int64_t n_slots = bfd.histogram.n_slots;
@@ -165,8 +164,8 @@ pp_status ppi_pack_bfd(struct pp_plan *plan, const int64_t *lengths, int64_t sho
         goto done;
     }
     memset(bfd.heaps, 0xff, (size_t)n_slots * sizeof *bfd.heaps); /* NONE */
-    place_prompts(&bfd, plan->bin_starts);
-    write_plan(&bfd, plan);
+    place_prompts(&bfd, bins->starts);
+    write_bins(&bfd, bins);
 done:
     ppi_free(mem, bfd.bin_of);
     ppi_free(mem, bfd.bins);

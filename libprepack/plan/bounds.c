@@ -3,9 +3,9 @@
  */
 #include "policies.h"
 
-int64_t ppi_bound_l1(int64_t tokens, int64_t capacity)
+int64_t ppi_bound_l1(int64_t total, int64_t capacity)
 {
-    return tokens == 0 ? 0 : tokens / capacity + (tokens % capacity != 0);
+    return total == 0 ? 0 : total / capacity + (total % capacity != 0);
 }
 
 /*
@@ -13,7 +13,7 @@ int64_t ppi_bound_l1(int64_t tokens, int64_t capacity)
  * neighbours holds more than one capacity: with m bins, floor(m / 2) * capacity < tokens, which
  * gives floor(m / 2) < L1 and m <= 2 L1 - 1.
  */
-int64_t ppi_bound_bins(int64_t l1, int64_t n_prompts)
+int64_t ppi_bound_bins(int64_t l1, int64_t n_items)
 {
-    return l1 <= n_prompts / 2 ? (l1 == 0 ? 0 : 2 * l1 - 1) : n_prompts;
+    return l1 <= n_items / 2 ? (l1 == 0 ? 0 : 2 * l1 - 1) : n_items;
 }

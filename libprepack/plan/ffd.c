@@ -39,16 +39,16 @@ static int32_t *fill_bin(struct histogram *histogram, struct bitset *waiting, in
     return prompts;
 }
 
-pp_status ppi_pack_ffd(struct pp_plan *plan, const int64_t *lengths, int64_t shortest,
+pp_status ppi_pack_ffd(const struct packing *packing, struct bins *bins, struct ppi_mem *mem,
                        pp_error *err)
 {
     struct histogram histogram = {0};
-    struct bitset waiting = {0}; /* slots with prompts that are not placed */
-    pp_status status = ppi_histogram_create(&histogram, lengths, plan->info.n_prompts, shortest,
-                                            plan->info.longest_prompt, &plan->mem, err);
+    struct bitset waiting = {0}; /* slots with items that are not placed */
+    pp_status status = ppi_histogram_create(&histogram, packing->sizes, packing->n,
+                                            packing->shortest, packing->longest, mem, err);
     if (status < 0)
         goto done;
-    status = ppi_bitset_create(&waiting, histogram.n_slots, &plan->mem, err);
+    status = ppi_bitset_create(&waiting, histogram.n_slots, mem, err);
     if (status < 0)
         goto done;
     for (int64_t slot = 0; slot < histogram.n_slots; slot++)
@@ -56,18 +56,18 @@ pp_status ppi_pack_ffd(struct pp_plan *plan, const int64_t *lengths, int64_t sho
             ppi_bitset_add(&waiting, slot);
 
     int64_t n_bins = 0;
-    int32_t *next = plan->prompts;
+    int32_t *next = bins->items;
     int64_t slot = histogram.n_slots - 1;
     while ((slot = ppi_bitset_at_most(&waiting, slot)) >= 0) {
-        int64_t room = plan->info.capacity;
-        plan->bin_starts[n_bins] = next - plan->prompts;
+        int64_t room = packing->capacity;
+        bins->starts[n_bins] = next - bins->items;
         next = fill_bin(&histogram, &waiting, slot, &room, next);
-        plan->bin_tokens[n_bins++] = plan->info.capacity - room;
+        bins->sizes[n_bins++] = packing->capacity - room;
     }
-    plan->bin_starts[n_bins] = next - plan->prompts;
-    plan->info.n_bins = n_bins;
+    bins->starts[n_bins] = next - bins->items;
+    bins->n = n_bins;
 done:
-    ppi_bitset_destroy(&waiting, &plan->mem);
-    ppi_histogram_destroy(&histogram, &plan->mem);
+    ppi_bitset_destroy(&waiting, mem);
+    ppi_histogram_destroy(&histogram, mem);
     return status;
 }

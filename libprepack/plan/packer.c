@@ -1,66 +1,47 @@
 /*
- * packer.c: limits and policy, and the way from lengths to a plan: check every length, set the
- * figures, let the policy fill the bins.
+ * packer.c: limits and policy, and the way from lengths to a plan: check every length, let the
+ * policy fill the bins, set the figures.
  */
-#include "policies.h"
+#include "packing.h"
+#include "packer_impl.h"
+#include "plan.h"
 
+#include <string.h>
 #include <time.h>
 
-struct pp_packer {
-    struct ppi_mem mem;
-    int32_t policy;
-    int64_t capacity; /* 0: the longest prompt of each call */
-};
-
-static const pp_packer_params default_params = {.struct_size = sizeof(pp_packer_params),
-                                                .policy = PP_POLICY_FFD};
-
-typedef pp_status (*pack_fn)(struct pp_plan *plan, const int64_t *lengths, int64_t shortest,
-                             pp_error *err);
-
-/* NULL for an unknown policy. */
-static pack_fn find_policy(int32_t policy)
+double ppi_seconds(void)
 {
-    switch (policy) {
-    case PP_POLICY_FFD:
-        return ppi_pack_ffd;
-    case PP_POLICY_BFD:
-        return ppi_pack_bfd;
-    case PP_POLICY_ARRIVAL:
-        return ppi_pack_arrival;
-    }
-    return NULL;
-}
-
-void pp_packer_params_init(pp_packer_params *params, size_t struct_size)
-{
-    ppi_struct_init(params, struct_size, &default_params, sizeof default_params);
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
 pp_status pp_packer_create(const pp_packer_params *params, pp_packer **packer, pp_error *err)
 {
-    pp_packer_params chosen = default_params;
-    PP_TRY(ppi_struct_read(&chosen, sizeof chosen, params, "pp_packer_params", err));
     if (!packer)
         return ppi_error(err, PP_ERR_ARG, "pp_packer_create: packer is NULL");
-    if (!find_policy(chosen.policy))
-        return ppi_error(err, PP_ERR_ARG,
-                         "policy %d is unknown; there are %d (FFD) to %d (ARRIVAL)", chosen.policy,
-                         PP_POLICY_FFD, PP_POLICY_ARRIVAL);
-    if (chosen.capacity < 0)
-        return ppi_error(
-            err, PP_ERR_ARG,
-            "capacity is %lld tokens; it must be positive, or 0 for the longest prompt",
-            (long long)chosen.capacity);
-    PP_TRY(
-        ppi_reserved_check(chosen.reserved, PPI_COUNT(chosen.reserved), "pp_packer_params", err));
+    pp_packer_params chosen;
+    pp_cost_model cost;
+    PP_TRY(ppi_packer_params_read(params, &chosen, &cost, err));
     struct ppi_mem mem;
     PP_TRY(ppi_mem_init(&mem, chosen.allocator, 0, err));
-    pp_packer *new_packer = ppi_alloc(&mem, 1, sizeof *new_packer);
+    pp_packer *new_packer = ppi_zalloc(&mem, 1, sizeof *new_packer);
     if (!new_packer)
         return ppi_error_nomem(err, "a packer", sizeof *new_packer);
-    *new_packer = (pp_packer){.policy = chosen.policy, .capacity = chosen.capacity};
     new_packer->mem = mem;
+    new_packer->params = chosen;
+    new_packer->cost = cost;
+    new_packer->params.cost = &new_packer->cost;
+    if (chosen.n_capacities > 0) {
+        size_t n = (size_t)chosen.n_capacities;
+        new_packer->capacities = ppi_alloc(&new_packer->mem, n, sizeof *new_packer->capacities);
+        if (!new_packer->capacities) {
+            pp_packer_destroy(new_packer);
+            return ppi_error_nomem(err, "the capacities of a packer", n * sizeof(int64_t));
+        }
+        memcpy(new_packer->capacities, chosen.capacities, n * sizeof(int64_t));
+    }
+    new_packer->params.capacities = new_packer->capacities;
     *packer = new_packer;
     return PP_OK;
 }
@@ -69,6 +50,7 @@ void pp_packer_destroy(pp_packer *packer)
 {
     if (!packer)
         return;
+    ppi_free(&packer->mem, packer->capacities);
     struct ppi_mem mem = packer->mem;
     ppi_free(&mem, packer);
 }
@@ -119,59 +101,107 @@ static pp_status survey_lengths(const int64_t *lengths, int64_t n, int64_t capac
     return PP_OK;
 }
 
-static double now(void)
+/* Where the bins of a plan are whole prompts, its arrays are the solution's. */
+static struct bins bins_in_plan(struct pp_plan *plan, int32_t policy)
 {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+    return (struct bins){.items = plan->prompts,
+                         .starts = plan->bin_starts,
+                         .sizes = plan->bin_tokens,
+                         .capacities = plan->bin_capacities,
+                         .policy = policy};
 }
 
-/* The figures that follow from the number of bins. */
-static void set_figures(pp_plan_info *info, double started)
+/* What the solution says about itself. */
+static void set_bounds(pp_plan_info *info, const struct bins *bins)
 {
-    if (info->n_bins > 0) {
-        double slots = (double)info->n_bins * (double)info->capacity;
-        double filled = (double)info->tokens / slots;
-        info->waste = filled < 1.0 ? 1.0 - filled : 0.0;
-        info->gap = (double)(info->n_bins - info->lower_bound) / (double)info->lower_bound;
-    }
-    info->proven_optimal = info->n_bins == info->lower_bound;
-    info->seconds = now() - started;
+    info->policy = bins->policy;
+    info->n_bins = bins->n;
+    info->bound_l1 = bins->bound_l1;
+    info->bound_l2 = bins->bound_l2;
+    info->bound_dff = bins->bound_dff;
+    info->bound_lp = bins->bound_lp;
+    info->cost_bound = bins->cost_bound;
+    info->limit_reached = bins->limit_reached;
+    const int64_t bounds[] = {info->bound_l1, info->bound_l2, info->bound_dff, info->bound_lp};
+    for (size_t i = 0; i < PPI_COUNT(bounds); i++)
+        info->lower_bound = bounds[i] > info->lower_bound ? bounds[i] : info->lower_bound;
 }
 
-pp_status pp_packer_plan(const pp_packer *packer, const int64_t *lengths, size_t n, pp_plan **plan,
-                         pp_error *err)
+/* A plan in which each prompt is one item. */
+static pp_status plan_whole_prompts(const pp_packer *packer, const int64_t *lengths, int64_t n,
+                                    const struct survey *survey, struct pp_plan **plan,
+                                    pp_error *err)
 {
-    double started = now();
-    if (!packer || !plan)
-        return ppi_error(err, PP_ERR_ARG, "pp_packer_plan: %s is NULL", packer ? "plan" : "packer");
-    if (n > INT32_MAX)
-        return ppi_error(err, PP_ERR_ARG, "%zu prompts; a plan has at most %d", n, INT32_MAX);
-    if (!lengths && n > 0)
-        return ppi_error(err, PP_ERR_ARG, "pp_packer_plan: lengths is NULL, but there are %zu", n);
-    struct survey survey;
-    PP_TRY(survey_lengths(lengths, (int64_t)n, packer->capacity, &survey, err));
-
-    int64_t capacity = packer->capacity ? packer->capacity : survey.longest;
-    int64_t lower_bound = ppi_bound_l1(survey.tokens, capacity);
-    pp_plan *new_plan;
-    PP_TRY(ppi_plan_create(&packer->mem.allocator, (int64_t)n,
-                           ppi_bound_bins(lower_bound, (int64_t)n), &new_plan, err));
-    pp_plan_info *info = &new_plan->info;
-    info->struct_size = sizeof *info;
-    info->policy = packer->policy;
-    info->capacity = capacity;
-    info->tokens = survey.tokens;
-    info->longest_prompt = survey.longest;
-    info->lower_bound = lower_bound;
+    const pp_packer_params *params = &packer->params;
+    struct packing packing = {.n = n,
+                              .sizes = lengths,
+                              .shortest = survey->shortest,
+                              .longest = survey->longest,
+                              .total = survey->tokens,
+                              .capacity = params->capacity ? params->capacity : survey->longest,
+                              .max_prompts = INT64_MAX,
+                              .cost = &packer->cost,
+                              .policy = params->policy,
+                              .max_steps = params->max_steps,
+                              .max_seconds = params->max_seconds};
+    struct pp_plan *new_plan;
+    PP_TRY(ppi_plan_create(&packer->mem.allocator, n, n,
+                           n > 0 ? ppi_max_bins(params->objective, &packing) : 0, &new_plan, err));
+    memcpy(new_plan->lengths, lengths, (size_t)n * sizeof *lengths);
+    struct bins bins = bins_in_plan(new_plan, params->policy);
     if (n > 0) {
-        pp_status status = find_policy(packer->policy)(new_plan, lengths, survey.shortest, err);
+        pp_status status = ppi_pack(params->objective, &packing, &bins, &new_plan->mem, err);
         if (status < 0) {
             pp_plan_destroy(new_plan);
             return status;
         }
     }
-    set_figures(info, started);
+    pp_plan_info *info = &new_plan->info;
+    info->capacity = packing.capacity;
+    info->tokens = survey->tokens;
+    info->longest_prompt = survey->longest;
+    set_bounds(info, &bins);
     *plan = new_plan;
     return PP_OK;
+}
+
+pp_status pp_packer_plan_input(const pp_packer *packer, const pp_plan_input *input, pp_plan **plan,
+                               pp_error *err)
+{
+    double started = ppi_seconds();
+    if (!packer || !plan || !input)
+        return ppi_error(err, PP_ERR_ARG, "pp_packer_plan: %s is NULL",
+                         !packer ? "packer"
+                         : !plan ? "plan"
+                                 : "input");
+    pp_plan_input given = {.struct_size = sizeof given};
+    PP_TRY(ppi_struct_read(&given, sizeof given, input, "pp_plan_input", err));
+    PP_TRY(ppi_reserved_check(given.reserved, PPI_COUNT(given.reserved), "pp_plan_input", err));
+    if (given.n < 0 || given.n > INT32_MAX)
+        return ppi_error(err, PP_ERR_ARG, "%lld prompts; a plan has 0 to %d", (long long)given.n,
+                         INT32_MAX);
+    if (!given.lengths && given.n > 0)
+        return ppi_error(err, PP_ERR_ARG, "pp_packer_plan: lengths is NULL, but there are %lld",
+                         (long long)given.n);
+    struct survey survey;
+    PP_TRY(survey_lengths(given.lengths, given.n, packer->params.capacity, &survey, err));
+    struct pp_plan *new_plan;
+    PP_TRY(plan_whole_prompts(packer, given.lengths, given.n, &survey, &new_plan, err));
+    new_plan->cost = packer->cost;
+    new_plan->bin_alignment = packer->params.bin_alignment;
+    new_plan->prompt_alignment = packer->params.prompt_alignment;
+    new_plan->info.objective = packer->params.objective;
+    ppi_plan_set_figures(new_plan);
+    new_plan->info.seconds = ppi_seconds() - started;
+    *plan = new_plan;
+    return PP_OK;
+}
+
+pp_status pp_packer_plan(const pp_packer *packer, const int64_t *lengths, size_t n, pp_plan **plan,
+                         pp_error *err)
+{
+    if (n > INT32_MAX)
+        return ppi_error(err, PP_ERR_ARG, "%zu prompts; a plan has at most %d", n, INT32_MAX);
+    pp_plan_input input = {.struct_size = sizeof input, .n = (int64_t)n, .lengths = lengths};
+    return pp_packer_plan_input(packer, &input, plan, err);
 }

@@ -177,10 +177,10 @@ START_TEST(prompts_are_checked)
     sample.prompts[1] = (pp_prompt){sample.tokens[1], 0};
     assert_build_fails(NULL, PP_ERR_ARG, 1, "prompt 1 has 0 tokens");
     sample.prompts[1].n_tokens = 4;
-    assert_build_fails(NULL, PP_ERR_ARG, 0, "the prompts of bin 0 have 10 tokens");
+    assert_build_fails(NULL, PP_ERR_ARG, 1, "prompt 1 has ");
     sample.prompts[1].n_tokens = 3;
     sample.prompts[2].n_tokens = 4;
-    assert_build_fails(NULL, PP_ERR_ARG, 1, "the prompts of bin 1 have 4 tokens");
+    assert_build_fails(NULL, PP_ERR_ARG, 2, "prompt 2 has 4 tokens");
     sample.prompts[2].n_tokens = 5;
     sample.n = 4;
     assert_build_fails(NULL, PP_ERR_ARG, -1, "4 prompts given, but the plan was made from 3");

@@ -27,15 +27,21 @@ START_TEST(packer_params_are_checked)
     pp_packer_params good;
     pp_packer_params_init(&good, sizeof good);
     ck_assert_uint_eq(good.struct_size, sizeof good);
-    ck_assert_int_eq(good.policy, PP_POLICY_FFD);
+    ck_assert_int_eq(good.policy, 0);
+    ck_assert_int_eq(good.objective, PP_OBJECTIVE_FEWEST_BINS);
     ck_assert_int_eq(good.capacity, 0);
     ck_assert_ptr_null(good.allocator);
 
     pp_packer_params params = good;
-    params.policy = 4;
-    assert_create_fails(&params, PP_ERR_ARG, "policy 4 is unknown");
+    params.policy = 12;
+    assert_create_fails(&params, PP_ERR_ARG, "policy 12 is unknown");
+    params.policy = -1;
+    assert_create_fails(&params, PP_ERR_ARG, "policy -1 is unknown");
+    params.policy = PP_POLICY_LPT;
+    assert_create_fails(&params, PP_ERR_ARG, "policy 9 does not serve the objective FEWEST_BINS");
     params.policy = 0;
-    assert_create_fails(&params, PP_ERR_ARG, "policy 0 is unknown");
+    params.objective = 4;
+    assert_create_fails(&params, PP_ERR_ARG, "objective 4 is unknown");
     params = good;
     params.capacity = -5;
     assert_create_fails(&params, PP_ERR_ARG, "capacity is -5");

@@ -6,6 +6,7 @@
 
 #include "plan/bitset.h"
 #include "plan/histogram.h"
+#include "plan/plan.h"
 #include "plan/policies.h"
 
 #define SEED 41
@@ -162,11 +163,15 @@ START_TEST(prompts_match_their_plan)
                  "2 prompts given, but the plan was made from 3");
     assert_error(ppi_plan_match(plan, NULL, 3, &err), &err, PP_ERR_ARG, -1, "prompts is NULL");
     prompts[2].n_tokens = 4;
-    assert_error(ppi_plan_match(plan, prompts, 3, &err), &err, PP_ERR_ARG, 1, "bin 1");
+    assert_error(ppi_plan_match(plan, prompts, 3, &err), &err, PP_ERR_ARG, 2,
+                 "prompt 2 has 4 tokens, but the plan was made from one of 5");
     prompts[2].n_tokens = 5;
     prompts[1].n_tokens = 4;
-    assert_error(ppi_plan_match(plan, prompts, 3, &err), &err, PP_ERR_ARG, 0, "bin 0");
-    prompts[0].n_tokens = 9;
+    assert_error(ppi_plan_match(plan, prompts, 3, &err), &err, PP_ERR_ARG, 1, "prompt 1");
+    prompts[0].n_tokens = 4;
+    prompts[1].n_tokens = 5; /* the same sum */
+    assert_error(ppi_plan_match(plan, prompts, 3, &err), &err, PP_ERR_ARG, 0, "prompt 0");
+    prompts[0].n_tokens = 6;
     prompts[1].n_tokens = 0;
     assert_error(ppi_plan_match(plan, prompts, 3, &err), &err, PP_ERR_ARG, 1, "prompt 1");
     prompts[1].n_tokens = INT64_MAX;

@@ -1,0 +1,25 @@
+/*
+ * cost_impl.h: the cost model as the planner uses it.
+ */
+#ifndef PPI_COST_IMPL_H
+#define PPI_COST_IMPL_H
+
+#include "internal.h"
+
+#include <prepack/cost.h>
+
+/* A caller's model, checked; NULL: a pass costs its tokens. Errors: PP_ERR_ARG,
+ * PP_ERR_STRUCT_SIZE. */
+pp_status ppi_cost_read(pp_cost_model *cost, const pp_cost_model *given, pp_error *err);
+
+/* The cost of a pass of so many tokens in n_prompts prompts; squares: the sum of the squares of
+ * their lengths. cost has been read by ppi_cost_read. */
+static inline double ppi_cost(const pp_cost_model *cost, int64_t tokens, double squares,
+                              int64_t n_prompts)
+{
+    double computed = cost->tile > 1 ? (double)ppi_round_up(tokens, cost->tile) : (double)tokens;
+    return cost->per_pass + cost->per_token * computed + cost->per_square * squares +
+           cost->per_prompt * (double)n_prompts;
+}
+
+#endif

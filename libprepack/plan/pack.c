@@ -1,0 +1,31 @@
+/*
+ * pack.c: from an objective, a policy and constraints to the algorithm that serves them.
+ */
+#include "policies.h"
+
+int64_t ppi_max_bins(int32_t objective, const struct packing *packing)
+{
+    if (objective == PP_OBJECTIVE_BALANCED)
+        return packing->n_bins;
+    return ppi_bound_bins(ppi_bound_l1(packing->total, packing->capacity), packing->n);
+}
+
+static ppi_pack_fn find_fewest(int32_t policy)
+{
+    switch (policy) {
+    case PP_POLICY_BFD:
+        return ppi_pack_bfd;
+    case PP_POLICY_ARRIVAL:
+        return ppi_pack_arrival;
+    default:
+        return ppi_pack_ffd;
+    }
+}
+
+pp_status ppi_pack(int32_t objective, const struct packing *packing, struct bins *bins,
+                   struct ppi_mem *mem, pp_error *err)
+{
+    (void)objective;
+    bins->bound_l1 = ppi_bound_l1(packing->total, packing->capacity);
+    return find_fewest(packing->policy)(packing, bins, mem, err);
+}

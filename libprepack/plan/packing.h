@@ -1,0 +1,63 @@
+/*
+ * packing.h: a packing problem as the algorithms see it, and its solution. Algorithms know items
+ * and sizes: an item is a prompt, or several that stay together, or a chunk; its size is the room
+ * it takes, alignment included.
+ */
+#ifndef PPI_PACKING_H
+#define PPI_PACKING_H
+
+#include "internal.h"
+
+#include <prepack/packer.h>
+
+struct packing {
+    int64_t n;                /* items, at least 1 */
+    const int64_t *sizes;     /* [n], each in [shortest, longest] and within the capacity */
+    const int32_t *n_prompts; /* [n] prompts of each item; NULL: one each */
+    const int32_t *apart;     /* [n] items with the same number >= 0 share no bin; NULL: any may */
+    int64_t shortest, longest;
+    int64_t total;             /* sum of the sizes */
+    int64_t capacity;          /* of a bin; INT64_MAX: no limit (BALANCED) */
+    int64_t max_prompts;       /* of a bin; INT64_MAX: no limit */
+    int64_t n_bins;            /* BALANCED: bins to make */
+    const int64_t *capacities; /* [n_capacities] FEWEST_BINS: of bin 0, 1, ...; CHEAPEST: lengths a
+                                  row may have, ascending; NULL: all bins have `capacity` */
+    int64_t n_capacities;
+    bool keep_order;
+    const pp_cost_model *cost; /* not NULL */
+    int32_t policy;            /* one that suits the objective; never 0 */
+    int64_t max_steps;         /* of a search; 0: what suits the policy, -1: no limit */
+    double max_seconds;        /* of a search; 0: no limit */
+};
+
+/* Room for the bins of a solution, and what the algorithm found. */
+struct bins {
+    int32_t *items;  /* [packing n] bin after bin */
+    int64_t *starts; /* [max_bins + 1] into items */
+    int64_t *sizes;  /* [max_bins] sum of the items' sizes */
+    int64_t
+        *capacities; /* [max_bins] where the algorithm chooses them (CHEAPEST); otherwise NULL */
+    int64_t n;
+    int32_t policy;                                  /* that found them */
+    int32_t limit_reached;                           /* as in pp_plan_info */
+    int64_t bound_l1, bound_l2, bound_dff, bound_lp; /* as in pp_plan_info */
+    double cost_bound;                               /* as in pp_plan_info */
+};
+
+/*
+ * An algorithm. It fills bins->items, starts, sizes and n; policy and limit_reached are
+ * preset to the packing's policy and 0, bounds to 0. No bin is empty but for BALANCED. Scratch
+ * memory comes from mem and is given back. Errors: PP_ERR_NOMEM; PP_ERR_TOO_LONG where there are
+ * not enough bins.
+ */
+typedef pp_status (*ppi_pack_fn)(const struct packing *packing, struct bins *bins,
+                                 struct ppi_mem *mem, pp_error *err);
+
+/* The most bins that the objective's algorithms can open: the room that `bins` needs. */
+int64_t ppi_max_bins(int32_t objective, const struct packing *packing);
+
+/* The objective's algorithm for the packing's policy and constraints. */
+pp_status ppi_pack(int32_t objective, const struct packing *packing, struct bins *bins,
+                   struct ppi_mem *mem, pp_error *err);
+
+#endif
