@@ -64,7 +64,7 @@ static pp_status count_devices(int *n, pp_error *err)
 
 static pp_status choose_device(struct ppi_backend *b, pp_error *err)
 {
-    int n, major, minor, n_sms;
+    int n, major, minor, n_sms, cache_bytes;
     PP_TRY(count_devices(&n, err));
     if (b->device >= n)
         return ppi_error(err, PP_ERR_NO_BACKEND,
@@ -79,6 +79,8 @@ static pp_status choose_device(struct ppi_backend *b, pp_error *err)
                        "reading the compute capability", err));
     PP_TRY(ppi_cuda_check(cudaDeviceGetAttribute(&n_sms, cudaDevAttrMultiProcessorCount, b->device),
                           "counting multiprocessors", err));
+    PP_TRY(ppi_cuda_check(cudaDeviceGetAttribute(&cache_bytes, cudaDevAttrL2CacheSize, b->device),
+                          "reading the size of the cache", err));
     struct cudaDeviceProp properties;
     PP_TRY(ppi_cuda_check(cudaGetDeviceProperties(&properties, b->device), "reading the GPU's name",
                           err));
@@ -88,6 +90,7 @@ static pp_status choose_device(struct ppi_backend *b, pp_error *err)
              (unsigned)properties.pciDeviceID & 0xff);
     b->compute_capability = 10 * major + minor;
     b->n_sms = n_sms;
+    b->cache_bytes = cache_bytes;
     if (b->compute_capability < OLDEST_CAPABILITY)
         return ppi_error(err, PP_ERR_NO_BACKEND,
                          "device \"cuda:%d\": %s has compute capability %d.%d; 8.0 (Ampere) or "
@@ -166,6 +169,7 @@ void ppi_cuda_close(struct ppi_backend *b)
     ppi_cuda_products_destroy(b);
     ppi_cuda_passes_free(b);
     ppi_cuda_varlen_close(b);
+    ppi_cuda_marks_free(b);
     ppi_cuda_release(b, b->device_staging, PPI_CUDA_STAGING_BYTES);
     if (b->staging)
         cudaFreeHost(b->staging);
@@ -224,6 +228,7 @@ void ppi_cuda_get_info(const struct ppi_backend *b, struct ppi_backend_info *inf
     info->row_padding = PPI_CUDA_ROW_PADDING;
     info->weight_domain = b->device;
     info->has_own_memory = true;
+    info->cache_bytes = b->cache_bytes;
     memcpy(info->device_name, b->device_name, sizeof info->device_name);
     memcpy(info->pci_address, b->pci_address, sizeof info->pci_address);
     snprintf(info->attention, sizeof info->attention, "%s", b->attention.name);

@@ -57,6 +57,7 @@ struct ppi_backend {
     int32_t device;
     int32_t compute_capability; /* 80, 90, ... */
     int32_t n_sms;
+    int64_t cache_bytes;                 /* of the second-level cache */
     int32_t attention_capability;        /* whose attention kernels run: the GPU's, or any's */
     struct ppi_cuda_attention attention; /* for params.head_dim */
     char device_name[64];
@@ -75,6 +76,7 @@ struct ppi_backend {
     char *staging; /* pinned */
     char *device_staging;
     struct ppi_cuda_block *_Atomic spare_block; /* pinned memory for the next plan of attention */
+    cudaEvent_t marks[2];                       /* NULL until they are used */
 };
 
 #define PPI_CUDA_STAGING_BYTES ((size_t)8 << 20)
@@ -98,6 +100,12 @@ pp_status ppi_cuda_download_rows(struct ppi_backend *backend, void *host, const 
 pp_status ppi_cuda_copy(struct ppi_backend *backend, void *dst, const void *src, size_t bytes,
                         pp_error *err);
 pp_status ppi_cuda_synchronize(struct ppi_backend *backend, pp_error *err);
+
+/* ---- device_clock.c: the seam's marks ---- */
+
+pp_status ppi_cuda_mark(struct ppi_backend *backend, int32_t i, pp_error *err);
+pp_status ppi_cuda_marked_seconds(struct ppi_backend *backend, double *seconds, pp_error *err);
+void ppi_cuda_marks_free(struct ppi_backend *backend);
 
 /* ---- launch.c ---- */
 

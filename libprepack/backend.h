@@ -51,6 +51,7 @@ struct ppi_backend_info {
     char device_name[64];    /* "NVIDIA H200"; empty on the CPU */
     char attention[32];      /* which attention kernel runs: "mma.sync", "wgmma" */
     char pci_address[16];    /* of the GPU, "0000:3b:00.0"; empty where there is none */
+    int64_t cache_bytes;     /* of the last-level cache; 0: unknown */
 };
 
 /* The status for device memory that is out. */
@@ -259,6 +260,11 @@ struct ppi_backend_ops {
                       pp_error *err);
     /* Waits for everything that was enqueued. NULL: operations run to their end. */
     pp_status (*synchronize)(struct ppi_backend *backend, pp_error *err);
+    /* Marks the moment at which the device has done what was enqueued so far: mark i, 0 or 1. NULL:
+     * the host's clock tells, operations run to their end. */
+    pp_status (*mark)(struct ppi_backend *backend, int32_t i, pp_error *err);
+    /* The device's seconds from its last mark 0 to its last mark 1. Waits. There with mark. */
+    pp_status (*marked_seconds)(struct ppi_backend *backend, double *seconds, pp_error *err);
     /* Times the product of n_rows rows of a with a prepared matrix; out: room for f32 [n_rows, all
      * rows of w]. Both hold n_rows rounded up to row_padding. Waits. NULL: products are the same
      * with and without the guard of packing invariance. */

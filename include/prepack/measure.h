@@ -11,8 +11,7 @@
  *     printf("%.3f TFLOP/s\n", down.flop / down.seconds * 1e-12);
  *
  * An operation runs by itself, on random data in the model's shapes, with the session's weights.
- * One run after the other uses other memory, and the next layer's weights and pages, so that little
- * of it is in a cache, as far as there is memory for that.
+ * What is in the device's caches when it begins is a choice: PP_MEASURE_CACHES_*.
  */
 #ifndef PREPACK_MEASURE_H
 #define PREPACK_MEASURE_H
@@ -41,6 +40,16 @@ extern "C" {
 /* Copies device memory: what limits operations that move more than they compute. */
 #define PP_MEASURE_COPY 13
 
+/*
+ * What the caches of a device hold when an operation begins. IN_A_PASS: one run after the other
+ * uses other memory, and the next layer's weights and pages, as far as there is memory. WARM: every
+ * run uses the memory of the one before. FLUSHED: before each operation, outside its time, memory
+ * as large as the last-level cache (32 to 256 MiB) is copied; a run is one operation.
+ */
+#define PP_MEASURE_CACHES_IN_A_PASS 0
+#define PP_MEASURE_CACHES_WARM      1
+#define PP_MEASURE_CACHES_FLUSHED   2
+
 typedef struct pp_measure_params {
     uint32_t struct_size;
     int32_t operation;      /* PP_MEASURE_*; there is no default */
@@ -51,7 +60,9 @@ typedef struct pp_measure_params {
     int32_t n_runs;    /* of which the median counts; at most 99; 0: 9 */
     int32_t unguarded; /* not 0: products also without the guard of packing invariance, and by the
                           library's own kernel, where the device makes a difference (cuda) */
-    int64_t reserved[4];
+    int32_t caches;    /* PP_MEASURE_CACHES_* */
+    int32_t reserved0;
+    int64_t reserved[3];
 } pp_measure_params;
 
 PP_API void pp_measure_params_init(pp_measure_params *params, size_t struct_size);

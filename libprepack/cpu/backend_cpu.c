@@ -9,8 +9,20 @@
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define DEFAULT_PASS_TOKENS 1536
+
+/* What the C library knows of the third-level cache; some count those of all cores together. */
+static int64_t cache_bytes(void)
+{
+#ifdef _SC_LEVEL3_CACHE_SIZE
+    long bytes = sysconf(_SC_LEVEL3_CACHE_SIZE);
+    return bytes > 0 ? bytes : 0;
+#else
+    return 0;
+#endif
+}
 
 static void cpu_close(struct ppi_backend *backend)
 {
@@ -73,6 +85,7 @@ static void cpu_get_info(const struct ppi_backend *backend, struct ppi_backend_i
     int32_t wanted = params->max_pass_tokens ? params->max_pass_tokens : DEFAULT_PASS_TOKENS;
     info->max_pass_tokens = (int32_t)ppi_round_up(wanted, PPI_CPU_BLOCK);
     info->row_padding = 1;
+    info->cache_bytes = cache_bytes();
     snprintf(info->attention, sizeof info->attention, "%s", backend->variant->name);
 }
 

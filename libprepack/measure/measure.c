@@ -26,19 +26,51 @@ static double seconds_now(void)
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-/* Seconds of an operation over n_repeats of them, from number *i on. */
+static pp_status check_cancelled(const struct measure *measure, const char *name, pp_error *err)
+{
+    if (atomic_exchange(&measure->session->cancelled, 0))
+        return ppi_error(err, PP_ERR_CANCELLED, "cancelled while measuring %s", name);
+    return PP_OK;
+}
+
+/* Seconds of an operation over n_repeats of them, from number *i on; with warm caches always of the
+ * first. */
 static pp_status time_repeats(const struct measure *measure,
                               const struct measure_operation *operation, int64_t n_repeats,
                               int64_t *i, double *seconds, pp_error *err)
 {
-    struct pp_session *session = measure->session;
-    if (atomic_exchange(&session->cancelled, 0))
-        return ppi_error(err, PP_ERR_CANCELLED, "cancelled while measuring %s", operation->name);
+    int64_t step = measure->params->caches == PP_MEASURE_CACHES_WARM ? 0 : 1;
+    PP_TRY(check_cancelled(measure, operation->name, err));
     double start = seconds_now();
-    for (int64_t k = 0; k < n_repeats; k++)
-        PP_TRY(operation->run(measure, (*i)++, err));
-    PP_TRY(pp_session_synchronize(session, err));
+    for (int64_t k = 0; k < n_repeats; k++, *i += step)
+        PP_TRY(operation->run(measure, *i, err));
+    PP_TRY(pp_session_synchronize(measure->session, err));
     *seconds = (seconds_now() - start) / (double)n_repeats;
+    return PP_OK;
+}
+
+/* Seconds of operation number *i, after the caches were flushed. On a device with a clock of its
+ * own the operation waits behind the flush, so that its start costs no time. */
+static pp_status time_flushed(const struct measure *measure,
+                              const struct measure_operation *operation, int64_t *i,
+                              double *seconds, pp_error *err)
+{
+    struct pp_session *session = measure->session;
+    const struct ppi_backend_ops *ops = session->ops;
+    PP_TRY(check_cancelled(measure, operation->name, err));
+    PP_TRY(ops->copy(session->backend, measure->flush + measure->flush_bytes, measure->flush,
+                     measure->flush_bytes, err));
+    if (ops->mark) {
+        PP_TRY(ops->mark(session->backend, 0, err));
+        PP_TRY(operation->run(measure, (*i)++, err));
+        PP_TRY(ops->mark(session->backend, 1, err));
+        return ops->marked_seconds(session->backend, seconds, err);
+    }
+    PP_TRY(pp_session_synchronize(session, err));
+    double start = seconds_now();
+    PP_TRY(operation->run(measure, (*i)++, err));
+    PP_TRY(pp_session_synchronize(session, err));
+    *seconds = seconds_now() - start;
     return PP_OK;
 }
 
@@ -56,12 +88,15 @@ static pp_status time_runs(const struct measure *measure, const struct measure_o
     /* The first run loads code and makes pages of memory; the second says how long one takes. */
     for (int warm_up = 0; warm_up < 2; warm_up++)
         PP_TRY(time_repeats(measure, operation, 1, &i, seconds, err));
-    if (seconds[0] < LEAST_RUN_SECONDS)
+    if (seconds[0] < LEAST_RUN_SECONDS && !measure->flush)
         n_repeats = seconds[0] > LEAST_RUN_SECONDS / MAX_REPEATS
                         ? (int64_t)(LEAST_RUN_SECONDS / seconds[0]) + 1
                         : MAX_REPEATS;
     for (int32_t run = 0; run < n_runs; run++)
-        PP_TRY(time_repeats(measure, operation, n_repeats, &i, &seconds[run], err));
+        if (measure->flush)
+            PP_TRY(time_flushed(measure, operation, &i, &seconds[run], err));
+        else
+            PP_TRY(time_repeats(measure, operation, n_repeats, &i, &seconds[run], err));
     qsort(seconds, (size_t)n_runs, sizeof *seconds, compare_doubles);
     result->n_runs = n_runs;
     result->n_repeats = n_repeats;
@@ -89,12 +124,18 @@ static pp_status check_params(const struct pp_session *session, const pp_measure
 {
     PP_TRY(ppi_reserved_check(params->reserved, PPI_COUNT(params->reserved), "pp_measure_params",
                               err));
+    if (params->reserved0 != 0)
+        return ppi_error(err, PP_ERR_ARG, "pp_measure_params.reserved0 must be 0");
     if (!ppi_measure_find(params->operation))
         return ppi_error(err, PP_ERR_ARG, "pp_measure_params.operation is %d; use a PP_MEASURE_*",
                          params->operation);
     if (params->n_runs < 0 || params->n_runs > MAX_RUNS)
         return ppi_error(err, PP_ERR_ARG, "pp_measure_params.n_runs is %d; allowed: 0 to %d",
                          params->n_runs, MAX_RUNS);
+    if (params->caches < 0 || params->caches > PP_MEASURE_CACHES_FLUSHED)
+        return ppi_error(err, PP_ERR_ARG,
+                         "pp_measure_params.caches is %d; use a PP_MEASURE_CACHES_* (0 to 2)",
+                         params->caches);
     int64_t most =
         params->operation == PP_MEASURE_SAMPLE ? PPI_LOGIT_ROWS : session->info.max_pass_tokens;
     if (params->n_rows < 0 || params->n_rows > most)
@@ -133,6 +174,8 @@ static pp_status run_measurement(struct measure *measure, pp_measurement *result
     const pp_measure_params *params = measure->params;
     const struct measure_operation *operation = ppi_measure_find(params->operation);
     PP_TRY(operation->prepare(measure, err));
+    if (params->caches == PP_MEASURE_CACHES_FLUSHED)
+        PP_TRY(ppi_measure_take_flush(measure, err));
     PP_TRY(
         time_runs(measure, operation, params->n_runs ? params->n_runs : DEFAULT_RUNS, result, err));
     result->flop = measure->flop;

@@ -1,6 +1,6 @@
 /*
  * measure_data.c: what operations run over while they are measured: operands in more copies than
- * caches hold, and prompts with random keys and values in pages of their own.
+ * caches hold, prompts with random keys and values in pages of their own, memory to flush caches.
  */
 #include "measure/measure_impl.h"
 
@@ -12,6 +12,8 @@
 #define MAX_COPIES     64
 #define BLOCK_ELEMENTS ((size_t)1 << 20) /* random values made at once */
 #define ROWS_LENGTH    256               /* tokens of a prompt of ppi_measure_rows */
+#define LEAST_FLUSH    ((int64_t)32 << 20)
+#define MOST_FLUSH     ((int64_t)256 << 20)
 
 /* A generator of splitmix64 (Steele, Lea, Flood): the same values in every run. */
 static uint64_t next_random(uint64_t *state)
@@ -87,6 +89,8 @@ pp_status ppi_measure_operands(struct measure *measure, size_t in_bytes, int32_t
     measure->in.stride = (size_t)ppi_round_up((int64_t)in_bytes, 256);
     measure->out.stride = (size_t)ppi_round_up((int64_t)out_bytes, 256);
     size_t copies = RING_BYTES / (measure->in.stride + measure->out.stride) + 1;
+    if (measure->params->caches == PP_MEASURE_CACHES_WARM)
+        copies = 1;
     for (int64_t n = copies < MAX_COPIES ? (int64_t)copies : MAX_COPIES;; n /= 2) {
         if (take_rings(measure, n))
             break;
@@ -98,6 +102,19 @@ pp_status ppi_measure_operands(struct measure *measure, size_t in_bytes, int32_t
     }
     PP_TRY(upload_random(session, measure->in.memory, ring_bytes(&measure->in), in_dtype, err));
     return upload_random(session, measure->out.memory, ring_bytes(&measure->out), out_dtype, err);
+}
+
+pp_status ppi_measure_take_flush(struct measure *measure, pp_error *err)
+{
+    struct pp_session *session = measure->session;
+    int64_t bytes = session->info.cache_bytes;
+    bytes = bytes < LEAST_FLUSH ? LEAST_FLUSH : bytes < MOST_FLUSH ? bytes : MOST_FLUSH;
+    measure->flush_bytes = (size_t)bytes;
+    measure->flush = session->ops->alloc(session->backend, 2 * measure->flush_bytes);
+    if (!measure->flush)
+        return ppi_error(err, ppi_no_device_memory(&session->info),
+                         "no memory to flush caches with (%zu bytes)", 2 * measure->flush_bytes);
+    return upload_random(session, measure->flush, measure->flush_bytes, PP_DTYPE_F32, err);
 }
 
 static pp_status create_caches(struct measure *measure, const int64_t *lengths, size_t n,
@@ -224,6 +241,7 @@ void ppi_measure_free(struct measure *measure)
     pp_session_synchronize(session, NULL); /* nothing may use what is freed below */
     ppi_pass_reset(session);
     free_rings(measure);
+    session->ops->release(session->backend, measure->flush, 2 * measure->flush_bytes);
     for (size_t i = 0; i < measure->n_caches; i++)
         pp_kvcache_destroy(measure->caches[i]);
     ppi_free(&session->mem, measure->caches);

@@ -24,6 +24,9 @@ struct measure {
     size_t n_caches;
     struct ppi_pass pass;
     int32_t *source_rows; /* host [n_rows], of gather */
+    char *flush; /* [2 * flush_bytes] device memory, whose first half is copied to the second;
+                    NULL: caches are not flushed */
+    size_t flush_bytes;
     double flop, bytes;
 };
 
@@ -46,8 +49,8 @@ bool ppi_measure_accumulates(const struct measure *measure);
 /* measure_data.c */
 
 /*
- * Takes copies of an input and an output operand, as many as exceed caches if there is memory, and
- * fills them with random values: dtypes are PP_DTYPE_*, sizes in bytes.
+ * Takes copies of an input and an output operand, as many as exceed caches if there is memory, one
+ * for warm caches, and fills them with random values: dtypes are PP_DTYPE_*, sizes in bytes.
  */
 pp_status ppi_measure_operands(struct measure *measure, size_t in_bytes, int32_t in_dtype,
                                size_t out_bytes, int32_t out_dtype, pp_error *err);
@@ -64,6 +67,8 @@ pp_status ppi_measure_last_tokens(struct measure *measure, const int64_t *length
                                   pp_error *err);
 /* A pass of n_rows tokens in prompts of a few hundred. */
 pp_status ppi_measure_rows(struct measure *measure, pp_error *err);
+/* Takes the memory that flushes caches. */
+pp_status ppi_measure_take_flush(struct measure *measure, pp_error *err);
 /* Frees all that the others took. */
 void ppi_measure_free(struct measure *measure);
 

@@ -93,6 +93,7 @@ SIZE(pp_measure_params, 72);
 AT(pp_measure_params, operation, 4);
 AT(pp_measure_params, lengths, 16);
 AT(pp_measure_params, n_runs, 32);
+AT(pp_measure_params, caches, 40);
 SIZE(pp_measurement, 88);
 AT(pp_measurement, seconds, 16);
 AT(pp_measurement, own_seconds, 56);

@@ -160,6 +160,42 @@ START_TEST(attention_by_hand)
 }
 END_TEST
 
+/* Warm, as in a pass, flushed: the same work; only flushed, one operation is a run. */
+START_TEST(caches_by_choice)
+{
+    pp_model *model = new_model(NULL, 0);
+    pp_session *session = new_session(model);
+    measure_lengths(session, PP_MEASURE_DECODE, (int64_t[]){66}, 1); /* tables grow once */
+    const pp_session_info was = read_info(session);
+    const int32_t operations[] = {PP_MEASURE_DOWN, PP_MEASURE_ATTENTION, PP_MEASURE_DECODE,
+                                  PP_MEASURE_RMSNORM, PP_MEASURE_SAMPLE};
+    for (size_t i = 0; i < sizeof operations / sizeof *operations; i++) {
+        pp_measurement m[3];
+        for (int32_t caches = 0; caches <= PP_MEASURE_CACHES_FLUSHED; caches++) {
+            const pp_measure_params params = {.struct_size = sizeof params,
+                                              .operation = operations[i],
+                                              .n_rows = 5,
+                                              .lengths = (int64_t[]){5, 66},
+                                              .n_prompts = 2,
+                                              .n_runs = 3,
+                                              .caches = caches};
+            m[caches].struct_size = sizeof *m;
+            OK(pp_session_measure(session, &params, &m[caches], perr));
+            ck_assert(m[caches].seconds > 1e-9 && m[caches].seconds < 60);
+            ck_assert(m[caches].flop == m[0].flop && m[caches].bytes == m[0].bytes);
+            ck_assert_int_eq(m[caches].n_runs, 3);
+        }
+        ck_assert_int_eq(m[PP_MEASURE_CACHES_FLUSHED].n_repeats, 1);
+        if (!getenv("PREPACK_TEST_DEVICE")) /* an emulated operation may take a run's time */
+            ck_assert_int_gt(m[PP_MEASURE_CACHES_WARM].n_repeats, 1);
+    }
+    const pp_session_info is = read_info(session);
+    ck_assert_int_eq(is.memory_bytes - is.kv_pool_bytes, was.memory_bytes - was.kv_pool_bytes);
+    pp_session_destroy(session);
+    pp_model_unref(model);
+}
+END_TEST
+
 START_TEST(the_guard_of_products)
 {
     pp_model *model = new_model(NULL, 0);
@@ -260,6 +296,9 @@ START_TEST(bad_params_are_refused)
     REFUSED(params.lengths = NULL, PP_ERR_ARG, "lengths");
     REFUSED(params.n_prompts = 0, PP_ERR_ARG, "lengths");
     REFUSED(params.reserved[1] = 1, PP_ERR_ARG, "reserved");
+    REFUSED(params.reserved0 = 1, PP_ERR_ARG, "reserved0");
+    REFUSED(params.caches = -1, PP_ERR_ARG, "caches is -1");
+    REFUSED(params.caches = 3, PP_ERR_ARG, "0 to 2");
     REFUSED(params.struct_size = 1, PP_ERR_STRUCT_SIZE, "struct_size");
     REFUSED(lengths[1] = 0, PP_ERR_ARG, "lengths[1] is 0");
     REFUSED(lengths[1] = 4097, PP_ERR_TOO_LONG, "1 to 4096");
@@ -318,7 +357,8 @@ START_TEST(every_allocation_may_fail)
                                     .n_rows = 2,
                                     .lengths = (int64_t[]){5, 6},
                                     .n_prompts = 2,
-                                    .n_runs = 1};
+                                    .n_runs = 1,
+                                    .caches = operation % 3};
         pp_measurement result = {.struct_size = sizeof result};
         int n_refused = 0;
         for (fail_at = 1;; fail_at++) {
@@ -347,6 +387,7 @@ int main(void)
     tcase_set_timeout(tcase, 0);
     tcase_add_test(tcase, products_and_rows_by_hand);
     tcase_add_test(tcase, attention_by_hand);
+    tcase_add_test(tcase, caches_by_choice);
     tcase_add_test(tcase, the_guard_of_products);
     tcase_add_test(tcase, the_session_stays_as_it_was);
     tcase_add_test(tcase, bad_params_are_refused);

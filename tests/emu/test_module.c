@@ -231,6 +231,55 @@ START_TEST(a_session_survives_failures)
 }
 END_TEST
 
+/* The device's clock, and memory that is taken for a call. */
+START_TEST(a_measurement_survives_failures)
+{
+    const int64_t lengths[2] = {20, 3};
+    const pp_measure_params measure = {.struct_size = sizeof measure,
+                                       .operation = PP_MEASURE_ATTENTION,
+                                       .lengths = lengths,
+                                       .n_prompts = 2,
+                                       .n_runs = 1,
+                                       .caches = PP_MEASURE_CACHES_FLUSHED};
+    pp_measurement measured = {.struct_size = sizeof measured};
+    pp_session_params params = cuda_params();
+    pp_session *session = NULL;
+    pp_model *model = small_model();
+    int n_events = 0;
+    for (int first = 1; first >= 0; first--) { /* events are made once for a session */
+        fake.fail_at(0);
+        OK(pp_session_create(model, &params, &session, &err));
+        if (!first)
+            OK(pp_session_measure(session, &measure, &measured, &err));
+        long live = fake.live_objects();
+        for (long n = 1;; n++) {
+            err.message[0] = 0;
+            fake.fail_at(n);
+            pp_status status = pp_session_measure(session, &measure, &measured, &err);
+            char call[64] = "";
+            if (fake.failed_call())
+                snprintf(call, sizeof call, "%s", fake.failed_call());
+            fake.fail_at(0);
+            if (!call[0])
+                break;
+            ck_assert_msg(status == PP_OK || (is_device_failure(status) && err.message[0]),
+                          "call %ld (%s): status %d", n, call, status);
+            n_events += status < 0 && strncmp(call, "cudaEvent", 9) == 0;
+            if (first) {
+                pp_session_destroy(session);
+                OK(pp_session_create(model, &params, &session, &err));
+            } else {
+                ck_assert_msg(fake.live_objects() == live, "call %ld (%s) leaks", n, call);
+            }
+        }
+        pp_session_destroy(session);
+    }
+    ck_assert_int_ge(n_events, 2 * 4 + 2); /* each makes 4 calls, and the first makes 2 events */
+    pp_model_unref(model);
+    ck_assert_int_eq(fake.live_objects(), 0);
+}
+END_TEST
+
 START_TEST(device_memory_runs_out)
 {
     pp_session_params params = cuda_params();
@@ -529,6 +578,7 @@ int main(void)
     tcase_set_timeout(tcase, 0);
     tcase_add_test(tcase, every_call_may_fail);
     tcase_add_test(tcase, a_session_survives_failures);
+    tcase_add_test(tcase, a_measurement_survives_failures);
     tcase_add_test(tcase, device_memory_runs_out);
     tcase_add_test(tcase, an_estimate_is_what_a_session_takes);
     tcase_add_test(tcase, what_is_missing_is_said);
