@@ -4,14 +4,14 @@
 #include "commands.h"
 #include "engine.h"
 #include "progress.h"
-#include "random.h"
 #include "say.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { DECODE_PROMPTS = 64 };
+enum { DECODE_PROMPTS = 64, ROOF_ROWS = 8192 };
 
 struct benching {
     const struct options *options;
@@ -19,8 +19,11 @@ struct benching {
     pp_session *session;
     struct progress progress;
     struct outputs outputs;
-    struct ranges rows, lengths; /* that fit the session */
-    int64_t *prompt_lengths;     /* [max_pass_tokens] of the attention that is measured */
+    struct numbers rows;       /* that fit the session */
+    struct lengths_list usual; /* lengths where none are asked for */
+    const struct lengths_list *lengths;
+    int64_t *prompt_lengths; /* [max_pass_tokens] of the attention that is measured */
+    char kernel[32];         /* of attention, of the session that is open */
     struct bench_report report;
 };
 
@@ -65,7 +68,7 @@ static pp_measure_params params_of(const struct benching *benching, int32_t oper
     return params;
 }
 
-/* Measures one more figure. */
+/* Measures one more figure, of attention twice. */
 static int add_figure(struct benching *benching, const pp_measure_params *params,
                       const struct bench_figure *what)
 {
@@ -75,8 +78,15 @@ static int add_figure(struct benching *benching, const pp_measure_params *params
     if (!larger)
         return fail_memory();
     report->figures = larger;
-    larger[report->n_figures] = *what;
-    const int status = measure(benching, params, &larger[report->n_figures].measured);
+    struct bench_figure *added = &larger[report->n_figures];
+    *added = *what;
+    added->order = (int)report->n_figures;
+    int status = measure(benching, params, &added->measured);
+    if (!status && what->bench == BENCH_ATTENTION) {
+        pp_measure_params warm = *params;
+        warm.caches = PP_MEASURE_CACHES_WARM;
+        status = measure(benching, &warm, &added->warm);
+    }
     report->n_figures += status == STATUS_OK;
     return status;
 }
@@ -101,7 +111,7 @@ static void raise_product_roof(struct bench_roofs *roofs, const pp_measurement *
             roofs->flop = m->flop / seconds[i];
 }
 
-/* The products of a layer over a whole pass. */
+/* The products of a layer over a whole pass, or as much of it as keeps a device busy. */
 static int measure_products(struct benching *benching)
 {
     int status = STATUS_OK;
@@ -109,6 +119,9 @@ static int measure_products(struct benching *benching)
         pp_measure_params params = params_of(benching, products[i].operation);
         pp_measurement m;
         params.unguarded = 1;
+        params.n_rows = benching->report.session.max_pass_tokens;
+        if (params.n_rows > ROOF_ROWS)
+            params.n_rows = ROOF_ROWS;
         if (products[i].operation == PP_MEASURE_LM_HEAD)
             continue;
         status = measure(benching, &params, &m);
@@ -140,7 +153,7 @@ static int bench_gemm(struct benching *benching)
         for (int i = 0; i < N_PRODUCTS && !status; i++) {
             pp_measure_params params = params_of(benching, products[i].operation);
             struct bench_figure what = {
-                .bench = BENCH_GEMM, .name = products[i].name, .rows = benching->rows.items[r].low};
+                .bench = BENCH_GEMM, .name = products[i].name, .rows = benching->rows.items[r]};
             params.n_rows = what.rows;
             params.unguarded = 1;
             matrix_shape(&benching->engine.config, products[i].operation, &what.n, &what.k);
@@ -153,46 +166,40 @@ static int bench_gemm(struct benching *benching)
 
 /* ---- attention ---- */
 
-/* Draws lengths from low to high until there are n prompts or `room` tokens; their number. */
-static size_t draw_lengths(struct benching *benching, int64_t low, int64_t high, size_t n,
-                           int64_t room)
+/* Prompts of the lengths of number i_lengths, by the kernel of the session that is open. */
+static int bench_lengths(struct benching *benching, int i_lengths, bool decode)
 {
-    struct rng rng;
-    size_t count = 0;
-    rng_start(&rng, benching->options->seed, 0);
-    while (count < n) {
-        int64_t length = low + (int64_t)rng_below(&rng, (uint64_t)(high - low + 1));
-        if (length > room) {
-            if (room < low && count > 0)
-                break;
-            length = room < low ? low : room;
-        }
-        benching->prompt_lengths[count++] = length;
-        room -= length;
-        if (room <= 0)
-            break;
-    }
-    return count;
-}
-
-static int bench_lengths(struct benching *benching, int i_range, bool decode)
-{
-    const pp_session_info *info = &benching->report.session;
-    const int64_t most = info->max_pass_tokens;
+    const struct lengths *lengths = &benching->lengths->items[i_lengths];
+    const struct options *options = benching->options;
+    const int64_t room =
+        options->tokens > 0 ? options->tokens : benching->report.session.max_pass_tokens;
+    const int64_t fits = benching->engine.config.max_position;
     pp_measure_params params =
         params_of(benching, decode ? PP_MEASURE_DECODE : PP_MEASURE_ATTENTION);
     struct bench_figure what = {.bench = BENCH_ATTENTION,
                                 .name = decode ? "decode" : "prefill",
-                                .low = benching->lengths.items[i_range].low,
-                                .high = benching->lengths.items[i_range].high};
+                                .lengths = lengths,
+                                .place = decode * MAX_LENGTHS + i_lengths};
+    snprintf(what.kernel, sizeof what.kernel, "%s", benching->kernel);
     /* Twice as many keys as a pass has tokens are enough to leave caches. */
-    params.n_prompts =
-        draw_lengths(benching, what.low, what.high, decode ? DECODE_PROMPTS : (size_t)most,
-                     decode ? 2 * most : most);
+    params.n_prompts = lengths_draw(lengths, options->seed, fits < room ? fits : room,
+                                    decode ? DECODE_PROMPTS : (size_t)room,
+                                    decode ? 2 * room : room, benching->prompt_lengths);
     params.lengths = benching->prompt_lengths;
+    params.caches = PP_MEASURE_CACHES_FLUSHED;
     what.prompts = (int64_t)params.n_prompts;
-    for (size_t i = 0; i < params.n_prompts; i++)
+    for (size_t i = 0; i < params.n_prompts; i++) {
+        what.tokens += params.lengths[i];
         what.rows += decode ? 1 : params.lengths[i];
+        if (i == 0 || what.low > params.lengths[i])
+            what.low = params.lengths[i];
+        if (what.high < params.lengths[i])
+            what.high = params.lengths[i];
+    }
+    if (lengths->kind == LENGTHS_RANGE) {
+        what.low = lengths->low;
+        what.high = lengths->high;
+    }
     return add_figure(benching, &params, &what);
 }
 
@@ -200,9 +207,35 @@ static int bench_attention(struct benching *benching)
 {
     int status = STATUS_OK;
     for (int decode = 0; decode < 2; decode++)
-        for (int i = 0; i < benching->lengths.n && !status; i++)
+        for (int i = 0; i < benching->lengths->n && !status; i++)
             status = bench_lengths(benching, i, decode);
     return status;
+}
+
+/* Whether the device has attention kernels besides those of every GPU. */
+static bool has_more_kernels(const struct benching *benching)
+{
+    return strcmp(benching->report.session.attention, "wgmma") == 0;
+}
+
+/* The same prompts by the kernels of every GPU: "cuda:mma". */
+static int bench_attention_by_mma(struct benching *benching)
+{
+    char device[64];
+    struct options options = *benching->options;
+    pp_session_info info;
+    snprintf(device, sizeof device, "%s:mma", options.device);
+    options.device = device;
+    engine_session_close(benching->session);
+    benching->session = NULL;
+    int status = engine_session_open(&benching->engine, &options,
+                                     benching->report.session.max_pass_tokens, &benching->session);
+    if (!status)
+        status = engine_session_info(benching->session, &info);
+    if (status)
+        return status;
+    snprintf(benching->kernel, sizeof benching->kernel, "%s", info.attention);
+    return bench_attention(benching);
 }
 
 /* ---- rows ---- */
@@ -223,7 +256,7 @@ static int bench_rows(struct benching *benching)
             struct bench_figure what = {
                 .bench = BENCH_ROWS,
                 .name = row_operations[i].name,
-                .rows = rows_for(operation, benching->rows.items[r].low),
+                .rows = rows_for(operation, benching->rows.items[r]),
             };
             if (what.rows == last)
                 continue;
@@ -236,54 +269,58 @@ static int bench_rows(struct benching *benching)
 
 /* ---- sizes ---- */
 
-static void add_range(struct ranges *ranges, int64_t low, int64_t high)
-{
-    ranges->items[ranges->n].low = low;
-    ranges->items[ranges->n++].high = high;
-}
-
 /* The sizes asked for, or those of the defaults that fit. */
-static void choose_sizes(struct benching *benching)
+static int choose_sizes(struct benching *benching)
 {
     static const int64_t some_rows[] = {1, 8, 64, 256, 1024};
     static const int64_t some_lengths[] = {50, 100, 200, 500, 1000, 2000, 4000, 8000};
     const struct options *options = benching->options;
     const int64_t most = benching->report.session.max_pass_tokens;
     int64_t longest = benching->engine.config.max_position;
+    int status = STATUS_OK;
     if (longest > most)
         longest = most;
     benching->rows = options->rows;
-    benching->lengths = options->lengths;
+    benching->lengths = &options->lengths;
     if (options->rows.n == 0) {
         for (size_t i = 0; i < sizeof some_rows / sizeof *some_rows; i++)
             if (some_rows[i] < most)
-                add_range(&benching->rows, some_rows[i], some_rows[i]);
-        add_range(&benching->rows, most, most);
+                benching->rows.items[benching->rows.n++] = some_rows[i];
+        benching->rows.items[benching->rows.n++] = most;
     }
-    if (options->lengths.n == 0) {
-        for (size_t i = 0; i < sizeof some_lengths / sizeof *some_lengths; i++)
-            if (some_lengths[i] <= longest)
-                add_range(&benching->lengths, some_lengths[i], some_lengths[i]);
-        if (longest >= 500)
-            add_range(&benching->lengths, 100, 500);
-        if (benching->lengths.n == 0)
-            add_range(&benching->lengths, longest, longest);
-    }
+    if (options->lengths.n > 0)
+        return STATUS_OK;
+    benching->lengths = &benching->usual;
+    for (size_t i = 0; i < sizeof some_lengths / sizeof *some_lengths && !status; i++)
+        if (some_lengths[i] <= longest)
+            status = lengths_add_range(&benching->usual, some_lengths[i], some_lengths[i]);
+    if (!status && longest >= 500)
+        status = lengths_add_range(&benching->usual, 100, 500);
+    if (!status && benching->usual.n == 0)
+        status = lengths_add_range(&benching->usual, longest, longest);
+    return status;
+}
+
+/* Tokens of the largest pass that was asked for; 0: none was. */
+static int64_t most_asked_for(const struct options *options)
+{
+    int64_t most = options->tokens;
+    for (int i = 0; i < options->rows.n; i++)
+        if (options->rows.items[i] > most)
+            most = options->rows.items[i];
+    for (int i = 0; i < options->lengths.n; i++)
+        if (lengths_longest(&options->lengths.items[i]) > most)
+            most = lengths_longest(&options->lengths.items[i]);
+    return most;
 }
 
 /* Passes that hold what was asked for. */
 static int open_session(struct benching *benching)
 {
     const struct options *options = benching->options;
+    const int64_t most = most_asked_for(options);
     pp_session_info *info = &benching->report.session;
     int status = engine_estimate(&benching->engine, options, info);
-    int64_t most = 0;
-    for (int i = 0; i < options->rows.n; i++)
-        if (options->rows.items[i].high > most)
-            most = options->rows.items[i].high;
-    for (int i = 0; i < options->lengths.n; i++)
-        if (options->lengths.items[i].high > most)
-            most = options->lengths.items[i].high;
     if (status)
         return status;
     status =
@@ -291,9 +328,11 @@ static int open_session(struct benching *benching)
                             most > info->max_pass_tokens ? (int32_t)most : 0, &benching->session);
     if (!status)
         status = engine_session_info(benching->session, info);
+    if (!status)
+        status = choose_sizes(benching);
     if (status)
         return status;
-    choose_sizes(benching);
+    snprintf(benching->kernel, sizeof benching->kernel, "%s", info->attention);
     benching->prompt_lengths =
         calloc((size_t)info->max_pass_tokens, sizeof *benching->prompt_lengths);
     return benching->prompt_lengths ? STATUS_OK : fail_memory();
@@ -306,7 +345,7 @@ static int64_t count_measurements(const struct benching *benching)
     if (benches & BENCH_GEMM)
         n += benching->rows.n * N_PRODUCTS;
     if (benches & BENCH_ATTENTION)
-        n += 2 * benching->lengths.n;
+        n += 4 * benching->lengths->n * (has_more_kernels(benching) ? 2 : 1);
     if (benches & BENCH_ROWS)
         n += benching->rows.n * N_ROW_OPERATIONS;
     return n;
@@ -328,8 +367,20 @@ static int measure_all(struct benching *benching)
         status = bench_rows(benching);
     if (!status)
         status = measure_copy(benching);
+    if (!status && benches & BENCH_ATTENTION && has_more_kernels(benching))
+        status = bench_attention_by_mma(benching);
     progress_clear(&benching->progress);
     return status;
+}
+
+/* Kernels that ran over the same prompts stand side by side, in the order in which they ran. */
+static int compare_places(const void *left, const void *right)
+{
+    const struct bench_figure *a = left, *b = right;
+    if (a->bench != b->bench)
+        return a->bench < b->bench ? -1 : 1;
+    return a->place != b->place ? (a->place < b->place ? -1 : 1)
+                                : (a->order > b->order) - (a->order < b->order);
 }
 
 int run_bench(const struct options *options)
@@ -339,18 +390,23 @@ int run_bench(const struct options *options)
     benching.report.options = options;
     int status = outputs_open(options, &benching.outputs);
     if (!status)
-        status = engine_open(model, ENGINE_MODEL, options->seed, &benching.engine);
+        status = engine_open_shape(model, options, most_asked_for(options), &benching.engine);
     benching.report.model = benching.engine.name;
+    benching.report.config = benching.engine.config;
     if (!status)
         status = open_session(&benching);
     if (!status)
         status = measure_all(&benching);
+    if (!status && benching.report.n_figures > 0)
+        qsort(benching.report.figures, benching.report.n_figures, sizeof *benching.report.figures,
+              compare_places);
     if (!status)
         status = bench_print(&benching.report, benching.outputs.text);
     if (!status)
         status = outputs_write_json(&benching.outputs, bench_json(&benching.report));
     engine_session_close(benching.session);
     free(benching.prompt_lengths);
+    lengths_free(&benching.usual);
     free(benching.report.figures);
     engine_close(&benching.engine);
     outputs_close(&benching.outputs);

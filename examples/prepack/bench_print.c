@@ -5,14 +5,15 @@
 #include "table.h"
 
 #include <inttypes.h>
+#include <string.h>
 
-double bench_share(const struct bench_report *report, const struct bench_figure *figure,
+double bench_share(const struct bench_report *report, const pp_measurement *measured,
                    const char **limit)
 {
-    const double compute = figure->measured.flop / report->roofs.flop;
-    const double memory = figure->measured.bytes / report->roofs.bytes;
+    const double compute = measured->flop / report->roofs.flop;
+    const double memory = measured->bytes / report->roofs.bytes;
     *limit = compute > memory ? "compute" : "memory";
-    return (compute > memory ? compute : memory) / figure->measured.seconds;
+    return (compute > memory ? compute : memory) / measured->seconds;
 }
 
 bool bench_guard_percent(const struct bench_figure *figure, double *percent)
@@ -52,7 +53,7 @@ static void add_rates(struct table *table, const struct bench_report *report,
                       const struct bench_figure *f)
 {
     const char *limit;
-    const double share = bench_share(report, f, &limit);
+    const double share = bench_share(report, &f->measured, &limit);
     table_add(table, "%.4f", 1e3 * f->measured.seconds);
     if (f->measured.flop > 0)
         table_add(table, "%.1f", in_flop_unit(report, f->measured.flop / f->measured.seconds));
@@ -101,31 +102,69 @@ static int print_gemm(const struct bench_report *report, FILE *out)
     return table_finish(&table, out);
 }
 
+/* Whether more than one kernel ran over the same prompts. */
+static bool compares_kernels(const struct bench_report *report)
+{
+    const struct bench_figure *first = NULL;
+    for (size_t i = 0; i < report->n_figures; i++) {
+        const struct bench_figure *f = &report->figures[i];
+        if (f->bench != BENCH_ATTENTION)
+            continue;
+        if (!first)
+            first = f;
+        if (strcmp(first->kernel, f->kernel) != 0)
+            return true;
+    }
+    return false;
+}
+
+static void add_warm(struct table *table, const struct bench_report *report,
+                     const struct bench_figure *f)
+{
+    const char *limit;
+    table_add(table, "%.4f", 1e3 * f->warm.seconds);
+    table_add(table, "%.1f", in_flop_unit(report, f->warm.flop / f->warm.seconds));
+    table_add(table, "%.1f", 100 * bench_share(report, &f->warm, &limit));
+}
+
+static void add_lengths(struct table *table, const struct bench_figure *f)
+{
+    char text[4 * 32 + 8];
+    shorten(text, sizeof text, f->lengths->text, 32, true);
+    table_add(table, "%s", text);
+}
+
 static int print_attention(const struct bench_report *report, FILE *out)
 {
+    const bool kernels = compares_kernels(report);
     struct table table;
-    table_start(&table, "<>>>>>>><");
+    table_start(&table, kernels ? "<>>><>>>><>>>" : "<>>>>>>><>>>");
     table_add(&table, "attention");
     table_add(&table, "tokens each");
     table_add(&table, "prompts");
     table_add(&table, "rows");
-    table_add(&table, "ms");
+    if (kernels)
+        table_add(&table, "kernel");
+    table_add(&table, "flushed ms");
     table_add(&table, "%s", flop_unit(report));
     table_add(&table, "GB/s");
     table_add(&table, "%% of roof");
     table_add(&table, "limit");
+    table_add(&table, "warm ms");
+    table_add(&table, "%s", flop_unit(report));
+    table_add(&table, "%% of roof");
     for (size_t i = 0; i < report->n_figures; i++) {
         const struct bench_figure *f = &report->figures[i];
         if (f->bench != BENCH_ATTENTION)
             continue;
         table_add(&table, "%s", f->name);
-        if (f->low == f->high)
-            table_add(&table, "%" PRId64, f->low);
-        else
-            table_add(&table, "%" PRId64 "-%" PRId64, f->low, f->high);
+        add_lengths(&table, f);
         table_add(&table, "%" PRId64, f->prompts);
         table_add(&table, "%" PRId64, f->rows);
+        if (kernels)
+            table_add(&table, "%s", f->kernel);
         add_rates(&table, report, f);
+        add_warm(&table, report, f);
     }
     return table_finish(&table, out);
 }
@@ -168,6 +207,14 @@ int bench_print(const struct bench_report *report, FILE *out)
         out, "roofs      %.1f %s (the best product here), %.1f GB/s (copying: read + written)\n",
         in_flop_unit(report, report->roofs.flop), flop_unit(report), 1e-9 * report->roofs.bytes);
     fprintf(out, "model      %s\n", report->model);
+    if (report->options->benches & BENCH_ATTENTION) {
+        fprintf(out, "heads      %d on %d kv heads, head_dim %d\n", report->config.n_heads,
+                report->config.n_kv_heads, report->config.head_dim);
+        fprintf(out,
+                "caches     flushed: a copy as large as the %s cache before each run; warm: one "
+                "run after the other over the same memory\n",
+                is_on_gpu(&report->session) ? "L2" : "last-level");
+    }
     fprintf(out, "device     %s\n", device);
     fprintf(out, "runs       median of %" PRId64 "\n", report->options->num_runs);
     return STATUS_OK;

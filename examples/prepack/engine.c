@@ -16,12 +16,17 @@ static bool is_preset(const char *name)
     return false;
 }
 
-static int open_preset(const char *name, uint64_t seed, struct engine *engine)
+static int read_preset(const char *name, pp_model_config *config)
 {
     pp_error err = {.struct_size = sizeof err};
-    engine->config.struct_size = sizeof engine->config;
-    if (pp_model_config_preset(name, &engine->config, &err) < 0 ||
-        pp_model_create_random(&engine->config, seed, NULL, &engine->model, &err) < 0)
+    config->struct_size = sizeof *config;
+    return pp_model_config_preset(name, config, &err) < 0 ? fail_library(&err) : STATUS_OK;
+}
+
+static int create_random(uint64_t seed, struct engine *engine)
+{
+    pp_error err = {.struct_size = sizeof err};
+    if (pp_model_create_random(&engine->config, seed, NULL, &engine->model, &err) < 0)
         return fail_library(&err);
     return STATUS_OK;
 }
@@ -84,7 +89,8 @@ int engine_open(const char *name, int parts, uint64_t seed, struct engine *engin
             return fail("%s is a shape without tokenizer; text needs a model directory, and a "
                         "shape a list of token counts such as --dataset mmlu",
                         name);
-        return open_preset(name, seed, engine);
+        const int status = read_preset(name, &engine->config);
+        return status ? status : create_random(seed, engine);
     }
     int status = find_directory(name, engine);
     if (!status && parts & ENGINE_MODEL)
@@ -99,6 +105,35 @@ int engine_open(const char *name, int parts, uint64_t seed, struct engine *engin
     if (engine->eos < 0 && engine->tokenizer)
         engine->eos = tokenizer_eos(engine->tokenizer);
     return STATUS_OK;
+}
+
+int engine_open_shape(const char *name, const struct options *options, int64_t longest,
+                      struct engine *engine)
+{
+    const bool has_heads = options->heads.q > 0;
+    if (!has_heads && options->head_dim == 0)
+        return engine_open(name, ENGINE_MODEL, options->seed, engine);
+    *engine = (struct engine){.eos = -1};
+    if (!is_preset(name))
+        return fail_usage("--heads and --head-dim are for shapes with random weights, such as "
+                          "llama1b, not for the weights of '%s'",
+                          name);
+    engine->name = strdup(name);
+    if (!engine->name)
+        return fail_memory();
+    const int status = read_preset(name, &engine->config);
+    if (status)
+        return status;
+    pp_model_config *config = &engine->config;
+    if (has_heads) {
+        config->n_heads = (int32_t)options->heads.q;
+        config->n_kv_heads = (int32_t)options->heads.kv;
+    }
+    if (options->head_dim > 0)
+        config->head_dim = (int32_t)options->head_dim;
+    if (config->max_position < longest)
+        config->max_position = (int32_t)longest;
+    return create_random(options->seed, engine);
 }
 
 void engine_close(struct engine *engine)

@@ -22,6 +22,10 @@ enum { ENGINE_MODEL = 1, ENGINE_TOKENIZER = 2 };
 
 /* name: a preset, "demo" or a directory. The caller closes the engine, also after a failure. */
 int engine_open(const char *name, int parts, uint64_t seed, struct engine *engine);
+/* A preset with other heads, where options has some, and then with positions for prompts of
+ * `longest` tokens. */
+int engine_open_shape(const char *name, const struct options *options, int64_t longest,
+                      struct engine *engine);
 void engine_close(struct engine *engine);
 
 /* Loads the weights that sessions of this command line share; the model keeps them. */

@@ -44,7 +44,8 @@ static const char general_help[] =
     "a\n"                                                                                          \
     "                       set of kernels; cuda or cuda:N: an NVIDIA GPU, the first or number "   \
     "N;\n"                                                                                         \
-    "                       cuda:own or cuda:N:own: without cuBLASLt\n"                            \
+    "                       cuda:own or cuda:N:own: without cuBLASLt; cuda:mma or cuda:N:mma:\n"   \
+    "                       attention by mma.sync on every GPU\n"                                  \
     "  --memory-limit SIZE  of the device's memory that a session may hold (weights, "             \
     "workspace,\n"                                                                                 \
     "                       KV pages), as 6GB or 512MiB (default: nine tenths of what is free)\n"
@@ -161,16 +162,38 @@ static const char bench_help[] =
     "                       llama1b (default), llama2-7b, llama2-13b, mistral-7b\n"
     "  --rows LIST          numbers of rows for gemm and rows, with commas (default: 1 to what a\n"
     "                       pass holds)\n"
-    "  --lengths LIST       tokens of a prompt for attention, with commas; A-B: prompts from A to\n"
-    "                       B tokens (default: 50 to what a pass holds, and 100-500)\n"
+    "  --lengths LIST       tokens of a prompt for attention, with commas (default: 50 to what a\n"
+    "                       pass holds, and 100-500). Each of\n"
+    "                         N, constant:N  every prompt N tokens\n"
+    "                         A-B            from A to B, equally likely\n"
+    "                         uniform:N      from 1 to 2N - 1, equally likely\n"
+    "                         longtail:N     half below 0.41 N, one of 100 above 9 N, none above "
+    "64 N\n"
+    "                                        or what fits (Lomax distribution of shape 2)\n"
+    "                         bimodal:N      nine of ten N/2, one 11N/2\n"
+    "                         FILE           one length a line, over and over; a name that begins\n"
+    "                                        with a digit as ./NAME\n"
+    "                       N is the mean, 200 where it is left out. All but N and A-B fill\n"
+    "                       --tokens, the last prompt cut; the seed decides what is drawn\n"
+    "  --tokens N           tokens of all prompts of attention together (default: what a pass\n"
+    "                       holds); of decoding twice as many keys, at most 64 prompts\n"
+    "  --heads Q[:KV]       query heads and kv heads (default of KV: Q) in place of the shape's\n"
+    "  --head-dim N         the same for values of a head; with either, prompts may be of any "
+    "length\n"
     "  --num-runs N         runs of which the median counts (default 9)\n" DEVICE_HELP
-    "  --seed S             of random weights and of the lengths of A-B (default 41)\n" JSON_HELP
-    "\n"
+    "  --seed S             of random weights and of the lengths that are drawn (default "
+    "41)\n" JSON_HELP "\n"
     "% of roof is the least time, by the product rate or by the copy rate, whichever is longer,\n"
     "divided by the time taken. The copy rate counts bytes read and bytes written. One run after\n"
     "the other uses other memory, so that caches help little where the shapes are large. Times of\n"
     "operations of a few microseconds are those of starting them. guard % is what it costs a\n"
-    "product that its bits do not depend on the number of rows (cuda).\n";
+    "product that its bits do not depend on the number of rows (cuda).\n"
+    "Attention is measured twice. flushed: before each run, outside its time, memory as large as\n"
+    "the last-level cache (L2 of a GPU; 32 to 256 MiB) is copied; warm: each run uses the memory\n"
+    "of the one before, which may beat the copy rate. Where a GPU has attention kernels of its "
+    "own\n"
+    "(compute capability 9.0: wgmma), those of every GPU (mma.sync, --device cuda:mma) stand\n"
+    "beside them.\n";
 
 const char *help_text(int command)
 {

@@ -22,8 +22,9 @@ enum kind {
     KIND_BYTES,   /* int64_t, with or without a unit */
     KIND_CHOICE,  /* int64_t, one of choices */
     KIND_METHODS, /* a list of methods */
-    KIND_NUMBERS, /* struct ranges between low and high */
-    KIND_RANGES,  /* the same, with A-B */
+    KIND_NUMBERS, /* struct numbers between low and high */
+    KIND_LENGTHS, /* struct lengths_list */
+    KIND_HEADS,   /* struct heads, each between low and high */
     KIND_FLAG     /* bool */
 };
 
@@ -75,7 +76,10 @@ static const struct option_rule rules[] = {
     {"num-runs", PROFILE, KIND_INTEGER, AT(num_runs), 1, 1000, NULL},
     {"num-runs", BENCH, KIND_INTEGER, AT(num_runs), 1, 99, NULL},
     {"rows", BENCH, KIND_NUMBERS, AT(rows), 1, 1 << 20, NULL},
-    {"lengths", BENCH, KIND_RANGES, AT(lengths), 1, 1 << 20, NULL},
+    {"lengths", BENCH, KIND_LENGTHS, AT(lengths), 0, 0, NULL},
+    {"tokens", BENCH, KIND_INTEGER, AT(tokens), 1, 1 << 20, NULL},
+    {"heads", BENCH, KIND_HEADS, AT(heads), 1, 1024, NULL},
+    {"head-dim", BENCH, KIND_INTEGER, AT(head_dim), 2, 512, NULL},
     {"max-batches", PROFILE | PLAN, KIND_INTEGER, AT(max_batches), 1, INT32_MAX, NULL},
     {"max-length", PROFILE | PLAN, KIND_INTEGER, AT(max_length), 1, INT32_MAX, NULL},
     {"capacity", PROFILE | GENERATE | PLAN, KIND_INTEGER, AT(capacity), 1, INT32_MAX, NULL},
@@ -206,34 +210,48 @@ static int set_methods(const char *value, struct options *options)
     }
 }
 
-/* Numbers between low and high with commas; A-B too where that is allowed. */
-static int set_ranges(const struct option_rule *rule, const char *value, struct ranges *out)
+/* Numbers between low and high with commas. */
+static int set_numbers(const struct option_rule *rule, const char *value, struct numbers *out)
 {
     const char *rest = value;
     out->n = 0;
     for (;;) {
         char *end;
-        const long long low = strtoll(rest, &end, 10);
-        long long high = low;
-        bool good = *rest >= '0' && *rest <= '9';
-        if (*end == '-' && rule->kind == KIND_RANGES) {
-            rest = end + 1;
-            high = strtoll(rest, &end, 10);
-            good = good && *rest >= '0' && *rest <= '9';
-        }
-        good = good && (*end == ',' || *end == '\0') && (double)low >= rule->low && high >= low &&
-               (double)high <= rule->high && out->n < MAX_RANGES;
+        const long long number = strtoll(rest, &end, 10);
+        const bool good = *rest >= '0' && *rest <= '9' && (*end == ',' || *end == '\0') &&
+                          (double)number >= rule->low && (double)number <= rule->high &&
+                          out->n < MAX_NUMBERS;
         if (!good)
             return fail_usage("--%s is '%s', but must be up to %d whole numbers from %.0f to %.0f "
-                              "with commas%s",
-                              rule->name, value, MAX_RANGES, rule->low, rule->high,
-                              rule->kind == KIND_RANGES ? ", or ranges such as 100-500" : "");
-        out->items[out->n].low = low;
-        out->items[out->n++].high = high;
+                              "with commas",
+                              rule->name, value, MAX_NUMBERS, rule->low, rule->high);
+        out->items[out->n++] = number;
         if (*end == '\0')
             return STATUS_OK;
         rest = end + 1;
     }
+}
+
+/* "32:8", or "32" for as many kv heads. */
+static int set_heads(const struct option_rule *rule, const char *value, struct heads *out)
+{
+    char *end;
+    const long long q = strtoll(value, &end, 10);
+    long long kv = q;
+    bool good = *value >= '0' && *value <= '9';
+    if (*end == ':') {
+        const char *rest = end + 1;
+        kv = strtoll(rest, &end, 10);
+        good = good && *rest >= '0' && *rest <= '9';
+    }
+    good = good && *end == '\0' && (double)kv >= rule->low && (double)q <= rule->high && kv <= q &&
+           q % kv == 0;
+    if (!good)
+        return fail_usage("--%s is '%s', but must be a number of heads from %.0f to %.0f, or one "
+                          "and a number of kv heads that divides it, such as 32:8",
+                          rule->name, value, rule->low, rule->high);
+    *out = (struct heads){q, kv};
+    return STATUS_OK;
 }
 
 static int add_text(const char *value, struct options *options)
@@ -268,8 +286,11 @@ static int set_value(const struct option_rule *rule, const char *value, struct o
     case KIND_METHODS:
         return set_methods(value, options);
     case KIND_NUMBERS:
-    case KIND_RANGES:
-        return set_ranges(rule, value, place);
+        return set_numbers(rule, value, place);
+    case KIND_LENGTHS:
+        return lengths_parse(value, place);
+    case KIND_HEADS:
+        return set_heads(rule, value, place);
     case KIND_FLAG:
         *(bool *)place = true;
         return STATUS_OK;
@@ -397,6 +418,7 @@ int options_parse(enum command command, int argc, char **argv, struct options *o
 
 void options_free(struct options *options)
 {
+    lengths_free(&options->lengths);
     free(options->texts);
     options->texts = NULL;
     options->n_texts = 0;

@@ -2,6 +2,8 @@
 #ifndef PREPACK_OPTIONS_H
 #define PREPACK_OPTIONS_H
 
+#include "bench_lengths.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,13 +21,16 @@ enum { PER_BATCH, PER_PROMPT };
 /* What `bench` measures. */
 enum bench { BENCH_GEMM = 1, BENCH_ATTENTION = 2, BENCH_ROWS = 4 };
 
-/* Whole numbers, and numbers from low to high; n 0: not given. */
-enum { MAX_RANGES = 32 };
-struct ranges {
+/* Whole numbers; n 0: not given. */
+enum { MAX_NUMBERS = 32 };
+struct numbers {
     int n;
-    struct {
-        int64_t low, high;
-    } items[MAX_RANGES];
+    int64_t items[MAX_NUMBERS];
+};
+
+/* Of attention, in place of the model's; 0: not given. */
+struct heads {
+    int64_t q, kv;
 };
 
 struct options {
@@ -57,7 +62,11 @@ struct options {
     int methods[N_METHODS];
     int n_methods;
     int benches; /* of BENCH_* */
-    struct ranges rows, lengths;
+    struct numbers rows;
+    struct lengths_list lengths; /* owned */
+    struct heads heads;
+    int64_t head_dim; /* 0: the model's */
+    int64_t tokens;   /* of all prompts of attention together; 0: what a pass holds */
     bool dry_run;
     bool draw;
     bool compare;

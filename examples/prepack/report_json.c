@@ -234,16 +234,24 @@ static json_t *figure_json(const struct bench_report *report, const struct bench
         put_count(&json, "k", figure->k);
     }
     if (figure->bench == BENCH_ATTENTION) {
+        put(&json, "lengths", lenient_string(figure->lengths->text));
+        put(&json, "kernel", json_string(figure->kernel));
         put_count(&json, "least_tokens", figure->low);
         put_count(&json, "most_tokens", figure->high);
+        put_count(&json, "tokens", figure->tokens);
         put_count(&json, "prompts", figure->prompts);
     }
     put_count(&json, "rows", figure->rows);
     put(&json, "seconds", json_real(m->seconds));
     put(&json, "flop", json_real(m->flop));
     put(&json, "bytes", json_real(m->bytes));
-    put(&json, "percent_of_roof", json_real(100 * bench_share(report, figure, &limit)));
+    put(&json, "percent_of_roof", json_real(100 * bench_share(report, m, &limit)));
     put(&json, "limit", json_string(limit));
+    if (figure->bench == BENCH_ATTENTION) {
+        put(&json, "warm_seconds", json_real(figure->warm.seconds));
+        put(&json, "warm_percent_of_roof",
+            json_real(100 * bench_share(report, &figure->warm, &limit)));
+    }
     if (figure->bench == BENCH_GEMM) {
         put(&json, "guarded_seconds", seconds_or_null(m->guarded_seconds));
         put(&json, "unguarded_seconds", seconds_or_null(m->unguarded_seconds));
@@ -262,6 +270,9 @@ json_t *bench_json(const struct bench_report *report)
     put(&json, "model", lenient_string(report->model));
     put_device(&json, session);
     put_count(&json, "max_pass_tokens", session->max_pass_tokens);
+    put_count(&json, "n_heads", report->config.n_heads);
+    put_count(&json, "n_kv_heads", report->config.n_kv_heads);
+    put_count(&json, "head_dim", report->config.head_dim);
     put_count(&json, "num_runs", report->options->num_runs);
     put(&json, "roofs",
         pair("flop_per_second", report->roofs.flop, "bytes_per_second", report->roofs.bytes));

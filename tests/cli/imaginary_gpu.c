@@ -1,7 +1,8 @@
 /*
  * imaginary_gpu.c: a backend module for tests of the program where there is no GPU: it calls itself
  * cuda, computes on the CPU, and counts the memory it hands out as a device's own. Loaded through
- * PREPACK_BACKEND_CUDA. One session at a time.
+ * PREPACK_BACKEND_CUDA. Number 1 says that it has attention kernels of its own unless "mma"
+ * declines them. One session at a time.
  */
 #include "build_id.h"
 #include "module.h"
@@ -10,12 +11,14 @@
 #include <string.h>
 
 static int64_t device_bytes, device_peak, device_limit;
+static char device_variant[16];
 
 static pp_status gpu_open(const struct ppi_backend_params *params, struct ppi_backend **backend,
                           pp_error *err)
 {
     struct ppi_backend_params on_cpu = *params;
     on_cpu.variant = NULL;
+    snprintf(device_variant, sizeof device_variant, "%s", params->variant ? params->variant : "0");
     device_bytes = device_peak = device_limit = 0;
     return ppi_cpu_ops.open(&on_cpu, backend, err);
 }
@@ -25,9 +28,12 @@ static void gpu_get_info(const struct ppi_backend *backend, struct ppi_backend_i
     ppi_cpu_ops.get_info(backend, info);
     info->has_own_memory = true;
     info->weight_domain = 1;
-    snprintf(info->name, sizeof info->name, "cuda:0");
+    snprintf(info->name, sizeof info->name, "cuda:%s", device_variant);
     snprintf(info->device_name, sizeof info->device_name, "Imaginary GPU");
-    snprintf(info->attention, sizeof info->attention, "thought");
+    snprintf(info->attention, sizeof info->attention, "%s",
+             device_variant[0] != '1'        ? "thought"
+             : strstr(device_variant, "mma") ? "mma.sync"
+                                             : "wgmma");
     snprintf(info->pci_address, sizeof info->pci_address, "0000:3b:00.0");
 }
 
