@@ -5,7 +5,7 @@
  * compute is refused, never ignored.
  */
 #include "checkpoint/config_file.h"
-#include "checkpoint/json_text.h"
+#include "checkpoint/json_file.h"
 
 #include <string.h>
 
@@ -65,13 +65,7 @@ static pp_status read_number(const struct reader *reader, const struct ppi_json_
                              const char *key, double *out)
 {
     const struct ppi_json_value *value = ppi_json_get(object, key);
-    if (!value)
-        return PP_OK;
-    if (ppi_json_is(value, PPI_JSON_REAL))
-        *out = value->real;
-    else if (ppi_json_is(value, PPI_JSON_INTEGER))
-        *out = (double)value->integer;
-    else
+    if (value && !ppi_json_number(value, out))
         return refuse(reader, PP_ERR_FORMAT, key, value, "a number is needed");
     return PP_OK;
 }

@@ -7,7 +7,7 @@
 #define PPI_MODEL_FILE_H
 
 #include "internal.h"
-#include "checkpoint/label.h"
+#include "json/label.h"
 
 #include <limits.h>
 #include <time.h>

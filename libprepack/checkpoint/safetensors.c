@@ -4,7 +4,7 @@
  * header, JSON, fields of each tensor, sizes with checked arithmetic, coverage of the data.
  */
 #include "checkpoint/safetensors.h"
-#include "checkpoint/json_text.h"
+#include "json/json_text.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -5,7 +5,7 @@
 #define PPI_SHARD_INDEX_H
 
 #include "internal.h"
-#include "checkpoint/json_text.h"
+#include "checkpoint/json_file.h"
 
 #define PPI_SHARD_INDEX_NAME "model.safetensors.index.json"
 

@@ -3,7 +3,7 @@
  * values from them. Where ours has limits of its own, it may refuse more.
  */
 #include "fuzz.h"
-#include "checkpoint/json_text.h"
+#include "json/json_text.h"
 
 #include <jansson.h>
 #include <stdio.h>

@@ -1,12 +1,15 @@
 /*
  * test_json.c: the JSON reader: what it accepts and what that means, what it refuses and where,
- * limits, and exhausted memory at every allocation.
+ * limits, and exhausted memory at every allocation. The writer: its numbers and strings read back.
  */
 #include "malformed/failing.h"
-#include "checkpoint/json_text.h"
+#include "json/json_text.h"
+#include "json/json_write.h"
 #include "support/tap.h"
 
 #include <check.h>
+#include <float.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -341,6 +344,101 @@ START_TEST(survives_failing_allocations)
 }
 END_TEST
 
+/* ---- writing ---- */
+
+static double written_real(double value, char *text, size_t room)
+{
+    struct parsed parsed;
+    double number = -1;
+    struct ppi_json_out out = {.text = text, .room = room};
+    ppi_json_put(&out, "{\"n\":");
+    ppi_json_put_real(&out, value);
+    ppi_json_put(&out, "}");
+    ck_assert(ppi_json_number(ppi_json_first(parse(&parsed, text)), &number));
+    release(&parsed);
+    return number;
+}
+
+START_TEST(written_reals_read_back)
+{
+    static const double values[] = {0,       1,       0.1,    1.0 / 3, 1e17, 12345678901234567.0,
+                                    DBL_MIN, DBL_MAX, 5e-324, -2.5e-7, 1e23, 123456789};
+    char text[64];
+    for (size_t i = 0; i < PPI_COUNT(values); i++)
+        ck_assert_msg(written_real(values[i], text, sizeof text) == values[i], "%s", text);
+    uint64_t state = 7;
+    for (int i = 0; i < 20000; i++) {
+        double value;
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        uint64_t bits = (state >> 1) ^ (state << 40);
+        memcpy(&value, &bits, sizeof value);
+        if (value - value != 0)
+            continue;
+        ck_assert_msg(written_real(value, text, sizeof text) == value, "%s", text);
+    }
+    written_real(0.1, text, sizeof text);
+    ck_assert_str_eq(text, "{\"n\":0.1}");
+}
+END_TEST
+
+/* With a decimal comma, where the machine has such a locale. */
+START_TEST(numbers_do_not_depend_on_the_locale)
+{
+    static const char *const names[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "C"};
+    char text[64];
+    for (size_t i = 0; i < PPI_COUNT(names) && !setlocale(LC_NUMERIC, names[i]); i++)
+        ;
+    ck_assert(written_real(0.25, text, sizeof text) == 0.25);
+    ck_assert_str_eq(text, "{\"n\":0.25}");
+    setlocale(LC_NUMERIC, "C");
+}
+END_TEST
+
+START_TEST(written_strings_read_back)
+{
+    static const struct {
+        const char *string, *wanted;
+    } strings_of[] = {
+        {"", NULL},    {"\"\\/\b\f\n\r\t\x01\x1f\x7f", NULL}, {"\xc3\xa4\xf0\x9f\x98\x80", NULL},
+        {"\xc3", "?"}, {"a\xe2\x82z\xff", "a??z?"},
+    };
+    for (size_t i = 0; i < PPI_COUNT(strings_of); i++) {
+        struct parsed parsed;
+        char text[128];
+        struct ppi_json_out out = {.text = text, .room = sizeof text};
+        ppi_json_put(&out, "{\"s\":");
+        ppi_json_put_string(&out, strings_of[i].string);
+        ppi_json_put(&out, "}");
+        const char *wanted = strings_of[i].wanted ? strings_of[i].wanted : strings_of[i].string;
+        ck_assert_str_eq(ppi_json_string(ppi_json_first(parse(&parsed, text))), wanted);
+        release(&parsed);
+    }
+}
+END_TEST
+
+/* Every room: what fits is there, NUL-terminated, nothing is written behind it, all is counted. */
+START_TEST(writes_no_further_than_the_room)
+{
+    static const char whole[] = "[-9223372036854775808,\"\\n\"]";
+    for (size_t room = 0; room <= sizeof whole + 1; room++) {
+        char *text = malloc(room ? room : 1);
+        struct ppi_json_out out = {.text = text, .room = room};
+        ppi_json_put(&out, "[");
+        ppi_json_put_integer(&out, INT64_MIN);
+        ppi_json_put(&out, ",");
+        ppi_json_put_string(&out, "\n");
+        ppi_json_put(&out, "]");
+        ck_assert_uint_eq(out.bytes, sizeof whole - 1);
+        if (room > 0) {
+            size_t kept = room <= sizeof whole ? room - 1 : sizeof whole - 1;
+            ck_assert_uint_eq(strlen(text), kept);
+            ck_assert_int_eq(memcmp(text, whole, kept), 0);
+        }
+        free(text);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("json");
@@ -356,6 +454,10 @@ int main(void)
     tcase_add_test(tests, keeps_limits);
     tcase_add_test(tests, finds_one_repeated_name_among_many);
     tcase_add_loop_test(tests, survives_failing_allocations, 0, 2);
+    tcase_add_test(tests, written_reals_read_back);
+    tcase_add_test(tests, numbers_do_not_depend_on_the_locale);
+    tcase_add_test(tests, written_strings_read_back);
+    tcase_add_test(tests, writes_no_further_than_the_room);
     suite_add_tcase(suite, tests);
     return tap_run(suite, CK_FORK);
 }

@@ -6,7 +6,7 @@
 #ifndef PPI_JSON_SCALAR_H
 #define PPI_JSON_SCALAR_H
 
-#include "checkpoint/json_text.h"
+#include "json/json_text.h"
 
 struct ppi_json_cursor {
     char *text;
@@ -20,6 +20,9 @@ int ppi_json_peek(struct ppi_json_cursor *cursor);
 /* Decodes in place: *string stands in the text, with a NUL after its *len bytes. */
 const char *ppi_json_scan_string(struct ppi_json_cursor *cursor, bool allow_nul,
                                  const char **string, uint32_t *len);
+
+/* Bytes of the well-formed UTF-8 sequence that text[0, len) begins with, 0 if there is none. */
+size_t ppi_json_sequence_bytes(const char *text, size_t len);
 
 /* type and integer or real of *value. */
 const char *ppi_json_scan_number(struct ppi_json_cursor *cursor, struct ppi_json_value *value);

@@ -1,7 +1,7 @@
 /*
  * label.c: names from outside in a length that fits a message.
  */
-#include "checkpoint/label.h"
+#include "json/label.h"
 
 #include <stdbool.h>
 #include <string.h>

@@ -3,8 +3,8 @@
  * growing array in the order of the text, strings are decoded where they stand.
  */
 #define _GNU_SOURCE
-#include "checkpoint/json_text.h"
-#include "checkpoint/json_scalar.h"
+#include "json/json_text.h"
+#include "json/json_scalar.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -243,27 +243,6 @@ pp_status ppi_json_parse(char *text, size_t len, const char *label,
     return status;
 }
 
-pp_status ppi_json_read(const struct ppi_file *file, int64_t max_bytes,
-                        const struct ppi_json_limits *limits, struct ppi_mem *mem,
-                        struct ppi_json *json, pp_error *err)
-{
-    if (file->size > max_bytes)
-        return ppi_error(err, PP_ERR_LIMIT, "%s has %lld bytes; at most %lld are accepted",
-                         file->label.text, (long long)file->size, (long long)max_bytes);
-    size_t len = (size_t)file->size;
-    char *text = ppi_alloc(mem, len, 1);
-    if (!text)
-        return ppi_error_nomem(err, file->label.text, len);
-    pp_status status = ppi_file_read(file, 0, text, len, err);
-    if (status >= 0)
-        status = ppi_json_parse(text, len, file->label.text, limits, mem, json, err);
-    if (status < 0)
-        ppi_free(mem, text);
-    else
-        json->text = text;
-    return status;
-}
-
 void ppi_json_free(struct ppi_json *json, struct ppi_mem *mem)
 {
     ppi_free(mem, json->root);
@@ -281,6 +260,17 @@ bool ppi_json_is(const struct ppi_json_value *value, enum ppi_json_type type)
 const char *ppi_json_string(const struct ppi_json_value *value)
 {
     return ppi_json_is(value, PPI_JSON_STRING) ? value->string : NULL;
+}
+
+bool ppi_json_number(const struct ppi_json_value *value, double *number)
+{
+    if (ppi_json_is(value, PPI_JSON_REAL))
+        *number = value->real;
+    else if (ppi_json_is(value, PPI_JSON_INTEGER))
+        *number = (double)value->integer;
+    else
+        return false;
+    return true;
 }
 
 const struct ppi_json_value *ppi_json_first(const struct ppi_json_value *parent)

@@ -2,7 +2,7 @@
  * json_scalar.c: strings, numbers and words of JSON, strictly by RFC 8259.
  */
 #define _GNU_SOURCE
-#include "checkpoint/json_scalar.h"
+#include "json/json_scalar.h"
 
 #include <locale.h>
 #include <math.h>
@@ -40,18 +40,18 @@ const char *ppi_json_scan_word(struct ppi_json_cursor *cursor, const char *word)
 
 /* ---- strings ---- */
 
-/* Bytes of the well-formed UTF-8 sequence at the cursor, 0 if there is none (Unicode, table 3-7).
- */
-static size_t sequence_bytes(const struct ppi_json_cursor *cursor)
+/* By Unicode, table 3-7. */
+size_t ppi_json_sequence_bytes(const char *text, size_t len)
 {
-    int lead = byte_at(cursor, 0), second = byte_at(cursor, 1);
+    const unsigned char *bytes = (const unsigned char *)text;
+    int lead = len > 0 ? bytes[0] : 0xff;
     size_t n = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
     int low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
     int high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-    if (lead > 0xf4 || (n > 1 && (second < low || second > high)))
+    if (lead > 0xf4 || n > len || (n > 1 && (bytes[1] < low || bytes[1] > high)))
         return 0;
     for (size_t i = 2; i < n; i++)
-        if (byte_at(cursor, i) < 0x80 || byte_at(cursor, i) > 0xbf)
+        if (bytes[i] < 0x80 || bytes[i] > 0xbf)
             return 0;
     return n;
 }
@@ -137,7 +137,7 @@ const char *ppi_json_scan_string(struct ppi_json_cursor *cursor, bool allow_nul,
                 return reason;
             continue;
         }
-        size_t n = sequence_bytes(cursor);
+        size_t n = ppi_json_sequence_bytes(cursor->text + cursor->at, cursor->len - cursor->at);
         if (n == 0)
             return "not UTF-8";
         for (; n > 0; n--)

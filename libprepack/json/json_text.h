@@ -7,7 +7,7 @@
 #define PPI_JSON_TEXT_H
 
 #include "internal.h"
-#include "checkpoint/model_file.h"
+#include "json/label.h"
 
 enum ppi_json_type {
     PPI_JSON_NULL,
@@ -54,11 +54,6 @@ pp_status ppi_json_parse(char *text, size_t len, const char *label,
                          const struct ppi_json_limits *limits, struct ppi_mem *mem,
                          struct ppi_json *json, pp_error *err);
 
-/* The same for a whole file of at most max_bytes (else PP_ERR_LIMIT). */
-pp_status ppi_json_read(const struct ppi_file *file, int64_t max_bytes,
-                        const struct ppi_json_limits *limits, struct ppi_mem *mem,
-                        struct ppi_json *json, pp_error *err);
-
 void ppi_json_free(struct ppi_json *json, struct ppi_mem *mem);
 
 /* ---- looking at values; NULL is a value of no type
@@ -68,6 +63,9 @@ bool ppi_json_is(const struct ppi_json_value *value, enum ppi_json_type type);
 
 /* The text of a string, else NULL. */
 const char *ppi_json_string(const struct ppi_json_value *value);
+
+/* The value of an integer or real as a double; false and *number untouched for all else. */
+bool ppi_json_number(const struct ppi_json_value *value, double *number);
 
 /* The member of an object, or NULL. */
 const struct ppi_json_value *ppi_json_get(const struct ppi_json_value *object, const char *name);
