@@ -10,6 +10,8 @@
 
 #define STATUSES(X)                                                                                \
     X(PP_OK, "ok")                                                                                 \
+    X(PP_AGAIN, "nothing done yet, call again later")                                              \
+    X(PP_GONE, "not there any more")                                                               \
     X(PP_ERR_ARG, "invalid argument")                                                              \
     X(PP_ERR_NOMEM, "out of host memory")                                                          \
     X(PP_ERR_DEVICE_NOMEM, "out of device memory")                                                 \

@@ -39,6 +39,8 @@ extern "C" {
 typedef int32_t pp_status;
 
 #define PP_OK               0
+#define PP_AGAIN            1 /* nothing is wrong and nothing was done: call again later */
+#define PP_GONE             2 /* nothing is wrong, but what was asked for is not there any more */
 #define PP_ERR_ARG          (-1) /* an argument is out of the range its declaration gives */
 #define PP_ERR_NOMEM        (-2) /* host memory, or a memory limit the caller set, is exhausted */
 #define PP_ERR_DEVICE_NOMEM (-3) /* device memory is exhausted */
@@ -50,7 +52,7 @@ typedef int32_t pp_status;
 #define PP_ERR_PATH         (-9) /* a file name in a checkpoint would leave its directory */
 #define PP_ERR_TOO_LONG                                                                            \
     (-10) /* a prompt does not fit: the bin's capacity or the model's positions */
-#define PP_ERR_CANCELLED   (-11) /* pp_session_cancel was called */
+#define PP_ERR_CANCELLED   (-11) /* pp_session_cancel or pp_packer_close was called */
 #define PP_ERR_NO_BACKEND  (-12) /* no such device here, or its backend is not installed */
 #define PP_ERR_STRUCT_SIZE (-13) /* struct_size is one this library cannot read */
 #define PP_ERR_INTERNAL    (-14) /* an invariant of the library broke; please report */

@@ -7,8 +7,7 @@
  *     params.policy = PP_POLICY_AUTO;
  *     pp_packer_create(&params, &packer, &err);
  *     pp_packer_plan(packer, lengths, n, &plan, &err);
- *     for (int64_t b = 0; b < info.n_bins; b++)
- *         pp_plan_get_bin(plan, b, &prompts, &n_prompts, &tokens);
+ *     pp_plan_get_bin(plan, b, &prompts, &n_prompts, &tokens, &err);     for each bin b
  *
  * Terms: a *bin* is a set of prompts that run together; its *capacity* is the most tokens it may
  * hold; *waste* is the share of the capacity of all bins that no token fills; a *segment* is a
@@ -109,7 +108,8 @@ typedef struct pp_packer_params {
                             plan that a clock ended may differ from run to run; its info says so */
     int64_t max_waiting; /* pp_packer_add: prompts that may wait; default 0: no queue (stream.h) */
     double max_age;      /* pp_packer_next: seconds a prompt may wait for company; default 0.010 */
-    int64_t reserved[8];
+    double priority_age; /* seconds of waiting that a level of priority is worth; default 1 */
+    int64_t reserved[7];
 } pp_packer_params;
 
 /* Limits and policy. Thread-safety: immutable but for the queue of stream.h, may be shared by

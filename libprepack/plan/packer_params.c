@@ -11,7 +11,8 @@ static const pp_packer_params default_params = {.struct_size = sizeof(pp_packer_
                                                 .min_prefix = 16,
                                                 .bin_alignment = 1,
                                                 .prompt_alignment = 1,
-                                                .max_age = 0.010};
+                                                .max_age = 0.010,
+                                                .priority_age = 1};
 
 void pp_packer_params_init(pp_packer_params *params, size_t struct_size)
 {
@@ -101,10 +102,16 @@ static pp_status check_limits(const pp_packer_params *chosen, pp_error *err)
             return ppi_error(err, PP_ERR_ARG, "%s is %lld; it must be at least %lld",
                              limits[i].name, (long long)limits[i].value,
                              (long long)limits[i].least);
-    if (!(chosen->max_seconds >= 0) || !(chosen->max_age >= 0))
-        return ppi_error(err, PP_ERR_ARG, "%s is %g seconds; it must be at least 0",
-                         chosen->max_seconds >= 0 ? "max_age" : "max_seconds",
-                         chosen->max_seconds >= 0 ? chosen->max_age : chosen->max_seconds);
+    const struct {
+        const char *name;
+        double value;
+    } times[] = {{"max_seconds", chosen->max_seconds},
+                 {"max_age", chosen->max_age},
+                 {"priority_age", chosen->priority_age}};
+    for (size_t i = 0; i < PPI_COUNT(times); i++)
+        if (!(times[i].value >= 0))
+            return ppi_error(err, PP_ERR_ARG, "%s is %g seconds; it must be at least 0",
+                             times[i].name, times[i].value);
     for (int64_t i = 0; i < chosen->n_capacities; i++)
         if (!chosen->capacities || chosen->capacities[i] < 1)
             return ppi_error_at(err, PP_ERR_ARG, i,

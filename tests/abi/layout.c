@@ -29,6 +29,7 @@ AT(pp_packer_params, max_prompts, 48);
 AT(pp_packer_params, capacities, 80);
 AT(pp_packer_params, max_steps, 104);
 AT(pp_packer_params, max_age, 128);
+AT(pp_packer_params, priority_age, 136);
 SIZE(pp_plan_info, 264);
 AT(pp_plan_info, n_bins, 16);
 AT(pp_plan_info, lower_bound, 48);
@@ -99,6 +100,8 @@ AT(pp_measurement, seconds, 16);
 AT(pp_measurement, own_seconds, 56);
 
 VALUE(PP_OK, 0);
+VALUE(PP_AGAIN, 1);
+VALUE(PP_GONE, 2);
 VALUE(PP_ERR_ARG, -1);
 VALUE(PP_ERR_NOMEM, -2);
 VALUE(PP_ERR_DEVICE_NOMEM, -3);

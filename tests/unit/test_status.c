@@ -37,7 +37,11 @@ START_TEST(every_status_has_a_text)
         for (size_t j = 0; j < i; j++)
             ck_assert_str_ne(pp_strerror(statuses[i]), pp_strerror(statuses[j]));
     }
-    ck_assert_str_eq(pp_strerror(1), "unknown status");
+    ck_assert_int_eq(PP_AGAIN, 1);
+    ck_assert_int_eq(PP_GONE, 2);
+    ck_assert_str_eq(pp_strerror(PP_AGAIN), "nothing done yet, call again later");
+    ck_assert_str_eq(pp_strerror(PP_GONE), "not there any more");
+    ck_assert_str_eq(pp_strerror(3), "unknown status");
     ck_assert_str_eq(pp_strerror(-(int)n), "unknown status");
     ck_assert_str_eq(pp_strerror(INT32_MIN), "unknown status");
     ck_assert_str_eq(pp_strerror(INT32_MAX), "unknown status");
