@@ -1,13 +1,12 @@
 /*
  * arrival.c: next fit. Prompts keep their order; a prompt that does not fit closes the bin.
  */
+#include "bounds.h"
 #include "policies.h"
 
 pp_status ppi_pack_arrival(const struct packing *packing, struct bins *bins, struct ppi_mem *mem,
                            pp_error *err)
 {
-    (void)mem;
-    (void)err;
     int64_t size = 0;
     for (int64_t i = 0; i < packing->n; i++) {
         if (i == 0 || packing->sizes[i] > packing->capacity - size) {
@@ -19,5 +18,5 @@ pp_status ppi_pack_arrival(const struct packing *packing, struct bins *bins, str
         bins->items[i] = (int32_t)i;
     }
     bins->starts[bins->n] = packing->n;
-    return PP_OK;
+    return ppi_bounds_set(bins, packing, NULL, mem, err);
 }

@@ -1,13 +1,14 @@
 /*
- * bfd.c: best-fit decreasing. Prompts go longest first into the bin with the least room that is
- * enough, of those into the one with the lowest index.
+ * bfd.c: best fit, in order of length (BFD) and in order of arrival. A prompt goes into the bin
+ * with the least room that is enough, of those into the one with the lowest index.
  *
  * Open bins wait in heaps, one for each slot of the histogram: a bin is in the heap of the longest
  * length that still fits it. The best bin for a length is then the top of the first heap, from the
- * length's own slot upwards, that is not empty. A bin with room for a length of prompts takes as
- * many of them as fit: after the first it has less room than every other bin that fits.
+ * length's own slot upwards, that is not empty. In BFD a bin with room for a length of prompts
+ * takes as many of them as fit: after the first it has less room than every other bin that fits.
  */
 #include "bitset.h"
+#include "bounds.h"
 #include "histogram.h"
 #include "policies.h"
 
@@ -27,7 +28,7 @@ struct bfd {
     struct bitset heaps_used; /* slots whose heap is not empty */
     int32_t *heaps;           /* [n_slots] top bin or NONE */
     struct open_bin *bins;    /* [max_bins] */
-    int32_t *bin_of;          /* [n] bin of each prompt, in the order of placing */
+    int32_t *bin_of;          /* [n] bin of each prompt, in the order of placing them */
     int64_t n_bins;
     int64_t capacity;
 };
@@ -80,7 +81,7 @@ static int32_t take_best_bin(struct bfd *bfd, int64_t slot)
     return bin;
 }
 
-/* Puts a bin where later, shorter prompts find it, if any can fit. */
+/* Puts a bin where later prompts find it, if any can fit. */
 static void put_bin(struct bfd *bfd, int32_t bin)
 {
     int64_t slot =
@@ -139,38 +140,72 @@ static void write_bins(const struct bfd *bfd, struct bins *bins)
     bins->n = bfd->n_bins;
 }
 
+/* Room for the open bins and everything by length. Destroyed by destroy, whatever is returned. */
+static pp_status create(struct bfd *bfd, const struct packing *packing, int64_t l1,
+                        struct ppi_mem *mem, pp_error *err)
+{
+    *bfd = (struct bfd){.capacity = packing->capacity};
+    int64_t n = packing->n;
+    int64_t max_bins = ppi_bound_bins(l1, n);
+    PP_TRY(ppi_histogram_create(&bfd->histogram, packing->sizes, n, packing->shortest,
+                                packing->longest, mem, err));
+    int64_t n_slots = bfd->histogram.n_slots;
+    PP_TRY(ppi_bitset_create(&bfd->heaps_used, n_slots, mem, err));
+    bfd->heaps = ppi_alloc(mem, (size_t)n_slots, sizeof *bfd->heaps);
+    bfd->bins = ppi_alloc(mem, (size_t)max_bins, sizeof *bfd->bins);
+    bfd->bin_of = ppi_alloc(mem, (size_t)n, sizeof *bfd->bin_of);
+    if (!bfd->heaps || !bfd->bins || !bfd->bin_of)
+        return ppi_error_nomem(err, "the open bins",
+                               (size_t)n_slots * sizeof *bfd->heaps +
+                                   (size_t)max_bins * sizeof *bfd->bins +
+                                   (size_t)n * sizeof *bfd->bin_of);
+    memset(bfd->heaps, 0xff, (size_t)n_slots * sizeof *bfd->heaps); /* NONE */
+    return PP_OK;
+}
+
+static void destroy(struct bfd *bfd, struct ppi_mem *mem)
+{
+    ppi_free(mem, bfd->bin_of);
+    ppi_free(mem, bfd->bins);
+    ppi_free(mem, bfd->heaps);
+    ppi_bitset_destroy(&bfd->heaps_used, mem);
+    ppi_histogram_destroy(&bfd->histogram, mem);
+}
+
 pp_status ppi_pack_bfd(const struct packing *packing, struct bins *bins, struct ppi_mem *mem,
                        pp_error *err)
 {
-    struct bfd bfd = {.capacity = packing->capacity};
-    int64_t n = packing->n;
-    int64_t max_bins = ppi_bound_bins(ppi_bound_l1(packing->total, packing->capacity), n);
-    pp_status status = ppi_histogram_create(&bfd.histogram, packing->sizes, n, packing->shortest,
-                                            packing->longest, mem, err);
-    if (status < 0)
-        goto done;
-    int64_t n_slots = bfd.histogram.n_slots;
-    status = ppi_bitset_create(&bfd.heaps_used, n_slots, mem, err);
-    if (status < 0)
-        goto done;
-    bfd.heaps = ppi_alloc(mem, (size_t)n_slots, sizeof *bfd.heaps);
-    bfd.bins = ppi_alloc(mem, (size_t)max_bins, sizeof *bfd.bins);
-    bfd.bin_of = ppi_alloc(mem, (size_t)n, sizeof *bfd.bin_of);
-    if (!bfd.heaps || !bfd.bins || !bfd.bin_of) {
-        status = ppi_error_nomem(err, "the open bins",
-                                 (size_t)n_slots * sizeof *bfd.heaps +
-                                     (size_t)max_bins * sizeof *bfd.bins +
-                                     (size_t)n * sizeof *bfd.bin_of);
-        goto done;
+    struct bfd bfd;
+    pp_status status = create(&bfd, packing, bins->bound_l1, mem, err);
+    if (status == PP_OK) {
+        place_prompts(&bfd, bins->starts);
+        write_bins(&bfd, bins);
+        status = ppi_bounds_set(bins, packing, &bfd.histogram, mem, err);
     }
-    memset(bfd.heaps, 0xff, (size_t)n_slots * sizeof *bfd.heaps); /* NONE */
-    place_prompts(&bfd, bins->starts);
-    write_bins(&bfd, bins);
-done:
-    ppi_free(mem, bfd.bin_of);
-    ppi_free(mem, bfd.bins);
-    ppi_free(mem, bfd.heaps);
-    ppi_bitset_destroy(&bfd.heaps_used, mem);
-    ppi_histogram_destroy(&bfd.histogram, mem);
+    destroy(&bfd, mem);
+    return status;
+}
+
+pp_status ppi_pack_best_fit(const struct packing *packing, struct bins *bins, struct ppi_mem *mem,
+                            pp_error *err)
+{
+    struct bfd bfd;
+    pp_status status = create(&bfd, packing, bins->bound_l1, mem, err);
+    if (status == PP_OK) {
+        for (int64_t i = 0; i < packing->n; i++) {
+            int64_t size = packing->sizes[i];
+            int64_t slot = ppi_histogram_floor(&bfd.histogram, size, bfd.histogram.n_slots - 1);
+            int32_t bin = take_best_bin(&bfd, slot);
+            bfd.bins[bin].room -= size;
+            bfd.bin_of[i] = bin;
+            put_bin(&bfd, bin);
+        }
+        bins->n = bfd.n_bins;
+        for (int64_t bin = 0; bin < bins->n; bin++)
+            bins->sizes[bin] = bfd.capacity - bfd.bins[bin].room;
+        ppi_group_by_bin(bfd.bin_of, packing->n, bins);
+        status = ppi_bounds_set(bins, packing, &bfd.histogram, mem, err);
+    }
+    destroy(&bfd, mem);
     return status;
 }

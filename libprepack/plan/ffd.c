@@ -7,6 +7,7 @@
  * O(n + slots / 64 + distinct lengths per bin, summed over bins).
  */
 #include "bitset.h"
+#include "bounds.h"
 #include "histogram.h"
 #include "policies.h"
 
@@ -66,6 +67,7 @@ pp_status ppi_pack_ffd(const struct packing *packing, struct bins *bins, struct 
     }
     bins->starts[n_bins] = next - bins->items;
     bins->n = n_bins;
+    status = ppi_bounds_set(bins, packing, &histogram, mem, err);
 done:
     ppi_bitset_destroy(&waiting, mem);
     ppi_histogram_destroy(&histogram, mem);

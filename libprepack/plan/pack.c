@@ -1,6 +1,7 @@
 /*
  * pack.c: from an objective, a policy and constraints to the algorithm that serves them.
  */
+#include "bounds.h"
 #include "policies.h"
 
 int64_t ppi_max_bins(int32_t objective, const struct packing *packing)
@@ -17,6 +18,10 @@ static ppi_pack_fn find_fewest(int32_t policy)
         return ppi_pack_bfd;
     case PP_POLICY_ARRIVAL:
         return ppi_pack_arrival;
+    case PP_POLICY_FIRST_FIT:
+        return ppi_pack_first_fit;
+    case PP_POLICY_BEST_FIT:
+        return ppi_pack_best_fit;
     default:
         return ppi_pack_ffd;
     }

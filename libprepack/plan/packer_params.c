@@ -129,7 +129,7 @@ static pp_status check_supported(const pp_packer_params *chosen, pp_error *err)
         bool asked;
     } missing[] = {
         {"this objective", chosen->objective != PP_OBJECTIVE_FEWEST_BINS},
-        {"this policy", chosen->policy > PP_POLICY_ARRIVAL},
+        {"this policy", chosen->policy > PP_POLICY_BEST_FIT},
         {"oversize", chosen->oversize != PP_OVERSIZE_ERROR},
         {"keep_order", chosen->keep_order != 0},
         {"share_prefixes", chosen->share_prefixes != 0},

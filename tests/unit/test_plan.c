@@ -13,7 +13,8 @@
 #define BIG_40  (INT64_C(1) << 40)
 #define HUGE_62 (INT64_C(1) << 62)
 
-static const int32_t policies[] = {PP_POLICY_FFD, PP_POLICY_BFD, PP_POLICY_ARRIVAL};
+static const int32_t policies[] = {PP_POLICY_FFD, PP_POLICY_BFD, PP_POLICY_ARRIVAL,
+                                   PP_POLICY_FIRST_FIT, PP_POLICY_BEST_FIT};
 #define N_POLICIES (sizeof policies / sizeof *policies)
 
 /* ---- the definitions ---- */
@@ -47,7 +48,7 @@ static int64_t choose_bin(const struct packing *packing, int32_t policy, int64_t
     for (int64_t bin = 0; bin < packing->n_bins; bin++) {
         if (length > capacity - packing->tokens[bin])
             continue;
-        if (policy == PP_POLICY_FFD)
+        if (policy == PP_POLICY_FFD || policy == PP_POLICY_FIRST_FIT)
             return bin;
         if (best == packing->n_bins || packing->tokens[bin] > packing->tokens[best])
             best = bin;
@@ -62,7 +63,7 @@ static void pack_by_definition(struct packing *packing, int32_t policy, int64_t 
     for (size_t i = 0; i < n; i++)
         packing->order[i] = (int32_t)i;
     sort_lengths = lengths;
-    if (policy != PP_POLICY_ARRIVAL)
+    if (policy == PP_POLICY_FFD || policy == PP_POLICY_BFD)
         qsort(packing->order, n, sizeof *packing->order, longer_first);
     for (size_t i = 0; i < n; i++) {
         int64_t length = lengths[packing->order[i]];
@@ -116,7 +117,10 @@ static void assert_figures(const pp_plan *plan, int32_t policy, int64_t capacity
     assert_that(info.capacity == cap);
     assert_that(info.tokens == tokens);
     assert_that(info.longest_prompt == longest);
-    int64_t lower_bound = n ? tokens / cap + (tokens % cap ? 1 : 0) : 0;
+    assert_that(info.bound_l1 == (n ? tokens / cap + (tokens % cap ? 1 : 0) : 0));
+    assert_that(info.bound_l2 >= info.bound_l1);
+    assert_that(info.bound_dff == 0 || info.bound_dff >= info.bound_l2);
+    int64_t lower_bound = info.bound_dff > 0 ? info.bound_dff : info.bound_l2;
     assert_that(info.lower_bound == lower_bound);
     assert_that(info.n_bins >= lower_bound);
     assert_that(info.proven_optimal == (info.n_bins == lower_bound));
@@ -338,6 +342,8 @@ START_TEST(bins_against_the_optimum)
                 ck_assert_int_eq(info.n_bins, best);
             if (policies[j] == PP_POLICY_ARRIVAL)
                 ck_assert_int_le(info.n_bins, 2 * best);
+            else if (policies[j] == PP_POLICY_FIRST_FIT || policies[j] == PP_POLICY_BEST_FIT)
+                ck_assert_int_le(10 * info.n_bins, 17 * best);
             else
                 ck_assert_int_le(9 * info.n_bins, 11 * best + 6);
             n_proven += info.proven_optimal;
@@ -364,7 +370,8 @@ START_TEST(bins_of_triplets)
         pp_plan_info info = plan_info(plan);
         ck_assert_int_eq(info.lower_bound, 40);
         ck_assert_int_ge(info.n_bins, 40);
-        ck_assert_int_le(info.n_bins, policies[j] == PP_POLICY_ARRIVAL ? 80 : 49);
+        ck_assert_int_le(info.n_bins,
+                         policies[j] == PP_POLICY_FFD || policies[j] == PP_POLICY_BFD ? 49 : 79);
         pp_plan_destroy(plan);
     }
 }
@@ -387,7 +394,7 @@ START_TEST(bins_do_not_depend_on_the_order_of_prompts)
             shuffled[j] = shuffled[k];
             shuffled[k] = length;
         }
-        int32_t policy = policies[i / 2 % 2];
+        int32_t policy = policies[i / 2 % 2]; /* FFD, BFD */
         pp_plan *a = make_plan(policy, capacity, lengths, n);
         pp_plan *b = make_plan(policy, capacity, shuffled, n);
         ck_assert_int_eq(plan_info(a).n_bins, plan_info(b).n_bins);

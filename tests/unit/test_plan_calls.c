@@ -100,7 +100,8 @@ static void assert_plan_fails(const pp_packer *packer, const int64_t *lengths, s
 
 START_TEST(lengths_are_checked)
 {
-    static const int32_t policies[] = {PP_POLICY_FFD, PP_POLICY_BFD, PP_POLICY_ARRIVAL};
+    static const int32_t policies[] = {PP_POLICY_FFD, PP_POLICY_BFD, PP_POLICY_ARRIVAL,
+                                       PP_POLICY_FIRST_FIT, PP_POLICY_BEST_FIT};
     const int64_t half = INT64_C(1) << 62;
     pp_packer *packer = make_packer(policies[_i], 100, NULL);
     pp_packer *unlimited = make_packer(policies[_i], 0, NULL);
@@ -301,7 +302,7 @@ static void plan_until_it_works(int32_t policy, int64_t capacity, bool persisten
 
 START_TEST(memory_runs_out_while_planning)
 {
-    for (int32_t policy = PP_POLICY_FFD; policy <= PP_POLICY_ARRIVAL; policy++)
+    for (int32_t policy = PP_POLICY_FFD; policy <= PP_POLICY_BEST_FIT; policy++)
         for (int persistent = 0; persistent <= 1; persistent++) {
             plan_until_it_works(policy, 200, persistent);
             plan_until_it_works(policy, INT64_C(1) << 40, persistent);
@@ -316,7 +317,7 @@ int main(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, packer_params_are_checked);
     tcase_add_test(tcase, packer_defaults);
-    tcase_add_loop_test(tcase, lengths_are_checked, 0, 3);
+    tcase_add_loop_test(tcase, lengths_are_checked, 0, 5);
     tcase_add_test(tcase, bins_are_checked);
     tcase_add_test(tcase, info_of_older_and_newer_callers);
     tcase_add_test(tcase, params_of_older_and_newer_callers);

@@ -7,7 +7,7 @@
 #include "plan/bitset.h"
 #include "plan/histogram.h"
 #include "plan/plan.h"
-#include "plan/policies.h"
+#include "plan/bounds.h"
 
 #define SEED 41
 
