@@ -319,6 +319,24 @@ choose_lengths() {
         }'
 }
 
+# The program, where its libraries are, in a build of its own, so that nothing else waits for it:
+# attention with caches flushed and warm, by kernels of this GPU and of every GPU, over lengths of
+# several distributions.
+bench_program() {
+    own=$build/program
+    options="-Dcuda=disabled -Dtests=disabled -Dprogram=enabled"
+    # shellcheck disable=SC2086 # several words
+    if { [ -f "$own/build.ninja" ] || meson setup "$own" $options; } >>"$log" 2>&1 &&
+        ninja -C "$own" >>"$log" 2>&1; then
+        each=50,100,200,500,2000,4000,8000,16000,uniform:300,longtail:300,bimodal:300
+        step "prepack bench attention" ours 240 "$own/examples/prepack/prepack" bench attention \
+            --device cuda --heads 32:8 --head-dim 128 --tokens 32768 --lengths "$each,$lengths" \
+            --json "$out/attention.json"
+    else
+        say "      skipped: prepack bench attention; building the program failed, as bench.log says"
+    fi
+}
+
 run_bench() {
     part bench
     bin=$build/$here
@@ -330,6 +348,7 @@ run_bench() {
         say "      quick: llama2-7b with 8 of its 32 layers"
     fi
     step "attention" ours 120 "$bin/bench_device_attention" "$lengths"
+    bench_program
     step "rows" ours 60 "$bin/bench_device_rows"
     products=
     [ "$quick" = false ] || products=llama2-7b

@@ -23,6 +23,23 @@ function line(a, b, c, d, e, f, g) {
     printf "%-45s %12s %-11s %-42s %10s %7s %s\n", a, b, c, d, e, f, g
 }
 
+# "met", "NOT MET" or "not measured", of one or more goals: the worst of theirs.
+function outcome(goals, value, ratio,    n, i, each, missing) {
+    n = split(goals, each, " ")
+    missing = 0
+    for (i = 1; i <= n; i++) {
+        if (each[i] ~ /^>/) {
+            if (value < substr(each[i], 2) + 0)
+                return "NOT MET"
+        } else if (ratio == "") {
+            missing = 1
+        } else if (ratio < each[i] + 0) {
+            return "NOT MET"
+        }
+    }
+    return n == 0 ? "" : missing ? "not measured" : "met"
+}
+
 FNR == NR {
     figure[$1] = $2
     next
@@ -52,11 +69,7 @@ FNR == NR {
             ratio = value / rival
     }
     goal = field[7]
-    met = ""
-    if (goal ~ /x$/)
-        met = ratio == "" ? "not measured" : ratio >= goal + 0 ? "met" : "NOT MET"
-    else if (goal ~ /^>/)
-        met = value >= substr(goal, 2) + 0 ? "met" : "NOT MET"
+    met = outcome(goal, value, ratio)
     n_goals[met]++
     line(field[1], shown(field[2], value), field[3], field[5],
          rival == "" ? "" : shown(field[6], rival), ratio == "" ? "" : sprintf("%.2fx", ratio),
