@@ -17,7 +17,9 @@ pp_status ppi_cost_read(pp_cost_model *cost, const pp_cost_model *given, pp_erro
 static inline double ppi_cost(const pp_cost_model *cost, int64_t tokens, double squares,
                               int64_t n_prompts)
 {
-    double computed = cost->tile > 1 ? (double)ppi_round_up(tokens, cost->tile) : (double)tokens;
+    double computed = (double)tokens;
+    if (cost->tile > 1) /* rounded up in double: it may pass 2^63 */
+        computed = (double)(tokens / cost->tile + (tokens % cost->tile != 0)) * (double)cost->tile;
     return cost->per_pass + cost->per_token * computed + cost->per_square * squares +
            cost->per_prompt * (double)n_prompts;
 }

@@ -17,10 +17,12 @@ int64_t ppi_plan_bin_used(const struct pp_plan *plan, int64_t bin)
     return ppi_round_up(used, plan->bin_alignment);
 }
 
-/* A segment that continues another sees that one's tokens too: its squares are those of the whole
- * less those of what was there. */
+/* A bin without segments is no pass. A segment that continues another sees that one's tokens too:
+ * its squares are those of the whole less those of what was there. */
 double ppi_plan_bin_cost(const struct pp_plan *plan, int64_t bin)
 {
+    if (plan->bin_starts[bin] == plan->bin_starts[bin + 1])
+        return 0;
     double squares = 0; /* left out where nothing depends on them: they are read out of order */
     int64_t first = plan->cost.per_square > 0 ? plan->bin_starts[bin] : plan->bin_starts[bin + 1];
     for (int64_t i = first; i < plan->bin_starts[bin + 1]; i++) {
@@ -75,7 +77,9 @@ void ppi_plan_set_figures(struct pp_plan *plan)
         double cost = info->objective == PP_OBJECTIVE_BALANCED
                           ? info->max_cost
                           : info->mean_cost * (double)info->n_bins;
-        info->gap = info->cost_bound > 0 ? cost / info->cost_bound - 1 : 0;
-        info->proven_optimal = cost <= info->cost_bound;
+        /* Both are sums of doubles; one that is equal but for rounding is optimal. */
+        double rounding = 0x1p-52 * (double)(info->n_prompts + 64);
+        info->proven_optimal = cost <= info->cost_bound * (1 + rounding);
+        info->gap = info->proven_optimal || info->cost_bound <= 0 ? 0 : cost / info->cost_bound - 1;
     }
 }

@@ -122,9 +122,25 @@ static void set_bounds(pp_plan_info *info, const struct bins *bins)
     info->bound_lp = bins->bound_lp;
     info->cost_bound = bins->cost_bound;
     info->limit_reached = bins->limit_reached;
-    const int64_t bounds[] = {info->bound_l1, info->bound_l2, info->bound_dff, info->bound_lp};
+    const int64_t bounds[] = {info->bound_l1, info->bound_l2, info->bound_dff, info->bound_lp,
+                              bins->bound_order};
     for (size_t i = 0; i < PPI_COUNT(bounds); i++)
         info->lower_bound = bounds[i] > info->lower_bound ? bounds[i] : info->lower_bound;
+}
+
+static int64_t choose_capacity(const pp_packer_params *params, const struct survey *survey)
+{
+    if (params->capacity > 0)
+        return params->capacity;
+    return params->objective == PP_OBJECTIVE_BALANCED ? INT64_MAX : survey->longest;
+}
+
+static int64_t fullest(const struct bins *bins)
+{
+    int64_t size = 0;
+    for (int64_t bin = 0; bin < bins->n; bin++)
+        size = bins->sizes[bin] > size ? bins->sizes[bin] : size;
+    return size;
 }
 
 /* A plan in which each prompt is one item. */
@@ -138,8 +154,11 @@ static pp_status plan_whole_prompts(const pp_packer *packer, const int64_t *leng
                               .shortest = survey->shortest,
                               .longest = survey->longest,
                               .total = survey->tokens,
-                              .capacity = params->capacity ? params->capacity : survey->longest,
-                              .max_prompts = INT64_MAX,
+                              .capacity = choose_capacity(params, survey),
+                              .max_prompts =
+                                  params->max_prompts > 0 ? params->max_prompts : INT64_MAX,
+                              .n_bins = params->n_bins,
+                              .keep_order = params->keep_order != 0,
                               .cost = &packer->cost,
                               .policy = params->policy,
                               .max_steps = params->max_steps,
@@ -158,6 +177,8 @@ static pp_status plan_whole_prompts(const pp_packer *packer, const int64_t *leng
     }
     pp_plan_info *info = &new_plan->info;
     info->capacity = packing.capacity;
+    if (packing.capacity == INT64_MAX) /* no limit: that of the fullest */
+        info->capacity = fullest(&bins);
     info->tokens = survey->tokens;
     info->longest_prompt = survey->longest;
     set_bounds(info, &bins);

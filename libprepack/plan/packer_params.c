@@ -128,12 +128,14 @@ static pp_status check_supported(const pp_packer_params *chosen, pp_error *err)
         const char *name;
         bool asked;
     } missing[] = {
-        {"this objective", chosen->objective != PP_OBJECTIVE_FEWEST_BINS},
-        {"this policy", chosen->policy > PP_POLICY_BEST_FIT},
+        {"this objective", chosen->objective == PP_OBJECTIVE_CHEAPEST},
+        {"this policy", chosen->objective == PP_OBJECTIVE_FEWEST_BINS &&
+                            chosen->policy > PP_POLICY_BEST_FIT && !chosen->keep_order},
         {"oversize", chosen->oversize != PP_OVERSIZE_ERROR},
-        {"keep_order", chosen->keep_order != 0},
         {"share_prefixes", chosen->share_prefixes != 0},
-        {"max_prompts", chosen->max_prompts != 0},
+        {"max_prompts", chosen->max_prompts != 0 && !chosen->keep_order &&
+                            chosen->objective == PP_OBJECTIVE_FEWEST_BINS &&
+                            chosen->policy != PP_POLICY_ARRIVAL},
         {"an alignment", chosen->bin_alignment > 1 || chosen->prompt_alignment > 1},
         {"capacities", chosen->n_capacities != 0},
         {"max_waiting", chosen->max_waiting != 0},

@@ -14,7 +14,9 @@ struct packing {
     int64_t n;                /* items, at least 1 */
     const int64_t *sizes;     /* [n], each in [shortest, longest] and within the capacity */
     const int32_t *n_prompts; /* [n] prompts of each item; NULL: one each */
-    const int32_t *apart;     /* [n] items with the same number >= 0 share no bin; NULL: any may */
+    const int64_t *tokens; /* [n] of each item, where alignment makes its size more; NULL: sizes */
+    const double *squares; /* [n] sum of its prompts' squared lengths; NULL: of one prompt */
+    const int32_t *apart;  /* [n] items with the same number >= 0 share no bin; NULL: any may */
     int64_t shortest, longest;
     int64_t total;             /* sum of the sizes */
     int64_t capacity;          /* of a bin; INT64_MAX: no limit (BALANCED) */
@@ -41,6 +43,7 @@ struct bins {
     int32_t policy;                                  /* that found them */
     int32_t limit_reached;                           /* as in pp_plan_info */
     int64_t bound_l1, bound_l2, bound_dff, bound_lp; /* as in pp_plan_info */
+    int64_t bound_order;                             /* fewest runs in order of arrival; or 0 */
     double cost_bound;                               /* as in pp_plan_info */
 };
 
@@ -48,7 +51,7 @@ struct bins {
  * An algorithm. It fills bins->items, starts, sizes and n; policy and limit_reached are
  * preset to the packing's policy and 0, bounds to 0. No bin is empty but for BALANCED. Scratch
  * memory comes from mem and is given back. Errors: PP_ERR_NOMEM; PP_ERR_TOO_LONG where there are
- * not enough bins.
+ * not enough bins; PP_ERR_ARG where costs are not finite; PP_ERR_UNSUPPORTED.
  */
 typedef pp_status (*ppi_pack_fn)(const struct packing *packing, struct bins *bins,
                                  struct ppi_mem *mem, pp_error *err);

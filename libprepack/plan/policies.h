@@ -23,4 +23,11 @@ pp_status ppi_pack_arrival(const struct packing *packing, struct bins *bins, str
  * bins->n is set. */
 void ppi_group_by_bin(const int32_t *bin_of, int64_t n, struct bins *bins);
 
+/* BALANCED, with max_prompts: LPT, KK, AUTO. Bins without items come last. */
+pp_status ppi_pack_balanced(const struct packing *packing, struct bins *bins, struct ppi_mem *mem,
+                            pp_error *err);
+/* BALANCED in order of arrival, with max_prompts; optimal. */
+pp_status ppi_pack_runs(const struct packing *packing, struct bins *bins, struct ppi_mem *mem,
+                        pp_error *err);
+
 #endif
