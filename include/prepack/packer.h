@@ -32,7 +32,8 @@ typedef struct pp_prompt {
  * What the bins shall be. Values are frozen.
  *  FEWEST_BINS: as few bins of the capacity as possible (bin packing).
  *  BALANCED: n_bins bins, the dearest as cheap as possible (multiprocessor scheduling). Without a
- *      cost model a bin costs its tokens: the smallest longest row.
+ *      cost model a bin costs its tokens: the smallest longest row. Bins that get no prompts come
+ *      last and cost nothing.
  *  CHEAPEST: rows of the lengths in `capacities`, each computed in full, the cheapest in all.
  */
 #define PP_OBJECTIVE_FEWEST_BINS 1
@@ -89,8 +90,8 @@ typedef struct pp_packer_params {
         *allocator;     /* memory of the packer, its plans and their batches; NULL: malloc */
     int32_t objective;  /* PP_OBJECTIVE_*; default PP_OBJECTIVE_FEWEST_BINS */
     int32_t oversize;   /* PP_OVERSIZE_*; default PP_OVERSIZE_ERROR */
-    int32_t keep_order; /* 1: bins are runs of prompts in order of arrival, whatever the objective;
-                           default 0 */
+    int32_t keep_order; /* 1: bins are runs of prompts in order of arrival, the best such whatever
+                           the policy, which becomes ARRIVAL; default 0 */
     int32_t share_prefixes;    /* 1: prefixes that prompts share are placed once; needs the prompts'
                                   tokens (pp_packer_plan_input); default 0 */
     int64_t min_prefix;        /* tokens that a shared prefix has at least; default 16 */
@@ -167,12 +168,12 @@ typedef struct pp_plan_info {
     int32_t policy; /* that found these bins */
     int64_t n_prompts;
     int64_t n_bins;
-    int64_t capacity; /* tokens of a bin, of the largest where they differ; 0 when there are no
-                         prompts and none was given */
+    int64_t capacity; /* tokens of a bin, of the largest where they differ; of the fullest where
+                         BALANCED has no limit; 0 when there are no prompts and none was given */
     int64_t tokens;   /* sum of all lengths */
     int64_t longest_prompt; /* tokens */
-    int64_t lower_bound;    /* no packing has fewer bins: the largest of the bounds below */
-    int32_t proven_optimal; /* 1 when no packing is better by the objective */
+    int64_t lower_bound;    /* no packing has fewer bins: the largest of all bounds */
+    int32_t proven_optimal; /* 1: no packing is better by the objective, rounding aside */
     int32_t objective;
     double waste;       /* 1 - placed tokens / capacity of all bins, 0 without bins */
     double gap;         /* FEWEST_BINS: n_bins / lower_bound - 1; otherwise cost / cost_bound - 1 */

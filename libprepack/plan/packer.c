@@ -177,7 +177,7 @@ static pp_status plan_whole_prompts(const pp_packer *packer, const int64_t *leng
     }
     pp_plan_info *info = &new_plan->info;
     info->capacity = packing.capacity;
-    if (packing.capacity == INT64_MAX) /* no limit: that of the fullest */
+    if (params->capacity == 0 && params->objective == PP_OBJECTIVE_BALANCED)
         info->capacity = fullest(&bins);
     info->tokens = survey->tokens;
     info->longest_prompt = survey->longest;
