@@ -31,9 +31,8 @@ typedef struct pp_prompt {
 /*
  * What the bins shall be. Values are frozen.
  *  FEWEST_BINS: as few bins of the capacity as possible (bin packing).
- *  BALANCED: n_bins bins, the dearest as cheap as possible (multiprocessor scheduling). Without a
- *      cost model a bin costs its tokens: the smallest longest row. Bins that get no prompts come
- *      last and cost nothing.
+ *  BALANCED: n_bins bins, the dearest as cheap as possible (multiprocessor scheduling); without a
+ *      cost model: the smallest longest row. Bins without prompts come last and cost nothing.
  *  CHEAPEST: rows of the lengths in `capacities`, each computed in full, the cheapest in all.
  */
 #define PP_OBJECTIVE_FEWEST_BINS 1
