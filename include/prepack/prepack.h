@@ -7,6 +7,7 @@
  *   session.h  prefill and decode                 kvcache.h  one prompt's KV cache
  *   sample.h   the same, with tokens for logits   attention.h   attention on a host's own tensors
  *   measure.h  how fast each operation is         cost.h     what a forward pass costs
+ *   exchange.h  plans as JSON
  */
 #ifndef PREPACK_H
 #define PREPACK_H
@@ -15,6 +16,7 @@
 #include "batch.h"
 #include "common.h"
 #include "cost.h"
+#include "exchange.h"
 #include "kvcache.h"
 #include "measure.h"
 #include "model.h"
