@@ -4,6 +4,7 @@
  */
 #include "packing.h"
 #include "packer_impl.h"
+#include "parts.h"
 #include "plan.h"
 
 #include <string.h>
@@ -186,6 +187,36 @@ static pp_status plan_whole_prompts(const pp_packer *packer, const int64_t *leng
     return PP_OK;
 }
 
+/* A plan of whole prompts, or of parts of them where these need fewer bins, or as many and fewer
+ * tokens. input: checked. */
+static pp_status plan_prompts(const pp_packer *packer, const pp_plan_input *input,
+                              const struct survey *survey, struct pp_plan **plan, pp_error *err)
+{
+    bool needed = ppi_parts_needed(&packer->params, survey->longest);
+    struct pp_plan *parts = NULL;
+    if (input->n > 0 && (needed || packer->params.share_prefixes))
+        PP_TRY(ppi_plan_parts(packer, input, survey->longest, &parts, err));
+    if (parts && (needed || parts->info.n_bins == parts->info.lower_bound)) {
+        *plan = parts;
+        return PP_OK;
+    }
+    struct pp_plan *whole;
+    pp_status status = plan_whole_prompts(packer, input->lengths, input->n, survey, &whole, err);
+    if (status < 0) {
+        pp_plan_destroy(parts);
+        return status;
+    }
+    bool keep_whole = !parts || whole->info.n_bins < parts->info.n_bins;
+    if (keep_whole && parts) { /* bounds of whole prompts are none of what was asked for */
+        pp_plan_info *info = &whole->info;
+        info->bound_l1 = info->lower_bound = parts->info.lower_bound;
+        info->bound_l2 = info->bound_dff = info->bound_lp = 0;
+    }
+    pp_plan_destroy(keep_whole ? parts : whole);
+    *plan = keep_whole ? whole : parts;
+    return PP_OK;
+}
+
 pp_status pp_packer_plan_input(const pp_packer *packer, const pp_plan_input *input, pp_plan **plan,
                                pp_error *err)
 {
@@ -205,9 +236,10 @@ pp_status pp_packer_plan_input(const pp_packer *packer, const pp_plan_input *inp
         return ppi_error(err, PP_ERR_ARG, "pp_packer_plan: lengths is NULL, but there are %lld",
                          (long long)given.n);
     struct survey survey;
-    PP_TRY(survey_lengths(given.lengths, given.n, packer->params.capacity, &survey, err));
+    int64_t longest = packer->params.oversize == PP_OVERSIZE_SPLIT ? 0 : packer->params.capacity;
+    PP_TRY(survey_lengths(given.lengths, given.n, longest, &survey, err));
     struct pp_plan *new_plan;
-    PP_TRY(plan_whole_prompts(packer, given.lengths, given.n, &survey, &new_plan, err));
+    PP_TRY(plan_prompts(packer, &given, &survey, &new_plan, err));
     new_plan->cost = packer->cost;
     new_plan->bin_alignment = packer->params.bin_alignment;
     new_plan->prompt_alignment = packer->params.prompt_alignment;

@@ -121,6 +121,28 @@ static pp_status check_limits(const pp_packer_params *chosen, pp_error *err)
     return PP_OK;
 }
 
+/* Parts of prompts need bins of one capacity, as many as it takes. */
+static pp_status check_parts(const pp_packer_params *chosen, pp_error *err)
+{
+    bool share = chosen->share_prefixes != 0;
+    if (!share && chosen->oversize != PP_OVERSIZE_SPLIT)
+        return PP_OK;
+    const char *asked = share ? "share_prefixes" : "oversize SPLIT";
+    if (chosen->objective != PP_OBJECTIVE_FEWEST_BINS)
+        return ppi_error(err, PP_ERR_UNSUPPORTED,
+                         "%s serves the objective FEWEST_BINS only, not %s", asked,
+                         objective_name(chosen->objective));
+    if (chosen->n_capacities > 0)
+        return ppi_error(err, PP_ERR_UNSUPPORTED,
+                         "%s needs bins of one capacity, but `capacities` has %lld", asked,
+                         (long long)chosen->n_capacities);
+    if (share && chosen->oversize == PP_OVERSIZE_OWN_BIN)
+        return ppi_error(err, PP_ERR_UNSUPPORTED,
+                         "share_prefixes does not go with oversize OWN_BIN, only with ERROR and "
+                         "SPLIT");
+    return PP_OK;
+}
+
 /* What this version cannot do yet. */
 static pp_status check_supported(const pp_packer_params *chosen, pp_error *err)
 {
@@ -131,8 +153,7 @@ static pp_status check_supported(const pp_packer_params *chosen, pp_error *err)
         {"this objective", chosen->objective == PP_OBJECTIVE_CHEAPEST},
         {"this policy", chosen->objective == PP_OBJECTIVE_FEWEST_BINS &&
                             chosen->policy > PP_POLICY_BEST_FIT && !chosen->keep_order},
-        {"oversize", chosen->oversize != PP_OVERSIZE_ERROR},
-        {"share_prefixes", chosen->share_prefixes != 0},
+        {"oversize OWN_BIN", chosen->oversize == PP_OVERSIZE_OWN_BIN},
         {"max_prompts", chosen->max_prompts != 0 && !chosen->keep_order &&
                             chosen->objective == PP_OBJECTIVE_FEWEST_BINS &&
                             chosen->policy != PP_POLICY_ARRIVAL},
@@ -155,6 +176,7 @@ pp_status ppi_packer_params_read(const pp_packer_params *params, pp_packer_param
         ppi_reserved_check(chosen->reserved, PPI_COUNT(chosen->reserved), "pp_packer_params", err));
     PP_TRY(check_policy(chosen, err));
     PP_TRY(check_limits(chosen, err));
+    PP_TRY(check_parts(chosen, err));
     PP_TRY(check_supported(chosen, err));
     return ppi_cost_read(cost, chosen->cost, err);
 }
