@@ -89,7 +89,7 @@ pp_status ppi_measure_operands(struct measure *measure, size_t in_bytes, int32_t
     measure->in.stride = (size_t)ppi_round_up((int64_t)in_bytes, 256);
     measure->out.stride = (size_t)ppi_round_up((int64_t)out_bytes, 256);
     size_t copies = RING_BYTES / (measure->in.stride + measure->out.stride) + 1;
-    if (measure->params->caches == PP_MEASURE_CACHES_WARM)
+    if (measure->params->caches != PP_MEASURE_CACHES_IN_A_PASS)
         copies = 1;
     for (int64_t n = copies < MAX_COPIES ? (int64_t)copies : MAX_COPIES;; n /= 2) {
         if (take_rings(measure, n))

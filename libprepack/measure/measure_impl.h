@@ -50,7 +50,8 @@ bool ppi_measure_accumulates(const struct measure *measure);
 
 /*
  * Takes copies of an input and an output operand, as many as exceed caches if there is memory, one
- * for warm caches, and fills them with random values: dtypes are PP_DTYPE_*, sizes in bytes.
+ * where caches are warm or flushed, and fills them with random values: dtypes are PP_DTYPE_*, sizes
+ * in bytes.
  */
 pp_status ppi_measure_operands(struct measure *measure, size_t in_bytes, int32_t in_dtype,
                                size_t out_bytes, int32_t out_dtype, pp_error *err);

@@ -196,6 +196,29 @@ START_TEST(caches_by_choice)
 }
 END_TEST
 
+/* Warm operands are one copy; what flushes caches is larger than they are. */
+START_TEST(memory_for_the_caches)
+{
+    enum { MIB = 1 << 20 };
+    pp_model *model = new_model(NULL, 0);
+    pp_session *session = new_session(model);
+    const int64_t held = read_info(session).memory_bytes;
+    pp_measure_params params = {
+        .struct_size = sizeof params, .operation = PP_MEASURE_DOWN, .n_rows = 5, .n_runs = 1};
+    pp_measurement m = {.struct_size = sizeof m};
+    params.caches = PP_MEASURE_CACHES_WARM;
+    OK(pp_session_measure(session, &params, &m, perr));
+    ck_assert_int_lt(read_info(session).peak_memory_bytes - held, 8 * MIB);
+    params.caches = PP_MEASURE_CACHES_FLUSHED;
+    OK(pp_session_measure(session, &params, &m, perr));
+    ck_assert_int_ge(read_info(session).peak_memory_bytes - held, 2 * 32 * MIB);
+    ck_assert_int_le(read_info(session).peak_memory_bytes - held, (2 * 256 + 8) * MIB);
+    ck_assert_int_eq(read_info(session).memory_bytes, held);
+    pp_session_destroy(session);
+    pp_model_unref(model);
+}
+END_TEST
+
 START_TEST(the_guard_of_products)
 {
     pp_model *model = new_model(NULL, 0);
@@ -388,6 +411,7 @@ int main(void)
     tcase_add_test(tcase, products_and_rows_by_hand);
     tcase_add_test(tcase, attention_by_hand);
     tcase_add_test(tcase, caches_by_choice);
+    tcase_add_test(tcase, memory_for_the_caches);
     tcase_add_test(tcase, the_guard_of_products);
     tcase_add_test(tcase, the_session_stays_as_it_was);
     tcase_add_test(tcase, bad_params_are_refused);
