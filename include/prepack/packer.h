@@ -54,7 +54,8 @@ typedef struct pp_prompt {
  *      optimal or the limits are reached.
  *  AUTO: FFD, then as EXACT while the gap is open, within limits for planning on the fly. BALANCED
  *      and CHEAPEST: the best of their methods.
- *  LPT: BALANCED only: longest processing time first, at most 4/3 OPT (Graham 1969).
+ *  LPT: BALANCED only: longest processing time first, at most 4/3 OPT (Graham 1969). Also what
+ *      FFD, BFD and those that search have become where max_prompts made them mix long and short.
  *  KK: BALANCED only: largest differencing method (Karmarkar, Karp 1982).
  *  ORDERED: CHEAPEST only: one prompt a row, like lengths together (length-ordered batching).
  */
@@ -70,8 +71,7 @@ typedef struct pp_prompt {
 #define PP_POLICY_KK        10
 #define PP_POLICY_ORDERED   11
 
-/*
- * Prompts longer than the capacity. Values are frozen.
+/* Prompts longer than the capacity. Values are frozen.
  *  ERROR: PP_ERR_TOO_LONG.
  *  OWN_BIN: alone in a bin as large as they are.
  *  SPLIT: into chunks of at most the capacity, in bins that run one after another.
@@ -112,10 +112,9 @@ typedef struct pp_packer_params {
     int64_t reserved[7];
 } pp_packer_params;
 
-/* Limits and policy. Thread-safety: immutable but for the queue of stream.h, may be shared by
- * threads. */
+/* Limits and policy. Immutable but for the queue of stream.h, may be shared by threads. */
 typedef struct pp_packer pp_packer;
-/* The outcome of one pp_packer_plan. Thread-safety: immutable, may be shared by threads. */
+/* The outcome of one pp_packer_plan. Immutable, may be shared by threads. */
 typedef struct pp_plan pp_plan;
 
 /* Fills *params with defaults; `struct_size` is the caller's sizeof. */
@@ -171,7 +170,8 @@ typedef struct pp_plan_info {
                          BALANCED has no limit; 0 when there are no prompts and none was given */
     int64_t tokens;   /* sum of all lengths */
     int64_t longest_prompt; /* tokens */
-    int64_t lower_bound;    /* no packing has fewer bins: the largest of all bounds */
+    int64_t lower_bound;    /* no packing has fewer bins: the largest of all bounds, also of what
+                               max_prompts, apart and capacities ask */
     int32_t proven_optimal; /* 1: no packing is better by the objective, rounding aside */
     int32_t objective;
     double waste;       /* 1 - placed tokens / capacity of all bins, 0 without bins */

@@ -2,13 +2,14 @@
  * pack.c: from an objective, a policy and constraints to the algorithm that serves them.
  */
 #include "bounds.h"
+#include "constrained.h"
 #include "policies.h"
 
 int64_t ppi_max_bins(int32_t objective, const struct packing *packing)
 {
     if (objective == PP_OBJECTIVE_BALANCED)
         return packing->n_bins;
-    if (packing->max_prompts < packing->n)
+    if (objective == PP_OBJECTIVE_FEWEST_BINS && ppi_is_constrained(packing))
         return packing->n;
     return ppi_bound_bins(ppi_bound_l1(packing->total, packing->capacity), packing->n);
 }
@@ -29,6 +30,35 @@ static ppi_pack_fn find_fewest(int32_t policy)
     }
 }
 
+/* Without the constraints first: bins that keep them are what the policy would have filled with
+ * them, and the bounds hold whatever the constraints are. */
+static pp_status pack_relaxed(const struct packing *packing, struct bins *bins, bool *keep,
+                              struct ppi_mem *mem, pp_error *err)
+{
+    struct packing relaxed = *packing;
+    relaxed.max_prompts = INT64_MAX;
+    relaxed.apart = NULL;
+    PP_TRY(find_fewest(relaxed.policy)(&relaxed, bins, mem, err));
+    return ppi_bins_keep_limits(packing, bins, keep, mem, err);
+}
+
+static pp_status pack_fewest(const struct packing *packing, struct bins *bins, struct ppi_mem *mem,
+                             pp_error *err)
+{
+    if (!ppi_is_constrained(packing))
+        return find_fewest(bins->policy)(packing, bins, mem, err);
+    PP_TRY(ppi_bound_limits(packing, &bins->bound_limits, mem, err));
+    if (bins->policy == PP_POLICY_ARRIVAL)
+        return ppi_pack_arrival(packing, bins, mem, err);
+    if (packing->n_capacities > 0) {
+        PP_TRY(ppi_pack_constrained(packing, bins, mem, err));
+        return ppi_bounds_set(bins, packing, NULL, mem, err);
+    }
+    bool keep;
+    PP_TRY(pack_relaxed(packing, bins, &keep, mem, err));
+    return keep ? PP_OK : ppi_pack_constrained(packing, bins, mem, err);
+}
+
 pp_status ppi_pack(int32_t objective, const struct packing *packing, struct bins *bins,
                    struct ppi_mem *mem, pp_error *err)
 {
@@ -40,5 +70,5 @@ pp_status ppi_pack(int32_t objective, const struct packing *packing, struct bins
         return (packing->keep_order ? ppi_pack_runs : ppi_pack_balanced)(packing, bins, mem, err);
     if (packing->keep_order)
         bins->policy = PP_POLICY_ARRIVAL;
-    return find_fewest(bins->policy)(packing, bins, mem, err);
+    return pack_fewest(packing, bins, mem, err);
 }

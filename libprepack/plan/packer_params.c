@@ -154,9 +154,6 @@ static pp_status check_supported(const pp_packer_params *chosen, pp_error *err)
         {"this policy", chosen->objective == PP_OBJECTIVE_FEWEST_BINS &&
                             chosen->policy > PP_POLICY_BEST_FIT && !chosen->keep_order},
         {"oversize OWN_BIN", chosen->oversize == PP_OVERSIZE_OWN_BIN},
-        {"max_prompts", chosen->max_prompts != 0 && !chosen->keep_order &&
-                            chosen->objective == PP_OBJECTIVE_FEWEST_BINS &&
-                            chosen->policy != PP_POLICY_ARRIVAL},
         {"an alignment", chosen->bin_alignment > 1 || chosen->prompt_alignment > 1},
         {"capacities", chosen->n_capacities != 0},
         {"max_waiting", chosen->max_waiting != 0},

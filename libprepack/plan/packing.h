@@ -16,13 +16,17 @@ struct packing {
     const int32_t *n_prompts; /* [n] prompts of each item; NULL: one each */
     const int64_t *tokens; /* [n] of each item, where alignment makes its size more; NULL: sizes */
     const double *squares; /* [n] sum of its prompts' squared lengths; NULL: of one prompt */
-    const int32_t *apart;  /* [n] items with the same number >= 0 share no bin; NULL: any may */
+    const int32_t *apart;  /* items with the same number in [0, n) share no bin (apart.h); NULL: any
+                              may. [n], one of each item, or -1 */
+    const int64_t *apart_starts; /* or, where not NULL, item i has apart[apart_starts[i] ..
+                                    apart_starts[i + 1]) */
     int64_t shortest, longest;
     int64_t total;             /* sum of the sizes */
     int64_t capacity;          /* of a bin; INT64_MAX: no limit (BALANCED) */
     int64_t max_prompts;       /* of a bin; INT64_MAX: no limit */
     int64_t n_bins;            /* BALANCED: bins to make */
-    const int64_t *capacities; /* [n_capacities] FEWEST_BINS: of bin 0, 1, ...; CHEAPEST: lengths a
+    const int64_t *capacities; /* [n_capacities] FEWEST_BINS: of bin 0, 1, ..., `capacity` is the
+                                  largest of them; CHEAPEST: lengths a
                                   row may have, ascending; NULL: all bins have `capacity` */
     int64_t n_capacities;
     bool keep_order;
@@ -38,13 +42,15 @@ struct bins {
     int64_t *starts; /* [max_bins + 1] into items */
     int64_t *sizes;  /* [max_bins] sum of the items' sizes */
     int64_t
-        *capacities; /* [max_bins] where the algorithm chooses them (CHEAPEST); otherwise NULL */
+        *capacities;  /* [max_bins] where the algorithm chooses them (CHEAPEST); otherwise NULL */
+    int32_t *choices; /* [max_bins] FEWEST_BINS with capacities: which of them; otherwise NULL */
     int64_t n;
     int32_t policy;                                  /* that found them */
     int32_t limit_reached;                           /* as in pp_plan_info */
     int64_t bound_l1, bound_l2, bound_dff, bound_lp; /* as in pp_plan_info */
     int64_t bound_order;                             /* fewest runs in order of arrival; or 0 */
-    double cost_bound;                               /* as in pp_plan_info */
+    int64_t bound_limits; /* what constraints besides the capacity ask; or 0 */
+    double cost_bound;    /* as in pp_plan_info */
 };
 
 /*
