@@ -24,4 +24,11 @@ static inline double ppi_cost(const pp_cost_model *cost, int64_t tokens, double 
            cost->per_prompt * (double)n_prompts;
 }
 
+/* The cost of a row of a dense batch: the padding is computed, too, and every token attends to the
+ * whole row. */
+static inline double ppi_row_cost(const pp_cost_model *cost, int64_t row_len, int64_t n_prompts)
+{
+    return ppi_cost(cost, row_len, (double)row_len * (double)row_len, n_prompts);
+}
+
 #endif

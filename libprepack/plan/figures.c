@@ -17,12 +17,16 @@ int64_t ppi_plan_bin_used(const struct pp_plan *plan, int64_t bin)
     return ppi_round_up(used, plan->bin_alignment);
 }
 
-/* A bin without segments is no pass. A segment that continues another sees that one's tokens too:
- * its squares are those of the whole less those of what was there. */
+/* A bin without segments is no pass; a row of CHEAPEST is computed in full. A segment that
+ * continues another sees that one's tokens too: its squares are those of the whole less those of
+ * what was there. */
 double ppi_plan_bin_cost(const struct pp_plan *plan, int64_t bin)
 {
     if (plan->bin_starts[bin] == plan->bin_starts[bin + 1])
         return 0;
+    if (plan->info.objective == PP_OBJECTIVE_CHEAPEST)
+        return ppi_row_cost(&plan->cost, ppi_plan_bin_capacity(plan, bin),
+                            plan->bin_starts[bin + 1] - plan->bin_starts[bin]);
     double squares = 0; /* left out where nothing depends on them: they are read out of order */
     int64_t first = plan->cost.per_square > 0 ? plan->bin_starts[bin] : plan->bin_starts[bin + 1];
     for (int64_t i = first; i < plan->bin_starts[bin + 1]; i++) {

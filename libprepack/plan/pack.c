@@ -9,7 +9,7 @@ int64_t ppi_max_bins(int32_t objective, const struct packing *packing)
 {
     if (objective == PP_OBJECTIVE_BALANCED)
         return packing->n_bins;
-    if (objective == PP_OBJECTIVE_FEWEST_BINS && ppi_is_constrained(packing))
+    if (objective == PP_OBJECTIVE_CHEAPEST || ppi_is_constrained(packing))
         return packing->n;
     return ppi_bound_bins(ppi_bound_l1(packing->total, packing->capacity), packing->n);
 }
@@ -63,11 +63,13 @@ pp_status ppi_pack(int32_t objective, const struct packing *packing, struct bins
                    struct ppi_mem *mem, pp_error *err)
 {
     bins->bound_l1 = ppi_bound_l1(packing->total, packing->capacity);
-    if (objective == PP_OBJECTIVE_BALANCED && packing->apart)
+    if (objective != PP_OBJECTIVE_FEWEST_BINS && packing->apart)
         return ppi_error(err, PP_ERR_UNSUPPORTED,
                          "prompts that shall be apart can be packed for FEWEST_BINS only");
     if (objective == PP_OBJECTIVE_BALANCED)
         return (packing->keep_order ? ppi_pack_runs : ppi_pack_balanced)(packing, bins, mem, err);
+    if (objective == PP_OBJECTIVE_CHEAPEST)
+        return ppi_pack_shapes(packing, bins, mem, err);
     if (packing->keep_order)
         bins->policy = PP_POLICY_ARRIVAL;
     return pack_fewest(packing, bins, mem, err);

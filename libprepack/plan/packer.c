@@ -2,6 +2,7 @@
  * packer.c: limits and policy, and the way from lengths to a plan: check every length, let the
  * policy fill the bins, set the figures.
  */
+#include "histogram.h"
 #include "packing.h"
 #include "packer_impl.h"
 #include "parts.h"
@@ -15,6 +16,41 @@ double ppi_seconds(void)
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+/* Puts the lengths that rows may have in ascending order, each once. */
+static pp_status sort_capacities(struct pp_packer *packer, pp_error *err)
+{
+    int64_t *capacities = packer->capacities;
+    int64_t n = packer->params.n_capacities;
+    int64_t least = INT64_MAX, most = 0;
+    for (int64_t i = 0; i < n; i++) {
+        least = capacities[i] < least ? capacities[i] : least;
+        most = capacities[i] > most ? capacities[i] : most;
+    }
+    struct histogram sorted = {0};
+    PP_TRY(ppi_histogram_create(&sorted, capacities, n, least, most, &packer->mem, err));
+    packer->params.n_capacities = 0;
+    for (int64_t slot = 0; slot < sorted.n_slots; slot++)
+        if (sorted.buckets[slot].next < sorted.buckets[slot].end)
+            capacities[packer->params.n_capacities++] = ppi_histogram_length(&sorted, slot);
+    packer->params.capacity = most;
+    ppi_histogram_destroy(&sorted, &packer->mem);
+    return PP_OK;
+}
+
+static pp_status copy_capacities(struct pp_packer *packer, const int64_t *capacities, pp_error *err)
+{
+    size_t n = (size_t)packer->params.n_capacities;
+    packer->params.capacities = NULL;
+    if (n == 0)
+        return PP_OK;
+    packer->capacities = ppi_alloc(&packer->mem, n, sizeof *packer->capacities);
+    if (!packer->capacities)
+        return ppi_error_nomem(err, "the capacities of a packer", n * sizeof(int64_t));
+    memcpy(packer->capacities, capacities, n * sizeof(int64_t));
+    packer->params.capacities = packer->capacities;
+    return packer->params.objective == PP_OBJECTIVE_CHEAPEST ? sort_capacities(packer, err) : PP_OK;
 }
 
 pp_status pp_packer_create(const pp_packer_params *params, pp_packer **packer, pp_error *err)
@@ -33,16 +69,11 @@ pp_status pp_packer_create(const pp_packer_params *params, pp_packer **packer, p
     new_packer->params = chosen;
     new_packer->cost = cost;
     new_packer->params.cost = &new_packer->cost;
-    if (chosen.n_capacities > 0) {
-        size_t n = (size_t)chosen.n_capacities;
-        new_packer->capacities = ppi_alloc(&new_packer->mem, n, sizeof *new_packer->capacities);
-        if (!new_packer->capacities) {
-            pp_packer_destroy(new_packer);
-            return ppi_error_nomem(err, "the capacities of a packer", n * sizeof(int64_t));
-        }
-        memcpy(new_packer->capacities, chosen.capacities, n * sizeof(int64_t));
+    pp_status status = copy_capacities(new_packer, chosen.capacities, err);
+    if (status < 0) {
+        pp_packer_destroy(new_packer);
+        return status;
     }
-    new_packer->params.capacities = new_packer->capacities;
     *packer = new_packer;
     return PP_OK;
 }
@@ -136,12 +167,34 @@ static int64_t choose_capacity(const pp_packer_params *params, const struct surv
     return params->objective == PP_OBJECTIVE_BALANCED ? INT64_MAX : survey->longest;
 }
 
-static int64_t fullest(const struct bins *bins)
+static int64_t largest(const int64_t *values, int64_t n)
 {
-    int64_t size = 0;
-    for (int64_t bin = 0; bin < bins->n; bin++)
-        size = bins->sizes[bin] > size ? bins->sizes[bin] : size;
-    return size;
+    int64_t most = 0;
+    for (int64_t i = 0; i < n; i++)
+        most = values[i] > most ? values[i] : most;
+    return most;
+}
+
+/* Room for the plan of a packing whose items are whole prompts. */
+static pp_status create_plan(const pp_packer *packer, const struct packing *packing,
+                             struct pp_plan **plan, pp_error *err)
+{
+    int32_t objective = packer->params.objective;
+    int64_t max_bins = packing->n > 0 ? ppi_max_bins(objective, packing) : 0;
+    struct pp_plan *new_plan;
+    PP_TRY(
+        ppi_plan_create(&packer->mem.allocator, packing->n, packing->n, max_bins, &new_plan, err));
+    if (objective == PP_OBJECTIVE_CHEAPEST) {
+        new_plan->bin_capacities =
+            ppi_alloc(&new_plan->mem, (size_t)max_bins, sizeof *new_plan->bin_capacities);
+        if (!new_plan->bin_capacities) {
+            pp_plan_destroy(new_plan);
+            return ppi_error_nomem(err, "the capacities of bins",
+                                   (size_t)max_bins * sizeof(int64_t));
+        }
+    }
+    *plan = new_plan;
+    return PP_OK;
 }
 
 /* A plan in which each prompt is one item. */
@@ -159,14 +212,15 @@ static pp_status plan_whole_prompts(const pp_packer *packer, const int64_t *leng
                               .max_prompts =
                                   params->max_prompts > 0 ? params->max_prompts : INT64_MAX,
                               .n_bins = params->n_bins,
+                              .capacities = params->capacities,
+                              .n_capacities = params->n_capacities,
                               .keep_order = params->keep_order != 0,
                               .cost = &packer->cost,
                               .policy = params->policy,
                               .max_steps = params->max_steps,
                               .max_seconds = params->max_seconds};
-    struct pp_plan *new_plan;
-    PP_TRY(ppi_plan_create(&packer->mem.allocator, n, n,
-                           n > 0 ? ppi_max_bins(params->objective, &packing) : 0, &new_plan, err));
+    struct pp_plan *new_plan = NULL;
+    PP_TRY(create_plan(packer, &packing, &new_plan, err));
     memcpy(new_plan->lengths, lengths, (size_t)n * sizeof *lengths);
     struct bins bins = bins_in_plan(new_plan, params->policy);
     if (n > 0) {
@@ -179,7 +233,9 @@ static pp_status plan_whole_prompts(const pp_packer *packer, const int64_t *leng
     pp_plan_info *info = &new_plan->info;
     info->capacity = packing.capacity;
     if (params->capacity == 0 && params->objective == PP_OBJECTIVE_BALANCED)
-        info->capacity = fullest(&bins);
+        info->capacity = largest(bins.sizes, bins.n);
+    else if (params->objective == PP_OBJECTIVE_CHEAPEST)
+        info->capacity = largest(bins.capacities, bins.n);
     info->tokens = survey->tokens;
     info->longest_prompt = survey->longest;
     set_bounds(info, &bins);

@@ -5,6 +5,8 @@
 
 #include "cost/cost_impl.h"
 
+#define MAX_SHAPES (1 << 20)
+
 static const pp_packer_params default_params = {.struct_size = sizeof(pp_packer_params),
                                                 .objective = PP_OBJECTIVE_FEWEST_BINS,
                                                 .oversize = PP_OVERSIZE_ERROR,
@@ -143,6 +145,26 @@ static pp_status check_parts(const pp_packer_params *chosen, pp_error *err)
     return PP_OK;
 }
 
+static pp_status check_capacities(const pp_packer_params *chosen, pp_error *err)
+{
+    if (chosen->objective == PP_OBJECTIVE_CHEAPEST && chosen->capacity != 0)
+        return ppi_error(err, PP_ERR_ARG,
+                         "CHEAPEST takes the lengths of its rows from capacities; capacity must be "
+                         "0, not %lld",
+                         (long long)chosen->capacity);
+    if (chosen->objective == PP_OBJECTIVE_CHEAPEST && chosen->n_capacities > MAX_SHAPES)
+        return ppi_error(err, PP_ERR_ARG, "n_capacities is %lld; rows have at most %d lengths",
+                         (long long)chosen->n_capacities, MAX_SHAPES);
+    if (chosen->objective == PP_OBJECTIVE_BALANCED && chosen->n_capacities != 0)
+        return ppi_error(err, PP_ERR_ARG,
+                         "bins of BALANCED have one capacity, but n_capacities is %lld",
+                         (long long)chosen->n_capacities);
+    if (chosen->objective != PP_OBJECTIVE_BALANCED && chosen->n_bins != 0)
+        return ppi_error(err, PP_ERR_ARG, "n_bins is %lld, but the objective is %s, not BALANCED",
+                         (long long)chosen->n_bins, objective_name(chosen->objective));
+    return PP_OK;
+}
+
 /* What this version cannot do yet. */
 static pp_status check_supported(const pp_packer_params *chosen, pp_error *err)
 {
@@ -150,12 +172,11 @@ static pp_status check_supported(const pp_packer_params *chosen, pp_error *err)
         const char *name;
         bool asked;
     } missing[] = {
-        {"this objective", chosen->objective == PP_OBJECTIVE_CHEAPEST},
         {"this policy", chosen->objective == PP_OBJECTIVE_FEWEST_BINS &&
                             chosen->policy > PP_POLICY_BEST_FIT && !chosen->keep_order},
         {"oversize OWN_BIN", chosen->oversize == PP_OVERSIZE_OWN_BIN},
         {"an alignment", chosen->bin_alignment > 1 || chosen->prompt_alignment > 1},
-        {"capacities", chosen->n_capacities != 0},
+        {"capacities", chosen->n_capacities != 0 && chosen->objective != PP_OBJECTIVE_CHEAPEST},
         {"max_waiting", chosen->max_waiting != 0},
     };
     for (size_t i = 0; i < PPI_COUNT(missing); i++)
@@ -174,6 +195,7 @@ pp_status ppi_packer_params_read(const pp_packer_params *params, pp_packer_param
     PP_TRY(check_policy(chosen, err));
     PP_TRY(check_limits(chosen, err));
     PP_TRY(check_parts(chosen, err));
+    PP_TRY(check_capacities(chosen, err));
     PP_TRY(check_supported(chosen, err));
     return ppi_cost_read(cost, chosen->cost, err);
 }

@@ -22,7 +22,7 @@ struct packing {
                                     apart_starts[i + 1]) */
     int64_t shortest, longest;
     int64_t total;             /* sum of the sizes */
-    int64_t capacity;          /* of a bin; INT64_MAX: no limit (BALANCED) */
+    int64_t capacity;          /* of a bin; INT64_MAX: no limit (BALANCED); CHEAPEST: the largest */
     int64_t max_prompts;       /* of a bin; INT64_MAX: no limit */
     int64_t n_bins;            /* BALANCED: bins to make */
     const int64_t *capacities; /* [n_capacities] FEWEST_BINS: of bin 0, 1, ..., `capacity` is the

@@ -29,5 +29,8 @@ pp_status ppi_pack_balanced(const struct packing *packing, struct bins *bins, st
 /* BALANCED in order of arrival, with max_prompts; optimal. */
 pp_status ppi_pack_runs(const struct packing *packing, struct bins *bins, struct ppi_mem *mem,
                         pp_error *err);
+/* CHEAPEST, with max_prompts and in order of arrival: FFD, ORDERED, AUTO. */
+pp_status ppi_pack_shapes(const struct packing *packing, struct bins *bins, struct ppi_mem *mem,
+                          pp_error *err);
 
 #endif
