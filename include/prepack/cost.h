@@ -11,6 +11,13 @@
  *     per_pass + per_token * round_up(sum l_i, tile) + per_square * sum l_i^2 + per_prompt * n
  *
  * per_token holds the matrix products, per_square the causal attention of each prompt to itself.
+ *
+ * A row of a dense batch (PP_OBJECTIVE_CHEAPEST) is computed in full, padding and masked attention
+ * included: one of C tokens and n prompts costs
+ *
+ *     per_pass + per_token * round_up(C, tile) + per_square * C^2 + per_prompt * n
+ *
+ * A host that runs r rows in one pass sets per_pass to the r-th part of what the pass takes.
  */
 #ifndef PREPACK_COST_H
 #define PREPACK_COST_H
