@@ -2,7 +2,6 @@
  * plan_from_json.c: a plan from JSON. The text's shape and types are checked here, what the numbers
  * say in plan_check.c; figures come from the checked plan, not from the text.
  */
-#include "bounds.h"
 #include "plan.h"
 #include "plan_check.h"
 #include "plan_words.h"
@@ -275,43 +274,6 @@ static pp_status read_figures(const struct ppi_json_value *figures, pp_plan_info
     return PP_OK;
 }
 
-/* The bounds of what is placed, alignment included; but for LP, which takes a solver. The plan's
- * bins have been checked, so each size is within the capacity. */
-static pp_status find_bounds(struct pp_plan *plan, int64_t total, struct ppi_mem *mem,
-                             pp_error *err)
-{
-    pp_plan_info *info = &plan->info;
-    size_t n = (size_t)info->n_segments;
-    if (n == 0)
-        return PP_OK;
-    /* what alignment leaves of a bin's capacity can hold nothing */
-    int64_t capacity = info->capacity - info->capacity % plan->bin_alignment;
-    info->bound_l1 = info->lower_bound = ppi_bound_l1(total, capacity);
-    if (info->objective != PP_OBJECTIVE_FEWEST_BINS)
-        return PP_OK;
-    int64_t *sizes = ppi_alloc(mem, n, sizeof *sizes);
-    if (!sizes)
-        return ppi_error_nomem(err, "the bounds of a plan", n * sizeof *sizes);
-    struct packing packing = {.n = info->n_segments,
-                              .sizes = sizes,
-                              .shortest = INT64_MAX,
-                              .total = total,
-                              .capacity = capacity};
-    for (size_t i = 0; i < n; i++) {
-        sizes[i] = ppi_round_up(ppi_plan_segment_tokens(plan, (int64_t)i), plan->prompt_alignment);
-        packing.shortest = sizes[i] < packing.shortest ? sizes[i] : packing.shortest;
-        packing.longest = sizes[i] > packing.longest ? sizes[i] : packing.longest;
-    }
-    struct bins bins = {.n = info->n_bins, .bound_l1 = info->bound_l1};
-    pp_status status = ppi_bounds_set(&bins, &packing, NULL, mem, err);
-    ppi_free(mem, sizes);
-    info->bound_l2 = bins.bound_l2;
-    info->bound_dff = bins.bound_dff;
-    info->lower_bound = bins.bound_l2 > info->lower_bound ? bins.bound_l2 : info->lower_bound;
-    info->lower_bound = bins.bound_dff > info->lower_bound ? bins.bound_dff : info->lower_bound;
-    return status;
-}
-
 /* Fills an empty plan that has room for what the text counts. */
 static pp_status read_plan(const struct ppi_json_value *root, struct pp_plan *plan,
                            struct ppi_mem *mem, pp_error *err)
@@ -325,7 +287,7 @@ static pp_status read_plan(const struct ppi_json_value *root, struct pp_plan *pl
     PP_TRY(read_segments(ppi_json_get(root, "segments"), plan, err));
     PP_TRY(ppi_plan_check_segments(plan, mem, err));
     PP_TRY(ppi_plan_check_bins(plan, &room, err));
-    PP_TRY(find_bounds(plan, room, mem, err));
+    PP_TRY(ppi_plan_find_bounds(plan, room, mem, err));
     ppi_plan_set_figures(plan);
     return read_figures(ppi_json_get(root, "figures"), info, err);
 }

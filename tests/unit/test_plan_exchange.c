@@ -65,34 +65,38 @@ static void assert_same_segments(const pp_plan *a, const pp_plan *b, const pp_pl
     free(ends_b);
 }
 
-/* All that a plan says, but bounds that take a solver and what follows from them: those are not
- * believed. */
-static void assert_same_plans(const pp_plan *a, const pp_plan *b)
+/* All that a plan says. same_bounds: bounds, too; otherwise those that were read hold, but may be
+ * others, because they know neither a solver nor all constraints. */
+static void assert_same_plans(const pp_plan *a, const pp_plan *b, bool same_bounds)
 {
     pp_plan_info info = plan_info(a), read = plan_info(b);
     assert_same_bins(a, b, info.n_bins);
     assert_same_segments(a, b, &info);
-    assert_that(read.bound_lp == 0 && read.cost_bound == 0 && read.lower_bound >= read.bound_l1);
-    assert_that(read.lower_bound <= info.lower_bound || info.bound_lp == 0);
-    assert_that(read.proven_optimal <= info.proven_optimal);
-    if (info.bound_lp > 0 || info.objective != PP_OBJECTIVE_FEWEST_BINS) {
+    assert_that(read.lower_bound <= info.n_bins && read.bound_lp == 0);
+    if (info.objective != PP_OBJECTIVE_FEWEST_BINS) { /* a capacity that was no limit is one now */
+        assert_that(read.cost_bound <= info.max_cost * (1 + 1e-9));
+        info.bound_l1 = read.bound_l1;
+        info.lower_bound = read.lower_bound;
+    }
+    if (!same_bounds) {
+        info.bound_l1 = read.bound_l1;
         info.lower_bound = read.lower_bound;
         info.bound_l2 = read.bound_l2;
         info.bound_dff = read.bound_dff;
+        info.bound_lp = read.bound_lp;
+        info.cost_bound = read.cost_bound;
         info.proven_optimal = read.proven_optimal;
         info.gap = read.gap;
     }
-    info.bound_lp = 0;
-    info.cost_bound = 0;
     assert_that(memcmp(&info, &read, sizeof info) == 0);
 }
 
 /* There and back, and once more: the second text is the first but for the bounds. */
-static void check_round_trip(const pp_plan *plan)
+static void check_round_trip(const pp_plan *plan, bool same_bounds)
 {
     char *text = text_of(plan);
     pp_plan *copy = read_plan(text);
-    assert_same_plans(plan, copy);
+    assert_same_plans(plan, copy, same_bounds);
     char *second = text_of(copy);
     const char *figures = strstr(text, "\"figures\"");
     assert_that(figures && strncmp(text, second, (size_t)(figures - text)) == 0);
@@ -123,9 +127,92 @@ START_TEST(round_trip_of_every_policy)
         draw_lengths(&random, lengths, n, 100);
         for (size_t p = 0; p < sizeof policies / sizeof *policies; p++) {
             pp_plan *plan = make_plan(policies[p], round % 2 ? 0 : 128, lengths, n);
-            check_round_trip(plan);
+            check_round_trip(plan, true);
             pp_plan_destroy(plan);
         }
+    }
+}
+END_TEST
+
+/* Any settings that the planner takes. */
+static pp_plan *draw_plan(uint64_t *random, const pp_plan_input *input)
+{
+    pp_packer_params params;
+    pp_packer_params_init(&params, sizeof params);
+    params.objective = (int32_t)random_between(random, 1, 3);
+    params.policy = (int32_t)random_between(random, 0, PP_POLICY_ORDERED);
+    params.capacity = random_between(random, 0, 3) * 60;
+    params.oversize = (int32_t)random_between(random, 1, 3);
+    params.keep_order = next_random(random) % 4 == 0;
+    params.share_prefixes = next_random(random) % 4 == 0;
+    params.min_prefix = 2;
+    params.max_prompts = next_random(random) % 3 == 0 ? random_between(random, 1, 9) : 0;
+    params.bin_alignment = next_random(random) % 3 == 0 ? random_between(random, 1, 16) : 1;
+    params.prompt_alignment = next_random(random) % 3 == 0 ? random_between(random, 1, 16) : 1;
+    params.n_bins = params.objective == PP_OBJECTIVE_BALANCED ? random_between(random, 1, 20) : 0;
+    static const int64_t capacities[] = {64, 128, 192};
+    params.capacities = capacities;
+    params.n_capacities = params.objective == PP_OBJECTIVE_CHEAPEST ? 3 : 0;
+    params.max_steps = 2000;
+    pp_packer *packer;
+    pp_plan *plan = NULL;
+    pp_error err = {.struct_size = sizeof err};
+    if (pp_packer_create(&params, &packer, &err) < 0)
+        return NULL;
+    pp_status status = pp_packer_plan_input(packer, input, &plan, &err);
+    assert_that(status == PP_OK || (status != PP_ERR_INTERNAL && status != PP_ERR_NOMEM));
+    pp_packer_destroy(packer);
+    return plan;
+}
+
+START_TEST(round_trip_of_any_settings)
+{
+    static int32_t tokens[100][100];
+    int64_t lengths[100];
+    pp_prompt prompts[100];
+    uint64_t random = SEED;
+    int n_plans = 0;
+    for (int round = 0; round < 3000; round++) {
+        int64_t n = random_between(&random, 0, 40);
+        for (int64_t i = 0; i < n; i++) {
+            lengths[i] = random_between(&random, 1, 100);
+            for (int64_t t = 0; t < lengths[i]; t++) /* some prompts begin alike */
+                tokens[i][t] = (int32_t)(next_random(&random) % (t < 20 ? 1 : 3));
+            prompts[i] = (pp_prompt){tokens[i], lengths[i]};
+        }
+        pp_plan_input input = {
+            .struct_size = sizeof input, .n = n, .lengths = lengths, .prompts = prompts};
+        pp_plan *plan = draw_plan(&random, &input);
+        if (!plan)
+            continue;
+        n_plans++;
+        check_round_trip(plan, false);
+        pp_plan_destroy(plan);
+    }
+    ck_assert_int_gt(n_plans, 30);
+}
+END_TEST
+
+START_TEST(round_trip_of_balanced_bins)
+{
+    static const int32_t policies[] = {PP_POLICY_LPT, PP_POLICY_KK, PP_POLICY_AUTO};
+    uint64_t random = SEED;
+    for (int round = 0; round < 30; round++) {
+        int64_t lengths[100];
+        size_t n = (size_t)random_between(&random, 0, 100);
+        draw_lengths(&random, lengths, n, 100);
+        pp_packer_params params;
+        pp_packer_params_init(&params, sizeof params);
+        params.objective = PP_OBJECTIVE_BALANCED;
+        params.policy = policies[round % 3];
+        params.n_bins = random_between(&random, 1, 20);
+        pp_packer *packer = NULL;
+        pp_plan *plan = NULL;
+        assert_that(pp_packer_create(&params, &packer, NULL) == PP_OK);
+        assert_that(pp_packer_plan(packer, lengths, n, &plan, NULL) == PP_OK);
+        check_round_trip(plan, true);
+        pp_plan_destroy(plan);
+        pp_packer_destroy(packer);
     }
 }
 END_TEST
@@ -151,7 +238,7 @@ START_TEST(round_trip_of_a_cost_model)
     pp_plan *plan = NULL;
     assert_that(pp_packer_create(&params, &packer, NULL) == PP_OK);
     assert_that(pp_packer_plan(packer, lengths, 6, &plan, NULL) == PP_OK);
-    check_round_trip(plan);
+    check_round_trip(plan, true);
     pp_plan_destroy(plan);
     pp_packer_destroy(packer);
 }
@@ -164,17 +251,18 @@ START_TEST(round_trip_of_parts_and_capacities)
     ck_assert_int_eq(info.n_segments, 7);
     ck_assert_int_eq(info.tokens, 42);
     ck_assert_int_eq(info.placed_tokens, 38);
-    ck_assert_int_eq(info.bound_l1, 4);
-    ck_assert_int_eq(info.proven_optimal, 1);
+    ck_assert_int_eq(info.bound_l1, 3); /* of the longest: others may share more */
+    ck_assert_int_eq(info.lower_bound, 3);
+    ck_assert_int_eq(info.proven_optimal, 0);
     pp_segment segment;
     assert_that(pp_plan_get_segment(plan, 3, &segment, NULL) == PP_OK);
     assert_that(segment.prompt == 1 && segment.first_token == 4 && segment.n_tokens == 2 &&
                 segment.start == 3 && segment.after == 0);
-    check_round_trip(plan);
+    check_round_trip(plan, true);
     pp_plan_destroy(plan);
     plan = read_plan(HEAD ",\"lengths\":[7,6],\"bins\":[[0],[1]],\"bin_capacities\":[10,6]}");
     ck_assert_int_eq(plan_info(plan).total_capacity, 16);
-    check_round_trip(plan);
+    check_round_trip(plan, true);
     pp_plan_destroy(plan);
 }
 END_TEST
@@ -251,7 +339,7 @@ START_TEST(alignment_counts)
     pp_plan_info info = plan_info(plan);
     ck_assert_int_eq(info.used, 16); /* 8 + 4 */
     ck_assert_int_eq(info.policy, PP_POLICY_MBS);
-    check_round_trip(plan);
+    check_round_trip(plan, true);
     pp_plan_destroy(plan);
     snprintf(text, sizeof text, format, 15);
     pp_status status = pp_plan_from_json(text, strlen(text), NULL, &plan, &err);
@@ -284,7 +372,7 @@ START_TEST(huge_numbers)
         snprintf(text, sizeof text, format, cases[i].prompt, cases[i].bin, cases[i].tile);
         ck_assert_int_eq(pp_plan_from_json(text, strlen(text), NULL, &plan, NULL), cases[i].status);
         if (plan)
-            check_round_trip(plan); /* costs are infinite: null in the text */
+            check_round_trip(plan, true); /* costs are infinite: null in the text */
         pp_plan_destroy(plan);
     }
 }
@@ -380,6 +468,8 @@ int main(void)
     TCase *tests = tcase_create("exchange");
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, round_trip_of_every_policy);
+    tcase_add_test(tests, round_trip_of_any_settings);
+    tcase_add_test(tests, round_trip_of_balanced_bins);
     tcase_add_test(tests, round_trip_of_a_cost_model);
     tcase_add_test(tests, round_trip_of_parts_and_capacities);
     tcase_add_test(tests, batches_are_the_same);
