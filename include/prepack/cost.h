@@ -38,18 +38,82 @@ typedef struct pp_cost_model {
     double per_prompt;
     int64_t tile;    /* tokens are computed in multiples of this; at least 1 */
     double error;    /* of the fit: mean relative error on passes left out of it; 0: not known */
-    char device[64]; /* where it was measured, as the session names it; UTF-8, may be empty */
-    char model[64];  /* of which model */
-    int64_t reserved[6];
+    char device[64]; /* where it was measured: "cpu:avx2, f32, 8 threads"; UTF-8, may be empty */
+    char model[64];  /* of which model; UTF-8, may be empty, the caller may give it a name */
+    int64_t
+        max_tokens; /* of the largest pass that was measured: it is a guess beyond; 0: not known */
+    int64_t reserved[5];
 } pp_cost_model;
 
 /* Fills *cost with the model without measurements: a pass costs its tokens. */
 PP_API void pp_cost_init(pp_cost_model *cost, size_t struct_size);
 
-/* The cost of a pass of n prompts. lengths: [n]. Errors: PP_ERR_ARG (a length below 1, a
- * coefficient that is negative or not finite, tile below 1), PP_ERR_STRUCT_SIZE. */
+/* The cost of a pass of n prompts; without any, 0. lengths: [n]. Errors: PP_ERR_ARG (a length below
+ * 1, a coefficient that is negative or not finite, tile below 1), PP_ERR_STRUCT_SIZE. */
 PP_API pp_status pp_cost_predict(const pp_cost_model *cost, const int64_t *lengths, size_t n,
                                  double *result, pp_error *err);
+
+/* ---- measuring ---- */
+
+typedef struct pp_session pp_session; /* session.h */
+
+typedef struct pp_cost_params {
+    uint32_t struct_size;
+    int32_t cache_only; /* 1: of passes that only write KV caches, without logits; default 0 */
+    int64_t max_tokens; /* of a pass: 64 .. the session's max_pass_tokens, the default (0) */
+    int64_t max_length; /* tokens of a prompt, default (0): as many as the model and a pass hold */
+    double seconds;     /* to spend, about; default (0): 10 */
+    uint64_t seed;      /* of the lengths and token ids; any, default 0 */
+    int64_t reserved[6];
+} pp_cost_params;
+
+PP_API void pp_cost_params_init(pp_cost_params *params, size_t struct_size);
+
+/*
+ * Measures the cost model of a session's device and model, in seconds: runs prefills of one pass
+ * each, of many sizes and mixes of lengths with random token ids, takes the shortest time of
+ * each, and fits the coefficients so that the sum of squared relative errors is least, none
+ * negative. Every fifth shape is left out of the fit and tells the error.
+ *
+ * Passes grow until half of the time is spent, so that in little time large passes of a large
+ * model are not measured (cost->max_tokens); passes of up to 64 tokens are, however long they
+ * take. Other work on the machine at the same time makes the model worse.
+ *
+ * The session's caches stay as they are; its logits of before are gone. Pages of the passes are
+ * kept for later caches, as after any prefill. The caller sets cost->struct_size.
+ * Errors: PP_ERR_ARG (params, NULL, a session without a model), PP_ERR_NOMEM, PP_ERR_DEVICE_NOMEM
+ * (when not even the smallest passes fit; larger ones are left out), PP_ERR_DEVICE,
+ * PP_ERR_CANCELLED, PP_ERR_STRUCT_SIZE; *cost is untouched then.
+ */
+PP_API pp_status pp_cost_measure(pp_session *session, const pp_cost_params *params,
+                                 pp_cost_model *cost, pp_error *err);
+
+/* ---- as JSON ----
+ *
+ * An object: "format": "prepack-cost", "version": 1, then the fields of pp_cost_model by their
+ * names. A reader needs format, version, the four coefficients and the tile; device, model, error
+ * and max_tokens may be missing. Fields it does not know are ignored: what changes the meaning of
+ * the others gets another version.
+ */
+
+/*
+ * Writes a model; numbers read back as the same doubles. text: [room] of the caller's, or NULL:
+ * only the size is told. *bytes: the length of the text, without the NUL that ends it, so that
+ * room must be at least *bytes + 1. Errors: PP_ERR_ARG (NULL; as pp_cost_predict; room too small:
+ * nothing is written, the sentence names what is needed), PP_ERR_STRUCT_SIZE.
+ */
+PP_API pp_status pp_cost_to_json(const pp_cost_model *cost, char *text, size_t room, size_t *bytes,
+                                 pp_error *err);
+
+/*
+ * Reads a model. text: [n_bytes], borrowed for the call; no NUL is needed. The caller sets
+ * cost->struct_size. Errors: PP_ERR_ARG (NULL), PP_ERR_FORMAT (no JSON, another format, a field
+ * that is missing, of another type or out of range: the sentence says which), PP_ERR_UNSUPPORTED
+ * (another version), PP_ERR_LIMIT (more than 65,536 bytes, a name of more than 63),
+ * PP_ERR_NOMEM, PP_ERR_STRUCT_SIZE; *cost is untouched then.
+ */
+PP_API pp_status pp_cost_from_json(const char *text, size_t n_bytes, pp_cost_model *cost,
+                                   pp_error *err);
 
 #ifdef __cplusplus
 }

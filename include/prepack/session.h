@@ -152,6 +152,27 @@ PP_API pp_status pp_session_get_info(const pp_session *session, pp_session_info 
 PP_API pp_status pp_session_estimate(pp_model *model, const pp_session_params *params,
                                      pp_session_info *info, pp_error *err);
 
+/* What one pp_prefill takes. */
+typedef struct pp_prediction {
+    uint32_t struct_size;
+    int32_t reserved0;
+    double seconds;   /* or the cost model's unit */
+    int64_t passes;   /* forward passes */
+    int64_t pages;    /* KV pages of the prompts' caches */
+    int64_t kv_bytes; /* of those */
+    int64_t reserved[4];
+} pp_prediction;
+
+/*
+ * Predicts pp_prefill of a plan by walking its passes; nothing is loaded or run. info: of the
+ * session, or of one that only exists as pp_session_estimate. cost: of that device and model; NULL:
+ * a pass costs its tokens. The caller sets prediction->struct_size.
+ * Errors: PP_ERR_ARG (NULL; an info that no session fills so; a cost model as for pp_cost_predict),
+ * PP_ERR_UNSUPPORTED (a plan that pp_prefill refuses), PP_ERR_STRUCT_SIZE.
+ */
+PP_API pp_status pp_prefill_predict(const pp_session_info *info, const pp_cost_model *cost,
+                                    const pp_plan *plan, pp_prediction *prediction, pp_error *err);
+
 #ifdef __cplusplus
 }
 #endif

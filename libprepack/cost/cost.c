@@ -34,6 +34,10 @@ pp_status ppi_cost_read(pp_cost_model *cost, const pp_cost_model *given, pp_erro
     if (cost->tile < 1)
         return ppi_error(err, PP_ERR_ARG, "tile of a cost model is %lld; it must be at least 1",
                          (long long)cost->tile);
+    if (cost->max_tokens < 0)
+        return ppi_error(err, PP_ERR_ARG,
+                         "max_tokens of a cost model is %lld; it must be at least 0",
+                         (long long)cost->max_tokens);
     cost->device[sizeof cost->device - 1] = '\0';
     cost->model[sizeof cost->model - 1] = '\0';
     return PP_OK;

@@ -31,4 +31,8 @@ static inline double ppi_row_cost(const pp_cost_model *cost, int64_t row_len, in
     return ppi_cost(cost, row_len, (double)row_len * (double)row_len, n_prompts);
 }
 
+/* pp_cost_from_json with memory from elsewhere; fills all of *cost. */
+pp_status ppi_cost_parse(const char *text, size_t n_bytes, struct ppi_mem *mem, pp_cost_model *cost,
+                         pp_error *err);
+
 #endif
