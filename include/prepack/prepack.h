@@ -7,7 +7,7 @@
  *   session.h  prefill and decode                 kvcache.h  one prompt's KV cache
  *   sample.h   the same, with tokens for logits   attention.h   attention on a host's own tensors
  *   measure.h  how fast each operation is         cost.h     what a forward pass costs
- *   exchange.h  plans as JSON
+ *   exchange.h  plans as JSON                     stream.h   a queue of prompts -> steps
  */
 #ifndef PREPACK_H
 #define PREPACK_H
@@ -23,6 +23,7 @@
 #include "packer.h"
 #include "sample.h"
 #include "session.h"
+#include "stream.h"
 #include <prepack/version.h>
 
 #endif

@@ -177,7 +177,6 @@ static pp_status check_supported(const pp_packer_params *chosen, pp_error *err)
         {"oversize OWN_BIN", chosen->oversize == PP_OVERSIZE_OWN_BIN},
         {"an alignment", chosen->bin_alignment > 1 || chosen->prompt_alignment > 1},
         {"capacities", chosen->n_capacities != 0 && chosen->objective != PP_OBJECTIVE_CHEAPEST},
-        {"max_waiting", chosen->max_waiting != 0},
     };
     for (size_t i = 0; i < PPI_COUNT(missing); i++)
         if (missing[i].asked)
