@@ -2,6 +2,7 @@
  * packer.c: limits and policy, and the way from lengths to a plan: check every length, let the
  * policy fill the bins, set the figures.
  */
+#include "bounds.h"
 #include "histogram.h"
 #include "packing.h"
 #include "packer_impl.h"
@@ -258,7 +259,8 @@ static pp_status plan_prompts(const pp_packer *packer, const pp_plan_input *inpu
     struct pp_plan *parts = NULL;
     if (input->n > 0 && (needed || packer->params.share_prefixes))
         PP_TRY(ppi_plan_parts(packer, input, survey->longest, &parts, err));
-    if (parts && (needed || parts->info.n_bins == parts->info.lower_bound)) {
+    if (parts &&
+        (needed || parts->info.n_bins <= ppi_bound_l1(survey->tokens, parts->info.capacity))) {
         *plan = parts;
         return PP_OK;
     }

@@ -17,8 +17,8 @@ struct cutter {
     const int64_t *lengths;
     int64_t n;
     const struct prefix_tree *tree; /* NULL: nothing is shared */
-    int32_t *by_length;             /* [n] longest first, where there is no tree; otherwise NULL */
-    int64_t chunk;                  /* most tokens of a part */
+    int32_t *by_length; /* [n] longest first; NULL where no prompt is longer than a part */
+    int64_t chunk;      /* most tokens of a part */
     struct step_limits limits;
     int32_t *kept;       /* [n_prefixes] the prefix itself or the longest of its own that is kept */
     int32_t *last_parts; /* [n_prefixes] of kept ones */
@@ -34,14 +34,8 @@ struct candidate {
 
 static void destroy_candidate(struct candidate *candidate, struct ppi_mem *mem)
 {
-    ppi_free(mem, candidate->parts.prompts);
-    ppi_free(mem, candidate->parts.first_tokens);
-    ppi_free(mem, candidate->parts.n_tokens);
-    ppi_free(mem, candidate->parts.after);
-    ppi_free(mem, candidate->parts.ends);
-    ppi_free(mem, candidate->schedule.items);
-    ppi_free(mem, candidate->schedule.starts);
-    *candidate = (struct candidate){0};
+    ppi_parts_destroy(&candidate->parts, mem);
+    ppi_schedule_destroy(&candidate->schedule, mem);
 }
 
 /* ---- prompts to parts ---- */
@@ -133,17 +127,7 @@ static pp_status make_parts(const struct cutter *cutter, struct parts *parts, pp
         return ppi_error(err, PP_ERR_TOO_LONG,
                          "the prompts have more than %d parts of at most %lld tokens", INT32_MAX,
                          (long long)cutter->chunk);
-    size_t n = (size_t)parts->n;
-    parts->first_tokens = ppi_alloc(cutter->mem, n, sizeof *parts->first_tokens);
-    parts->n_tokens = ppi_alloc(cutter->mem, n, sizeof *parts->n_tokens);
-    parts->after = ppi_alloc(cutter->mem, n, sizeof *parts->after);
-    parts->ends = ppi_alloc(cutter->mem, (size_t)cutter->n, sizeof *parts->ends);
-    int32_t *prompts = ppi_alloc(cutter->mem, n, sizeof *prompts);
-    parts->prompts = prompts;
-    if (!parts->first_tokens || !parts->n_tokens || !parts->after || !parts->ends || !prompts)
-        return ppi_error_nomem(err, "the parts of the prompts",
-                               n * (2 * sizeof(int64_t) + 2 * sizeof(int32_t)) +
-                                   (size_t)cutter->n * sizeof(int32_t));
+    PP_TRY(ppi_parts_create(parts, parts->n, cutter->n, cutter->mem, err));
     cut_prompts(cutter, parts);
     return PP_OK;
 }
@@ -160,41 +144,74 @@ static bool is_better(const struct candidate *a, const struct candidate *b)
     return a->parts.n < b->parts.n;
 }
 
+/* Could bins of these parts be better than the best? Not where so many tokens, in as few bins as
+ * their sum allows, are not. */
+static bool is_hopeful(const struct cutter *cutter, const struct candidate *candidate,
+                       const struct candidate *best)
+{
+    struct candidate dream = *candidate;
+    dream.schedule.n_bins = ppi_bound_l1(candidate->placed, cutter->limits.capacity);
+    return best->schedule.n_bins == 0 || is_better(&dream, best);
+}
+
+static void count_placed(struct candidate *candidate)
+{
+    for (int64_t i = 0; i < candidate->parts.n; i++)
+        candidate->placed += candidate->parts.n_tokens[i];
+}
+
+/* *best becomes the better one, the candidate the other. */
+static void keep_better(struct candidate *candidate, struct candidate *best)
+{
+    if (candidate->schedule.n_bins > 0 &&
+        (best->schedule.n_bins == 0 || is_better(candidate, best))) {
+        struct candidate worse = *best;
+        *best = *candidate;
+        *candidate = worse;
+    }
+}
+
 /* Replaces *best if sharing only the prefixes below this level is better. */
 static pp_status try_levels(struct cutter *cutter, int32_t n_levels, bool inner_first,
                             struct candidate *best, pp_error *err)
 {
     struct candidate candidate = {0};
     choose_prefixes(cutter, n_levels);
+    cutter->limits.inner_first = inner_first;
     pp_status status = make_parts(cutter, &candidate.parts, err);
     if (status < 0)
-        goto fail;
-    size_t n = (size_t)candidate.parts.n;
-    candidate.schedule.items = ppi_alloc(cutter->mem, n, sizeof *candidate.schedule.items);
-    candidate.schedule.starts = ppi_alloc(cutter->mem, n + 1, sizeof *candidate.schedule.starts);
-    if (!candidate.schedule.items || !candidate.schedule.starts) {
-        status =
-            ppi_error_nomem(err, "the bins of the parts", n * (sizeof(int32_t) + sizeof(int64_t)));
-        goto fail;
-    }
-    cutter->limits.inner_first = inner_first;
-    status = ppi_schedule_parts(&candidate.parts, &cutter->limits, &candidate.schedule, cutter->mem,
-                                err);
-    if (status < 0)
-        goto fail;
-    for (int64_t i = 0; i < candidate.parts.n; i++)
-        candidate.placed += candidate.parts.n_tokens[i];
-    if (best->schedule.n_bins == 0 || is_better(&candidate, best)) {
-        struct candidate worse = *best;
-        *best = candidate;
-        candidate = worse;
-    }
-fail:
+        goto done;
+    count_placed(&candidate);
+    if (!is_hopeful(cutter, &candidate, best))
+        goto done;
+    status = ppi_schedule_create(&candidate.schedule, candidate.parts.n, cutter->mem, err);
+    if (status >= 0)
+        status = ppi_schedule_parts(&candidate.parts, &cutter->limits, &candidate.schedule,
+                                    cutter->mem, err);
+    if (status >= 0)
+        keep_better(&candidate, best);
+done:
     destroy_candidate(&candidate, cutter->mem);
     return status;
 }
 
-/* All levels, then half of them, down to none, until the bound on the bins is met. */
+/* Replaces *best if cutting where bins end, and sharing nothing, is better. */
+static pp_status try_pouring(const struct cutter *cutter, struct candidate *best, pp_error *err)
+{
+    struct candidate candidate = {0};
+    pp_status status =
+        ppi_pour_prompts(cutter->lengths, cutter->by_length, cutter->n, cutter->chunk,
+                         &cutter->limits, &candidate.parts, &candidate.schedule, cutter->mem, err);
+    if (status >= 0) {
+        count_placed(&candidate);
+        keep_better(&candidate, best);
+    }
+    destroy_candidate(&candidate, cutter->mem);
+    return status;
+}
+
+/* All levels, then half of them, down to none, until the bound on the bins is met; last, cuts where
+ * bins end. */
 static pp_status find_best(struct cutter *cutter, bool has_chunks, int64_t bound,
                            struct candidate *best, pp_error *err)
 {
@@ -209,9 +226,12 @@ static pp_status find_best(struct cutter *cutter, bool has_chunks, int64_t bound
         PP_TRY(try_levels(cutter, n_levels, true, best, err));
         if (best->schedule.n_bins > bound && has_chains && !cutter->limits.keep_order)
             PP_TRY(try_levels(cutter, n_levels, false, best, err));
-        if (best->schedule.n_bins == bound || n_levels == 0)
+        if (best->schedule.n_bins == bound)
             return PP_OK;
+        if (n_levels == 0)
+            break;
     }
+    return has_chunks && !cutter->limits.keep_order ? try_pouring(cutter, best, err) : PP_OK;
 }
 
 /* ---- the plan ---- */
@@ -226,7 +246,7 @@ static pp_status sort_by_length(struct cutter *cutter, int64_t longest, int64_t 
         shortest = cutter->lengths[i] < shortest ? cutter->lengths[i] : shortest;
         *tokens += cutter->lengths[i];
     }
-    if (cutter->tree)
+    if (longest <= cutter->chunk)
         return PP_OK;
     struct histogram histogram;
     PP_TRY(ppi_histogram_create(&histogram, cutter->lengths, cutter->n, shortest, longest,
@@ -291,7 +311,7 @@ static pp_status plan_parts(struct cutter *cutter, const pp_packer_params *param
     const struct prefix_tree *tree = cutter->tree;
     size_t n_prefixes = tree ? (size_t)tree->n_prefixes : 0;
     if (n_prefixes == 0 && longest <= cutter->chunk)
-        return PP_OK;
+        return PP_OK; /* no parts */
     int64_t tokens;
     PP_TRY(sort_by_length(cutter, longest, &tokens, err));
     int64_t bound = ppi_bound_l1(tree ? tree->distinct : tokens, cutter->limits.capacity);

@@ -1,8 +1,8 @@
 /*
  * parts.h: plans whose bins hold parts of prompts: prompts longer than a bin, cut into chunks, and
  * prefixes that prompts share. A part that continues another needs that one's keys and values, so
- * it lies in a later bin. Work is cut up here (parts.c) and put into bins one step after another
- * (steps.c).
+ * it lies in a later bin. parts.c cuts the prompts and chooses, steps.c packs bin after bin, pour.c
+ * cuts long prompts where bins end.
  */
 #ifndef PPI_PARTS_H
 #define PPI_PARTS_H
@@ -52,6 +52,25 @@ struct schedule {
  */
 pp_status ppi_schedule_parts(const struct parts *parts, const struct step_limits *limits,
                              struct schedule *schedule, struct ppi_mem *mem, pp_error *err);
+
+/* Room for n parts of n_prompts prompts; n is set. Destroying accepts a zeroed or half-built one.
+ * Errors: PP_ERR_NOMEM. */
+pp_status ppi_parts_create(struct parts *parts, int64_t n, int64_t n_prompts, struct ppi_mem *mem,
+                           pp_error *err);
+void ppi_parts_destroy(struct parts *parts, struct ppi_mem *mem);
+/* Room for n parts in bins; no bins yet. */
+pp_status ppi_schedule_create(struct schedule *schedule, int64_t n, struct ppi_mem *mem,
+                              pp_error *err);
+void ppi_schedule_destroy(struct schedule *schedule, struct ppi_mem *mem);
+
+/*
+ * Cuts the prompts longer than `chunk`, which by_length has first, where the bins' room ends, and
+ * makes and fills *parts and *schedule; both stay as they are where there would be 2^31 parts.
+ * chunk: the capacity, rounded down to the alignment. Errors: PP_ERR_NOMEM.
+ */
+pp_status ppi_pour_prompts(const int64_t *lengths, const int32_t *by_length, int64_t n,
+                           int64_t chunk, const struct step_limits *limits, struct parts *parts,
+                           struct schedule *schedule, struct ppi_mem *mem, pp_error *err);
 
 /* Is there a prompt, the longest has so many tokens, that only fits into bins in parts? */
 bool ppi_parts_needed(const pp_packer_params *params, int64_t longest);
