@@ -8,6 +8,7 @@
  *   sample.h   the same, with tokens for logits   attention.h   attention on a host's own tensors
  *   measure.h  how fast each operation is         cost.h     what a forward pass costs
  *   exchange.h  plans as JSON                     stream.h   a queue of prompts -> steps
+ *   partition.h  a plan over several workers
  */
 #ifndef PREPACK_H
 #define PREPACK_H
@@ -21,6 +22,7 @@
 #include "measure.h"
 #include "model.h"
 #include "packer.h"
+#include "partition.h"
 #include "sample.h"
 #include "session.h"
 #include "stream.h"

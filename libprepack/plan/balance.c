@@ -12,9 +12,6 @@
 /* The differencing method takes n * k steps; for AUTO not more than this. */
 #define MOST_DIFFERENCES (INT64_C(1) << 24)
 
-/* Steps of AUTO's polish by default, besides 8 for each item: about a millisecond. */
-#define DEFAULT_STEPS 20000
-
 /* Greedy placing by weight; where that finds no room, by what is scarce. */
 static pp_status place_greedily(const struct balance *balance, struct assignment *assignment,
                                 int32_t *found, struct ppi_mem *mem, pp_error *err)
@@ -200,7 +197,7 @@ static void write_bins(const struct balance *balance, const struct packing *pack
 static void set_limits(struct balance *balance, const struct packing *packing)
 {
     balance->n_steps = packing->max_steps > 0    ? packing->max_steps
-                       : packing->max_steps == 0 ? DEFAULT_STEPS + 8 * packing->n
+                       : packing->max_steps == 0 ? ppi_balance_steps(packing->n)
                                                  : INT64_MAX;
     if (packing->max_seconds > 0)
         balance->deadline = ppi_seconds() + packing->max_seconds;

@@ -122,6 +122,11 @@ pp_status ppi_balance_differencing(const struct balance *balance, struct assignm
  * met or the steps are used up; uses the balance's steps. */
 pp_status ppi_balance_polish(struct balance *balance, struct assignment *assignment,
                              struct ppi_mem *mem, pp_error *err);
+/* Steps that AUTO takes by default: a millisecond for few items. */
+static inline int64_t ppi_balance_steps(int64_t n)
+{
+    return 20000 + 8 * n;
+}
 /* LPT, KK or, for AUTO, the best of both, polished. *found: the policy that did, or AUTO where the
  * polish changed its bins; 0: no assignment within capacity and max_prompts was found. */
 pp_status ppi_balance_solve(struct balance *balance, int32_t policy, struct assignment *assignment,

@@ -20,9 +20,15 @@ pp_status ppi_shapes_create(struct shapes *shapes, const struct packing *packing
                               .prompts_cost = packing->cost->per_prompt * (double)n_prompts};
     if (!shapes->row_costs)
         return ppi_error_nomem(err, "the costs of rows", (size_t)n * sizeof(double));
-    for (int64_t i = 0; i < n; i++)
-        shapes->row_costs[i] = ppi_row_cost(packing->cost, packing->capacities[i], 0);
-    if (!isfinite(shapes->row_costs[n - 1] * (double)packing->n + shapes->prompts_cost)) {
+    shapes->has_whole_costs = floor(packing->cost->per_prompt) == packing->cost->per_prompt;
+    for (int64_t i = 0; i < n; i++) {
+        double cost = ppi_row_cost(packing->cost, packing->capacities[i], 0);
+        shapes->row_costs[i] = cost;
+        shapes->has_whole_costs = shapes->has_whole_costs && floor(cost) == cost;
+    }
+    double most = shapes->row_costs[n - 1] * (double)packing->n + shapes->prompts_cost;
+    shapes->has_whole_costs = shapes->has_whole_costs && most < 0x1p52;
+    if (!isfinite(most)) {
         ppi_shapes_destroy(shapes, mem);
         return ppi_error(
             err, PP_ERR_ARG,
@@ -97,9 +103,25 @@ static double bound_by_shares(const struct shapes *shapes, const struct histogra
         }
         bound += cheapest;
     }
-    if (shapes->n == 1 && shapes->row_costs[0] > 0) /* rows are whole */
-        bound = ceil(bound / shapes->row_costs[0] * (1 - 1e-9)) * shapes->row_costs[0];
     return bound;
+}
+
+/* Every packing's rows cost a multiple of this: what one row costs where there is one shape, the
+ * greatest common divisor where costs are whole numbers; 0: not known. */
+static double unit_of_cost(const struct shapes *shapes)
+{
+    if (shapes->n == 1)
+        return shapes->row_costs[0];
+    double unit = 0;
+    for (int64_t shape = 0; shape < shapes->n && shapes->has_whole_costs; shape++) {
+        double cost = shapes->row_costs[shape];
+        while (cost > 0) { /* Euclid */
+            double rest = fmod(unit, cost);
+            unit = cost;
+            cost = rest;
+        }
+    }
+    return unit;
 }
 
 /* Prompts in the items of each slot; NULL: as many as items. */
@@ -144,7 +166,8 @@ pp_status ppi_shapes_bound(const struct shapes *shapes, const struct histogram *
         best = found > best ? found : best;
     }
     ppi_free(mem, n_prompts);
-    *bound = best;
+    double unit = unit_of_cost(shapes);
+    *bound = unit > 0 ? ceil(best / unit * (1 - 1e-9)) * unit : best;
     return PP_OK;
 }
 

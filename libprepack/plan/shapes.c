@@ -267,8 +267,8 @@ static pp_status fill_and_bound(struct filler *filler, struct bins *bins, struct
     double by_rows = shapes->n == 1 ? bound_by_rows(shapes, bins) : 0;
     bins->cost_bound = by_rows > bins->cost_bound ? by_rows : bins->cost_bound;
     bins->cost_bound += shapes->prompts_cost;
-    /* what sums of doubles may have been rounded up by */
-    bins->cost_bound *= 1 - 0x1p-53 * (double)(shapes->packing->n + 64);
+    if (!shapes->has_whole_costs) /* what sums of doubles may have been rounded up by */
+        bins->cost_bound *= 1 - 0x1p-53 * (double)(shapes->packing->n + 64);
     return PP_OK;
 }
 

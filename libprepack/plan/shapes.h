@@ -15,6 +15,7 @@ struct shapes {
     const int64_t *capacities; /* [n] ascending */
     double *row_costs;         /* [n] of a row, per_prompt apart; ascending */
     double prompts_cost;       /* per_prompt for all */
+    bool has_whole_costs;      /* all are whole numbers that a double holds */
 };
 
 /* Errors: PP_ERR_NOMEM, PP_ERR_ARG (costs that are not finite). */
