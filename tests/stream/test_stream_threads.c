@@ -351,8 +351,10 @@ static void a_small_room_is_filled_soon(void)
     pp_packer *packer = make_packer(64, INFINITY);
     struct taker taker;
     start_taker(&taker, packer, INFINITY);
-    for (int64_t id = 0; id < 4; id++)
+    for (int64_t id = 0; id < 4; id++) {
         add_one(packer, id, 0);
+        nap(); /* each time it may look, and sleep again */
+    }
     EXPECT(all_out(packer), "four prompts did not fill a step of four");
     pthread_join(taker.thread, NULL);
     pp_packer_destroy(packer);
