@@ -257,8 +257,9 @@ static pp_status plan_prompts(const pp_packer *packer, const pp_plan_input *inpu
 {
     bool needed = ppi_parts_needed(&packer->params, survey->longest);
     struct pp_plan *parts = NULL;
+    int64_t bound = 0;
     if (input->n > 0 && (needed || packer->params.share_prefixes))
-        PP_TRY(ppi_plan_parts(packer, input, survey->longest, &parts, err));
+        PP_TRY(ppi_plan_parts(packer, input, survey->longest, &parts, &bound, err));
     if (parts &&
         (needed || parts->info.n_bins <= ppi_bound_l1(survey->tokens, parts->info.capacity))) {
         *plan = parts;
@@ -271,9 +272,9 @@ static pp_status plan_prompts(const pp_packer *packer, const pp_plan_input *inpu
         return status;
     }
     bool keep_whole = !parts || whole->info.n_bins < parts->info.n_bins;
-    if (keep_whole && parts) { /* bounds of whole prompts are none of what was asked for */
+    if (keep_whole && bound > 0) { /* bounds of whole prompts are none for prompts in parts */
         pp_plan_info *info = &whole->info;
-        info->bound_l1 = info->lower_bound = parts->info.lower_bound;
+        info->bound_l1 = info->lower_bound = bound;
         info->bound_l2 = info->bound_dff = info->bound_lp = 0;
     }
     pp_plan_destroy(keep_whole ? parts : whole);

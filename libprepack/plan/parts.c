@@ -40,13 +40,20 @@ static void destroy_candidate(struct candidate *candidate, struct ppi_mem *mem)
 
 /* ---- prompts to parts ---- */
 
-/* Keeps the prefixes below a level, and identical prompts, which cost no step. */
-static void choose_prefixes(struct cutter *cutter, int32_t n_levels)
+/* Which prefixes are kept: those of every stride-th level below n_levels, and identical prompts,
+ * which cost no step. */
+struct choice {
+    int32_t n_levels;
+    int32_t stride;
+};
+
+static void choose_prefixes(struct cutter *cutter, struct choice choice)
 {
     const struct prefix_tree *tree = cutter->tree;
     for (int64_t i = 0; tree && i < tree->n_prefixes; i++) {
         const struct prefix *prefix = &tree->prefixes[i];
-        bool keep = prefix->identical || prefix->level < n_levels;
+        bool keep = prefix->identical ||
+                    (prefix->level < choice.n_levels && (prefix->level + 1) % choice.stride == 0);
         cutter->kept[i] = keep                     ? (int32_t)i
                           : prefix->parent == NONE ? NONE
                                                    : cutter->kept[prefix->parent];
@@ -171,12 +178,12 @@ static void keep_better(struct candidate *candidate, struct candidate *best)
     }
 }
 
-/* Replaces *best if sharing only the prefixes below this level is better. */
-static pp_status try_levels(struct cutter *cutter, int32_t n_levels, bool inner_first,
+/* Replaces *best if sharing these prefixes is better. */
+static pp_status try_choice(struct cutter *cutter, struct choice choice, bool inner_first,
                             struct candidate *best, pp_error *err)
 {
     struct candidate candidate = {0};
-    choose_prefixes(cutter, n_levels);
+    choose_prefixes(cutter, choice);
     cutter->limits.inner_first = inner_first;
     pp_status status = make_parts(cutter, &candidate.parts, err);
     if (status < 0)
@@ -210,25 +217,35 @@ static pp_status try_pouring(const struct cutter *cutter, struct candidate *best
     return status;
 }
 
-/* All levels, then half of them, down to none, until the bound on the bins is met; last, cuts where
- * bins end. */
+/* The most prefixes, one continuing another, of a prompt. */
+static int32_t count_levels(const struct prefix_tree *tree)
+{
+    int32_t n_levels = 0;
+    for (int64_t i = 0; tree && i < tree->n_prefixes; i++)
+        if (!tree->prefixes[i].identical && tree->prefixes[i].level >= n_levels)
+            n_levels = tree->prefixes[i].level + 1;
+    return n_levels;
+}
+
+/* The more levels, the fewer tokens, but the more bins that run one after another. Tried are all
+ * levels, every second or the first half, every fourth or the first quarter, down to none, and at
+ * last cuts where bins end, until the bound is met. */
 static pp_status find_best(struct cutter *cutter, bool has_chunks, int64_t bound,
                            struct candidate *best, pp_error *err)
 {
-    int32_t n_levels = 0;
-    for (int64_t i = 0; cutter->tree && i < cutter->tree->n_prefixes; i++) {
-        const struct prefix *prefix = &cutter->tree->prefixes[i];
-        if (!prefix->identical && prefix->level >= n_levels)
-            n_levels = prefix->level + 1;
-    }
-    for (;; n_levels /= 2) {
-        bool has_chains = n_levels > 0 || has_chunks;
-        PP_TRY(try_levels(cutter, n_levels, true, best, err));
-        if (best->schedule.n_bins > bound && has_chains && !cutter->limits.keep_order)
-            PP_TRY(try_levels(cutter, n_levels, false, best, err));
-        if (best->schedule.n_bins == bound)
-            return PP_OK;
-        if (n_levels == 0)
+    int32_t n_levels = count_levels(cutter->tree);
+    for (int32_t stride = 1;; stride = stride <= n_levels / 2 ? 2 * stride : n_levels + 1) {
+        const struct choice choices[] = {{n_levels, stride}, {n_levels / stride, 1}};
+        bool none = stride > n_levels;
+        for (size_t i = 0; i < (stride > 1 && !none ? PPI_COUNT(choices) : 1); i++) {
+            PP_TRY(try_choice(cutter, choices[i], true, best, err));
+            if (best->schedule.n_bins > bound && (has_chunks || !none) &&
+                !cutter->limits.keep_order)
+                PP_TRY(try_choice(cutter, choices[i], false, best, err));
+            if (best->schedule.n_bins == bound)
+                return PP_OK;
+        }
+        if (none)
             break;
     }
     return has_chunks && !cutter->limits.keep_order ? try_pouring(cutter, best, err) : PP_OK;
@@ -304,9 +321,9 @@ static pp_status make_plan(const struct cutter *cutter, const struct candidate *
     return PP_OK;
 }
 
-/* Splits and shares, if there is something to: *plan stays NULL if not. */
+/* Splits and shares, if there is something to and it is worth it: *plan stays NULL if not. */
 static pp_status plan_parts(struct cutter *cutter, const pp_packer_params *params, int64_t longest,
-                            struct pp_plan **plan, pp_error *err)
+                            struct pp_plan **plan, int64_t *bound, pp_error *err)
 {
     const struct prefix_tree *tree = cutter->tree;
     size_t n_prefixes = tree ? (size_t)tree->n_prefixes : 0;
@@ -314,7 +331,7 @@ static pp_status plan_parts(struct cutter *cutter, const pp_packer_params *param
         return PP_OK; /* no parts */
     int64_t tokens;
     PP_TRY(sort_by_length(cutter, longest, &tokens, err));
-    int64_t bound = ppi_bound_l1(tree ? tree->distinct : tokens, cutter->limits.capacity);
+    *bound = ppi_bound_l1(tree ? tree->distinct : tokens, cutter->limits.capacity);
     struct candidate best = {0};
     cutter->kept = ppi_alloc(cutter->mem, n_prefixes, sizeof *cutter->kept);
     cutter->last_parts = ppi_alloc(cutter->mem, n_prefixes, sizeof *cutter->last_parts);
@@ -323,16 +340,17 @@ static pp_status plan_parts(struct cutter *cutter, const pp_packer_params *param
         status =
             ppi_error_nomem(err, "the prefixes of the prompts", n_prefixes * 2 * sizeof(int32_t));
     if (status >= 0)
-        status = find_best(cutter, longest > cutter->chunk, bound, &best, err);
-    if (status >= 0)
+        status = find_best(cutter, longest > cutter->chunk, *bound, &best, err);
+    bool has_parts = best.parts.n != cutter->n || best.placed != tokens;
+    if (status >= 0 && has_parts)
         status = make_plan(cutter, &best, &cutter->mem->allocator, plan, err);
-    if (status >= 0) {
+    if (status >= 0 && has_parts) {
         pp_plan_info *info = &(*plan)->info;
         info->policy = cutter->limits.keep_order ? PP_POLICY_ARRIVAL : PP_POLICY_FFD;
         info->capacity = params->capacity ? params->capacity : longest;
         info->tokens = tokens;
         info->longest_prompt = longest;
-        info->bound_l1 = info->lower_bound = bound;
+        info->bound_l1 = info->lower_bound = *bound;
     }
     destroy_candidate(&best, cutter->mem);
     ppi_free(cutter->mem, cutter->last_parts);
@@ -393,10 +411,11 @@ static pp_status check_input(const pp_packer_params *params, const pp_plan_input
 }
 
 pp_status ppi_plan_parts(const pp_packer *packer, const pp_plan_input *input, int64_t longest,
-                         struct pp_plan **plan, pp_error *err)
+                         struct pp_plan **plan, int64_t *bound, pp_error *err)
 {
     const pp_packer_params *params = &packer->params;
     *plan = NULL;
+    *bound = 0;
     PP_TRY(check_input(params, input, err));
     struct ppi_mem mem;
     PP_TRY(ppi_mem_init(&mem, &packer->mem.allocator, 0, err));
@@ -414,7 +433,7 @@ pp_status ppi_plan_parts(const pp_packer *packer, const pp_plan_input *input, in
             ppi_prefix_tree_create(&tree, input->prompts, input->n, params->min_prefix, &mem, err));
         cutter.tree = &tree;
     }
-    pp_status status = plan_parts(&cutter, params, longest, plan, err);
+    pp_status status = plan_parts(&cutter, params, longest, plan, bound, err);
     ppi_prefix_tree_destroy(&tree, &mem);
     return status;
 }

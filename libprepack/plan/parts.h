@@ -77,9 +77,10 @@ bool ppi_parts_needed(const pp_packer_params *params, int64_t longest);
 
 /*
  * The best plan with parts: fewest bins, of those with the fewest tokens placed, of those with the
- * fewest segments. *plan is NULL where nothing is shared nor cut. Its bins, segments and bounds are
- * set, the figures that follow from them are not. Its bound holds for every way to share prefixes
- * of min_prefix tokens, and for none.
+ * fewest segments. *plan is NULL where nothing can be shared nor cut, or where whole prompts are
+ * better. Its bins, segments and bounds are set, the figures that follow from them are not.
+ * *bound: no plan has fewer bins, whatever prefixes of min_prefix tokens it shares; 0 where nothing
+ * can be shared nor cut.
  *
  * input: checked but for what parts need; lengths are not NULL, their sum is below 2^63; n is at
  * least 1. Errors: PP_ERR_UNSUPPORTED (together, apart), PP_ERR_ARG (share_prefixes without tokens,
@@ -87,6 +88,6 @@ bool ppi_parts_needed(const pp_packer_params *params, int64_t longest);
  * that leave no room), PP_ERR_NOMEM.
  */
 pp_status ppi_plan_parts(const pp_packer *packer, const pp_plan_input *input, int64_t longest,
-                         struct pp_plan **plan, pp_error *err);
+                         struct pp_plan **plan, int64_t *bound, pp_error *err);
 
 #endif
