@@ -1,5 +1,5 @@
 /*
- * test_plan_refused.c: plans that hold parts of prompts are made for other engines: everything here
+ * test_parts_refused.c: plans that hold parts of prompts are made for other engines: everything here
  * that runs a plan says so and does nothing. A plan that could have had parts but has none runs.
  */
 #include "support/tap.h"
