@@ -8,5 +8,6 @@ int run_profile(const struct options *options);
 int run_generate(const struct options *options);
 int run_plan(const struct options *options);
 int run_bench(const struct options *options);
+int run_tune(const struct options *options);
 
 #endif

@@ -10,6 +10,7 @@ static const char general_help[] =
     "  prepack generate   continue prompts: packed prefill, then batched decoding\n"
     "  prepack plan       pack lengths into bins: figures and a picture, no model\n"
     "  prepack bench      the operations of a forward pass against what the device can do\n"
+    "  prepack tune       what a forward pass costs on this machine, for plan --predict\n"
     "\n"
     "  prepack help COMMAND    the options of a command (also: prepack COMMAND --help)\n"
     "  prepack --version       the version\n"
@@ -144,7 +145,13 @@ static const char plan_help[] =
     "  --seed S             shuffle as profile does with this seed. Without it, built-in data "
     "sets\n"
     "                       are shuffled with seed 41 and a file keeps its order\n"
-    "  --draw               draw the bins of the first batch\n" JSON_HELP;
+    "  --draw               draw the bins of the first batch\n"
+    "  --cost FILE          the cost model of a machine and a model, as 'prepack tune' wrote it:\n"
+    "                       what a bin costs the planner\n"
+    "  --predict            say what prefilling these bins would take with --model (also a shape\n"
+    "                       such as llama1b): time by --cost, memory, KV caches; no weight is\n"
+    "                       loaded. With --memory-limit, fail (status 1) if it is too low. Only\n"
+    "                       --predict looks at the following\n" DEVICE_HELP JSON_HELP;
 
 static const char bench_help[] =
     "usage: prepack bench gemm|attention|rows|all [OPTION]...\n"
@@ -195,6 +202,27 @@ static const char bench_help[] =
     "(compute capability 9.0: wgmma), those of every GPU (mma.sync, --device cuda:mma) stand\n"
     "beside them.\n";
 
+static const char tune_help[] =
+    "usage: prepack tune --model M [OPTION]...\n"
+    "\n"
+    "Measures what a forward pass of a model costs on this machine, as\n"
+    "  per_pass + per_token x tokens + per_square x squared lengths + per_prompt x prompts\n"
+    "by running passes of many sizes and mixes of lengths, and prints the coefficients and how "
+    "far\n"
+    "they are off passes that they were not fitted to. With the file that --json writes, 'prepack\n"
+    "plan' says how long a run will take before it begins. The times are the shortest of several:\n"
+    "what else the machine does meanwhile makes the model worse.\n"
+    "\n"
+    "  --model M            a model directory, 'demo', or a shape with random weights: tiny,\n"
+    "                       llama1b, llama2-7b, llama2-13b, mistral-7b\n"
+    "  --seconds S          about how long to measure (default 10); more time, larger passes\n"
+    "  --max-tokens N       most tokens of a pass (default: the library's choice)\n"
+    "  --max-length N       most tokens of a prompt (default: what a pass and the model "
+    "hold)\n" DEVICE_HELP "  --seed S             of random weights, lengths and tokens (default "
+    "41)\n"
+    "  --json FILE          write the cost model; '-': to standard output, and the rest to\n"
+    "                       standard error\n";
+
 const char *help_text(int command)
 {
     switch (command) {
@@ -206,6 +234,8 @@ const char *help_text(int command)
         return plan_help;
     case COMMAND_BENCH:
         return bench_help;
+    case COMMAND_TUNE:
+        return tune_help;
     default:
         return general_help;
     }

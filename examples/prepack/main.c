@@ -14,10 +14,9 @@ struct command_rule {
 };
 
 static const struct command_rule commands[] = {
-    {"profile", COMMAND_PROFILE, run_profile},
-    {"generate", COMMAND_GENERATE, run_generate},
-    {"plan", COMMAND_PLAN, run_plan},
-    {"bench", COMMAND_BENCH, run_bench},
+    {"profile", COMMAND_PROFILE, run_profile}, {"generate", COMMAND_GENERATE, run_generate},
+    {"plan", COMMAND_PLAN, run_plan},          {"bench", COMMAND_BENCH, run_bench},
+    {"tune", COMMAND_TUNE, run_tune},
 };
 
 static const struct command_rule *find_command(const char *name)
@@ -31,7 +30,7 @@ static const struct command_rule *find_command(const char *name)
 static int fail_no_command(const char *name)
 {
     return fail_usage(
-        "there is no command '%s'; the commands are profile, generate, plan and bench", name);
+        "there is no command '%s'; the commands are profile, generate, plan, bench and tune", name);
 }
 
 static int print_help(const char *name)

@@ -61,8 +61,9 @@ static const struct choice dtypes[] = {{"auto", PP_DTYPE_AUTO},
 #define GENERATE   COMMAND_GENERATE
 #define PLAN       COMMAND_PLAN
 #define BENCH      COMMAND_BENCH
-#define DEVICE     (PROFILE | GENERATE | BENCH)
-#define ALL        (PROFILE | GENERATE | PLAN | BENCH)
+#define TUNE       COMMAND_TUNE
+#define DEVICE     (PROFILE | GENERATE | PLAN | BENCH | TUNE)
+#define ALL        (PROFILE | GENERATE | PLAN | BENCH | TUNE)
 
 static const struct option_rule rules[] = {
     {"model", ALL, KIND_TEXT, AT(model), 0, 0, NULL},
@@ -81,7 +82,7 @@ static const struct option_rule rules[] = {
     {"heads", BENCH, KIND_HEADS, AT(heads), 1, 1024, NULL},
     {"head-dim", BENCH, KIND_INTEGER, AT(head_dim), 2, 512, NULL},
     {"max-batches", PROFILE | PLAN, KIND_INTEGER, AT(max_batches), 1, INT32_MAX, NULL},
-    {"max-length", PROFILE | PLAN, KIND_INTEGER, AT(max_length), 1, INT32_MAX, NULL},
+    {"max-length", PROFILE | PLAN | TUNE, KIND_INTEGER, AT(max_length), 1, INT32_MAX, NULL},
     {"capacity", PROFILE | GENERATE | PLAN, KIND_INTEGER, AT(capacity), 1, INT32_MAX, NULL},
     {"threads", DEVICE, KIND_INTEGER, AT(threads), 1, 256, NULL},
     {"max-new-tokens", GENERATE, KIND_INTEGER, AT(max_new_tokens), 1, 1 << 20, NULL},
@@ -95,6 +96,10 @@ static const struct option_rule rules[] = {
     {"dtype", DEVICE, KIND_CHOICE, AT(dtype), 0, 0, dtypes},
     {"device", DEVICE, KIND_TEXT, AT(device), 0, 0, NULL},
     {"memory-limit", DEVICE, KIND_BYTES, AT(memory_limit), 0, 0, NULL},
+    {"seconds", TUNE, KIND_REAL, AT(seconds), 0.001, 86400, NULL},
+    {"max-tokens", TUNE, KIND_INTEGER, AT(max_tokens), 64, 1 << 20, NULL},
+    {"cost", PLAN, KIND_TEXT, AT(cost), 0, 0, NULL},
+    {"predict", PLAN, KIND_FLAG, AT(predict), 0, 0, NULL},
     {"dry-run", PROFILE, KIND_FLAG, AT(dry_run), 0, 0, NULL},
     {"methods", PROFILE, KIND_METHODS, AT(methods), 0, 0, NULL},
     {"draw", PLAN, KIND_FLAG, AT(draw), 0, 0, NULL},
@@ -323,6 +328,8 @@ static const char *command_name(enum command command)
         return "generate";
     case COMMAND_PLAN:
         return "plan";
+    case COMMAND_TUNE:
+        return "tune";
     default:
         return "bench";
     }
@@ -344,6 +351,20 @@ static int set_bench(const char *word, struct options *options)
     return STATUS_OK;
 }
 
+/* Options of plan that only a prediction looks at. */
+static int check_plan(const struct options *options)
+{
+    if (!options->dataset)
+        return fail_usage("plan needs --dataset: the name of a built-in data set, or a file");
+    if (options->predict && !options->model)
+        return fail_usage("--predict needs --model: a model directory, 'demo', or a shape such as "
+                          "llama1b");
+    if (!options->predict && (options->threads || options->dtype || options->memory_limit ||
+                              strcmp(options->device, "cpu") != 0))
+        return fail_usage("--device, --dtype, --threads and --memory-limit of plan need --predict");
+    return STATUS_OK;
+}
+
 /* What only the options together can break. */
 static int check_together(enum command command, const struct options *options)
 {
@@ -355,8 +376,14 @@ static int check_together(enum command command, const struct options *options)
         if (options->prompts && options->n_texts > 0)
             return fail_usage("generate takes -p or --prompts, not both");
     }
-    if (command == COMMAND_PLAN && !options->dataset)
-        return fail_usage("plan needs --dataset: the name of a built-in data set, or a file");
+    if (command == COMMAND_TUNE && !options->model)
+        return fail_usage("tune needs --model: a model directory, 'demo', or a shape such as "
+                          "llama1b");
+    if (command == COMMAND_PLAN) {
+        const int status = check_plan(options);
+        if (status)
+            return status;
+    }
     if (options->top_p <= 0)
         return fail_usage("--top-p must be above 0");
     return STATUS_OK;

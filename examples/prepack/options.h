@@ -8,7 +8,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum command { COMMAND_PROFILE = 1, COMMAND_GENERATE = 2, COMMAND_PLAN = 4, COMMAND_BENCH = 8 };
+enum command {
+    COMMAND_PROFILE = 1,
+    COMMAND_GENERATE = 2,
+    COMMAND_PLAN = 4,
+    COMMAND_BENCH = 8,
+    COMMAND_TUNE = 16
+};
 
 /* The ways to run a batch that `profile` compares. */
 enum method { METHOD_PREPACKING, METHOD_FULL, METHOD_ORDERED, METHOD_DATASET, N_METHODS };
@@ -65,8 +71,12 @@ struct options {
     struct numbers rows;
     struct lengths_list lengths; /* owned */
     struct heads heads;
-    int64_t head_dim; /* 0: the model's */
-    int64_t tokens;   /* of all prompts of attention together; 0: what a pass holds */
+    int64_t head_dim;   /* 0: the model's */
+    int64_t tokens;     /* of all prompts of attention together; 0: what a pass holds */
+    const char *cost;   /* the file of a cost model; NULL: not given */
+    double seconds;     /* that tune may take; 0: the library's choice */
+    int64_t max_tokens; /* of a pass of tune; 0: the library's choice */
+    bool predict;
     bool dry_run;
     bool draw;
     bool compare;

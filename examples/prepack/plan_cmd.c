@@ -4,6 +4,7 @@
 #include "dataset.h"
 #include "draw.h"
 #include "engine.h"
+#include "predict.h"
 #include "report.h"
 #include "say.h"
 
@@ -21,6 +22,7 @@ struct planning {
     pp_packer *packer;
     struct outputs outputs;
     struct plan_report report;
+    struct predictor predictor;
 };
 
 static int open_data(struct planning *planning)
@@ -81,6 +83,9 @@ static void add_figures(struct plan_report *report, const pp_plan_info *info)
     report->capacity_total += info->n_bins * info->capacity;
     report->padded_tokens += info->n_prompts * info->longest_prompt;
     report->seconds += info->seconds;
+    report->cost += info->mean_cost * (double)info->n_bins;
+    if (report->max_cost < info->max_cost)
+        report->max_cost = info->max_cost;
 }
 
 /* The planner's sentence counts prompts from the start of the batch; say where that is. */
@@ -108,6 +113,8 @@ static int plan_batch(struct planning *planning, size_t first)
         add_figures(&planning->report, &info);
     if (!status && planning->options->draw && first == 0)
         status = draw_plan(planning->outputs.text, plan, lengths, planning->n > n);
+    if (!status && planning->options->predict)
+        status = predict_add(&planning->predictor, plan, lengths, n);
     pp_plan_destroy(plan);
     return status;
 }
@@ -132,6 +139,9 @@ static void print_figures(const struct planning *planning)
     fprintf(out, "lower bound    %" PRId64 " bins; %.2f %% above it%s\n", report->lower_bound,
             100 * report->gap, report->proven_optimal ? ", proven optimal" : "");
     fprintf(out, "waste          %.2f %% of the capacity\n", 100 * report->waste);
+    if (planning->options->cost)
+        fprintf(out, "bins cost      %.4g s, the dearest %.4g s, each as a pass of its own\n",
+                report->cost, report->max_cost);
     fprintf(out, "full batching  %" PRId64 " tokens with padding, %.2f times the real ones\n",
             report->padded_tokens, (double)report->padded_tokens / (double)report->tokens);
     fprintf(out, "planned in     %.6f s\n", report->seconds);
@@ -148,7 +158,13 @@ static int plan_batches(struct planning *planning)
     report->gap = (double)report->bins / (double)report->lower_bound - 1;
     report->waste = 1 - (double)report->tokens / (double)report->capacity_total;
     print_figures(planning);
-    return outputs_write_json(&planning->outputs, plan_json(report));
+    json_t *json = plan_json(report);
+    if (planning->options->predict) {
+        status = predict_print(&planning->predictor, planning->outputs.text);
+        json_object_set_new(json, "prediction", predict_json(&planning->predictor));
+    }
+    const int written = outputs_write_json(&planning->outputs, json);
+    return status ? status : written;
 }
 
 int run_plan(const struct options *options)
@@ -159,8 +175,11 @@ int run_plan(const struct options *options)
         status = open_data(&planning);
     if (!status)
         status = order_lengths(&planning);
+    if (!status && options->predict)
+        status = predict_open(options, &planning.predictor);
     if (!status)
         status = plan_batches(&planning);
+    predict_close(&planning.predictor);
     pp_packer_destroy(planning.packer);
     free(planning.lengths);
     dataset_free(&planning.dataset);

@@ -21,6 +21,8 @@ struct outputs {
 int outputs_open(const struct options *options, struct outputs *outputs);
 /* Writes json (whose reference is taken; NULL: there was no memory for it) if it was asked for. */
 int outputs_write_json(struct outputs *outputs, json_t *json);
+/* The same for text that is written as it stands. */
+int outputs_write_text(struct outputs *outputs, const char *text);
 /* Closes the file; with nothing written to it, a new one stays empty. */
 void outputs_close(struct outputs *outputs);
 
@@ -88,6 +90,7 @@ struct plan_report {
     bool same_capacity;
     bool proven_optimal;
     double gap, waste, seconds;
+    double cost, max_cost; /* of all bins and of the dearest, by --cost */
 };
 
 json_t *plan_json(const struct plan_report *report);

@@ -55,6 +55,14 @@ int outputs_write_json(struct outputs *outputs, json_t *json)
     return status;
 }
 
+int outputs_write_text(struct outputs *outputs, const char *text)
+{
+    if (outputs->json && (!empty_file(outputs->json) || fputs(text, outputs->json) == EOF ||
+                          fflush(outputs->json) != 0))
+        return fail("%s could not be written", outputs->json_path);
+    return STATUS_OK;
+}
+
 void outputs_close(struct outputs *outputs)
 {
     if (outputs->json && outputs->json != stdout)

@@ -156,7 +156,8 @@ static void name_device(const pp_session *session, char *name, size_t room, pp_e
     if (info.device_name[0])
         snprintf(text, sizeof text, "%s (%s), %s", info.device, info.device_name, dtype);
     else
-        snprintf(text, sizeof text, "%s, %s, %d threads", info.device, dtype, info.n_threads);
+        snprintf(text, sizeof text, "%s, %s, %d thread%s", info.device, dtype, info.n_threads,
+                 info.n_threads == 1 ? "" : "s");
     snprintf(name, room, "%.*s", (int)room - 1, text);
 }
 

@@ -5,6 +5,7 @@ GPU_MODULE: the backend of imaginary_gpu.c; NVML: the library of nvml/fake_nvml.
 import sys
 
 import bench_cases
+import cost_cases
 import device_cases
 import harness
 import model_cases
@@ -14,4 +15,4 @@ import usage_cases
 if __name__ == "__main__":
     sys.exit(harness.run_cases(sys.argv[1:4],
                                usage_cases.CASES + plan_cases.CASES + model_cases.CASES +
-                               device_cases.CASES + bench_cases.CASES))
+                               device_cases.CASES + bench_cases.CASES + cost_cases.CASES))

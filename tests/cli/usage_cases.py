@@ -8,7 +8,7 @@ import time
 from harness import Skip, TIMEOUT
 
 
-COMMANDS = ("profile", "generate", "plan", "bench")
+COMMANDS = ("profile", "generate", "plan", "bench", "tune")
 
 
 def help_and_version(program):
@@ -58,6 +58,15 @@ def wrong_command_lines(program):
         (plan + ["--seed", "-3"], "from 0 to"),
         (plan + ["--field", "x"], ".jsonl or .csv"),
         (plan + ["--num-runs", "2"], "'--num-runs'"),
+        (plan + ["--predict"], "--predict needs --model"),
+        (plan + ["--threads", "2"], "need --predict"),
+        (plan + ["--memory-limit", "1GB"], "need --predict"),
+        (plan + ["--device", "cuda"], "need --predict"),
+        (["tune"], "tune needs --model"),
+        (["tune", "--model", "tiny", "--seconds", "0"], "from 0.001 to"),
+        (["tune", "--model", "tiny", "--seconds", "nan"], "from 0.001 to"),
+        (["tune", "--model", "tiny", "--max-tokens", "63"], "from 64 to"),
+        (["tune", "--model", "tiny", "--cost", "x"], "'--cost'"),
         (["profile", "--dataset", lengths], "--model"),
         (["profile", "--methods", "prepacking,magic"], "'magic'"),
         (["profile", "--methods", "prepacking,prepacking"], "twice"),
