@@ -94,8 +94,9 @@ static pp_status pack_fewest(struct fewest *fewest, const struct packing *packin
     struct bins *bins = &fewest->bins;
     bins->policy = sub.policy;
     PP_TRY(ppi_pack(PP_OBJECTIVE_FEWEST_BINS, &sub, bins, mem, err));
-    int64_t bounds[] = {bins->bound_l1, bins->bound_l2, bins->bound_dff, bins->bound_lp,
-                        ppi_bound_l1(packing->n, packing->max_prompts)};
+    int64_t bounds[] = {bins->bound_l1,     bins->bound_l2,
+                        bins->bound_dff,    bins->bound_lp,
+                        bins->bound_limits, ppi_bound_l1(packing->n, packing->max_prompts)};
     for (size_t i = 0; i < PPI_COUNT(bounds); i++)
         fewest->bound = bounds[i] > fewest->bound ? bounds[i] : fewest->bound;
     fewest->fits = bins->n <= packing->n_bins;
