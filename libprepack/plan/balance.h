@@ -122,6 +122,13 @@ pp_status ppi_balance_differencing(const struct balance *balance, struct assignm
  * met or the steps are used up; uses the balance's steps. */
 pp_status ppi_balance_polish(struct balance *balance, struct assignment *assignment,
                              struct ppi_mem *mem, pp_error *err);
+/* The most jobs that ppi_balance_resplit divides. */
+#define PPI_MOST_SPLIT 64
+/* Divides n jobs, dearest first, between two bins so that the dearer costs less than `limit`, as
+ * little as n_nodes find; a cost of `enough` ends the search. Returns that cost and sets sides [n]
+ * to 0 or 1; or returns `limit`. */
+double ppi_balance_resplit(const struct balance *balance, const int32_t *jobs, int64_t n,
+                           double limit, double enough, int64_t n_nodes, unsigned char *sides);
 /* Steps that AUTO takes by default: a millisecond for few items. */
 static inline int64_t ppi_balance_steps(int64_t n)
 {

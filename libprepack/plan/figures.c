@@ -14,7 +14,7 @@ int64_t ppi_plan_bin_used(const struct pp_plan *plan, int64_t bin)
         for (int64_t i = plan->bin_starts[bin]; i < plan->bin_starts[bin + 1]; i++)
             used += ppi_round_up(ppi_plan_segment_tokens(plan, i), plan->prompt_alignment);
     }
-    return ppi_round_up(used, plan->bin_alignment);
+    return plan->bin_alignment > 1 ? ppi_round_up(used, plan->bin_alignment) : used;
 }
 
 /* A bin without segments is no pass; a row of CHEAPEST is computed in full. A segment that

@@ -228,9 +228,9 @@ static pp_status plan_whole_prompts(const pp_packer *packer, const int64_t *leng
                               .max_seconds = params->max_seconds};
     struct pp_plan *new_plan = NULL;
     PP_TRY(create_plan(packer, &packing, &new_plan, err));
-    memcpy(new_plan->lengths, lengths, (size_t)n * sizeof *lengths);
     struct bins bins = bins_in_plan(new_plan, params->policy);
     if (n > 0) {
+        memcpy(new_plan->lengths, lengths, (size_t)n * sizeof *lengths);
         pp_status status = ppi_pack(params->objective, &packing, &bins, &new_plan->mem, err);
         if (status < 0) {
             pp_plan_destroy(new_plan);

@@ -1,8 +1,8 @@
 /*
  * polish.c: local search. The dearest bin gives a job to another bin, or exchanges one with it,
- * where that makes the dearer of the two cheaper than the dearest was. Each step lowers the costs
- * of all bins, sorted, in lexical order, so that it ends; what is found depends on nothing but the
- * jobs.
+ * where that makes the dearer of the two cheaper than the dearest was; where no exchange does, the
+ * jobs of two bins are divided anew. Each step lowers the costs of all bins, sorted, in lexical
+ * order, so that it ends; what is found depends on nothing but the jobs.
  */
 #include "balance.h"
 #include "packer_impl.h"
@@ -12,6 +12,8 @@
 
 #define N_NEAR 4  /* partners looked at on each side of the best weight */
 #define WALK   16 /* entries of a list that take as long as a step */
+
+#define SPLIT_NODES 1000 /* of the search that divides two bins */
 
 struct polish {
     struct balance *balance;
@@ -155,6 +157,63 @@ static void reposition(struct polish *polish, int64_t i)
     polish->balance->n_steps -= (i > was ? i - was : was - i) / WALK;
 }
 
+/* The bin at `place` of by_cost and the first one have changed. */
+static void reposition_both(struct polish *polish, int64_t place, int32_t first)
+{
+    reposition(polish, place);
+    int64_t i = 0;
+    while (polish->by_cost[i] != first)
+        i++;
+    reposition(polish, i);
+}
+
+/* The jobs of two bins, dearest first; jobs ascend in index as they do in cost. */
+static int64_t merge_jobs(const struct polish *polish, int32_t a, int32_t b, int32_t *jobs)
+{
+    int32_t i = polish->first[a], j = polish->first[b];
+    int64_t n = 0;
+    while (i >= 0 || j >= 0) {
+        int32_t *job = j < 0 || (i >= 0 && i < j) ? &i : &j;
+        jobs[n++] = *job;
+        *job = polish->next[*job];
+    }
+    return n;
+}
+
+/* Where no exchange helps: divides the jobs of the dearest bin and of another anew. */
+static bool divide(struct polish *polish, int64_t n_from)
+{
+    struct balance *balance = polish->balance;
+    int32_t from = polish->by_cost[0];
+    for (int64_t place = balance->n_bins - 1; place > 0 && balance->n_steps > 0; place--) {
+        int32_t to = polish->by_cost[place];
+        if (n_from + list_jobs(polish, to, polish->jobs_to) > PPI_MOST_SPLIT)
+            continue;
+        int32_t jobs[PPI_MOST_SPLIT];
+        unsigned char sides[PPI_MOST_SPLIT];
+        int64_t n = merge_jobs(polish, from, to, jobs);
+        /* a gain that rounding could feign would never end */
+        double limit = polish->costs[from] * (1 - 1e-12);
+        double half = (polish->costs[from] + polish->costs[to]) / 2;
+        double enough = half + 1e-6 * (polish->costs[from] - half);
+        if (!take_step(polish))
+            return false;
+        balance->n_steps -= SPLIT_NODES;
+        if (ppi_balance_resplit(balance, jobs, n, limit, enough, SPLIT_NODES, sides) >= limit)
+            continue;
+        for (int64_t i = 0; i < n; i++) {
+            int32_t was = polish->assignment->bins[jobs[i]], is = sides[i] ? to : from;
+            if (was != is) {
+                unlink_job(polish, was, jobs[i]);
+                link_job(polish, is, jobs[i]);
+            }
+        }
+        reposition_both(polish, place, from);
+        return true;
+    }
+    return false;
+}
+
 /* Makes the dearest bin cheaper with the help of the cheapest bin that can; false when none can. */
 static bool improve(struct polish *polish)
 {
@@ -173,14 +232,10 @@ static bool improve(struct polish *polish)
             link_job(polish, from, best.back);
         }
         link_job(polish, to, best.job);
-        reposition(polish, place);
-        int64_t i = 0;
-        while (polish->by_cost[i] != from)
-            i++;
-        reposition(polish, i);
+        reposition_both(polish, place, from);
         return true;
     }
-    return false;
+    return divide(polish, n_from);
 }
 
 /* The lists of the bins' jobs, and the bins by cost. */
