@@ -1,6 +1,5 @@
 /* engine.c: opens models, tokenizers and sessions. */
 #include "engine.h"
-#include "cost_file.h"
 #include "cancel.h"
 #include "files.h"
 #include "say.h"
@@ -219,21 +218,4 @@ void engine_session_close(pp_session *session)
     if (session)
         cancel_unwatch(session);
     pp_session_destroy(session);
-}
-
-int packer_open(const struct options *options, pp_packer **packer)
-{
-    pp_error err = {.struct_size = sizeof err};
-    pp_packer_params params;
-    pp_cost_model cost;
-    pp_packer_params_init(&params, sizeof params);
-    params.policy = (int32_t)options->policy;
-    params.capacity = options->capacity;
-    if (options->cost) {
-        const int status = cost_read(options->cost, &cost);
-        if (status)
-            return status;
-        params.cost = &cost;
-    }
-    return pp_packer_create(&params, packer, &err) < 0 ? fail_library(&err) : STATUS_OK;
 }

@@ -46,7 +46,4 @@ bool is_on_gpu(const pp_session_info *info);
 /* "cpu:avx2, f32, 8 threads" or "cuda:0 (NVIDIA H200), bf16, attention by mma.sync". */
 void describe_session(const pp_session_info *info, char *out, size_t out_bytes);
 
-/* A packer with the command line's policy and capacity. The caller destroys it. */
-int packer_open(const struct options *options, pp_packer **packer);
-
 #endif

@@ -4,6 +4,7 @@
 #include "continue.h"
 #include "dataset.h"
 #include "engine.h"
+#include "plan_options.h"
 #include "say.h"
 #include "table.h"
 #include "usage.h"

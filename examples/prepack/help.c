@@ -33,7 +33,9 @@ static const char general_help[] =
 
 #define POLICY_HELP                                                                                \
     "  --policy P           ffd: first-fit decreasing (default); bfd: best-fit decreasing;\n"      \
-    "                       arrival: next fit, keeps the order of the prompts\n"                   \
+    "                       arrival: next fit, keeps the order of the prompts; first-fit and\n"    \
+    "                       best-fit: in order of arrival; mbs: minimum bin slack; exact: search\n" \
+    "                       until proven optimal; auto: ffd, then as exact for a short time\n"      \
     "  --capacity N         tokens of a bin (default: the longest prompt of what is packed)\n"
 
 #define DEVICE_HELP                                                                                \
@@ -132,6 +134,7 @@ static const char generate_help[] =
 
 static const char plan_help[] =
     "usage: prepack plan --dataset D [OPTION]...\n"
+    "       prepack plan --load FILE [OPTION]...\n"
     "\n"
     "Packs the prompts of each batch into bins and prints the figures summed over the batches.\n"
     "Lists of token counts need no model.\n"
@@ -141,13 +144,43 @@ static const char plan_help[] =
     "  --batch-size N       prompts of a batch (default 64); 0: all prompts at once\n"
     "  --max-batches N      only N batches: chosen as profile does where profile would shuffle,\n"
     "                       else the first of the file\n"
-    "  --max-length N       cut longer prompts to N tokens\n" POLICY_HELP
+    "  --max-length N       cut longer prompts to N tokens\n"
     "  --seed S             shuffle as profile does with this seed. Without it, built-in data "
     "sets\n"
     "                       are shuffled with seed 41 and a file keeps its order\n"
-    "  --draw               draw the bins of the first batch\n"
+    "\n"
+    "What the bins shall be:\n"
+    "  --objective O        fewest: as few bins as possible (default); balanced: --bins K bins, "
+    "the\n"
+    "                       dearest as cheap as possible; cheapest: rows of the lengths in "
+    "--shapes,\n"
+    "                       each computed in full, the cheapest in all\n" POLICY_HELP
+    "                       balanced: lpt: longest first, kk: largest differences, auto (default):\n"
+    "                       the best of both; cheapest: ffd, ordered: one prompt a row, like "
+    "lengths\n"
+    "                       together, auto (default): the best\n"
     "  --cost FILE          the cost model of a machine and a model, as 'prepack tune' wrote it:\n"
-    "                       what a bin costs the planner\n"
+    "                       what a bin costs the planner (default: its tokens)\n"
+    "  --bins K             how many bins are made (balanced)\n"
+    "  --shapes LIST        lengths that a row may have, with commas (cheapest)\n"
+    "  --max-prompts N      prompts of a bin, at most\n"
+    "  --align N            a bin's tokens are rounded up to a multiple of N\n"
+    "  --align-prompts N    each prompt's room is rounded up to a multiple of N\n"
+    "  --oversize WHAT      prompts longer than a bin: error (default); own-bin: alone in a bin as\n"
+    "                       large as they are; split: in chunks, in bins one after another\n"
+    "  --keep-order         bins are runs of prompts in order of arrival\n"
+    "  --share-prefixes     what prompts begin with alike is placed once; needs their text\n"
+    "  --max-steps N        of the search of mbs, exact and auto; -1: no limit (default: what suits\n"
+    "                       the policy)\n"
+    "  --time-limit S       end the search after S seconds; such a plan may differ from run to run\n"
+    "\n"
+    "What comes of it:\n"
+    "  --save FILE          write the plan as JSON (docs/plan-format.md); of one batch only\n"
+    "  --load FILE          read and check such a plan in place of planning\n"
+    "  --draw               draw the first batch: the rows of full batching with their padding, "
+    "the\n"
+    "                       bins below, both at one scale\n"
+    "  --svg FILE           the same as a picture\n"
     "  --predict            say what prefilling these bins would take with --model (also a shape\n"
     "                       such as llama1b): time by --cost, memory, KV caches; no weight is\n"
     "                       loaded. With --memory-limit, fail (status 1) if it is too low. Only\n"

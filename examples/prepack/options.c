@@ -3,6 +3,7 @@
  * its names, says where a value goes and what is allowed, and writes the sentence when it is not.
  */
 #include "options.h"
+#include "plan_options.h"
 #include "say.h"
 
 #include <errno.h>
@@ -28,11 +29,6 @@ enum kind {
     KIND_FLAG     /* bool */
 };
 
-struct choice {
-    const char *name;
-    int64_t value;
-};
-
 struct option_rule {
     const char *name;
     int commands;
@@ -48,8 +44,6 @@ const char *const method_names[N_METHODS] = {"prepacking", "full-batching", "len
 static const struct choice metrics[] = {
     {"prefill", METRIC_PREFILL}, {"ttft", METRIC_TTFT}, {NULL, 0}};
 static const struct choice units[] = {{"batch", PER_BATCH}, {"prompt", PER_PROMPT}, {NULL, 0}};
-static const struct choice policies[] = {
-    {"ffd", PP_POLICY_FFD}, {"bfd", PP_POLICY_BFD}, {"arrival", PP_POLICY_ARRIVAL}, {NULL, 0}};
 static const struct choice dtypes[] = {{"auto", PP_DTYPE_AUTO},
                                        {"f32", PP_DTYPE_F32},
                                        {"bf16", PP_DTYPE_BF16},
@@ -92,7 +86,21 @@ static const struct option_rule rules[] = {
     {"top-p", GENERATE, KIND_REAL, AT(top_p), 0, 1, NULL},
     {"metric", PROFILE, KIND_CHOICE, AT(metric), 0, 0, metrics},
     {"per", PROFILE, KIND_CHOICE, AT(per), 0, 0, units},
-    {"policy", PROFILE | GENERATE | PLAN, KIND_CHOICE, AT(policy), 0, 0, policies},
+    {"policy", PROFILE | GENERATE | PLAN, KIND_CHOICE, AT(policy), 0, 0, policy_choices},
+    {"objective", PLAN, KIND_CHOICE, AT(objective), 0, 0, objective_choices},
+    {"oversize", PLAN, KIND_CHOICE, AT(oversize), 0, 0, oversize_choices},
+    {"bins", PLAN, KIND_INTEGER, AT(n_bins), 1, INT32_MAX, NULL},
+    {"shapes", PLAN, KIND_NUMBERS, AT(shapes), 1, INT32_MAX, NULL},
+    {"max-prompts", PLAN, KIND_INTEGER, AT(max_prompts), 1, INT32_MAX, NULL},
+    {"align", PLAN, KIND_INTEGER, AT(align), 1, INT32_MAX, NULL},
+    {"align-prompts", PLAN, KIND_INTEGER, AT(align_prompts), 1, INT32_MAX, NULL},
+    {"keep-order", PLAN, KIND_FLAG, AT(keep_order), 0, 0, NULL},
+    {"share-prefixes", PLAN, KIND_FLAG, AT(share_prefixes), 0, 0, NULL},
+    {"max-steps", PLAN, KIND_INTEGER, AT(max_steps), -1, 1e15, NULL},
+    {"time-limit", PLAN, KIND_REAL, AT(time_limit), 0, 1e6, NULL},
+    {"save", PLAN, KIND_TEXT, AT(save), 0, 0, NULL},
+    {"load", PLAN, KIND_TEXT, AT(load), 0, 0, NULL},
+    {"svg", PLAN, KIND_TEXT, AT(svg), 0, 0, NULL},
     {"dtype", DEVICE, KIND_CHOICE, AT(dtype), 0, 0, dtypes},
     {"device", DEVICE, KIND_TEXT, AT(device), 0, 0, NULL},
     {"memory-limit", DEVICE, KIND_BYTES, AT(memory_limit), 0, 0, NULL},
@@ -107,14 +115,6 @@ static const struct option_rule rules[] = {
     {"help", ALL, KIND_FLAG, AT(help), 0, 0, NULL},
 };
 enum { N_RULES = sizeof rules / sizeof *rules };
-
-const char *policy_name(int64_t policy)
-{
-    for (const struct choice *c = policies; c->name; c++)
-        if (c->value == policy)
-            return c->name;
-    return "unknown";
-}
 
 static int set_integer(const struct option_rule *rule, const char *value, int64_t *out)
 {
@@ -313,7 +313,11 @@ static void set_defaults(enum command command, struct options *options)
         .seed = 41,
         .top_p = 1.0,
         .device = "cpu",
-        .policy = PP_POLICY_FFD,
+        .policy = command == COMMAND_PLAN ? 0 : PP_POLICY_FFD,
+        .objective = PP_OBJECTIVE_FEWEST_BINS,
+        .oversize = PP_OVERSIZE_ERROR,
+        .align = 1,
+        .align_prompts = 1,
         .methods = {METHOD_PREPACKING, METHOD_FULL, METHOD_ORDERED},
         .n_methods = 3,
     };
@@ -351,20 +355,6 @@ static int set_bench(const char *word, struct options *options)
     return STATUS_OK;
 }
 
-/* Options of plan that only a prediction looks at. */
-static int check_plan(const struct options *options)
-{
-    if (!options->dataset)
-        return fail_usage("plan needs --dataset: the name of a built-in data set, or a file");
-    if (options->predict && !options->model)
-        return fail_usage("--predict needs --model: a model directory, 'demo', or a shape such as "
-                          "llama1b");
-    if (!options->predict && (options->threads || options->dtype || options->memory_limit ||
-                              strcmp(options->device, "cpu") != 0))
-        return fail_usage("--device, --dtype, --threads and --memory-limit of plan need --predict");
-    return STATUS_OK;
-}
-
 /* What only the options together can break. */
 static int check_together(enum command command, const struct options *options)
 {
@@ -379,14 +369,9 @@ static int check_together(enum command command, const struct options *options)
     if (command == COMMAND_TUNE && !options->model)
         return fail_usage("tune needs --model: a model directory, 'demo', or a shape such as "
                           "llama1b");
-    if (command == COMMAND_PLAN) {
-        const int status = check_plan(options);
-        if (status)
-            return status;
-    }
     if (options->top_p <= 0)
         return fail_usage("--top-p must be above 0");
-    return STATUS_OK;
+    return command == COMMAND_PLAN ? check_plan_options(options) : STATUS_OK;
 }
 
 int options_parse(enum command command, int argc, char **argv, struct options *options)

@@ -39,6 +39,12 @@ struct heads {
     int64_t q, kv;
 };
 
+/* A word that an option may have, and what it means. */
+struct choice {
+    const char *name; /* NULL: the end of a list */
+    int64_t value;
+};
+
 struct options {
     const char *model;   /* a preset, "demo" or a directory; NULL: not given */
     const char *dataset; /* NULL: not given */
@@ -60,9 +66,19 @@ struct options {
     bool seed_given;
     double temperature; /* 0: greedy */
     double top_p;
-    int64_t metric;       /* METRIC_* */
-    int64_t per;          /* PER_* */
-    int64_t policy;       /* PP_POLICY_* */
+    int64_t metric;      /* METRIC_* */
+    int64_t per;         /* PER_* */
+    int64_t policy;      /* PP_POLICY_*; 0: the library's choice (plan) */
+    int64_t objective;   /* PP_OBJECTIVE_* */
+    int64_t oversize;    /* PP_OVERSIZE_* */
+    int64_t n_bins;      /* 0: as many as it takes */
+    int64_t max_prompts; /* of a bin; 0: no limit */
+    int64_t align, align_prompts;
+    int64_t max_steps;       /* of a search; 0: what suits the policy */
+    double time_limit;       /* seconds; 0: none */
+    struct numbers shapes;   /* lengths of rows */
+    const char *save, *load; /* files of plans; NULL: not given */
+    const char *svg;
     int64_t dtype;        /* PP_DTYPE_* */
     int64_t memory_limit; /* bytes of the device; 0: the library's choice */
     int methods[N_METHODS];
@@ -79,6 +95,8 @@ struct options {
     bool predict;
     bool dry_run;
     bool draw;
+    bool keep_order;
+    bool share_prefixes;
     bool compare;
     bool help;
 };
@@ -87,9 +105,6 @@ struct options {
  * after a failure. */
 int options_parse(enum command command, int argc, char **argv, struct options *options);
 void options_free(struct options *options);
-
-/* "ffd", "bfd" or "arrival". */
-const char *policy_name(int64_t policy);
 
 /* The help of the whole program (0) or of one command. */
 const char *help_text(int command);

@@ -5,6 +5,7 @@
 #include "dry_run.h"
 #include "engine.h"
 #include "methods.h"
+#include "plan_options.h"
 #include "report.h"
 #include "say.h"
 #include "table.h"

@@ -81,20 +81,6 @@ struct dry_run_report {
 const struct method_needs *neediest(const struct dry_run_report *report);
 json_t *dry_run_json(const struct dry_run_report *report);
 
-/* What `plan` found out, summed over the batches. */
-struct plan_report {
-    int64_t prompts, tokens, bins, lower_bound, batches;
-    int64_t capacity;       /* of a bin; the largest if it differs from batch to batch */
-    int64_t capacity_total; /* of all bins */
-    int64_t padded_tokens;  /* what full batching would compute */
-    bool same_capacity;
-    bool proven_optimal;
-    double gap, waste, seconds;
-    double cost, max_cost; /* of all bins and of the dearest, by --cost */
-};
-
-json_t *plan_json(const struct plan_report *report);
-
 /* One prompt continued. */
 struct continuation {
     const char *prompt;

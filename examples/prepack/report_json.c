@@ -294,20 +294,6 @@ json_t *bench_json(const struct bench_report *report)
     return json;
 }
 
-json_t *plan_json(const struct plan_report *report)
-{
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:b, s:f, s:f}", /**/
-                     "prompts", (json_int_t)report->prompts,          /**/
-                     "tokens", (json_int_t)report->tokens,            /**/
-                     "capacity", (json_int_t)report->capacity,        /**/
-                     "bins", (json_int_t)report->bins,                /**/
-                     "lower_bound", (json_int_t)report->lower_bound,  /**/
-                     "gap", report->gap,                              /**/
-                     "proven_optimal", (int)report->proven_optimal,   /**/
-                     "waste", report->waste,                          /**/
-                     "seconds", report->seconds);
-}
-
 static json_t *continuation_json(const struct continuation *item)
 {
     json_t *tokens = json_array();

@@ -10,9 +10,11 @@ import device_cases
 import harness
 import model_cases
 import plan_cases
+import plan_view_cases
 import usage_cases
 
 if __name__ == "__main__":
     sys.exit(harness.run_cases(sys.argv[1:4],
-                               usage_cases.CASES + plan_cases.CASES + model_cases.CASES +
-                               device_cases.CASES + bench_cases.CASES + cost_cases.CASES))
+                               usage_cases.CASES + plan_cases.CASES + plan_view_cases.CASES +
+                               model_cases.CASES + device_cases.CASES + bench_cases.CASES +
+                               cost_cases.CASES))

@@ -1,5 +1,5 @@
 /*
- * test_plan_refused.c: texts that are no plans are refused with a sentence that says what and
+ * test_exchange_refused.c: texts that are no plans are refused with a sentence that says what and
  * where, and nothing is given.
  */
 #include "test_plan_support.h"
