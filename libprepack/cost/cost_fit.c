@@ -14,8 +14,6 @@
 /* A tile must lower the squared error to this share of what other tiles have: there is noise in the
  * times, and 7 tiles to fit it with. */
 #define TILE_GAIN 0.8
-/* Mean squared relative error that is as good as none. */
-#define EXACT 1e-16
 
 /* Normal equations of columns scaled to length 1. */
 struct equations {
@@ -136,7 +134,7 @@ void ppi_cost_fit(const struct ppi_cost_sample *samples, size_t n, pp_cost_model
     for (size_t i = 0; i < PPI_COUNT(tiles); i++) {
         double x[N_TERMS] = {0};
         double error = fit_terms(samples, n, tiles[i], x);
-        if (i > 0 && (least <= EXACT || error > TILE_GAIN * least))
+        if (i > 0 && error >= TILE_GAIN * least)
             continue;
         least = error;
         cost->tile = tiles[i];

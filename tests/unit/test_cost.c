@@ -313,6 +313,12 @@ START_TEST(walks_the_passes_of_a_prefill)
     OK(pp_prefill_predict(&info, NULL, plan, &prediction, perr));
     ck_assert(prediction.seconds == 170);
     pp_plan_destroy(plan);
+    /* 60 would be cut after 50: a bin that fits into a pass gets one */
+    plan = new_plan(60, (int64_t[]){50, 60}, 2);
+    OK(pp_prefill_predict(&info, &cost, plan, &prediction, perr));
+    ck_assert_int_eq(prediction.passes, 2);
+    ck_assert(prediction.seconds == 2e9 + (64 + 64) * 1e6 + 2500 + 3600 + 2e12);
+    pp_plan_destroy(plan);
     /* 0..96, 96..192, 192..250: the squares add up to the prompt's */
     plan = new_plan(250, &long_one, 1);
     OK(pp_prefill_predict(&info, &cost, plan, &prediction, perr));

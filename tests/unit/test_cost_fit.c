@@ -142,6 +142,23 @@ START_TEST(survives_degenerate_samples)
 }
 END_TEST
 
+/* Passes that are whole tiles tell nothing about tiles. */
+START_TEST(prefers_no_tile)
+{
+    struct rng rng = rng_seeded(37);
+    struct ppi_cost_sample samples[N_SAMPLES];
+    pp_cost_model fitted;
+    draw_samples(&rng, samples, N_SAMPLES);
+    for (size_t i = 0; i < N_SAMPLES; i++)
+        samples[i].tokens *= 256;
+    set_times(&truths[0], samples, N_SAMPLES);
+    pp_cost_init(&fitted, sizeof fitted);
+    ppi_cost_fit(samples, N_SAMPLES, &fitted);
+    ck_assert_int_eq(fitted.tile, 1);
+    check_near(fitted.per_token, truths[0].per_token, samples[0].seconds);
+}
+END_TEST
+
 /* A few per cent of noise must not look like a tile. */
 START_TEST(noise_is_no_tile)
 {
@@ -232,6 +249,7 @@ int main(void)
     tcase_add_loop_test(tests, finds_what_made_the_times, 0, (int)PPI_COUNT(truths));
     tcase_add_loop_test(tests, is_best_and_never_negative, 0, 12);
     tcase_add_test(tests, survives_degenerate_samples);
+    tcase_add_test(tests, prefers_no_tile);
     tcase_add_test(tests, noise_is_no_tile);
     tcase_add_test(tests, shapes_keep_their_limits);
     tcase_add_loop_test(tests, survives_failing_allocations, 0, 2);
