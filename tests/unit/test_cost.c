@@ -110,7 +110,7 @@ START_TEST(reads_back_exactly)
     pp_cost_init(&models[1], sizeof models[1]);
     memset(models[2].device, 'd', sizeof models[2].device - 1);
     models[2].per_pass = 1.7976931348623157e308;
-    models[2].per_token = 12345678901234567;
+    models[2].per_token = 12345678901234568;
     models[2].tile = INT64_MAX;
     for (int i = 0; i < 3; i++) {
         size_t bytes;
