@@ -185,8 +185,10 @@ static bool divide(struct polish *polish, int64_t n_from)
 {
     struct balance *balance = polish->balance;
     int32_t from = polish->by_cost[0];
-    for (int64_t place = balance->n_bins - 1; place > 0 && balance->n_steps > 0; place--) {
+    for (int64_t place = balance->n_bins - 1; place > 0; place--) {
         int32_t to = polish->by_cost[place];
+        if (!take_step(polish))
+            return false;
         if (n_from + list_jobs(polish, to, polish->jobs_to) > PPI_MOST_SPLIT)
             continue;
         int32_t jobs[PPI_MOST_SPLIT];
@@ -196,8 +198,6 @@ static bool divide(struct polish *polish, int64_t n_from)
         double limit = polish->costs[from] * (1 - 1e-12);
         double half = (polish->costs[from] + polish->costs[to]) / 2;
         double enough = half + 1e-6 * (polish->costs[from] - half);
-        if (!take_step(polish))
-            return false;
         balance->n_steps -= SPLIT_NODES;
         if (ppi_balance_resplit(balance, jobs, n, limit, enough, SPLIT_NODES, sides) >= limit)
             continue;

@@ -188,6 +188,30 @@ START_TEST(edges_of_cheapest)
 }
 END_TEST
 
+START_TEST(steps_are_limited)
+{
+    int64_t lengths[CASE_MAX_N];
+    uint64_t random = SEED;
+    for (int i = 0; i < CASE_MAX_N; i++)
+        lengths[i] = random_between(&random, 1, INT64_C(1) << 40);
+    pp_packer_params params = balanced(9, 0);
+    double before = INFINITY;
+    for (int64_t max_steps = 1; max_steps <= 1000000; max_steps *= 1000) {
+        params.max_steps = max_steps;
+        pp_plan *plan = plan_or_abort(&params, lengths, CASE_MAX_N);
+        ck_assert_int_eq(plan_info(plan).limit_reached, max_steps < 1000000);
+        ck_assert_double_lt(plan_info(plan).max_cost, before);
+        before = plan_info(plan).max_cost;
+        pp_plan_destroy(plan);
+    }
+    params.max_steps = -1;
+    params.max_seconds = 1e-9;
+    pp_plan *plan = plan_or_abort(&params, lengths, CASE_MAX_N);
+    ck_assert_int_eq(plan_info(plan).limit_reached, 2);
+    pp_plan_destroy(plan);
+}
+END_TEST
+
 /* A plan with empty bins makes batches like any other. */
 START_TEST(batches_of_empty_bins)
 {
@@ -464,6 +488,7 @@ int main(void)
     tcase_add_test(tcase, what_does_not_fit_is_named);
     tcase_add_test(tcase, edges_of_balanced);
     tcase_add_test(tcase, edges_of_cheapest);
+    tcase_add_test(tcase, steps_are_limited);
     tcase_add_test(tcase, batches_of_empty_bins);
     tcase_add_test(tcase, order_of_prompts_does_not_matter);
     tcase_add_test(tcase, partition_against_every_partition);
