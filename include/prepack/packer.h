@@ -75,6 +75,8 @@ typedef struct pp_prompt {
  *  ERROR: PP_ERR_TOO_LONG.
  *  OWN_BIN: alone in a bin as large as they are.
  *  SPLIT: into chunks of at most the capacity, in bins that run one after another.
+ * SPLIT and share_prefixes need FEWEST_BINS, bins of one capacity and no `together` or `apart`;
+ * plans that split or share are for other engines: pp_prefill and pp_batch_build refuse them.
  */
 #define PP_OVERSIZE_ERROR   1
 #define PP_OVERSIZE_OWN_BIN 2
@@ -181,7 +183,7 @@ typedef struct pp_plan_info {
     int64_t placed_tokens;  /* sum of the segments: tokens less those that prefixes share */
     int64_t used;           /* placed tokens and what alignment adds to them */
     int64_t total_capacity; /* of all bins, at most 2^63 - 1 */
-    int64_t bound_l1;       /* ceil(tokens / capacity) */
+    int64_t bound_l1;       /* ceil(tokens / capacity), less what prefixes could share */
     int64_t bound_l2;       /* Martello, Toth 1990; 0: not computed */
     int64_t bound_dff;      /* dual feasible functions, Fekete, Schepers 2001; 0: not computed */
     int64_t bound_lp;       /* Gilmore, Gomory 1961, by column generation; 0: not computed */

@@ -77,9 +77,9 @@ PP_API void pp_session_destroy(pp_session *session);
  * logits:  NULL: no logits wanted (the LM head and what only feeds it are skipped). Otherwise
  * *logits is a view [n, vocab_size], f32, row i for prompt i's last token; it lives until the
  * session's next prefill or decode, or its end. Errors: PP_ERR_ARG (err->index: the prompt),
- * PP_ERR_TOO_LONG, PP_ERR_NOMEM, PP_ERR_DEVICE_NOMEM, PP_ERR_DEVICE, PP_ERR_CANCELLED. After an
- * error no cache was created and the session is usable (after PP_ERR_DEVICE only if the device
- * is).
+ * PP_ERR_UNSUPPORTED (a plan that splits prompts or shares prefixes), PP_ERR_TOO_LONG,
+ * PP_ERR_NOMEM, PP_ERR_DEVICE_NOMEM, PP_ERR_DEVICE, PP_ERR_CANCELLED. After an error no cache was
+ * created and the session is usable (after PP_ERR_DEVICE only if the device is).
  */
 PP_API pp_status pp_prefill(pp_session *session, const pp_plan *plan, const pp_prompt *prompts,
                             size_t n, pp_kvcache **caches, const float **logits, pp_error *err);

@@ -81,6 +81,8 @@ static void draw_batch(struct batch *batch, uint64_t *random)
     params->share_prefixes = random_between(random, 0, 3) > 0;
     params->min_prefix = random_between(random, 1, random_between(random, 1, 20));
     params->oversize = random_between(random, 0, 1) == 0 ? PP_OVERSIZE_SPLIT : PP_OVERSIZE_ERROR;
+    params->max_prompts = random_between(random, 0, 2) > 0 ? 0 : random_between(random, 1, 6);
+    params->keep_order = random_between(random, 0, 7) == 0;
     int64_t least = params->oversize == PP_OVERSIZE_SPLIT ? 1 : longest;
     params->capacity = random_between(random, 0, 5) == 0
                            ? 0
@@ -162,6 +164,32 @@ static const char *check_bins(const struct batch *batch, const pp_plan *plan, in
     return NULL;
 }
 
+/* Bins are runs of the prompts, whose parts follow one another. */
+static const char *check_order(const pp_plan *plan)
+{
+    for (int64_t i = 1; i < plan_info(plan).n_segments; i++) {
+        pp_segment a = segment_of(plan, i - 1), b = segment_of(plan, i);
+        REQUIRE(a.prompt < b.prompt || (a.prompt == b.prompt && a.first_token < b.first_token));
+    }
+    return NULL;
+}
+
+/* What the reader of plans, which believes nothing, says of it. */
+static const char *check_exchange(const pp_plan *plan)
+{
+    static char text[1 << 18];
+    size_t n_bytes;
+    pp_plan *read = NULL;
+    REQUIRE(pp_plan_to_json(plan, text, sizeof text, &n_bytes, NULL) == PP_OK);
+    REQUIRE(n_bytes <= sizeof text);
+    REQUIRE(pp_plan_from_json(text, strlen(text), NULL, &read, NULL) == PP_OK);
+    pp_plan_info info = plan_info(plan), found = plan_info(read);
+    pp_plan_destroy(read);
+    REQUIRE(found.n_segments == info.n_segments && found.used == info.used);
+    REQUIRE(found.lower_bound <= info.n_bins);
+    return NULL;
+}
+
 /* From its end back to its first token, every prompt finds its own tokens, each once; and no
  * segment is nobody's. */
 static const char *check_prompts(const struct batch *batch, const pp_plan *plan)
@@ -203,6 +231,9 @@ static const char *check_batch(const struct batch *batch)
     pp_plan_info info = plan_info(plan);
     const char *broken = check_bins(batch, plan, bin_of);
     broken = broken ? broken : check_prompts(batch, plan);
+    broken = broken ? broken : check_exchange(plan);
+    if (!broken && (params->keep_order || params->policy == PP_POLICY_ARRIVAL))
+        broken = check_order(plan);
     pp_plan_destroy(plan);
     if (broken)
         return broken;
@@ -276,10 +307,11 @@ static void report(struct batch *batch)
     shrink(batch);
     const pp_packer_params *params = &batch->params;
     printf("# policy %d capacity %lld share %d min_prefix %lld oversize %d max_prompts %lld "
-           "alignments %lld %lld\n",
+           "alignments %lld %lld keep_order %d\n",
            params->policy, (long long)params->capacity, params->share_prefixes,
            (long long)params->min_prefix, params->oversize, (long long)params->max_prompts,
-           (long long)params->bin_alignment, (long long)params->prompt_alignment);
+           (long long)params->bin_alignment, (long long)params->prompt_alignment,
+           params->keep_order);
     for (int64_t i = 0; i < batch->n; i++) {
         printf("# prompt %lld:", (long long)i);
         for (int64_t j = 0; j < batch->lengths[i]; j++)
@@ -337,6 +369,7 @@ START_TEST(order_of_prompts_does_not_matter)
     for (int i = 0; i < 2000; i++) {
         draw_batch(&batch, &random);
         batch.params.policy = PP_POLICY_FFD;
+        batch.params.keep_order = 0;
         shuffled = batch;
         for (int64_t j = batch.n - 1; j > 0; j--) {
             int64_t other = random_between(&random, 0, j);

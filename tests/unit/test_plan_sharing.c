@@ -307,6 +307,12 @@ START_TEST(chunks)
     ck_assert_int_eq(plan_info(plan).proven_optimal, 1);
     pp_plan_destroy(plan);
 
+    /* 25 needs two bins more; the rest goes into the largest gaps, not into every one */
+    plan = split(10, 0, (const int64_t[]){25, 6, 6, 9, 9, 9}, 6);
+    ck_assert_int_eq(plan_info(plan).n_bins, 7);
+    ck_assert_int_eq(plan_info(plan).n_segments, 5 + 4);
+    pp_plan_destroy(plan);
+
     /* nothing to cut: an ordinary plan */
     plan = split(10, 0, (const int64_t[]){10, 3, 7}, 3);
     ck_assert_int_eq(plan_info(plan).n_bins, 2);
