@@ -74,9 +74,7 @@ typedef struct pp_prompt {
 /* Prompts longer than the capacity. Values are frozen.
  *  ERROR: PP_ERR_TOO_LONG.
  *  OWN_BIN: alone in a bin as large as they are.
- *  SPLIT: into chunks of at most the capacity, in bins that run one after another.
- * SPLIT and share_prefixes need FEWEST_BINS, bins of one capacity and no `together` or `apart`;
- * plans that split or share are for other engines: pp_prefill and pp_batch_build refuse them.
+ *  SPLIT: into chunks, in bins that run one after another; pp_prefill refuses such plans as yet.
  */
 #define PP_OVERSIZE_ERROR   1
 #define PP_OVERSIZE_OWN_BIN 2
