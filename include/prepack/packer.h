@@ -102,10 +102,10 @@ typedef struct pp_packer_params {
                                   these; CHEAPEST: the lengths that a row may have. Copied. */
     int64_t n_capacities;      /* default 0: all bins have `capacity` */
     const pp_cost_model *cost; /* what a bin costs; copied. Default NULL: its tokens */
-    int64_t max_steps;   /* MBS, EXACT, AUTO: steps of the search, some tens of nanoseconds each.
-                            Default 0: what suits the policy; deterministic. -1: no limit */
-    double max_seconds;  /* also stop searching after this time, 0: no such limit (the default). A
-                            plan that a clock ended may differ from run to run; its info says so */
+    int64_t max_steps;  /* of a search, some tens of nanoseconds each; -1: no limit; default 0: 2000
+                           a prompt, at most 2,000,000; EXACT, or with max_seconds: 2^31 */
+    double max_seconds; /* also stop searching after this time, 0: no such limit (the default). A
+                           plan that a clock ended may differ from run to run; its info says so */
     int64_t max_waiting; /* pp_packer_add: prompts that may wait; default 0: no queue (stream.h) */
     double max_age;      /* pp_packer_next: seconds a prompt may wait for company; default 0.010 */
     double priority_age; /* seconds of waiting that a level of priority is worth; default 1 */
@@ -171,7 +171,7 @@ typedef struct pp_plan_info {
     int64_t tokens;   /* sum of all lengths */
     int64_t longest_prompt; /* tokens */
     int64_t lower_bound;    /* no packing has fewer bins: the largest of all bounds, also of what
-                               max_prompts, apart and capacities ask */
+                               other constraints ask and of a complete search */
     int32_t proven_optimal; /* 1: no packing is better by the objective, rounding aside */
     int32_t objective;
     double waste;       /* 1 - placed tokens / capacity of all bins, 0 without bins */

@@ -220,8 +220,8 @@ static void run(struct search *search)
 
 static int64_t largest_bound(const struct bins *bins)
 {
-    const int64_t bounds[] = {bins->bound_l1, bins->bound_l2, bins->bound_dff, bins->bound_lp,
-                              bins->bound_limits};
+    const int64_t bounds[] = {bins->bound_l1, bins->bound_l2,     bins->bound_dff,
+                              bins->bound_lp, bins->bound_limits, bins->bound_search};
     int64_t largest = 0;
     for (size_t i = 0; i < PPI_COUNT(bounds); i++)
         largest = bounds[i] > largest ? bounds[i] : largest;

@@ -40,36 +40,39 @@ static int32_t *fill_bin(struct histogram *histogram, struct bitset *waiting, in
     return prompts;
 }
 
-pp_status ppi_pack_ffd(const struct packing *packing, struct bins *bins, struct ppi_mem *mem,
-                       pp_error *err)
+pp_status ppi_fill_ffd(const struct packing *packing, struct histogram *histogram,
+                       struct bins *bins, struct ppi_mem *mem, pp_error *err)
 {
-    struct histogram histogram = {0};
-    struct bitset waiting = {0}; /* slots with items that are not placed */
-    pp_status status = ppi_histogram_create(&histogram, packing->sizes, packing->n,
-                                            packing->shortest, packing->longest, mem, err);
-    if (status < 0)
-        goto done;
-    status = ppi_bitset_create(&waiting, histogram.n_slots, mem, err);
-    if (status < 0)
-        goto done;
-    for (int64_t slot = 0; slot < histogram.n_slots; slot++)
-        if (histogram.buckets[slot].next < histogram.buckets[slot].end)
+    struct bitset waiting; /* slots with items that are not placed */
+    PP_TRY(ppi_bitset_create(&waiting, histogram->n_slots, mem, err));
+    for (int64_t slot = 0; slot < histogram->n_slots; slot++)
+        if (histogram->buckets[slot].next < histogram->buckets[slot].end)
             ppi_bitset_add(&waiting, slot);
 
     int64_t n_bins = 0;
     int32_t *next = bins->items;
-    int64_t slot = histogram.n_slots - 1;
+    int64_t slot = histogram->n_slots - 1;
     while ((slot = ppi_bitset_at_most(&waiting, slot)) >= 0) {
         int64_t room = packing->capacity;
         bins->starts[n_bins] = next - bins->items;
-        next = fill_bin(&histogram, &waiting, slot, &room, next);
+        next = fill_bin(histogram, &waiting, slot, &room, next);
         bins->sizes[n_bins++] = packing->capacity - room;
     }
     bins->starts[n_bins] = next - bins->items;
     bins->n = n_bins;
-    status = ppi_bounds_set(bins, packing, &histogram, mem, err);
-done:
     ppi_bitset_destroy(&waiting, mem);
+    return PP_OK;
+}
+
+pp_status ppi_pack_ffd(const struct packing *packing, struct bins *bins, struct ppi_mem *mem,
+                       pp_error *err)
+{
+    struct histogram histogram;
+    PP_TRY(ppi_histogram_create(&histogram, packing->sizes, packing->n, packing->shortest,
+                                packing->longest, mem, err));
+    pp_status status = ppi_fill_ffd(packing, &histogram, bins, mem, err);
+    if (status == PP_OK)
+        status = ppi_bounds_set(bins, packing, &histogram, mem, err);
     ppi_histogram_destroy(&histogram, mem);
     return status;
 }

@@ -161,8 +161,9 @@ static void set_bounds(pp_plan_info *info, const struct bins *bins)
     info->bound_lp = bins->bound_lp;
     info->cost_bound = bins->cost_bound;
     info->limit_reached = bins->limit_reached;
-    const int64_t bounds[] = {info->bound_l1, info->bound_l2,    info->bound_dff,
-                              info->bound_lp, bins->bound_order, bins->bound_limits};
+    const int64_t bounds[] = {info->bound_l1,    info->bound_l2,    info->bound_dff,
+                              info->bound_lp,    bins->bound_order, bins->bound_limits,
+                              bins->bound_search};
     for (size_t i = 0; i < PPI_COUNT(bounds); i++)
         info->lower_bound = bounds[i] > info->lower_bound ? bounds[i] : info->lower_bound;
 }

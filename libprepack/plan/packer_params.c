@@ -172,8 +172,6 @@ static pp_status check_supported(const pp_packer_params *chosen, pp_error *err)
         const char *name;
         bool asked;
     } missing[] = {
-        {"this policy", chosen->objective == PP_OBJECTIVE_FEWEST_BINS &&
-                            chosen->policy > PP_POLICY_BEST_FIT && !chosen->keep_order},
         {"oversize OWN_BIN", chosen->oversize == PP_OVERSIZE_OWN_BIN},
         {"an alignment", chosen->bin_alignment > 1 || chosen->prompt_alignment > 1},
         {"capacities", chosen->n_capacities != 0 && chosen->objective != PP_OBJECTIVE_CHEAPEST},

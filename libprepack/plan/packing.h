@@ -50,6 +50,7 @@ struct bins {
     int64_t bound_l1, bound_l2, bound_dff, bound_lp; /* as in pp_plan_info */
     int64_t bound_order;                             /* fewest runs in order of arrival; or 0 */
     int64_t bound_limits; /* what constraints besides the capacity ask; or 0 */
+    int64_t bound_search; /* n where a complete search found nothing better; 0: none did */
     double cost_bound;    /* as in pp_plan_info */
 };
 

@@ -125,6 +125,35 @@ static inline pp_plan_info plan_info(const pp_plan *plan)
     return info;
 }
 
+/* Every prompt is in one bin, no bin is empty or above the capacity, tokens are what they say. */
+static inline bool plan_is_a_packing(const pp_plan *plan, int64_t capacity, const int64_t *lengths,
+                                     size_t n)
+{
+    bool *seen = calloc(n + 1, sizeof *seen);
+    assert_that(seen != NULL);
+    size_t n_seen = 0;
+    bool holds = true;
+    for (int64_t bin = 0; bin < plan_info(plan).n_bins; bin++) {
+        const int32_t *prompts;
+        int64_t n_prompts;
+        int64_t tokens;
+        assert_that(pp_plan_get_bin(plan, bin, &prompts, &n_prompts, &tokens, NULL) == PP_OK);
+        for (int64_t i = 0; i < n_prompts; i++) {
+            holds = holds && prompts[i] >= 0 && (size_t)prompts[i] < n && !seen[prompts[i]];
+            if (!holds)
+                break;
+            seen[prompts[i]] = true;
+            n_seen++;
+            tokens -= lengths[prompts[i]];
+        }
+        holds = holds && n_prompts > 0 && tokens == 0;
+        assert_that(pp_plan_get_bin(plan, bin, NULL, NULL, &tokens, NULL) == PP_OK);
+        holds = holds && tokens <= capacity;
+    }
+    free(seen);
+    return holds && n_seen == n;
+}
+
 /* ---- errors ---- */
 
 /* The call failed with this status and index, and its sentence says this. */
