@@ -1,20 +1,25 @@
-"""libprepack's attention for Python: the structs and calls of prepack/attention.h and what they need
-of prepack/session.h, by ctypes alone. Field for field the C declarations, whose comments say what
-everything means.
+"""libprepack's attention and planner for Python: the structs and calls of prepack/attention.h, what they
+need of prepack/session.h, and of prepack/packer.h and prepack/batch.h, by ctypes alone. Field for field
+the C declarations, whose comments say what everything means.
 
     session = Session(device="cpu")
     plan = Plan(session, cu_seqlens_q=[0, 5, 12], n_heads=8, n_kv_heads=2, head_dim=64, dtype=F32)
     plan.upload(workspace_address, stream_address)
     plan.run(q=q.data_ptr(), k=k.data_ptr(), v=v.data_ptr(), out=out.data_ptr())
 
+    packing = Packing(lengths, capacity=2048, policy=POLICY_FFD)
+    for arrays in packing.bins(token_lists):
+        engine(arrays.tokens, arrays.positions, arrays.cu_seqlens)
+
 The library is PREPACK_LIBRARY of the environment, or libprepack.so.0 where the loader finds it.
 """
 import ctypes
 import os
-from ctypes import (POINTER, Structure, c_char, c_char_p, c_float, c_int32, c_int64, c_size_t,
-                    c_uint32, c_void_p)
+from ctypes import (POINTER, Structure, c_char, c_char_p, c_double, c_float, c_int32, c_int64,
+                    c_size_t, c_uint32, c_void_p)
 
-F32, F16, BF16 = 1, 2, 3
+F32, F16, BF16, BOOL = 1, 2, 3, 4
+POLICY_FFD, POLICY_BFD, POLICY_ARRIVAL = 1, 2, 3
 
 
 class Error(Structure):
@@ -61,6 +66,54 @@ class Params(Structure):
                 ("lse_head_stride", c_int64), ("reserved", c_int64 * 4)]
 
 
+class PackerParams(Structure):
+    C_NAME = "pp_packer_params"
+    _fields_ = [("struct_size", c_uint32), ("policy", c_int32), ("capacity", c_int64),
+                ("allocator", c_void_p), ("objective", c_int32), ("oversize", c_int32),
+                ("keep_order", c_int32), ("share_prefixes", c_int32), ("min_prefix", c_int64),
+                ("max_prompts", c_int64), ("bin_alignment", c_int64), ("prompt_alignment", c_int64),
+                ("n_bins", c_int64), ("capacities", POINTER(c_int64)), ("n_capacities", c_int64),
+                ("cost", c_void_p), ("max_steps", c_int64), ("max_seconds", c_double),
+                ("max_waiting", c_int64), ("max_age", c_double), ("priority_age", c_double),
+                ("reserved", c_int64 * 7)]
+
+
+class PackingInfo(Structure):
+    C_NAME = "pp_plan_info"
+    _fields_ = [("struct_size", c_uint32), ("policy", c_int32), ("n_prompts", c_int64),
+                ("n_bins", c_int64), ("capacity", c_int64), ("tokens", c_int64),
+                ("longest_prompt", c_int64), ("lower_bound", c_int64), ("proven_optimal", c_int32),
+                ("objective", c_int32), ("waste", c_double), ("gap", c_double),
+                ("seconds", c_double), ("n_segments", c_int64), ("placed_tokens", c_int64),
+                ("used", c_int64), ("total_capacity", c_int64), ("bound_l1", c_int64),
+                ("bound_l2", c_int64), ("bound_dff", c_int64), ("bound_lp", c_int64),
+                ("max_bin_prompts", c_int64), ("mean_bin_prompts", c_double),
+                ("max_cost", c_double), ("mean_cost", c_double), ("cost_bound", c_double),
+                ("limit_reached", c_int32), ("reserved0", c_int32), ("reserved", c_int64 * 8)]
+
+
+class Prompt(Structure):
+    C_NAME = "pp_prompt"
+    _fields_ = [("tokens", POINTER(c_int32)), ("n_tokens", c_int64)]
+
+
+class BatchParams(Structure):
+    C_NAME = "pp_batch_params"
+    _fields_ = [("struct_size", c_uint32), ("layout", c_int32), ("first_bin", c_int64),
+                ("n_bins", c_int64), ("row_len", c_int64), ("pad_token", c_int32),
+                ("reserved0", c_int32), ("reserved", c_int64 * 6)]
+
+
+class BatchView(Structure):
+    C_NAME = "pp_batch_view"
+    _fields_ = [("struct_size", c_uint32), ("layout", c_int32), ("n_rows", c_int64),
+                ("row_len", c_int64), ("n_prompts", c_int64), ("n_tokens", c_int64),
+                ("max_seqlen", c_int64), ("tokens", POINTER(c_int32)),
+                ("positions", POINTER(c_int32)), ("cu_seqlens", POINTER(c_int32)),
+                ("starts", POINTER(c_int64)), ("last_rows", POINTER(c_int64)),
+                ("prompts", POINTER(c_int32))]
+
+
 class PrepackError(Exception):
     """A call of the library failed; the text is its sentence."""
 
@@ -77,10 +130,20 @@ def library():
         declare(loaded, "pp_attention_plan_get_info", c_void_p, POINTER(PlanInfo))
         declare(loaded, "pp_attention_plan_upload", c_void_p, c_void_p, c_size_t, c_void_p)
         declare(loaded, "pp_attention_varlen", c_void_p, c_void_p, POINTER(Params))
-        for name in ("pp_session_destroy", "pp_attention_plan_destroy"):
+        declare(loaded, "pp_packer_create", POINTER(PackerParams), POINTER(c_void_p))
+        declare(loaded, "pp_packer_plan", c_void_p, POINTER(c_int64), c_size_t, POINTER(c_void_p))
+        declare(loaded, "pp_plan_get_info", c_void_p, POINTER(PackingInfo))
+        declare(loaded, "pp_batch_build", c_void_p, POINTER(Prompt), c_size_t, POINTER(BatchParams),
+                POINTER(c_void_p))
+        declare(loaded, "pp_batch_get_view", c_void_p, POINTER(BatchView))
+        declare(loaded, "pp_batch_mask_bytes", c_void_p, c_int32, POINTER(c_size_t))
+        declare(loaded, "pp_batch_mask", c_void_p, c_int32, c_int64, c_void_p, c_size_t)
+        for name in ("pp_session_destroy", "pp_attention_plan_destroy", "pp_packer_destroy",
+                     "pp_plan_destroy", "pp_batch_destroy"):
             getattr(loaded, name).argtypes = [c_void_p]
             getattr(loaded, name).restype = None
-        for name in ("pp_session_params_init", "pp_attention_plan_params_init"):
+        for name in ("pp_session_params_init", "pp_attention_plan_params_init",
+                     "pp_packer_params_init", "pp_batch_params_init"):
             getattr(loaded, name).argtypes = [c_void_p, c_size_t]
             getattr(loaded, name).restype = None
         _library = loaded
@@ -149,3 +212,62 @@ class Plan:
     def __del__(self):
         if getattr(self, "handle", None):
             library().pp_attention_plan_destroy(self.handle)
+
+
+class Packing:
+    """Bins of prompts; keywords are fields of pp_packer_params."""
+
+    def __init__(self, lengths, **fields):
+        params, packer = PackerParams(), c_void_p()
+        library().pp_packer_params_init(ctypes.byref(params), ctypes.sizeof(params))
+        for name, value in fields.items():
+            setattr(params, name, value)
+        self.handle, self.info = c_void_p(), PackingInfo(struct_size=ctypes.sizeof(PackingInfo))
+        call("pp_packer_create", ctypes.byref(params), ctypes.byref(packer))
+        try:
+            call("pp_packer_plan", packer, (c_int64 * len(lengths))(*lengths), len(lengths),
+                 ctypes.byref(self.handle))
+        finally:
+            library().pp_packer_destroy(packer)
+        call("pp_plan_get_info", self.handle, ctypes.byref(self.info))
+
+    def bins(self, token_lists):
+        """The arrays of each bin, one after the other. token_lists: the prompts' token ids."""
+        arrays = [(c_int32 * len(tokens))(*tokens) for tokens in token_lists]
+        prompts = (Prompt * len(arrays))(*[Prompt(a, len(a)) for a in arrays])
+        for number in range(self.info.n_bins):
+            yield Bin(self, number, prompts)
+
+    def __del__(self):
+        if getattr(self, "handle", None):
+            library().pp_plan_destroy(self.handle)
+
+
+class Bin:
+    """Lists: tokens, positions (restart at 0), cu_seqlens, last_rows, prompts (their numbers)."""
+
+    def __init__(self, packing, number, prompts):
+        params, view = BatchParams(), BatchView(struct_size=ctypes.sizeof(BatchView))
+        library().pp_batch_params_init(ctypes.byref(params), ctypes.sizeof(params))
+        params.first_bin, params.n_bins = number, 1
+        self.handle = c_void_p()
+        call("pp_batch_build", packing.handle, prompts, len(prompts), ctypes.byref(params),
+             ctypes.byref(self.handle))
+        call("pp_batch_get_view", self.handle, ctypes.byref(view))
+        self.max_seqlen = view.max_seqlen
+        self.tokens, self.positions = view.tokens[:view.n_tokens], view.positions[:view.n_tokens]
+        self.cu_seqlens = view.cu_seqlens[:view.n_prompts + 1]
+        self.last_rows = view.last_rows[:view.n_prompts]
+        self.prompts = view.prompts[:view.n_prompts]
+
+    def mask(self):
+        """Bytes [tokens, tokens], 1: row may see column."""
+        n_bytes = c_size_t()
+        call("pp_batch_mask_bytes", self.handle, BOOL, ctypes.byref(n_bytes))
+        mask = (ctypes.c_uint8 * n_bytes.value)()
+        call("pp_batch_mask", self.handle, BOOL, -1, mask, n_bytes)
+        return mask
+
+    def __del__(self):
+        if getattr(self, "handle", None):
+            library().pp_batch_destroy(self.handle)

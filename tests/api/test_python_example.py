@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """examples/python: the ctypes declarations have the layout that tests/abi/layout.c promises, a call
-works without PyTorch, and the example with PyTorch agrees with PyTorch.
+works without PyTorch, and the examples with PyTorch agree with PyTorch.
 
 usage: test_python_example.py SOURCE_ROOT LIBRARY
 PREPACK_TEST_PYTHON of the environment names a Python that has torch, should this one not. Prints
@@ -68,15 +68,39 @@ def call_without_torch():
     return "a wrong pointer was taken"
 
 
-def example():
-    """The problem and the reason for skipping of the example with PyTorch."""
+def packing_without_torch():
+    """Bins, arrays and masks of five prompts."""
+    prompts = [[1, 2, 3, 4, 5, 6], [7], [8, 9], [10, 11, 12], [13, 14, 15, 16]]
+    packing = prepack.Packing([len(p) for p in prompts], capacity=8, policy=prepack.POLICY_FFD)
+    if (packing.info.n_bins, packing.info.tokens, packing.info.proven_optimal) != (2, 16, 1):
+        return f"{packing.info.n_bins} bins of {packing.info.tokens} tokens"
+    bins = list(packing.bins(prompts))
+    if [b.prompts for b in bins] != [[0, 2], [4, 3, 1]]:
+        return f"the bins are {[b.prompts for b in bins]}"
+    second = bins[1]
+    got = second.tokens, second.positions, second.cu_seqlens, second.last_rows, second.max_seqlen
+    expected = ([13, 14, 15, 16, 10, 11, 12, 7], [0, 1, 2, 3, 0, 1, 2, 0], [0, 4, 7, 8], [3, 6, 7], 4)
+    if got != expected:
+        return f"arrays are {got}"
+    seen = [[(0 if i < 4 else 4 if i < 7 else 7) <= j <= i for j in range(8)] for i in range(8)]
+    if list(second.mask()) != [int(cell) for row in seen for cell in row]:
+        return f"the mask is {list(second.mask())}"
+    try:
+        prepack.Packing([3, 9], capacity=8)
+    except prepack.PrepackError as problem:
+        return "" if "prompt 1 has 9 tokens" in str(problem) else f"other sentence: {problem}"
+    return "a prompt longer than a bin was taken"
+
+
+def example(name, n_fine):
+    """The problem and the reason for skipping of an example with PyTorch."""
     python = os.environ.get("PREPACK_TEST_PYTHON", sys.executable)
-    run = subprocess.run([python, os.path.join(EXAMPLES, "attention_torch.py")], check=False,
+    run = subprocess.run([python, os.path.join(EXAMPLES, name)], check=False,
                          capture_output=True, text=True, timeout=200,
                          env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
     if run.returncode == 77:
         return "", run.stdout.strip()
-    if run.returncode != 0 or run.stdout.count(": fine") < 2:
+    if run.returncode != 0 or run.stdout.count(": fine") < n_fine:
         return f"exit status {run.returncode}\n{run.stdout}{run.stderr}", ""
     return "", ""
 
@@ -86,6 +110,8 @@ sanitized = "asan" in subprocess.run(["nm", "-D", LIBRARY], check=True, capture_
 WHY = "a sanitized library cannot be loaded into Python" if sanitized else ""
 report("declarations have the layout of the ABI", layout())
 report("a call without torch", "" if WHY else call_without_torch(), WHY)
-report("attention_torch.py", *(("", WHY) if WHY else example()))
+report("packing without torch", "" if WHY else packing_without_torch(), WHY)
+for script, results_wanted in (("attention_torch.py", 2), ("pack_transformers.py", 1)):
+    report(script, *(("", WHY) if WHY else example(script, results_wanted)))
 print(f"1..{len(results)}")
 sys.exit(0 if all(results) else 1)
