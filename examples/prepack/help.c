@@ -175,6 +175,8 @@ static const char plan_help[] =
     "  --time-limit S       end the search after S seconds; such a plan may differ from run to run\n"
     "\n"
     "What comes of it:\n"
+    "  --workers N          spread the bins of each batch over N workers, by cost, and say how even\n"
+    "                       they are\n"
     "  --save FILE          write the plan as JSON (docs/plan-format.md); of one batch only\n"
     "  --load FILE          read and check such a plan in place of planning\n"
     "  --draw               draw the first batch: the rows of full batching with their padding, "

@@ -98,6 +98,7 @@ static const struct option_rule rules[] = {
     {"share-prefixes", PLAN, KIND_FLAG, AT(share_prefixes), 0, 0, NULL},
     {"max-steps", PLAN, KIND_INTEGER, AT(max_steps), -1, 1e15, NULL},
     {"time-limit", PLAN, KIND_REAL, AT(time_limit), 0, 1e6, NULL},
+    {"workers", PLAN, KIND_INTEGER, AT(workers), 1, INT32_MAX, NULL},
     {"save", PLAN, KIND_TEXT, AT(save), 0, 0, NULL},
     {"load", PLAN, KIND_TEXT, AT(load), 0, 0, NULL},
     {"svg", PLAN, KIND_TEXT, AT(svg), 0, 0, NULL},

@@ -72,6 +72,7 @@ struct options {
     int64_t objective;   /* PP_OBJECTIVE_* */
     int64_t oversize;    /* PP_OVERSIZE_* */
     int64_t n_bins;      /* 0: as many as it takes */
+    int64_t workers;     /* 0: not asked for */
     int64_t max_prompts; /* of a bin; 0: no limit */
     int64_t align, align_prompts;
     int64_t max_steps;       /* of a search; 0: what suits the policy */

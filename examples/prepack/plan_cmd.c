@@ -5,6 +5,7 @@
 #include "plan_figures.h"
 #include "plan_file.h"
 #include "plan_options.h"
+#include "plan_workers.h"
 #include "predict.h"
 #include "report.h"
 #include "say.h"
@@ -19,6 +20,7 @@ struct planning {
     pp_packer *packer;
     struct outputs outputs;
     struct plan_figures figures;
+    struct plan_workers workers;
     struct predictor predictor;
 };
 
@@ -60,6 +62,8 @@ static int take_plan(struct planning *planning, const pp_plan *plan, const int64
         status = show_plan(planning, plan, lengths, n);
     if (!status && options->save)
         status = plan_save(plan, options->save);
+    if (!status && options->workers)
+        status = plan_workers_add(&planning->workers, plan, options->workers);
     if (!status && options->predict)
         status = predict_add(&planning->predictor, plan, lengths, n);
     return status;
@@ -152,6 +156,10 @@ static int print_all(struct planning *planning)
     print_heading(planning);
     plan_figures_print(&planning->figures, cost_unit, planning->outputs.text);
     json_t *json = plan_figures_json(&planning->figures);
+    if (options->workers) {
+        plan_workers_print(&planning->workers, cost_unit, planning->outputs.text);
+        json_object_set_new(json, "workers", plan_workers_json(&planning->workers));
+    }
     if (options->predict) {
         status = predict_print(&planning->predictor, planning->outputs.text);
         json_object_set_new(json, "prediction", predict_json(&planning->predictor));

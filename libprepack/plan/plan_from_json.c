@@ -130,8 +130,9 @@ static pp_status check_header(const struct ppi_json_value *root, pp_error *err)
 
 static pp_status read_cost(const struct ppi_json_value *object, pp_cost_model *cost, pp_error *err)
 {
-    static const char *const names[] = {"per_pass", "per_token", "per_square", "per_prompt",
-                                        "tile",     "error",     "device",     "model"};
+    static const char *const names[] = {"per_pass",   "per_token", "per_square",
+                                        "per_prompt", "tile",      "error",
+                                        "max_tokens", "device",    "model"};
     PP_TRY(check_members(object, "cost", names, PPI_COUNT(names), err));
     pp_cost_init(cost, sizeof *cost);
     PP_TRY(read_real(ppi_json_get(object, "per_pass"), "cost.per_pass", &cost->per_pass, err));
@@ -142,6 +143,9 @@ static pp_status read_cost(const struct ppi_json_value *object, pp_cost_model *c
         read_real(ppi_json_get(object, "per_prompt"), "cost.per_prompt", &cost->per_prompt, err));
     PP_TRY(read_integer(ppi_json_get(object, "tile"), "cost.tile", 1, INT64_MAX, &cost->tile, err));
     PP_TRY(read_real(ppi_json_get(object, "error"), "cost.error", &cost->error, err));
+    if (ppi_json_get(object, "max_tokens"))
+        PP_TRY(read_integer(ppi_json_get(object, "max_tokens"), "cost.max_tokens", 0, INT64_MAX,
+                            &cost->max_tokens, err));
     PP_TRY(read_text(ppi_json_get(object, "device"), "cost.device", cost->device,
                      sizeof cost->device, err));
     return read_text(ppi_json_get(object, "model"), "cost.model", cost->model, sizeof cost->model,

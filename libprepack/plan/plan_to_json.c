@@ -119,6 +119,7 @@ static void put_cost(struct ppi_json_out *out, const pp_cost_model *cost)
     put_real(out, ", ", "per_prompt", cost->per_prompt);
     put_integer(out, ", ", "tile", cost->tile);
     put_real(out, ", ", "error", cost->error);
+    put_integer(out, ", ", "max_tokens", cost->max_tokens);
     put_string(out, ", ", "device", cost->device);
     put_string(out, ", ", "model", cost->model);
     ppi_json_put(out, "}");

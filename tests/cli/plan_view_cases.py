@@ -55,6 +55,19 @@ def constraints(program):
     assert "parts of prompts" in text
 
 
+def workers(program):
+    """--workers spreads bins by cost"""
+    path = program.file("a.lengths", "9\n8\n7\n6\n5\n5\n")
+    args = ("plan", "--dataset", path, "--capacity", 9)
+    plan, text = program.json(*args, "--workers", 2)
+    assert plan["bins"] == 6 and "workers        2: the dearest 20 tokens" in text, text
+    assert plan["workers"] == {"n": 2, "max_cost": 20, "mean_cost": 20, "cost_bound": 20, "gap": 0,
+                               "proven_optimal": True}, plan["workers"]
+    plan, _ = program.json(*args, "--workers", 2, "--batch-size", 3)
+    assert plan["workers"]["max_cost"] == 15 + 10, plan["workers"]
+    program.refuses(2, "--workers", *args, "--workers", 0)
+
+
 def shared_prefixes(program):
     """prefixes that prompts share are placed once; token counts have none"""
     model = demo_tokenizer(program)
@@ -163,4 +176,4 @@ def svg(program):
     program.refuses(1, "could not be opened", "plan", "--dataset", path, "--svg", "/no/folder/x.svg")
 
 
-CASES = [policies, objectives, constraints, shared_prefixes, saved_plans, picture, svg]
+CASES = [policies, objectives, constraints, workers, shared_prefixes, saved_plans, picture, svg]

@@ -228,6 +228,7 @@ START_TEST(round_trip_of_a_cost_model)
     cost.per_prompt = 1e300;
     cost.tile = 16;
     cost.error = 1.0 / 3;
+    cost.max_tokens = 8192;
     strcpy(cost.device, "cpu:\"\\\t\xc3\xa4");
     memset(cost.model, 'm', sizeof cost.model - 1);
     pp_packer_params params;
