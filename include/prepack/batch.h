@@ -19,16 +19,23 @@
 extern "C" {
 #endif
 
-/* Layouts. Values are frozen. */
-#define PP_LAYOUT_RAGGED 1 /* all tokens of the bins one after another: [n_tokens] */
-#define PP_LAYOUT_PADDED 2 /* one row a bin, padded on the right: [n_rows, row_len] */
+/*
+ * Layouts. Values are frozen.
+ *  RAGGED: all tokens of the bins one after another, [n_tokens]: no pads, also where the plan
+ * aligns its prompts, since cu_seqlens knows no room between them. PADDED: one row a bin, [n_rows,
+ * row_len], each prompt at its place in the bin (pp_segment.start); pads after prompts that are
+ * shorter than their aligned room, and on the right.
+ */
+#define PP_LAYOUT_RAGGED 1
+#define PP_LAYOUT_PADDED 2
 
 typedef struct pp_batch_params {
     uint32_t struct_size;
     int32_t layout;    /* default PP_LAYOUT_RAGGED */
     int64_t first_bin; /* default 0 */
     int64_t n_bins;    /* default -1: all from first_bin on */
-    int64_t row_len;   /* PADDED only; default 0: the fullest of these bins */
+    int64_t row_len;   /* PADDED only; default 0: the fullest of these bins, alignment
+                          included */
     int32_t pad_token; /* PADDED only; default 0. A pad's position is 0. */
     int32_t reserved0;
     int64_t reserved[6];

@@ -211,7 +211,7 @@ PP_API pp_status pp_plan_get_bin(const pp_plan *plan, int64_t bin, const int32_t
 /* Figures of a bin. */
 typedef struct pp_bin_info {
     uint32_t struct_size;
-    int32_t reserved0;
+    int32_t choice;        /* the bin is capacities[choice]; -1: no bins were given */
     int64_t first_segment; /* segments of all bins are numbered from 0 */
     int64_t n_segments;
     int64_t tokens;   /* sum of the segments */

@@ -72,11 +72,13 @@ static pp_status measure(struct pp_batch *batch, const struct pp_plan *plan,
             return ppi_error_at(err, PP_ERR_TOO_LONG, bin,
                                 "bins %lld to %lld have more than %d tokens together",
                                 (long long)params->first_bin, (long long)bin, INT32_MAX);
-        if (params->layout == PP_LAYOUT_PADDED && params->row_len > 0 && tokens > params->row_len)
+        int64_t used = ppi_plan_bin_used(plan, bin);
+        if (params->layout == PP_LAYOUT_PADDED && params->row_len > 0 && used > params->row_len)
             return ppi_error_at(err, PP_ERR_TOO_LONG, bin,
-                                "bin %lld has %lld tokens, but row_len is %lld", (long long)bin,
-                                (long long)tokens, (long long)params->row_len);
-        fullest = tokens > fullest ? tokens : fullest;
+                                "bin %lld has %lld tokens%s, but row_len is %lld", (long long)bin,
+                                (long long)used, used > tokens ? " with its alignment" : "",
+                                (long long)params->row_len);
+        fullest = used > fullest ? used : fullest;
         batch->n_tokens += tokens;
     }
     batch->layout = params->layout;
@@ -142,6 +144,11 @@ static void write_arrays(struct pp_batch *batch, const struct pp_plan *plan,
             batch->last_rows[i_out] = next - 1;
             batch->cu_seqlens[i_out + 1] = batch->cu_seqlens[i_out] + (int32_t)length;
             batch->max_seqlen = length > batch->max_seqlen ? length : batch->max_seqlen;
+            if (batch->layout == PP_LAYOUT_PADDED) {
+                int64_t end = next + ppi_round_up(length, plan->prompt_alignment) - length;
+                write_pads(batch, next, end, params->pad_token);
+                next = end;
+            }
         }
         if (batch->layout == PP_LAYOUT_PADDED) {
             int64_t row_end = (i_bin + 1) * batch->row_len;

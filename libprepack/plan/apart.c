@@ -75,3 +75,15 @@ void ppi_apart_add(struct apart_set *set, const struct packing *packing, int64_t
             *find_slot(set, packing->apart[i], bin) =
                 ((uint64_t)packing->apart[i] << 32 | (uint64_t)bin) + 1;
 }
+
+/* What was added after the item has been taken back, so that no pair was put behind its slots. */
+void ppi_apart_remove(struct apart_set *set, const struct packing *packing, int64_t item,
+                      int64_t bin)
+{
+    if (!set->slots)
+        return;
+    int64_t first, i;
+    for (classes_of(packing, item, &first, &i); i-- > first;)
+        if (packing->apart[i] >= 0)
+            *find_slot(set, packing->apart[i], bin) = 0;
+}

@@ -23,5 +23,8 @@ bool ppi_apart_allows(const struct apart_set *set, const struct packing *packing
                       int64_t bin);
 /* The item is in the bin now. */
 void ppi_apart_add(struct apart_set *set, const struct packing *packing, int64_t item, int64_t bin);
+/* Takes back the last item added that has not been taken back. */
+void ppi_apart_remove(struct apart_set *set, const struct packing *packing, int64_t item,
+                      int64_t bin);
 
 #endif

@@ -155,6 +155,33 @@ static void tighten(struct search *search)
     }
 }
 
+/* All ways to put the items into the given bins, largest first, until one is found or the steps
+ * are used up: for the case that every quicker way has failed. */
+static void search_all(struct search *search, int64_t n_steps)
+{
+    const struct packing *packing = search->packing;
+    struct placement *placement = &search->placement;
+    ppi_placement_restart(placement, CHOOSE_FULLEST, true, placement->max_possible);
+    ppi_placement_open_all(placement);
+    int64_t i = 0; /* the item at hand is order[i]; those before it are placed */
+    int32_t after = PPI_NO_BIN;
+    for (; i < packing->n && n_steps > 0; n_steps--) {
+        int32_t bin = ppi_placement_next(placement, search->order[i], after);
+        if (bin != PPI_NO_BIN) {
+            ppi_placement_put_into(placement, search->order[i++], bin);
+            after = PPI_NO_BIN;
+        } else if (i == 0) {
+            return;
+        } else {
+            int32_t last = search->order[--i];
+            after = placement->bin_of[last];
+            ppi_placement_take_back(placement, last, after);
+        }
+    }
+    if (i == packing->n)
+        keep(search, PP_POLICY_EXACT);
+}
+
 static pp_status explain_failure(const struct search *search, pp_error *err)
 {
     const struct packing *packing = search->packing;
@@ -252,7 +279,11 @@ pp_status ppi_pack_constrained(const struct packing *packing, struct bins *bins,
     int64_t places = ppi_bound_places(packing, search.order);
     bins->bound_limits = places > bins->bound_limits ? places : bins->bound_limits;
     search.at_least = largest_bound(bins);
+    int64_t n_steps = search.steps_left;
     run(&search);
+    bool online = packing->policy == PP_POLICY_FIRST_FIT || packing->policy == PP_POLICY_BEST_FIT;
+    if (search.n_best == INT64_MAX && !online)
+        search_all(&search, n_steps);
     status = search.n_best == INT64_MAX ? explain_failure(&search, err)
                                         : write_bins(&search, bins, mem, err);
 done:

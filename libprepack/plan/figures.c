@@ -47,7 +47,8 @@ static double set_sums(struct pp_plan *plan)
         int64_t n_segments = plan->bin_starts[bin + 1] - plan->bin_starts[bin];
         double cost = ppi_plan_bin_cost(plan, bin);
         info->placed_tokens += plan->bin_tokens[bin];
-        info->used += ppi_plan_bin_used(plan, bin);
+        if (__builtin_add_overflow(info->used, ppi_plan_bin_used(plan, bin), &info->used))
+            info->used = INT64_MAX;
         int64_t capacity = ppi_plan_bin_capacity(plan, bin);
         slots += (double)capacity;
         if (__builtin_add_overflow(info->total_capacity, capacity, &info->total_capacity))

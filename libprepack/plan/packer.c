@@ -4,7 +4,7 @@
  */
 #include "bounds.h"
 #include "histogram.h"
-#include "packing.h"
+#include "items.h"
 #include "packer_impl.h"
 #include "parts.h"
 #include "plan.h"
@@ -94,12 +94,6 @@ void pp_packer_destroy(pp_packer *packer)
     ppi_free(&mem, packer);
 }
 
-struct survey {
-    int64_t shortest;
-    int64_t longest;
-    int64_t tokens;
-};
-
 /* Names the first prompt that is wrong, if one is. capacity 0: no limit. */
 static pp_status check_lengths(const int64_t *lengths, int64_t n, int64_t capacity, pp_error *err)
 {
@@ -140,117 +134,6 @@ static pp_status survey_lengths(const int64_t *lengths, int64_t n, int64_t capac
     return PP_OK;
 }
 
-/* Where the bins of a plan are whole prompts, its arrays are the solution's. */
-static struct bins bins_in_plan(struct pp_plan *plan, int32_t policy)
-{
-    return (struct bins){.items = plan->prompts,
-                         .starts = plan->bin_starts,
-                         .sizes = plan->bin_tokens,
-                         .capacities = plan->bin_capacities,
-                         .policy = policy};
-}
-
-/* What the solution says about itself. */
-static void set_bounds(pp_plan_info *info, const struct bins *bins)
-{
-    info->policy = bins->policy;
-    info->n_bins = bins->n;
-    info->bound_l1 = bins->bound_l1;
-    info->bound_l2 = bins->bound_l2;
-    info->bound_dff = bins->bound_dff;
-    info->bound_lp = bins->bound_lp;
-    info->cost_bound = bins->cost_bound;
-    info->limit_reached = bins->limit_reached;
-    const int64_t bounds[] = {info->bound_l1,    info->bound_l2,    info->bound_dff,
-                              info->bound_lp,    bins->bound_order, bins->bound_limits,
-                              bins->bound_search};
-    for (size_t i = 0; i < PPI_COUNT(bounds); i++)
-        info->lower_bound = bounds[i] > info->lower_bound ? bounds[i] : info->lower_bound;
-}
-
-static int64_t choose_capacity(const pp_packer_params *params, const struct survey *survey)
-{
-    if (params->capacity > 0)
-        return params->capacity;
-    return params->objective == PP_OBJECTIVE_BALANCED ? INT64_MAX : survey->longest;
-}
-
-static int64_t largest(const int64_t *values, int64_t n)
-{
-    int64_t most = 0;
-    for (int64_t i = 0; i < n; i++)
-        most = values[i] > most ? values[i] : most;
-    return most;
-}
-
-/* Room for the plan of a packing whose items are whole prompts. */
-static pp_status create_plan(const pp_packer *packer, const struct packing *packing,
-                             struct pp_plan **plan, pp_error *err)
-{
-    int32_t objective = packer->params.objective;
-    int64_t max_bins = packing->n > 0 ? ppi_max_bins(objective, packing) : 0;
-    struct pp_plan *new_plan;
-    PP_TRY(
-        ppi_plan_create(&packer->mem.allocator, packing->n, packing->n, max_bins, &new_plan, err));
-    if (objective == PP_OBJECTIVE_CHEAPEST) {
-        new_plan->bin_capacities =
-            ppi_alloc(&new_plan->mem, (size_t)max_bins, sizeof *new_plan->bin_capacities);
-        if (!new_plan->bin_capacities) {
-            pp_plan_destroy(new_plan);
-            return ppi_error_nomem(err, "the capacities of bins",
-                                   (size_t)max_bins * sizeof(int64_t));
-        }
-    }
-    *plan = new_plan;
-    return PP_OK;
-}
-
-/* A plan in which each prompt is one item. */
-static pp_status plan_whole_prompts(const pp_packer *packer, const int64_t *lengths, int64_t n,
-                                    const struct survey *survey, struct pp_plan **plan,
-                                    pp_error *err)
-{
-    const pp_packer_params *params = &packer->params;
-    struct packing packing = {.n = n,
-                              .sizes = lengths,
-                              .shortest = survey->shortest,
-                              .longest = survey->longest,
-                              .total = survey->tokens,
-                              .capacity = choose_capacity(params, survey),
-                              .max_prompts =
-                                  params->max_prompts > 0 ? params->max_prompts : INT64_MAX,
-                              .n_bins = params->n_bins,
-                              .capacities = params->capacities,
-                              .n_capacities = params->n_capacities,
-                              .keep_order = params->keep_order != 0,
-                              .cost = &packer->cost,
-                              .policy = params->policy,
-                              .max_steps = params->max_steps,
-                              .max_seconds = params->max_seconds};
-    struct pp_plan *new_plan = NULL;
-    PP_TRY(create_plan(packer, &packing, &new_plan, err));
-    struct bins bins = bins_in_plan(new_plan, params->policy);
-    if (n > 0) {
-        memcpy(new_plan->lengths, lengths, (size_t)n * sizeof *lengths);
-        pp_status status = ppi_pack(params->objective, &packing, &bins, &new_plan->mem, err);
-        if (status < 0) {
-            pp_plan_destroy(new_plan);
-            return status;
-        }
-    }
-    pp_plan_info *info = &new_plan->info;
-    info->capacity = packing.capacity;
-    if (params->capacity == 0 && params->objective == PP_OBJECTIVE_BALANCED)
-        info->capacity = largest(bins.sizes, bins.n);
-    else if (params->objective == PP_OBJECTIVE_CHEAPEST)
-        info->capacity = largest(bins.capacities, bins.n);
-    info->tokens = survey->tokens;
-    info->longest_prompt = survey->longest;
-    set_bounds(info, &bins);
-    *plan = new_plan;
-    return PP_OK;
-}
-
 /* A plan of whole prompts, or of parts of them where these need fewer bins, or as many and fewer
  * tokens. input: checked. */
 static pp_status plan_prompts(const pp_packer *packer, const pp_plan_input *input,
@@ -267,7 +150,7 @@ static pp_status plan_prompts(const pp_packer *packer, const pp_plan_input *inpu
         return PP_OK;
     }
     struct pp_plan *whole;
-    pp_status status = plan_whole_prompts(packer, input->lengths, input->n, survey, &whole, err);
+    pp_status status = ppi_plan_whole(packer, input, survey, &whole, err);
     if (status < 0) {
         pp_plan_destroy(parts);
         return status;
@@ -280,6 +163,49 @@ static pp_status plan_prompts(const pp_packer *packer, const pp_plan_input *inpu
     }
     pp_plan_destroy(keep_whole ? parts : whole);
     *plan = keep_whole ? whole : parts;
+    return PP_OK;
+}
+
+/* input->lengths, if they are not given: those of the prompts, *own_lengths. */
+static pp_status read_lengths(pp_plan_input *input, int64_t **own_lengths, struct ppi_mem *mem,
+                              pp_error *err)
+{
+    size_t n = (size_t)input->n;
+    if (input->lengths && input->prompts)
+        for (int64_t i = 0; i < input->n; i++)
+            if (input->lengths[i] != input->prompts[i].n_tokens)
+                return ppi_error_at(err, PP_ERR_ARG, i,
+                                    "prompt %lld has %lld tokens, but its length is given as %lld",
+                                    (long long)i, (long long)input->prompts[i].n_tokens,
+                                    (long long)input->lengths[i]);
+    if (input->lengths || n == 0)
+        return PP_OK;
+    if (!input->prompts)
+        return ppi_error(err, PP_ERR_ARG, "pp_packer_plan: lengths is NULL, but there are %zu", n);
+    *own_lengths = ppi_alloc(mem, n, sizeof **own_lengths);
+    if (!*own_lengths)
+        return ppi_error_nomem(err, "the lengths of prompts", n * sizeof **own_lengths);
+    for (size_t i = 0; i < n; i++)
+        (*own_lengths)[i] = input->prompts[i].n_tokens;
+    input->lengths = *own_lengths;
+    return PP_OK;
+}
+
+/* input: read, with lengths. */
+static pp_status plan_input(const pp_packer *packer, const pp_plan_input *input,
+                            struct pp_plan **plan, pp_error *err)
+{
+    const pp_packer_params *params = &packer->params;
+    struct survey survey;
+    bool simple = ppi_items_are_lengths(params, input) && params->oversize == PP_OVERSIZE_ERROR;
+    PP_TRY(survey_lengths(input->lengths, input->n, simple ? params->capacity : 0, &survey, err));
+    PP_TRY(plan_prompts(packer, input, &survey, plan, err));
+    struct pp_plan *new_plan = *plan;
+    new_plan->cost = packer->cost;
+    new_plan->bin_alignment = params->bin_alignment;
+    new_plan->prompt_alignment = params->prompt_alignment;
+    new_plan->info.objective = params->objective;
+    ppi_plan_set_figures(new_plan);
     return PP_OK;
 }
 
@@ -298,19 +224,15 @@ pp_status pp_packer_plan_input(const pp_packer *packer, const pp_plan_input *inp
     if (given.n < 0 || given.n > INT32_MAX)
         return ppi_error(err, PP_ERR_ARG, "%lld prompts; a plan has 0 to %d", (long long)given.n,
                          INT32_MAX);
-    if (!given.lengths && given.n > 0)
-        return ppi_error(err, PP_ERR_ARG, "pp_packer_plan: lengths is NULL, but there are %lld",
-                         (long long)given.n);
-    struct survey survey;
-    int64_t longest = packer->params.oversize == PP_OVERSIZE_SPLIT ? 0 : packer->params.capacity;
-    PP_TRY(survey_lengths(given.lengths, given.n, longest, &survey, err));
+    int64_t *own_lengths = NULL;
+    struct ppi_mem mem;
+    PP_TRY(ppi_mem_init(&mem, &packer->mem.allocator, 0, err));
+    PP_TRY(read_lengths(&given, &own_lengths, &mem, err));
     struct pp_plan *new_plan;
-    PP_TRY(plan_prompts(packer, &given, &survey, &new_plan, err));
-    new_plan->cost = packer->cost;
-    new_plan->bin_alignment = packer->params.bin_alignment;
-    new_plan->prompt_alignment = packer->params.prompt_alignment;
-    new_plan->info.objective = packer->params.objective;
-    ppi_plan_set_figures(new_plan);
+    pp_status status = plan_input(packer, &given, &new_plan, err);
+    ppi_free(&mem, own_lengths);
+    if (status < 0)
+        return status;
     new_plan->info.seconds = ppi_seconds() - started;
     *plan = new_plan;
     return PP_OK;

@@ -22,6 +22,12 @@ struct pp_packer {
 pp_status ppi_packer_params_read(const pp_packer_params *params, pp_packer_params *chosen,
                                  pp_cost_model *cost, pp_error *err);
 
+/* Are there no bins but those of the capacities? */
+static inline bool ppi_has_given_bins(const pp_packer_params *params)
+{
+    return params->n_capacities > 0 && params->objective == PP_OBJECTIVE_FEWEST_BINS;
+}
+
 /* Seconds of a clock that never goes back. */
 double ppi_seconds(void);
 

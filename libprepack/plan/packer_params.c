@@ -165,20 +165,35 @@ static pp_status check_capacities(const pp_packer_params *chosen, pp_error *err)
     return PP_OK;
 }
 
-/* What this version cannot do yet. */
-static pp_status check_supported(const pp_packer_params *chosen, pp_error *err)
+/* Constraints that contradict one another or the objective. */
+static pp_status check_constraints(const pp_packer_params *chosen, pp_error *err)
 {
     const struct {
         const char *name;
-        bool asked;
-    } missing[] = {
-        {"oversize OWN_BIN", chosen->oversize == PP_OVERSIZE_OWN_BIN},
-        {"an alignment", chosen->bin_alignment > 1 || chosen->prompt_alignment > 1},
-        {"capacities", chosen->n_capacities != 0 && chosen->objective != PP_OBJECTIVE_CHEAPEST},
-    };
-    for (size_t i = 0; i < PPI_COUNT(missing); i++)
-        if (missing[i].asked)
-            return ppi_error(err, PP_ERR_UNSUPPORTED, "the planner cannot do %s", missing[i].name);
+        int64_t value;
+    } alignments[] = {{"bin_alignment", chosen->bin_alignment},
+                      {"prompt_alignment", chosen->prompt_alignment}};
+    int64_t room = chosen->capacity - chosen->capacity % chosen->bin_alignment;
+    for (size_t i = 0; i < PPI_COUNT(alignments) && chosen->capacity > 0; i++)
+        if (alignments[i].value > room)
+            return ppi_error(
+                err, PP_ERR_ARG, "a bin of %lld tokens holds nothing with a %s of %lld",
+                (long long)chosen->capacity, alignments[i].name, (long long)alignments[i].value);
+    if (chosen->n_capacities > INT32_MAX)
+        return ppi_error(err, PP_ERR_ARG, "n_capacities is %lld; it must be at most %d",
+                         (long long)chosen->n_capacities, INT32_MAX);
+    for (int64_t i = 0; chosen->objective == PP_OBJECTIVE_CHEAPEST && i < chosen->n_capacities; i++)
+        if (chosen->capacities[i] % chosen->bin_alignment != 0)
+            return ppi_error_at(err, PP_ERR_ARG, i,
+                                "rows of %lld tokens are not a multiple of bin_alignment, %lld",
+                                (long long)chosen->capacities[i], (long long)chosen->bin_alignment);
+    if (chosen->oversize == PP_OVERSIZE_OWN_BIN &&
+        (chosen->n_capacities > 0 || chosen->objective != PP_OBJECTIVE_FEWEST_BINS))
+        return ppi_error(err, PP_ERR_ARG,
+                         "oversize OWN_BIN adds bins as large as prompts need, but %s",
+                         chosen->objective == PP_OBJECTIVE_BALANCED
+                             ? "BALANCED makes n_bins bins"
+                             : "there are no bins but those of `capacities`");
     return PP_OK;
 }
 
@@ -191,8 +206,8 @@ pp_status ppi_packer_params_read(const pp_packer_params *params, pp_packer_param
         ppi_reserved_check(chosen->reserved, PPI_COUNT(chosen->reserved), "pp_packer_params", err));
     PP_TRY(check_policy(chosen, err));
     PP_TRY(check_limits(chosen, err));
+    PP_TRY(check_constraints(chosen, err));
     PP_TRY(check_parts(chosen, err));
     PP_TRY(check_capacities(chosen, err));
-    PP_TRY(check_supported(chosen, err));
     return ppi_cost_read(cost, chosen->cost, err);
 }

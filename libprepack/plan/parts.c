@@ -347,7 +347,7 @@ static pp_status plan_parts(struct cutter *cutter, const pp_packer_params *param
     if (status >= 0 && has_parts) {
         pp_plan_info *info = &(*plan)->info;
         info->policy = cutter->limits.keep_order ? PP_POLICY_ARRIVAL : PP_POLICY_FFD;
-        info->capacity = params->capacity ? params->capacity : longest;
+        info->capacity = params->capacity ? params->capacity : cutter->limits.capacity;
         info->tokens = tokens;
         info->longest_prompt = longest;
         info->bound_l1 = info->lower_bound = *bound;

@@ -135,24 +135,58 @@ static int32_t find_bin(const struct placement *placement, int32_t item, int64_t
     return PPI_NO_BIN;
 }
 
-bool ppi_placement_put(struct placement *placement, int32_t item)
+/* Changes the room of an open bin. */
+static void change_room(struct placement *placement, int32_t bin, int64_t size, int64_t places)
 {
-    const struct packing *packing = placement->packing;
-    int64_t size = packing->sizes[item];
-    int64_t places = prompts_of(packing, item);
-    int32_t bin = find_bin(placement, item, size, places);
-    if (bin == PPI_NO_BIN)
-        bin = open_bin(placement, size);
-    if (bin == PPI_NO_BIN)
-        return false;
     struct open_bin_node node = placement->used.nodes[bin];
     ppi_open_bins_remove(&placement->used, bin);
     node.room -= size;
     node.places -= places;
-    int64_t key =
-        placement->choice == CHOOSE_FIRST ? node.key : key_of(placement->choice, 0, node.room);
-    ppi_open_bins_add(&placement->used, bin, key, node.room, node.places);
+    if (placement->choice != CHOOSE_FIRST)
+        node.key = key_of(placement->choice, 0, node.room);
+    ppi_open_bins_add(&placement->used, bin, node.key, node.room, node.places);
+}
+
+void ppi_placement_put_into(struct placement *placement, int32_t item, int32_t bin)
+{
+    const struct packing *packing = placement->packing;
+    change_room(placement, bin, packing->sizes[item], prompts_of(packing, item));
     ppi_apart_add(&placement->apart, packing, item, bin);
     placement->bin_of[item] = bin;
+}
+
+void ppi_placement_take_back(struct placement *placement, int32_t item, int32_t bin)
+{
+    const struct packing *packing = placement->packing;
+    change_room(placement, bin, -packing->sizes[item], -prompts_of(packing, item));
+    ppi_apart_remove(&placement->apart, packing, item, bin);
+}
+
+int32_t ppi_placement_next(const struct placement *placement, int32_t item, int32_t after)
+{
+    const struct packing *packing = placement->packing;
+    const struct open_bin_node *nodes = placement->used.nodes;
+    int32_t bin = after;
+    bool same;
+    do {
+        bin = ppi_open_bins_find(&placement->used, bin, packing->sizes[item],
+                                 prompts_of(packing, item));
+        same = bin != PPI_NO_BIN && after != PPI_NO_BIN && !packing->apart &&
+               nodes[bin].room == nodes[after].room && nodes[bin].places == nodes[after].places;
+    } while (bin != PPI_NO_BIN &&
+             (same || !ppi_apart_allows(&placement->apart, packing, item, bin)));
+    return bin;
+}
+
+bool ppi_placement_put(struct placement *placement, int32_t item)
+{
+    const struct packing *packing = placement->packing;
+    int64_t size = packing->sizes[item];
+    int32_t bin = find_bin(placement, item, size, prompts_of(packing, item));
+    if (bin == PPI_NO_BIN)
+        bin = open_bin(placement, size);
+    if (bin == PPI_NO_BIN)
+        return false;
+    ppi_placement_put_into(placement, item, bin);
     return true;
 }

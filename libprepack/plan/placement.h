@@ -44,4 +44,11 @@ void ppi_placement_change(struct placement *placement, enum choice choice);
 /* Puts an item into a bin. false: none may take it. */
 bool ppi_placement_put(struct placement *placement, int32_t item);
 
+/* Of the open bins the next after `after` (PPI_NO_BIN: the first) that may take the item, passing
+ * over those that hold as much as that one where nothing is apart; or PPI_NO_BIN. */
+int32_t ppi_placement_next(const struct placement *placement, int32_t item, int32_t after);
+/* Puts an item into a bin that may take it, and takes back what was put last. */
+void ppi_placement_put_into(struct placement *placement, int32_t item, int32_t bin);
+void ppi_placement_take_back(struct placement *placement, int32_t item, int32_t bin);
+
 #endif

@@ -62,6 +62,7 @@ void pp_plan_destroy(pp_plan *plan)
     ppi_free(&plan->mem, plan->bin_starts);
     ppi_free(&plan->mem, plan->bin_tokens);
     ppi_free(&plan->mem, plan->bin_capacities);
+    ppi_free(&plan->mem, plan->bin_choices);
     struct ppi_mem mem = plan->mem;
     ppi_free(&mem, plan);
 }
@@ -100,6 +101,7 @@ pp_status pp_plan_get_bin_info(const pp_plan *plan, int64_t bin, pp_bin_info *in
 {
     PP_TRY(check_bin(plan, bin, "pp_plan_get_bin_info", err));
     pp_bin_info found = {.struct_size = sizeof found,
+                         .choice = plan->bin_choices ? plan->bin_choices[bin] : -1,
                          .first_segment = plan->bin_starts[bin],
                          .n_segments = plan->bin_starts[bin + 1] - plan->bin_starts[bin],
                          .tokens = plan->bin_tokens[bin],

@@ -27,6 +27,7 @@ struct pp_plan {
     int64_t *bin_starts;      /* [n_bins + 1] into the segments */
     int64_t *bin_tokens;      /* [n_bins] */
     int64_t *bin_capacities;  /* [n_bins], NULL: all have info.capacity */
+    int32_t *bin_choices; /* [n_bins] of the capacities given to the packer, ascending; or NULL */
     struct segments segments; /* arrays NULL: each segment is a whole prompt */
 };
 
