@@ -271,6 +271,8 @@ static pp_status set_capacities(struct items *items, const pp_packer_params *par
 {
     struct packing *packing = &items->packing;
     int64_t alignment = params->bin_alignment;
+    packing->capacities = params->capacities;
+    packing->n_capacities = params->n_capacities;
     if (ppi_has_given_bins(params)) {
         size_t n = (size_t)params->n_capacities;
         items->capacities = ppi_alloc(mem, n, sizeof *items->capacities);
@@ -283,15 +285,10 @@ static pp_status set_capacities(struct items *items, const pp_packer_params *par
                 packing->capacity = items->capacities[i];
         }
         packing->capacities = items->capacities;
-        packing->n_capacities = params->n_capacities;
-    } else if (params->capacity > 0) {
+    } else if (params->capacity > 0) { /* CHEAPEST: of the longest row */
         packing->capacity = params->capacity - params->capacity % alignment;
     } else if (params->objective == PP_OBJECTIVE_BALANCED) {
         packing->capacity = INT64_MAX;
-    } else if (params->objective == PP_OBJECTIVE_CHEAPEST) {
-        packing->capacity = packing->longest; /* rows are of `capacities`, multiples already */
-        packing->capacities = params->capacities;
-        packing->n_capacities = params->n_capacities;
     } else if (!round_up(packing->longest, alignment, &packing->capacity)) {
         return ppi_error(err, PP_ERR_ARG, "%lld tokens, aligned to %lld, are more than 2^63 - 1",
                          (long long)packing->longest, (long long)alignment);
