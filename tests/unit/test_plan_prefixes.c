@@ -77,7 +77,7 @@ static void draw_batch(struct batch *batch, uint64_t *random)
         longest = length > longest ? length : longest;
     }
     pp_packer_params *params = &batch->params;
-    params->policy = (int32_t)random_between(random, PP_POLICY_FFD, PP_POLICY_ARRIVAL);
+    params->policy = (int32_t)random_between(random, PP_POLICY_FFD, PP_POLICY_AUTO);
     params->share_prefixes = random_between(random, 0, 3) > 0;
     params->min_prefix = random_between(random, 1, random_between(random, 1, 20));
     params->oversize = random_between(random, 0, 1) == 0 ? PP_OVERSIZE_SPLIT : PP_OVERSIZE_ERROR;
