@@ -10,11 +10,15 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def policies(program):
-    """every policy of the objective keeps the capacity and comes out under its name"""
+    """every policy of the objective keeps the capacity and the bounds"""
     path = program.file("a.lengths", "".join(f"{1 + i * 7 % 50}\n" for i in range(300)))
-    for policy in ("ffd", "bfd", "arrival", "first-fit", "best-fit"):
+    ffd = program.json("plan", "--dataset", path, "--capacity", 60)[0]["bins"]
+    for policy in ("ffd", "bfd", "arrival", "first-fit", "best-fit", "mbs", "exact", "auto"):
         plan, text = program.json("plan", "--dataset", path, "--policy", policy, "--capacity", 60)
-        assert plan["policy"] == policy and f"({policy})" in text
+        if policy in ("mbs", "exact", "auto"):  # the policy is the one that found the bins
+            assert plan["bins"] <= ffd
+        else:
+            assert plan["policy"] == policy and f"({policy})" in text
         assert plan["bound_l1"] <= plan["bound_l2"] <= plan["lower_bound"] <= plan["bins"]
         assert plan["max_cost"] <= 60 and plan["batches"] == 5
         assert plan["padded_tokens"] > plan["tokens"] == plan["placed_tokens"] == plan["used"]

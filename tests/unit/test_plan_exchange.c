@@ -140,7 +140,8 @@ static pp_plan *draw_plan(uint64_t *random, const pp_plan_input *input)
     pp_packer_params params;
     pp_packer_params_init(&params, sizeof params);
     params.objective = (int32_t)random_between(random, 1, 3);
-    params.policy = (int32_t)random_between(random, 0, PP_POLICY_ORDERED);
+    if (next_random(random) % 2)
+        params.policy = (int32_t)random_between(random, 0, PP_POLICY_ORDERED);
     params.capacity = random_between(random, 0, 3) * 60;
     params.oversize = (int32_t)random_between(random, 1, 3);
     params.keep_order = next_random(random) % 4 == 0;
@@ -171,7 +172,7 @@ START_TEST(round_trip_of_any_settings)
     int64_t lengths[100];
     pp_prompt prompts[100];
     uint64_t random = SEED;
-    int n_plans = 0;
+    int n_plans = 0, n_parts = 0, n_capacities = 0;
     for (int round = 0; round < 3000; round++) {
         int64_t n = random_between(&random, 0, 40);
         for (int64_t i = 0; i < n; i++) {
@@ -185,11 +186,16 @@ START_TEST(round_trip_of_any_settings)
         pp_plan *plan = draw_plan(&random, &input);
         if (!plan)
             continue;
+        pp_plan_info info = plan_info(plan);
         n_plans++;
+        n_parts += info.n_segments != info.n_prompts;
+        n_capacities += info.total_capacity != info.n_bins * info.capacity;
         check_round_trip(plan, false);
         pp_plan_destroy(plan);
     }
-    ck_assert_int_gt(n_plans, 30);
+    ck_assert_int_gt(n_plans, 300);
+    ck_assert_int_gt(n_parts, 20);
+    ck_assert_int_gt(n_capacities, 20);
 }
 END_TEST
 
