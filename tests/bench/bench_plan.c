@@ -98,17 +98,19 @@ static void bench(const struct source *source, int64_t capacity, int64_t *length
     static const struct {
         int32_t policy;
         const char *name;
-    } policies[] = {{PP_POLICY_FFD, "FFD"}, {PP_POLICY_BFD, "BFD"}, {PP_POLICY_ARRIVAL, "arrival"}};
+    } policies[] = {{PP_POLICY_FFD, "FFD"},           {PP_POLICY_BFD, "BFD"},
+                    {PP_POLICY_ARRIVAL, "arrival"},   {PP_POLICY_FIRST_FIT, "first fit"},
+                    {PP_POLICY_BEST_FIT, "best fit"}, {PP_POLICY_AUTO, "AUTO"}};
     draw(source, capacity, lengths, n);
     for (size_t i = 0; i < sizeof policies / sizeof *policies; i++) {
         pp_plan_info info;
         double seconds = measure(policies[i].policy, capacity, lengths, n, &info);
-        printf("%-14s %8zu %9" PRId64 "  %-8s", source->name, n, capacity, policies[i].name);
+        printf("%-14s %8zu %9" PRId64 "  %-9s", source->name, n, capacity, policies[i].name);
         if (n < 10000)
             printf(" %9.2f us", seconds * 1e6);
         else
             printf(" %9.2f ms", seconds * 1e3);
-        printf(" %9" PRId64 " bins, L1 %9" PRId64 "\n", info.n_bins, info.lower_bound);
+        printf(" %9" PRId64 " bins, bound %9" PRId64 "\n", info.n_bins, info.lower_bound);
     }
 }
 
