@@ -1,14 +1,14 @@
 /*
  * placement.c: one item after another into the bin that is chosen for it. A bin is found in
  * O(log bins), and as much again for each bin with room that holds something the item must be
- * apart from. Where another bin can be opened, only so many of those are passed over
- * (MAX_PASSED): large classes would take quadratic time. Bins opened after the last one that took
- * an item of the class hold none of it; so the newest bins are then looked at, before one more is
- * opened.
+ * apart from. Only so many of those are passed over (MAX_PASSED): large classes would take
+ * quadratic time. Bins opened after the last one that took an item of the class hold none of it; so
+ * the newest bins are then looked at, before one more is opened. Where there are no bins but given
+ * ones, all are looked at: there is no other way to place the item.
  */
 #include "placement.h"
 
-#define MAX_PASSED 256
+#define MAX_PASSED 64
 
 static int64_t prompts_of(const struct packing *packing, int64_t item)
 {
@@ -117,14 +117,13 @@ static int32_t find_bin(const struct placement *placement, int32_t item, int64_t
                         int64_t places)
 {
     const struct packing *packing = placement->packing;
-    bool may_open = placement->n_open < placement->max_bins && !has_given_bins(placement);
     int64_t n_passed = 0;
     int32_t bin = PPI_NO_BIN;
     do {
         bin = ppi_open_bins_find(&placement->used, bin, size, places);
         if (bin == PPI_NO_BIN || ppi_apart_allows(&placement->apart, packing, item, bin))
             return bin;
-    } while (!may_open || ++n_passed < MAX_PASSED);
+    } while (has_given_bins(placement) || ++n_passed < MAX_PASSED);
     for (int64_t i = placement->n_open; i > 0 && n_passed > 0; n_passed--) {
         bin = placement->opened[--i];
         const struct open_bin_node *node = &placement->used.nodes[bin];

@@ -45,6 +45,7 @@ AT(pp_partition_info, n_workers, 8);
 AT(pp_partition_info, cost_bound, 40);
 AT(pp_partition_info, proven_optimal, 56);
 SIZE(pp_bin_info, 88);
+AT(pp_bin_info, choice, 4);
 AT(pp_bin_info, cost, 48);
 SIZE(pp_segment, 40);
 AT(pp_segment, after, 32);
