@@ -98,8 +98,8 @@ typedef struct pp_packer_params {
     int64_t bin_alignment;     /* a bin's tokens are rounded up to a multiple of this; default 1 */
     int64_t prompt_alignment;  /* each prompt's room is a multiple of this; default 1 */
     int64_t n_bins;            /* BALANCED: bins to make, at least 1; otherwise 0 */
-    const int64_t *capacities; /* [n_capacities] FEWEST_BINS: capacity of bin 0, 1, ...: no bins but
-                                  these; CHEAPEST: the lengths that a row may have. Copied. */
+    const int64_t *capacities; /* [n_capacities] FEWEST_BINS: of the bins there are, the plan names
+                                  those it uses (choice); CHEAPEST: lengths of a row. Copied. */
     int64_t n_capacities;      /* default 0: all bins have `capacity` */
     const pp_cost_model *cost; /* what a bin costs; copied. Default NULL: its tokens */
     int64_t max_steps;  /* of a search, some tens of nanoseconds each; -1: no limit; default 0: 2000
