@@ -34,8 +34,10 @@ static const char general_help[] =
 #define POLICY_HELP                                                                                \
     "  --policy P           ffd: first-fit decreasing (default); bfd: best-fit decreasing;\n"      \
     "                       arrival: next fit, keeps the order of the prompts; first-fit and\n"    \
-    "                       best-fit: in order of arrival; mbs: minimum bin slack; exact: search\n" \
-    "                       until proven optimal; auto: ffd, then as exact for a short time\n"      \
+    "                       best-fit: in order of arrival; mbs: minimum bin slack; exact: "        \
+    "search\n"                                                                                     \
+    "                       until proven optimal; auto: ffd, then as exact for a short time\n"
+#define CAPACITY_HELP                                                                              \
     "  --capacity N         tokens of a bin (default: the longest prompt of what is packed)\n"
 
 #define DEVICE_HELP                                                                                \
@@ -77,7 +79,7 @@ static const char profile_help[] =
     "  --max-batches N      run only N batches: the N times batch-size prompts for them are taken\n"
     "                       evenly over the sorted lengths, so that they stand for the whole set;\n"
     "                       every method works on exactly those\n"
-    "  --max-length N       cut longer prompts to N tokens\n" POLICY_HELP DEVICE_HELP
+    "  --max-length N       cut longer prompts to N tokens\n" POLICY_HELP CAPACITY_HELP DEVICE_HELP
     "  --dry-run            load no weights and run nothing: print the memory, passes and tokens\n"
     "                       that each method would need; with --memory-limit, fail (status 1) if\n"
     "                       they are more than it\n"
@@ -128,7 +130,8 @@ static const char generate_help[] =
     "  --seed S             of the sampling (default 41). Each prompt has its own stream of "
     "random\n"
     "                       numbers, so what is drawn does not depend on the batch\n" POLICY_HELP
-        DEVICE_HELP "  --json FILE          write [{\"prompt\", \"text\", \"tokens\"}] too; '-': "
+        CAPACITY_HELP DEVICE_HELP
+    "  --json FILE          write [{\"prompt\", \"text\", \"tokens\"}] too; '-': "
     "to standard output,\n"
     "                       and the rest to standard error\n";
 
@@ -155,10 +158,11 @@ static const char plan_help[] =
     "                       dearest as cheap as possible; cheapest: rows of the lengths in "
     "--shapes,\n"
     "                       each computed in full, the cheapest in all\n" POLICY_HELP
-    "                       balanced: lpt: longest first, kk: largest differences, auto (default):\n"
+    "                       balanced: lpt: longest first, kk: largest differences, auto "
+    "(default):\n"
     "                       the best of both; cheapest: ffd, ordered: one prompt a row, like "
     "lengths\n"
-    "                       together, auto (default): the best\n"
+    "                       together, auto (default): the best\n" CAPACITY_HELP
     "  --cost FILE          the cost model of a machine and a model, as 'prepack tune' wrote it:\n"
     "                       what a bin costs the planner (default: its tokens)\n"
     "  --bins K             how many bins are made (balanced)\n"
@@ -166,16 +170,20 @@ static const char plan_help[] =
     "  --max-prompts N      prompts of a bin, at most\n"
     "  --align N            a bin's tokens are rounded up to a multiple of N\n"
     "  --align-prompts N    each prompt's room is rounded up to a multiple of N\n"
-    "  --oversize WHAT      prompts longer than a bin: error (default); own-bin: alone in a bin as\n"
+    "  --oversize WHAT      prompts longer than a bin: error (default); own-bin: alone in a bin "
+    "as\n"
     "                       large as they are; split: in chunks, in bins one after another\n"
     "  --keep-order         bins are runs of prompts in order of arrival\n"
     "  --share-prefixes     what prompts begin with alike is placed once; needs their text\n"
-    "  --max-steps N        of the search of mbs, exact and auto; -1: no limit (default: what suits\n"
+    "  --max-steps N        of the search of mbs, exact and auto; -1: no limit (default: what "
+    "suits\n"
     "                       the policy)\n"
-    "  --time-limit S       end the search after S seconds; such a plan may differ from run to run\n"
+    "  --time-limit S       end the search after S seconds; such a plan may differ from run to "
+    "run\n"
     "\n"
     "What comes of it:\n"
-    "  --workers N          spread the bins of each batch over N workers, by cost, and say how even\n"
+    "  --workers N          spread the bins of each batch over N workers, by cost, and say how "
+    "even\n"
     "                       they are\n"
     "  --save FILE          write the plan as JSON (docs/plan-format.md); of one batch only\n"
     "  --load FILE          read and check such a plan in place of planning\n"
