@@ -41,16 +41,32 @@ static void shuffle(size_t *order, size_t n)
     }
 }
 
+/* Any way to plan n prompts; in a third of them more bins than prompts are possible. */
+static pp_packer_params any_packing(size_t n)
+{
+    pp_packer_params params;
+    pp_packer_params_init(&params, sizeof params);
+    params.capacity = rng_between(&rng, 0, 1) ? rng_between(&rng, 1, 700) : 0;
+    params.max_prompts = rng_between(&rng, 0, 3) ? 0 : rng_between(&rng, 1, 5);
+    params.policy = (int32_t)rng_between(&rng, PP_POLICY_FFD, PP_POLICY_AUTO);
+    if (rng_between(&rng, 0, 2) == 0) {
+        params.objective = PP_OBJECTIVE_BALANCED;
+        params.policy = PP_POLICY_AUTO;
+        params.capacity = params.max_prompts = 0;
+        params.n_bins = rng_between(&rng, 1, (int64_t)n + 3);
+    }
+    return params;
+}
+
 /* Packs `n` prompts in the given order and compares each with its bits alone. */
 static void compare_packed(pp_model *model, pp_session *session, const pp_prompt *prompts,
-                           const size_t *order, size_t n, int32_t policy, int64_t capacity,
+                           const size_t *order, size_t n, pp_packer_params params,
                            const struct run_bits *alone, const char *what)
 {
     pp_prompt packed[MAX_PROMPTS];
     int64_t lengths[MAX_PROMPTS];
     pp_kvcache *caches[MAX_PROMPTS];
     const float *logits;
-    pp_packer_params params;
     pp_packer *packer;
     pp_plan *plan;
     pp_model_config config = {.struct_size = sizeof config};
@@ -58,12 +74,9 @@ static void compare_packed(pp_model *model, pp_session *session, const pp_prompt
     for (size_t i = 0; i < n; i++) {
         packed[i] = prompts[order[i]];
         lengths[i] = packed[i].n_tokens;
-        if (capacity && lengths[i] > capacity)
-            capacity = lengths[i];
+        if (params.capacity && lengths[i] > params.capacity)
+            params.capacity = lengths[i];
     }
-    pp_packer_params_init(&params, sizeof params);
-    params.policy = policy;
-    params.capacity = capacity;
     OK(pp_packer_create(&params, &packer, perr));
     OK(pp_packer_plan(packer, lengths, n, &plan, perr));
     OK(pp_prefill(session, plan, packed, n, caches, &logits, perr));
@@ -100,16 +113,18 @@ static void check_target(pp_model *model, struct run_target target, const pp_pro
     for (int p = 0; p < n_packings; p++) {
         int32_t n_threads = (int32_t)rng_between(&rng, 1, 3);
         int32_t tokens = pass_tokens[rng_between(&rng, 0, 3)];
-        int32_t policy = (int32_t)rng_between(&rng, PP_POLICY_FFD, PP_POLICY_ARRIVAL);
-        int64_t capacity = rng_between(&rng, 0, 1) ? rng_between(&rng, 1, 700) : 0;
         size_t n_packed = (size_t)(p == 0 ? (int64_t)n : rng_between(&rng, 1, (int64_t)n));
-        char what[160];
-        snprintf(what, sizeof what, "%s %s, %d threads, pass %d, policy %d, capacity %lld",
-                 target.device, pp_dtype_name(target.dtype), n_threads, tokens, policy,
-                 (long long)capacity);
+        pp_packer_params params = any_packing(n_packed);
+        char what[200];
+        snprintf(what, sizeof what,
+                 "%s %s, %d threads, pass %d, policy %d, capacity %lld, at most %lld prompts, %lld "
+                 "balanced bins",
+                 target.device, pp_dtype_name(target.dtype), n_threads, tokens, params.policy,
+                 (long long)params.capacity, (long long)params.max_prompts,
+                 (long long)params.n_bins);
         pp_session *session = run_session(model, target, n_threads, tokens);
         shuffle(order, n);
-        compare_packed(model, session, prompts, order, n_packed, policy, capacity, alone, what);
+        compare_packed(model, session, prompts, order, n_packed, params, alone, what);
         pp_session_destroy(session);
     }
     for (size_t i = 0; i < n; i++)
