@@ -13,60 +13,27 @@
  * 12288 C + C^2. Figures are cost by the bound. Rivals: FFD into the largest row; FFD into the rows
  * that suit best; one prompt a row.
  */
-#include <prepack/prepack.h>
+#include "length_list.h"
 
-#include <inttypes.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
+#include <prepack/prepack.h>
 
 #define N_WORKERS 8
 #define N_DRAWS   50
 #define N_RUNS    7
 
-static uint64_t random_state = 41;
-
-/* splitmix64 */
-static uint64_t next_random(void)
-{
-    uint64_t z = random_state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
-static double next_normal(void)
-{
-    double u = ((double)(next_random() >> 11) + 0.5) * 0x1p-53;
-    double v = ((double)(next_random() >> 11) + 0.5) * 0x1p-53;
-    return sqrt(-2.0 * log(u)) * cos(6.283185307179586 * v);
-}
-
-/* Where lengths come from: a log-normal distribution, or a list. */
-struct source {
-    const char *name;
-    double median;
-    double sigma;
-    int64_t *list;
-    size_t n_list;
-};
+static struct rng rng = {41};
 
 /* n lengths; from a list without repeating one where it has that many. */
-static void draw(struct source *source, int64_t *lengths, size_t n)
+static void draw(struct length_list *source, int64_t *lengths, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (source->n_list >= n) {
-            size_t j = i + next_random() % (source->n_list - i);
-            lengths[i] = source->list[j];
-            source->list[j] = source->list[i];
-            source->list[i] = lengths[i];
-        } else if (source->n_list > 0) {
-            lengths[i] = source->list[next_random() % source->n_list];
+        if (source->n >= n) {
+            size_t j = i + rng_next(&rng) % (source->n - i);
+            lengths[i] = source->lengths[j];
+            source->lengths[j] = source->lengths[i];
+            source->lengths[i] = lengths[i];
         } else {
-            int64_t length = (int64_t)(source->median * exp(source->sigma * next_normal()));
-            lengths[i] = length < 1 ? 1 : length;
+            lengths[i] = draw_length(&rng, source);
         }
     }
 }
@@ -167,7 +134,7 @@ static double dearest_in_turn(const int64_t *lengths, size_t n)
     return dearest;
 }
 
-static void bench_balance(struct source *source, int64_t *lengths, size_t n)
+static void bench_balance(struct length_list *source, int64_t *lengths, size_t n)
 {
     pp_cost_model cost = cost_of_layer();
     double sums[7] = {0};
@@ -200,7 +167,7 @@ static void bench_balance(struct source *source, int64_t *lengths, size_t n)
 
 /* ---- rows ---- */
 
-static void bench_rows(struct source *source, int64_t *lengths, size_t n)
+static void bench_rows(struct length_list *source, int64_t *lengths, size_t n)
 {
     pp_cost_model cost = cost_of_layer();
     double sums[4] = {0}, optimal = 0;
@@ -241,13 +208,6 @@ static void bench_rows(struct source *source, int64_t *lengths, size_t n)
 
 /* ---- time ---- */
 
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 /* Seconds for one plan, best of several runs. */
 static double measure(const pp_packer_params *params, const int64_t *lengths, size_t n)
 {
@@ -257,20 +217,20 @@ static double measure(const pp_packer_params *params, const int64_t *lengths, si
     if (pp_packer_create(params, &packer, NULL) < 0)
         exit(1);
     for (int run = 0; run < N_RUNS; run++) {
-        double started = now();
+        double started = seconds_of(CLOCK_MONOTONIC);
         for (size_t i = 0; i < n_repeats; i++) {
             pp_plan *made = NULL;
             if (pp_packer_plan(packer, lengths, n, &made, NULL) < 0)
                 exit(1);
             pp_plan_destroy(made);
         }
-        best = fmin(best, (now() - started) / (double)n_repeats);
+        best = fmin(best, (seconds_of(CLOCK_MONOTONIC) - started) / (double)n_repeats);
     }
     pp_packer_destroy(packer);
     return best;
 }
 
-static void bench_time(struct source *source, int64_t *lengths, size_t n)
+static void bench_time(struct length_list *source, int64_t *lengths, size_t n)
 {
     pp_cost_model cost = cost_of_layer();
     draw(source, lengths, n);
@@ -294,32 +254,15 @@ static void bench_time(struct source *source, int64_t *lengths, size_t n)
 
 /* ---- */
 
-static struct source read_list(const char *path)
-{
-    FILE *file = fopen(path, "r");
-    size_t room = 1024;
-    struct source source = {.name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path};
-    source.list = malloc(room * sizeof *source.list);
-    while (file && source.list && fscanf(file, "%" SCNd64, &source.list[source.n_list]) == 1)
-        if (++source.n_list == room)
-            source.list = realloc(source.list, (room *= 2) * sizeof *source.list);
-    if (!file || !source.list || source.n_list == 0) {
-        fprintf(stderr, "bench_balance: no lengths in %s\n", path);
-        exit(1);
-    }
-    fclose(file);
-    return source;
-}
-
 int main(int argc, char **argv)
 {
     static const size_t batches[] = {64, 512};
     static const size_t numbers[] = {64, 1000, 10000, 100000};
-    struct source sources[16] = {{.name = "questions", .median = 28, .sigma = 1.3},
-                                 {.name = "conversations", .median = 1020, .sigma = 0.9}};
+    struct length_list sources[16] = {{.name = "questions", .median = 28, .sigma = 1.3},
+                                      {.name = "conversations", .median = 1020, .sigma = 0.9}};
     int n_sources = 2;
     for (int i = 1; i < argc && i <= 16; i++) {
-        sources[i - 1] = read_list(argv[i]);
+        sources[i - 1] = read_lengths(argv[i]);
         n_sources = i;
     }
     int64_t *lengths = malloc(numbers[3] * sizeof *lengths);
@@ -342,6 +285,6 @@ int main(int argc, char **argv)
             bench_time(&sources[i], lengths, numbers[j]);
     free(lengths);
     for (int i = 0; i < n_sources; i++)
-        free(sources[i].list);
+        free(sources[i].lengths);
     return 0;
 }

@@ -11,15 +11,11 @@
  * with one thread takes the processor time of this process for the clock, here and in the library.
  */
 #define _GNU_SOURCE
+#include "length_list.h"
+
 #include <prepack/prepack.h>
 
-#include <inttypes.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #define N_RUNS    3
@@ -36,16 +32,7 @@
     } while (0)
 
 static pp_error err = {.struct_size = sizeof err};
-static uint64_t random_state = 41;
-
-/* splitmix64 */
-static uint64_t next_random(void)
-{
-    uint64_t z = random_state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
+static struct rng rng = {41};
 
 /* Stands in for libc's, for the library too. */
 int clock_gettime(clockid_t id, struct timespec *time)
@@ -54,33 +41,6 @@ int clock_gettime(clockid_t id, struct timespec *time)
     if (id == CLOCK_MONOTONIC && clock && strcmp(clock, "cpu") == 0)
         id = CLOCK_PROCESS_CPUTIME_ID;
     return (int)syscall(SYS_clock_gettime, id, time);
-}
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
-struct list {
-    int64_t *lengths;
-    size_t n;
-};
-
-static struct list read_list(const char *path)
-{
-    struct list list = {malloc(sizeof(int64_t) << 20), 0};
-    FILE *file = fopen(path, "r");
-    while (file && list.lengths && list.n < 1 << 20 &&
-           fscanf(file, "%" SCNd64, &list.lengths[list.n]) == 1)
-        list.n++;
-    if (!file || list.n == 0) {
-        fprintf(stderr, "bench_cost: no lengths in %s\n", path);
-        exit(1);
-    }
-    fclose(file);
-    return list;
 }
 
 static pp_session *open_session(const char *preset)
@@ -124,13 +84,13 @@ static double run_batch(pp_session *session, const pp_plan *plan, const int64_t 
     for (size_t i = 0; i < n; i++) {
         prompts[i] = (pp_prompt){tokens + n_tokens, lengths[i]};
         for (int64_t k = 0; k < lengths[i]; k++)
-            tokens[n_tokens++] = (int32_t)(next_random() % 512);
+            tokens[n_tokens++] = (int32_t)(rng_next(&rng) % 512);
     }
     for (int run = 0; run < N_RUNS; run++) {
-        double start = now();
+        double start = seconds_of(CLOCK_MONOTONIC);
         CALL(pp_prefill(session, plan, prompts, n, caches, &logits, &err));
         CALL(pp_session_synchronize(session, &err));
-        double seconds = now() - start;
+        double seconds = seconds_of(CLOCK_MONOTONIC) - start;
         best = seconds < best ? seconds : best;
         for (size_t i = 0; i < n; i++)
             pp_kvcache_destroy(caches[i]);
@@ -143,8 +103,9 @@ struct errors {
     int n;
 };
 
-static void bench_batch(pp_session *session, const pp_cost_model *cost, const struct list *list,
-                        const char *name, size_t n, struct errors *errors)
+static void bench_batch(pp_session *session, const pp_cost_model *cost,
+                        const struct length_list *list, const char *name, size_t n,
+                        struct errors *errors)
 {
     pp_session_info info = {.struct_size = sizeof info};
     pp_prediction prediction = {.struct_size = sizeof prediction};
@@ -153,7 +114,7 @@ static void bench_batch(pp_session *session, const pp_cost_model *cost, const st
     pp_plan *plan;
     int64_t lengths[MAX_BATCH], tokens = 0;
     for (size_t i = 0; i < n; i++)
-        tokens += lengths[i] = list->lengths[next_random() % list->n];
+        tokens += lengths[i] = draw_length(&rng, list);
     pp_packer_params_init(&params, sizeof params);
     CALL(pp_packer_create(&params, &packer, &err));
     CALL(pp_packer_plan(packer, lengths, n, &plan, &err));
@@ -170,12 +131,6 @@ static void bench_batch(pp_session *session, const pp_cost_model *cost, const st
     pp_packer_destroy(packer);
 }
 
-static const char *name_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 int main(int argc, char **argv)
 {
     static const size_t sizes[] = {1, 4, 16, MAX_BATCH};
@@ -189,20 +144,20 @@ int main(int argc, char **argv)
     struct errors errors = {0};
     pp_cost_params_init(&params, sizeof params);
     params.seconds = atof(argv[2]);
-    double start = now();
+    double start = seconds_of(CLOCK_MONOTONIC);
     CALL(pp_cost_measure(session, &params, &cost, &err));
     printf("%s\n", cost.device);
     printf("measured in %.1f s, up to %" PRId64
            " tokens: %.3g s + %.3g tokens (in steps of %" PRId64
            ") + %.3g squares + %.3g prompts; error %.1f %%\n\n",
-           now() - start, cost.max_tokens, cost.per_pass, cost.per_token, cost.tile,
-           cost.per_square, cost.per_prompt, cost.error * 100);
+           seconds_of(CLOCK_MONOTONIC) - start, cost.max_tokens, cost.per_pass, cost.per_token,
+           cost.tile, cost.per_square, cost.per_prompt, cost.error * 100);
     printf("lengths       prompts  tokens passes      measured     predicted     error\n");
     for (int i = 3; i < argc; i++) {
-        struct list list = read_list(argv[i]);
+        struct length_list list = read_lengths(argv[i]);
         for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
             for (int batch = 0; batch < N_BATCHES; batch++)
-                bench_batch(session, &cost, &list, name_of(argv[i]), sizes[k], &errors);
+                bench_batch(session, &cost, &list, list.name, sizes[k], &errors);
         free(list.lengths);
     }
     printf("\n%d batches: mean error %.1f %%, worst %.1f %%\n", errors.n,

@@ -4,40 +4,23 @@
  *
  *     bench_limits CAPACITY N FILE...      FILE: lengths to draw N from, one a line
  */
+#include "length_list.h"
+
 #include <prepack/prepack.h>
-
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-/* splitmix64 */
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
 
 static int64_t *draw(const char *path, int64_t capacity, size_t n)
 {
-    static int64_t list[1 << 20];
-    size_t n_list = 0;
-    FILE *file = fopen(path, "r");
-    while (file && n_list < 1 << 20 && fscanf(file, "%" SCNd64, &list[n_list]) == 1)
-        n_list++;
+    struct rng rng = {41};
+    struct length_list list = read_lengths(path);
     int64_t *lengths = malloc(n * sizeof *lengths);
-    if (!file || n_list == 0 || !lengths) {
-        fprintf(stderr, "bench_limits: no lengths in %s\n", path);
-        exit(1);
-    }
-    fclose(file);
-    uint64_t random = 41;
-    for (size_t i = 0; i < n; i++) {
-        lengths[i] = list[next_random(&random) % n_list];
+    for (size_t i = 0; lengths && i < n; i++) {
+        lengths[i] = draw_length(&rng, &list);
         if (lengths[i] > capacity)
             lengths[i] = capacity;
     }
+    free(list.lengths);
+    if (!lengths)
+        exit(1);
     return lengths;
 }
 

@@ -4,48 +4,11 @@
  *
  *     bench_optimal FILE...      FILE: lengths, one a line
  */
+#include "length_list.h"
+
 #include <prepack/prepack.h>
 
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-
-static uint64_t random_state = 41;
-
-/* splitmix64 */
-static uint64_t next_random(void)
-{
-    uint64_t z = random_state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time); /* of one thread, whatever else runs */
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
-static int64_t *read_list(const char *path, size_t *n)
-{
-    FILE *file = fopen(path, "r");
-    size_t room = 1024;
-    int64_t *list = malloc(room * sizeof *list);
-    *n = 0;
-    while (file && list && fscanf(file, "%" SCNd64, &list[*n]) == 1)
-        if (++*n == room)
-            list = realloc(list, (room *= 2) * sizeof *list);
-    if (!file || !list || *n == 0) {
-        fprintf(stderr, "bench_optimal: no lengths in %s\n", path);
-        exit(1);
-    }
-    fclose(file);
-    return list;
-}
+static struct rng rng = {41};
 
 /* What came of all batches of one size from one list. */
 struct tally {
@@ -74,9 +37,9 @@ static void add_batch(struct tally *tally, const pp_packer *ffd, const pp_packer
                       const int64_t *lengths, size_t n, double target)
 {
     pp_plan_info first = plan_once(ffd, lengths, n);
-    double started = now();
+    double started = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
     pp_plan_info info = plan_once(automatic, lengths, n);
-    double seconds = now() - started;
+    double seconds = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - started;
     int64_t missing = info.n_bins - info.lower_bound;
     tally->n_batches++;
     tally->ffd_bins += first.n_bins;
@@ -107,9 +70,9 @@ static pp_packer *create_packer(int32_t policy)
 
 static void bench(const char *path, size_t n, int n_batches, double target)
 {
-    size_t n_list;
-    int64_t *list = read_list(path, &n_list);
-    if (n_list < n) {
+    struct length_list source = read_lengths(path);
+    int64_t *list = source.lengths;
+    if (source.n < n) {
         free(list);
         return;
     }
@@ -118,7 +81,7 @@ static void bench(const char *path, size_t n, int n_batches, double target)
     struct tally tally = {0};
     for (int batch = 0; batch < n_batches; batch++) {
         for (size_t i = 0; i < n; i++) { /* the first n of a shuffle */
-            size_t j = i + next_random() % (n_list - i);
+            size_t j = i + rng_next(&rng) % (source.n - i);
             int64_t length = list[i];
             list[i] = list[j];
             list[j] = length;

@@ -4,61 +4,20 @@
  *
  *     bench_plan [FILE]      FILE: lengths to draw from, one a line
  */
-#include <prepack/prepack.h>
+#include "length_list.h"
 
-#include <inttypes.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
+#include <prepack/prepack.h>
 
 #define N_RUNS 7
 
-static uint64_t random_state = 41;
+static struct rng rng = {41};
 
-/* splitmix64 */
-static uint64_t next_random(void)
-{
-    uint64_t z = random_state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
-static double next_uniform(void)
-{
-    return ((double)(next_random() >> 11) + 0.5) * 0x1p-53;
-}
-
-static double next_normal(void)
-{
-    return sqrt(-2.0 * log(next_uniform())) * cos(6.283185307179586 * next_uniform());
-}
-
-/* Where lengths come from: a log-normal distribution, or a list. */
-struct source {
-    const char *name;
-    double median;
-    double sigma;
-    const int64_t *list;
-    size_t n_list;
-};
-
-static void draw(const struct source *source, int64_t capacity, int64_t *lengths, size_t n)
+static void draw(const struct length_list *list, int64_t capacity, int64_t *lengths, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        int64_t length = source->n_list
-                             ? source->list[next_random() % source->n_list]
-                             : (int64_t)(source->median * exp(source->sigma * next_normal()));
-        lengths[i] = length < 1 ? 1 : length > capacity ? capacity : length;
+        int64_t length = draw_length(&rng, list);
+        lengths[i] = length > capacity ? capacity : length;
     }
-}
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
 /* Seconds of the best run; small inputs are repeated within a run. */
@@ -78,9 +37,9 @@ static double measure(int32_t policy, int64_t capacity, const int64_t *lengths, 
         double seconds = 0;
         for (size_t i = 0; i < n_repeats; i++) {
             pp_plan *plan = NULL;
-            double started = now();
+            double started = seconds_of(CLOCK_MONOTONIC);
             pp_status status = pp_packer_plan(packer, lengths, n, &plan, NULL);
-            seconds += now() - started;
+            seconds += seconds_of(CLOCK_MONOTONIC) - started;
             if (status < 0)
                 exit(1);
             info->struct_size = sizeof *info;
@@ -93,7 +52,7 @@ static double measure(int32_t policy, int64_t capacity, const int64_t *lengths, 
     return best;
 }
 
-static void bench(const struct source *source, int64_t capacity, int64_t *lengths, size_t n)
+static void bench(const struct length_list *source, int64_t capacity, int64_t *lengths, size_t n)
 {
     static const struct {
         int32_t policy;
@@ -114,33 +73,15 @@ static void bench(const struct source *source, int64_t capacity, int64_t *length
     }
 }
 
-static int64_t *read_list(const char *path, size_t *n)
-{
-    FILE *file = fopen(path, "r");
-    size_t room = 1024;
-    int64_t *list = malloc(room * sizeof *list);
-    *n = 0;
-    while (file && list && fscanf(file, "%" SCNd64, &list[*n]) == 1)
-        if (++*n == room)
-            list = realloc(list, (room *= 2) * sizeof *list);
-    if (!file || !list || *n == 0) {
-        fprintf(stderr, "bench_plan: no lengths in %s\n", path);
-        exit(1);
-    }
-    fclose(file);
-    return list;
-}
-
 int main(int argc, char **argv)
 {
     static const size_t numbers[] = {1000000, 1000, 64};
     static const int64_t capacities[] = {2048, 8192};
-    struct source sources[] = {{.name = "questions", .median = 28, .sigma = 1.3},
-                               {.name = "conversations", .median = 1020, .sigma = 0.9}};
+    struct length_list sources[] = {{.name = "questions", .median = 28, .sigma = 1.3},
+                                    {.name = "conversations", .median = 1020, .sigma = 0.9}};
     size_t n_sources = 2;
     if (argc > 1) {
-        sources[0] = (struct source){.name = "file"};
-        sources[0].list = read_list(argv[1], &sources[0].n_list);
+        sources[0] = read_lengths(argv[1]);
         n_sources = 1;
     }
     int64_t *lengths = malloc(numbers[0] * sizeof *lengths);
@@ -153,10 +94,10 @@ int main(int argc, char **argv)
                 bench(&sources[j], capacities[k], lengths, numbers[i]);
     }
     /* lengths far apart: memory and time must not follow the capacity */
-    struct source far = {.name = "far apart", .median = 0x1p34, .sigma = 1.0};
+    struct length_list far = {.name = "far apart", .median = 0x1p34, .sigma = 1.0};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         bench(&far, INT64_C(1) << 40, lengths, numbers[i]);
     free(lengths);
-    free((void *)sources[0].list);
+    free(sources[0].lengths);
     return 0;
 }

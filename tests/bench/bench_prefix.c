@@ -7,6 +7,8 @@
  * 100,000 generated prompts with one header of 500 tokens, and 14,000 with 57 headers of some
  * hundred tokens, the shape of few-shot MMLU.
  */
+#include "support/rng.h"
+
 #include <prepack/prepack.h>
 
 #include <ctype.h>
@@ -17,16 +19,7 @@
 
 #define N_RUNS 3
 
-static uint64_t random_state = 43;
-
-/* splitmix64 */
-static uint64_t next_random(void)
-{
-    uint64_t z = random_state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
+static struct rng rng = {43};
 
 static void *grow(void *memory, size_t bytes)
 {
@@ -107,14 +100,14 @@ static void draw_batch(struct batch *batch, size_t n, size_t n_headers, size_t h
 {
     for (size_t i = 0; i < n; i++) {
         size_t first_token = batch->n_tokens;
-        uint64_t header = next_random() % n_headers;
+        uint64_t header = rng_next(&rng) % n_headers;
         size_t length =
             n_headers == 1 ? header_tokens : header_tokens / 2 + header * 37 % header_tokens;
         for (size_t j = 0; j < length; j++)
             add_token(batch, (int32_t)((header * 7919 + j * j) % 32000));
-        length = 20 + next_random() % 161;
+        length = 20 + rng_next(&rng) % 161;
         for (size_t j = 0; j < length; j++)
-            add_token(batch, (int32_t)(next_random() % 32000));
+            add_token(batch, (int32_t)(rng_next(&rng) % 32000));
         end_prompt(batch, first_token);
     }
     complete(batch);

@@ -4,38 +4,18 @@
  *
  *     bench_stream [FILE ...]     FILE: lengths to draw from, one a line
  */
+#include "length_list.h"
+
 #include <prepack/prepack.h>
 
-#include <inttypes.h>
-#include <math.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 #define CAPACITY 2048
 #define N        20000
 #define N_ADDS   1000000
 
-static uint64_t random_state = 41;
-
-/* splitmix64 */
-static uint64_t next_random(void)
-{
-    uint64_t z = random_state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
+static struct rng rng;
 
 static void check(pp_status status, const pp_error *err)
 {
@@ -50,25 +30,14 @@ static void check(pp_status status, const pp_error *err)
 /* Fills lengths with draws from the file's, or from a log-normal distribution. */
 static void draw(const char *path, int64_t *lengths, size_t n)
 {
-    static int64_t list[200000];
-    size_t n_list = 0;
-    FILE *file = path ? fopen(path, "r") : NULL;
-    while (file && n_list < sizeof list / sizeof *list &&
-           fscanf(file, "%" SCNd64, &list[n_list]) == 1)
-        n_list++;
-    if (file)
-        fclose(file);
-    if (path && n_list == 0) {
-        fprintf(stderr, "bench_stream: no lengths in %s\n", path);
-        exit(1);
-    }
+    struct length_list list = {.median = 140, .sigma = 0.7};
+    if (path)
+        list = read_lengths(path);
     for (size_t i = 0; i < n; i++) {
-        double u = ((double)(next_random() >> 11) + 0.5) * 0x1p-53;
-        double v = ((double)(next_random() >> 11) + 0.5) * 0x1p-53;
-        int64_t length = path ? list[next_random() % n_list]
-                              : (int64_t)(140 * exp(0.7 * sqrt(-2 * log(u)) * cos(6.2831853 * v)));
-        lengths[i] = length < 1 ? 1 : length > CAPACITY ? CAPACITY : length;
+        int64_t length = draw_length(&rng, &list);
+        lengths[i] = length > CAPACITY ? CAPACITY : length;
     }
+    free(list.lengths);
 }
 
 /* ---- rivals: bins that they make of the stream ---- */
@@ -250,7 +219,7 @@ static void bench_speed(const int64_t *lengths, int n_threads)
     pthread_t threads[8];
     int64_t n_taken = 0;
     int64_t n_steps = 0;
-    double started = now();
+    double started = seconds_of(CLOCK_MONOTONIC);
     for (int i = 0; i < n_threads; i++) {
         int64_t n = N_ADDS / n_threads;
         adders[i] = (struct adder){packer, lengths, i * n, n};
@@ -265,7 +234,7 @@ static void bench_speed(const int64_t *lengths, int n_threads)
             n_steps++;
         }
     }
-    double seconds = now() - started;
+    double seconds = seconds_of(CLOCK_MONOTONIC) - started;
     for (int i = 0; i < n_threads; i++)
         pthread_join(threads[i], NULL);
     printf("%d adding, 1 taking: %9.0f prompts/s, %8.0f steps/s, %5.2f us a step and its prompts\n",
@@ -284,7 +253,7 @@ static void bench_calls(const int64_t *lengths)
     double adding = 0, taking = 0;
     int64_t n_adds = 0, n_steps = 0;
     while (n_adds < N_ADDS) {
-        double started = now();
+        double started = seconds_of(CLOCK_MONOTONIC);
         pp_status status = PP_OK;
         while (status == PP_OK) {
             pp_waiting_prompt prompt = {
@@ -292,11 +261,11 @@ static void bench_calls(const int64_t *lengths)
             status = pp_packer_add(packer, &prompt, &err);
             n_adds += status == PP_OK;
         }
-        double added = now();
+        double added = seconds_of(CLOCK_MONOTONIC);
         for (int i = 0; i < 64; i++)
             n_steps += pp_packer_next(packer, 0, &step, &err) == PP_OK;
         adding += added - started;
-        taking += now() - added;
+        taking += seconds_of(CLOCK_MONOTONIC) - added;
     }
     printf("an add: %.0f ns; a step: %.2f us\n", 1e9 * adding / (double)n_adds,
            1e6 * taking / (double)n_steps);
@@ -312,7 +281,7 @@ int main(int argc, char **argv)
     for (int i = argc > 1 ? argc - 1 : 1; i > 0; i--) { /* the first one's lengths stay */
         const char *path = i < argc ? argv[i] : NULL;
         const char *name = path ? strrchr(path, '/') ? strrchr(path, '/') + 1 : path : "log-normal";
-        random_state = 41;
+        rng.state = 41;
         draw(path, lengths, N);
         bench_waste(name, lengths);
     }
