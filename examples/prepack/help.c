@@ -253,7 +253,7 @@ static const char tune_help[] =
     "by running passes of many sizes and mixes of lengths, and prints the coefficients and how "
     "far\n"
     "they are off passes that they were not fitted to. With the file that --json writes, 'prepack\n"
-    "plan' says how long a run will take before it begins. The times are the shortest of several:\n"
+    "plan' says how long a run will take before it begins. The faster ones of several runs count:\n"
     "what else the machine does meanwhile makes the model worse.\n"
     "\n"
     "  --model M            a model directory, 'demo', or a shape with random weights: tiny,\n"

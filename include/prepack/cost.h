@@ -71,9 +71,9 @@ PP_API void pp_cost_params_init(pp_cost_params *params, size_t struct_size);
 
 /*
  * Measures the cost model of a session's device and model, in seconds: runs prefills of one pass
- * each, of many sizes and mixes of lengths with random token ids, takes the shortest time of
- * each, and fits the coefficients so that the sum of squared relative errors is least, none
- * negative. Every fifth shape is left out of the fit and tells the error.
+ * each, of many sizes and mixes of lengths with random token ids, takes the lower quartile of
+ * each one's times, and fits the coefficients so that the sum of squared relative errors is least,
+ * none negative. Every fifth shape is left out of the fit and tells the error.
  *
  * Passes grow until half of the time is spent, so that in little time large passes of a large
  * model are not measured (cost->max_tokens); passes of up to 64 tokens are, however long they
