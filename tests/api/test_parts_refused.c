@@ -1,6 +1,7 @@
 /*
- * test_parts_refused.c: plans that hold parts of prompts are made for other engines: everything here
- * that runs a plan says so and does nothing. A plan that could have had parts but has none runs.
+ * test_parts_refused.c: plans that hold parts of prompts are made for other engines: everything
+ * here that runs a plan says so and does nothing. A plan that could have had parts but has none
+ * runs.
  */
 #include "support/tap.h"
 
