@@ -1,9 +1,9 @@
 /*
  * pack.c: from an objective, a policy and constraints to the algorithm that serves them.
  */
-#include "bounds.h"
-#include "constrained.h"
 #include "policies.h"
+#include "plan/fewest/bounds.h"
+#include "plan/fewest/constrained.h"
 
 int64_t ppi_max_bins(int32_t objective, const struct packing *packing)
 {

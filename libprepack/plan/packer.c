@@ -2,12 +2,12 @@
  * packer.c: limits and policy, and the way from lengths to a plan: check every length, let the
  * policy fill the bins, set the figures.
  */
-#include "bounds.h"
 #include "histogram.h"
 #include "items.h"
 #include "packer_impl.h"
-#include "parts.h"
 #include "plan.h"
+#include "plan/fewest/bounds.h"
+#include "plan/parts/parts.h"
 
 #include "stream/queue.h"
 

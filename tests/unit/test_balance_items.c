@@ -5,7 +5,7 @@
  */
 #include "test_balance_support.h"
 
-#include "plan/balance.h"
+#include "plan/balance/balance.h"
 
 #define SEED  41
 #define MAX_N 8

@@ -4,8 +4,8 @@
  */
 #include "test_plan_support.h"
 
-#include "plan/bounds.h"
-#include "plan/columns.h"
+#include "plan/fewest/bounds.h"
+#include "plan/search/columns.h"
 
 #define SEED  41
 #define MAX_N 160

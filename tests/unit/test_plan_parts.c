@@ -5,9 +5,9 @@
 #include "test_plan_support.h"
 
 #include "plan/bitset.h"
+#include "plan/fewest/bounds.h"
 #include "plan/histogram.h"
 #include "plan/plan.h"
-#include "plan/bounds.h"
 
 #define SEED 41
 

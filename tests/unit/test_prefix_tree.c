@@ -4,7 +4,7 @@
  */
 #include "test_plan_support.h"
 
-#include "plan/prefix.h"
+#include "plan/parts/prefix.h"
 
 #define SEED    20261124
 #define MAX_N   24
