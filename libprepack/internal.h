@@ -98,6 +98,12 @@ void *ppi_zalloc(struct ppi_mem *mem, size_t count, size_t size);
 /* NULL is allowed. */
 void ppi_free(struct ppi_mem *mem, void *memory);
 
+/* ---- time (clock.c) ---- */
+
+/* CLOCK_MONOTONIC. */
+int64_t ppi_nanoseconds(void);
+double ppi_seconds(void);
+
 /* ---- log
  * ----------------------------------------------------------------------------------------- */
 

@@ -9,7 +9,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define DEFAULT_SECONDS 10
 #define LEAST_TOKENS    64 /* of max_tokens: what every session's passes hold */
@@ -38,13 +37,6 @@ struct measuring {
     double seconds[MAX_SHAPES][MAX_RUNS]; /* of each run, shortest first */
 };
 
-static double seconds_now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 /* ---- one pass ---- */
 
 static struct ppi_cost_shape shape_of(const struct measuring *measuring, int i)
@@ -64,11 +56,11 @@ static pp_status time_shape(struct measuring *measuring, int i, double *seconds,
     size_t n = (size_t)shape.n_prompts;
     for (size_t k = 0; k < n; tokens += shape.lengths[k], k++)
         measuring->prompts[k] = (pp_prompt){tokens, shape.lengths[k]};
-    double start = seconds_now();
+    double start = ppi_seconds();
     PP_TRY(pp_prefill(session, NULL, measuring->prompts, n, measuring->caches,
                       measuring->params->cache_only ? NULL : &logits, err));
     pp_status status = pp_session_synchronize(session, err);
-    *seconds = seconds_now() - start;
+    *seconds = ppi_seconds() - start;
     for (size_t k = 0; k < n; k++)
         pp_kvcache_destroy(measuring->caches[k]);
     return status;
@@ -100,12 +92,12 @@ static double seconds_of_shape(const struct measuring *measuring, int i)
 /* Every shape of a rung once. The first run of this size makes pages and warms up. */
 static pp_status climb(struct measuring *measuring, int rung, double *seconds, pp_error *err)
 {
-    double start = seconds_now(), ignored;
+    double start = ppi_seconds(), ignored;
     int first = rung * PPI_COST_KINDS;
     PP_TRY(time_shape(measuring, first, &ignored, err));
     for (int i = first; i < first + PPI_COST_KINDS; i++)
         PP_TRY(run_shape(measuring, i, err));
-    *seconds = seconds_now() - start;
+    *seconds = ppi_seconds() - start;
     return PP_OK;
 }
 
@@ -122,7 +114,7 @@ static pp_status climb_all(struct measuring *measuring, double budget, pp_error 
     double last = 0;
     for (int rung = 0; rung < n_rungs; rung++) {
         pp_error rung_err = {.struct_size = sizeof rung_err};
-        double elapsed = seconds_now() - measuring->start;
+        double elapsed = ppi_seconds() - measuring->start;
         bool is_sure = rung < SURE_RUNGS;
         if (!is_sure && elapsed + 2.5 * last > budget / 2)
             break;
@@ -145,7 +137,7 @@ static pp_status repeat_all(struct measuring *measuring, double budget, pp_error
     for (int run = 1; run < MAX_RUNS && did_run; run++) {
         did_run = false;
         for (int i = 0; i < measuring->n_rungs * PPI_COST_KINDS; i++) {
-            if (seconds_now() - measuring->start + seconds_of_shape(measuring, i) > budget)
+            if (ppi_seconds() - measuring->start + seconds_of_shape(measuring, i) > budget)
                 break;
             PP_TRY(run_shape(measuring, i, err));
             did_run = true;
@@ -261,7 +253,7 @@ static void free_memory(struct measuring *measuring)
 static pp_status measure_all(struct measuring *measuring, pp_cost_model *fitted, pp_error *err)
 {
     double budget = measuring->params->seconds > 0 ? measuring->params->seconds : DEFAULT_SECONDS;
-    measuring->start = seconds_now();
+    measuring->start = ppi_seconds();
     PP_TRY(take_memory(measuring, err));
     PP_TRY(climb_all(measuring, budget, err));
     PP_TRY(repeat_all(measuring, budget, err));

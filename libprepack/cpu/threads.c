@@ -9,7 +9,6 @@
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
-#include <time.h>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -51,25 +50,18 @@ static void relax(void)
 #endif
 }
 
-static int64_t now_ns(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
-}
-
 /* Waits until `turn` is no longer `seen`. Sleeping is announced before the last look and jobs look
  * for sleepers after moving `turn`, both sequentially consistent, so no wake-up is lost. */
 static void await_turn(struct ppi_cpu_pool *pool, uint32_t seen)
 {
-    int64_t end = now_ns() + SPIN_NS;
+    int64_t end = ppi_nanoseconds() + SPIN_NS;
     do {
         for (int i = 0; i < 64; i++) {
             if (atomic_load(&pool->turn) != seen)
                 return;
             relax();
         }
-    } while (now_ns() < end);
+    } while (ppi_nanoseconds() < end);
     pthread_mutex_lock(&pool->mutex);
     atomic_fetch_add(&pool->sleepers, 1);
     while (atomic_load(&pool->turn) == seen)
@@ -80,14 +72,14 @@ static void await_turn(struct ppi_cpu_pool *pool, uint32_t seen)
 
 static void await_workers(struct ppi_cpu_pool *pool)
 {
-    int64_t end = now_ns() + SPIN_NS;
+    int64_t end = ppi_nanoseconds() + SPIN_NS;
     do {
         for (int i = 0; i < 64; i++) {
             if (atomic_load(&pool->n_left) == 0)
                 return;
             relax();
         }
-    } while (now_ns() < end);
+    } while (ppi_nanoseconds() < end);
     pthread_mutex_lock(&pool->mutex);
     atomic_store(&pool->waiting, 1);
     while (atomic_load(&pool->n_left) != 0)

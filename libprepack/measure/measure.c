@@ -5,7 +5,6 @@
 #include "measure/measure_impl.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #define DEFAULT_RUNS      9
 #define MAX_RUNS          99
@@ -17,13 +16,6 @@ static const pp_measure_params DEFAULT_PARAMS = {.struct_size = sizeof DEFAULT_P
 void pp_measure_params_init(pp_measure_params *params, size_t struct_size)
 {
     ppi_struct_init(params, struct_size, &DEFAULT_PARAMS, sizeof DEFAULT_PARAMS);
-}
-
-static double seconds_now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
 static pp_status check_cancelled(const struct measure *measure, const char *name, pp_error *err)
@@ -41,11 +33,11 @@ static pp_status time_repeats(const struct measure *measure,
 {
     int64_t step = measure->params->caches == PP_MEASURE_CACHES_WARM ? 0 : 1;
     PP_TRY(check_cancelled(measure, operation->name, err));
-    double start = seconds_now();
+    double start = ppi_seconds();
     for (int64_t k = 0; k < n_repeats; k++, *i += step)
         PP_TRY(operation->run(measure, *i, err));
     PP_TRY(pp_session_synchronize(measure->session, err));
-    *seconds = (seconds_now() - start) / (double)n_repeats;
+    *seconds = (ppi_seconds() - start) / (double)n_repeats;
     return PP_OK;
 }
 
@@ -67,10 +59,10 @@ static pp_status time_flushed(const struct measure *measure,
         return ops->marked_seconds(session->backend, seconds, err);
     }
     PP_TRY(pp_session_synchronize(session, err));
-    double start = seconds_now();
+    double start = ppi_seconds();
     PP_TRY(operation->run(measure, (*i)++, err));
     PP_TRY(pp_session_synchronize(session, err));
-    *seconds = seconds_now() - start;
+    *seconds = ppi_seconds() - start;
     return PP_OK;
 }
 

@@ -12,14 +12,6 @@
 #include "stream/queue.h"
 
 #include <string.h>
-#include <time.h>
-
-double ppi_seconds(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
 
 /* Puts the lengths that rows may have in ascending order, each once. */
 static pp_status sort_capacities(struct pp_packer *packer, pp_error *err)

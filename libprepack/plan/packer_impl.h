@@ -28,7 +28,4 @@ static inline bool ppi_has_given_bins(const pp_packer_params *params)
     return params->n_capacities > 0 && params->objective == PP_OBJECTIVE_FEWEST_BINS;
 }
 
-/* Seconds of a clock that never goes back. */
-double ppi_seconds(void);
-
 #endif

@@ -50,9 +50,7 @@ struct queue {
 static int64_t monotonic_now(void *user)
 {
     (void)user;
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+    return ppi_nanoseconds();
 }
 
 static void monotonic_wait(void *user, pthread_cond_t *wake, pthread_mutex_t *mutex, int64_t until)

@@ -399,14 +399,9 @@ static pp_status check_input(const pp_packer_params *params, const pp_plan_input
     if (!input->prompts)
         return ppi_error(err, PP_ERR_ARG,
                          "share_prefixes needs the prompts' tokens, but prompts is NULL");
-    for (int64_t i = 0; i < input->n; i++) {
+    for (int64_t i = 0; i < input->n; i++)
         if (!input->prompts[i].tokens)
             return ppi_error_at(err, PP_ERR_ARG, i, "prompt %lld: tokens is NULL", (long long)i);
-        if (input->prompts[i].n_tokens != input->lengths[i])
-            return ppi_error_at(
-                err, PP_ERR_ARG, i, "prompt %lld has %lld tokens, but its length is given as %lld",
-                (long long)i, (long long)input->prompts[i].n_tokens, (long long)input->lengths[i]);
-    }
     return PP_OK;
 }
 
