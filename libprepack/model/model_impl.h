@@ -6,16 +6,26 @@
 
 #include "backend.h"
 #include "checkpoint/source.h"
+#include "model/spec.h"
 
 #include <pthread.h>
 
+/* NULL where the model has none of a kind. A bias is a VECTOR in f32. */
 struct ppi_layer_weights {
-    struct ppi_matrix *attn_norm; /* [hidden] */
-    struct ppi_matrix *qkv;       /* [(n_heads + 2 n_kv_heads) head_dim, hidden] */
-    struct ppi_matrix *o;         /* [hidden, n_heads head_dim] */
-    struct ppi_matrix *mlp_norm;  /* [hidden] */
-    struct ppi_matrix *gate_up;   /* [2 intermediate, hidden] */
-    struct ppi_matrix *down;      /* [hidden, intermediate] */
+    struct ppi_matrix *attn_norm;      /* [hidden] */
+    struct ppi_matrix *qkv;            /* [(n_heads + 2 n_kv_heads) head_dim, hidden] */
+    struct ppi_matrix *qkv_bias;       /* [(n_heads + 2 n_kv_heads) head_dim] */
+    struct ppi_matrix *q_norm;         /* [head_dim], or [n_heads head_dim] */
+    struct ppi_matrix *k_norm;         /* [head_dim], or [n_kv_heads head_dim] */
+    struct ppi_matrix *o;              /* [hidden, n_heads head_dim] */
+    struct ppi_matrix *o_bias;         /* [hidden] */
+    struct ppi_matrix *attn_post_norm; /* [hidden], of what attention gives */
+    struct ppi_matrix *mlp_norm;       /* [hidden] */
+    struct ppi_matrix *gate_up;        /* [2 intermediate, hidden] */
+    struct ppi_matrix *gate_up_bias;   /* [2 intermediate] */
+    struct ppi_matrix *down;           /* [hidden, intermediate] */
+    struct ppi_matrix *down_bias;      /* [hidden] */
+    struct ppi_matrix *mlp_post_norm;  /* [hidden], of what the MLP gives */
 };
 
 /* All weights in the layout of one kind of backend and dtype. Immutable once loaded. */
@@ -26,15 +36,15 @@ struct ppi_weights {
     int32_t dtype;
     int32_t n_layers;
     int64_t bytes;
-    struct ppi_matrix *embed; /* [vocab, hidden] */
-    struct ppi_layer_weights *layers;
+    struct ppi_matrix *embed;      /* [vocab, hidden] */
     struct ppi_matrix *final_norm; /* [hidden] */
     struct ppi_matrix *lm_head;    /* [vocab, hidden] */
+    struct ppi_layer_weights *layers;
 };
 
 struct pp_model {
     _Atomic int32_t refs;
-    pp_model_config config;
+    struct ppi_model_spec spec;
     struct ppi_mem mem;
     struct ppi_log log;
     struct ppi_source *source;
