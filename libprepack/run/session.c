@@ -1,9 +1,10 @@
 /*
  * session.c: the session object: chooses device and dtype, holds memory within its limit, is
- * counted by the caller and by its caches.
+ * counted by the caller and by its caches, and is entered by one thread of one process at a time.
+ * What it says about itself is in session_info.c.
  */
 #define _GNU_SOURCE
-#include "model/session_impl.h"
+#include "run/session_create.h"
 
 #include <sched.h>
 #include <string.h>
@@ -22,8 +23,6 @@ void pp_session_params_init(pp_session_params *params, size_t struct_size)
 
 static pp_status check_params(const pp_session_params *params, pp_error *err)
 {
-    PP_TRY(ppi_reserved_check(params->reserved, PPI_COUNT(params->reserved), "pp_session_params",
-                              err));
     if (params->dtype != PP_DTYPE_AUTO && params->dtype != PP_DTYPE_F32 &&
         params->dtype != PP_DTYPE_F16 && params->dtype != PP_DTYPE_BF16)
         return ppi_error(err, PP_ERR_ARG,
@@ -41,7 +40,19 @@ static pp_status check_params(const pp_session_params *params, pp_error *err)
         return ppi_error(err, PP_ERR_ARG,
                          "pp_session_params.memory_limit is %lld; allowed: 0 and up",
                          (long long)params->memory_limit);
+    if (params->keep_window_pages != 0 && params->keep_window_pages != 1)
+        return ppi_error(err, PP_ERR_ARG,
+                         "pp_session_params.keep_window_pages is %d; allowed: 0 and 1",
+                         params->keep_window_pages);
     return PP_OK;
+}
+
+pp_status ppi_session_read_params(const pp_session_params *caller_params, pp_session_params *params,
+                                  pp_error *err)
+{
+    *params = DEFAULT_PARAMS;
+    PP_TRY(ppi_struct_read(params, sizeof *params, caller_params, "pp_session_params", err));
+    return check_params(params, err);
 }
 
 /* Processors that this process may use. */
@@ -61,8 +72,8 @@ static pp_status choose_dtype(struct pp_session *session, const pp_session_param
     const struct ppi_backend_ops *ops = session->ops;
     session->dtype = params->dtype;
     if (params->dtype == PP_DTYPE_AUTO) {
-        bool own = session->model && ops->supports_dtype(session->model->config.dtype);
-        session->dtype = own ? session->model->config.dtype : ops->default_dtype;
+        bool own = session->model && ops->supports_dtype(session->model->spec.dtype);
+        session->dtype = own ? session->model->spec.dtype : ops->default_dtype;
     }
     if (!ops->supports_dtype(session->dtype))
         return ppi_error(err, PP_ERR_UNSUPPORTED,
@@ -73,40 +84,70 @@ static pp_status choose_dtype(struct pp_session *session, const pp_session_param
     return PP_OK;
 }
 
+/* Shapes for a backend; without a model those that pp_attention_varlen does not look at. */
+static void set_shapes(const struct pp_session *session, struct ppi_backend_params *params)
+{
+    static const struct ppi_layer_place only_layer;
+    params->n_heads = params->n_kv_heads = params->n_layers = params->n_page_classes = 1;
+    params->head_dim = 64;
+    params->places = &only_layer;
+    params->n_class_layers[0] = 1;
+    if (!session->model)
+        return;
+    const struct ppi_model_spec *spec = &session->model->spec;
+    params->n_heads = spec->n_heads;
+    params->n_kv_heads = spec->n_kv_heads;
+    params->head_dim = spec->head_dim;
+    params->n_layers = spec->n_layers;
+    params->places = spec->places;
+    params->n_page_classes = spec->n_page_classes;
+    memcpy(params->n_class_layers, spec->n_class_layers, sizeof params->n_class_layers);
+    params->hidden_size = spec->hidden_size;
+    params->intermediate_size = spec->intermediate_size;
+}
+
+static void destroy(void *owner);
+
+static void open_store(struct pp_session *session, const struct ppi_backend_params *params)
+{
+    struct ppi_kv_shape shape = {.n_layers = params->n_layers,
+                                 .n_kv_heads = params->n_kv_heads,
+                                 .head_dim = params->head_dim,
+                                 .dtype = session->dtype,
+                                 .places = params->places,
+                                 .n_classes = params->n_page_classes,
+                                 .keep_all = session->keep_window_pages};
+    if (session->model)
+        memcpy(shape.windows, session->model->spec.class_windows, sizeof shape.windows);
+    ppi_store_init(&session->store, session->ops, session->backend, &session->mem, &session->info,
+                   &shape);
+    session->store.owner = session;
+    session->store.last_unref = destroy;
+    session->store.guard = &session->guard;
+}
+
 static pp_status open_backend(struct pp_session *session, const pp_session_params *params,
                               pp_error *err)
 {
     struct ppi_backend_params backend_params = {.mem = &session->mem,
                                                 .log = session->log,
                                                 .n_threads = session->n_threads,
-                                                .n_heads = 1,
-                                                .n_kv_heads = 1,
-                                                .head_dim = 64,
-                                                .n_layers = 1,
                                                 .max_pass_tokens = params->max_pass_tokens,
                                                 .stream = params->stream,
                                                 .device_allocator = params->device_allocator};
-    if (session->model) {
-        const pp_model_config *config = &session->model->config;
-        backend_params.n_heads = config->n_heads;
-        backend_params.n_kv_heads = config->n_kv_heads;
-        backend_params.head_dim = config->head_dim;
-        backend_params.n_layers = config->n_layers;
-        backend_params.hidden_size = config->hidden_size;
-        backend_params.intermediate_size = config->intermediate_size;
-    }
+    set_shapes(session, &backend_params);
     PP_TRY(ppi_backend_find(params->device ? params->device : "cpu", &session->ops,
                             &backend_params.variant, err));
     PP_TRY(choose_dtype(session, params, err));
     backend_params.dtype = session->dtype;
     PP_TRY(session->ops->open(&backend_params, &session->backend, err));
     session->ops->get_info(session->backend, &session->info);
-    ppi_pool_init(&session->pool, session->ops, session->backend, &session->mem, &session->info);
+    open_store(session, &backend_params);
     return PP_OK;
 }
 
 /* Bytes of the device that the workspace takes; on the CPU its host part counts too. */
-static int64_t workspace_device_bytes(const struct pp_session *session)
+int64_t ppi_session_workspace_bytes(const struct pp_session *session)
 {
     return ppi_workspace_bytes(session) +
            (session->info.has_own_memory ? 0 : ppi_workspace_host_bytes(session));
@@ -118,7 +159,7 @@ static pp_status load(struct pp_session *session, int64_t memory_limit, pp_error
     struct ppi_backend_memory memory;
     session->ops->get_memory(session->backend, &memory);
     int64_t limit = memory_limit > 0 ? memory_limit : memory.available / 10 * 9;
-    int64_t workspace = workspace_device_bytes(session) + memory.bytes;
+    int64_t workspace = ppi_session_workspace_bytes(session) + memory.bytes;
     int64_t weights = ppi_weights_bytes(session->model, session->ops, session->backend);
     bool loaded = ppi_weights_are_loaded(session->model, session->ops, session->info.weight_domain,
                                          session->dtype);
@@ -140,15 +181,17 @@ static pp_status load(struct pp_session *session, int64_t memory_limit, pp_error
 }
 
 /* Frees a session, also a half-built one. */
-static void destroy(struct pp_session *session)
+static void destroy(void *owner)
 {
+    struct pp_session *session = owner;
     if (session->backend) {
         if (session->model) {
             ppi_workspace_free(session);
-            ppi_rope_free(session);
+            ppi_angles_free(session);
         }
         ppi_free(&session->mem, session->logits);
-        ppi_pool_close(&session->pool);
+        ppi_free(&session->mem, session->staging);
+        ppi_store_close(&session->store);
         session->ops->close(session->backend);
     }
     pp_model_unref(session->model);
@@ -156,9 +199,8 @@ static void destroy(struct pp_session *session)
     ppi_free(&mem, session);
 }
 
-/* A session with its backend open and nothing loaded. */
-static pp_status create_empty(pp_model *model, const pp_session_params *params,
-                              struct pp_session **out, pp_error *err)
+pp_status ppi_session_create_empty(pp_model *model, const pp_session_params *params,
+                                   struct pp_session **out, pp_error *err)
 {
     struct ppi_mem mem;
     PP_TRY(ppi_mem_init(&mem, params->allocator, 0, err));
@@ -166,10 +208,11 @@ static pp_status create_empty(pp_model *model, const pp_session_params *params,
     if (!session)
         return ppi_error_nomem(err, "a session", sizeof *session);
     ppi_mem_init(&session->mem, params->allocator, 0, NULL);
-    atomic_init(&session->refs, 1);
+    ppi_guard_init(&session->guard);
     session->model = pp_model_ref(model);
     session->log = (struct ppi_log){params->log, params->log_user};
     session->n_threads = params->n_threads > 0 ? params->n_threads : count_processors();
+    session->keep_window_pages = params->keep_window_pages != 0;
     pp_status status = open_backend(session, params, err);
     if (status < 0) {
         destroy(session);
@@ -184,11 +227,10 @@ pp_status pp_session_create(pp_model *model, const pp_session_params *caller_par
 {
     if (!out)
         return ppi_error(err, PP_ERR_ARG, "pp_session_create: session is NULL");
-    pp_session_params params = DEFAULT_PARAMS;
-    PP_TRY(ppi_struct_read(&params, sizeof params, caller_params, "pp_session_params", err));
-    PP_TRY(check_params(&params, err));
+    pp_session_params params;
+    PP_TRY(ppi_session_read_params(caller_params, &params, err));
     pp_session *session;
-    PP_TRY(create_empty(model, &params, &session, err));
+    PP_TRY(ppi_session_create_empty(model, &params, &session, err));
     pp_status status = model ? load(session, params.memory_limit, err) : PP_OK;
     if (status < 0) {
         destroy(session);
@@ -198,114 +240,72 @@ pp_status pp_session_create(pp_model *model, const pp_session_params *caller_par
     return PP_OK;
 }
 
-pp_status ppi_session_check(const struct pp_session *session, const char *caller, pp_error *err)
+void pp_session_destroy(pp_session *session)
+{
+    if (session && !ppi_guard_is_foreign(&session->guard)) /* a child has none of its threads */
+        ppi_store_unref(&session->store);
+}
+
+/* ---- calls ---- */
+
+pp_status ppi_session_enter(struct pp_session *session, const char *caller, bool needs_model,
+                            pp_error *err)
 {
     if (!session)
         return ppi_error(err, PP_ERR_ARG, "%s: session is NULL", caller);
-    if (!session->model)
+    if (needs_model && !session->model)
         return ppi_error(err, PP_ERR_ARG, "%s: the session was created without a model", caller);
+    PP_TRY(ppi_guard_enter(&session->guard, caller, err));
+    atomic_store(&session->running, atomic_fetch_add(&session->n_calls, 1) + 1);
     return PP_OK;
 }
 
-struct pp_session *ppi_session_ref(struct pp_session *session)
+void ppi_session_leave(struct pp_session *session)
 {
-    atomic_fetch_add(&session->refs, 1);
-    return session;
+    atomic_store(&session->running, 0);
+    ppi_guard_leave(&session->guard);
 }
 
-void ppi_session_unref(struct pp_session *session)
+pp_status ppi_session_check_cancelled(const struct pp_session *session, int32_t layer,
+                                      pp_error *err)
 {
-    if (atomic_fetch_sub(&session->refs, 1) == 1)
-        destroy(session);
-}
-
-void pp_session_destroy(pp_session *session)
-{
-    if (session)
-        ppi_session_unref(session);
-}
-
-pp_status pp_session_synchronize(pp_session *session, pp_error *err)
-{
-    if (!session)
-        return ppi_error(err, PP_ERR_ARG, "pp_session_synchronize: session is NULL");
-    return session->ops->synchronize ? session->ops->synchronize(session->backend, err) : PP_OK;
-}
-
-int64_t pp_session_trim(pp_session *session)
-{
-    return session ? ppi_pool_trim(&session->pool) : 0;
+    bool by_session = atomic_load(&session->cancelled) == atomic_load(&session->running);
+    if (!by_session && !pp_cancel_is_requested(session->cancel))
+        return PP_OK;
+    return ppi_error(err, PP_ERR_CANCELLED, "cancelled before layer %d", layer);
 }
 
 void pp_session_cancel(pp_session *session)
 {
+    /* the call that is running now; 0, which no call has, when none is */
     if (session)
-        atomic_store(&session->cancelled, 1);
+        atomic_store(&session->cancelled, atomic_load(&session->running));
 }
 
-static void read_info(const struct pp_session *session, int64_t weights, pp_session_info *info)
+pp_status pp_session_synchronize(pp_session *session, pp_error *err)
 {
-    const struct ppi_page_pool *pool = &session->pool;
-    int64_t n_pages, n_free;
-    ppi_pool_count(pool, &n_pages, &n_free); /* caches may be destroyed by other threads */
-    struct ppi_backend_memory memory;
-    session->ops->get_memory(session->backend, &memory);
-    *info = (pp_session_info){
-        .struct_size = sizeof *info,
-        .dtype = session->dtype,
-        .n_threads = session->n_threads,
-        .max_pass_tokens = session->info.max_pass_tokens,
-        .page_tokens = session->info.page_tokens,
-        .chunk_tokens = session->info.chunk_tokens,
-        .page_bytes = session->info.page_bytes,
-        .weight_bytes = weights,
-        .workspace_bytes = session->workspace.device_bytes,
-        .kv_bytes = (n_pages - n_free) * pool->page_bytes,
-        .kv_pool_bytes = n_pages * pool->page_bytes,
-        .memory_bytes = memory.bytes + weights,
-        .peak_memory_bytes = memory.peak + weights,
-        .tokens_computed = session->tokens_computed,
-        .passes = session->passes,
-        .host_bytes = session->info.has_own_memory ? atomic_load(&session->mem.bytes) : 0,
-    };
-    memcpy(info->device, session->info.name, sizeof info->device);
-    memcpy(info->device_name, session->info.device_name, sizeof info->device_name);
-    memcpy(info->attention, session->info.attention, sizeof info->attention);
-    memcpy(info->pci_address, session->info.pci_address, sizeof info->pci_address);
+    PP_TRY(ppi_session_enter(session, "pp_session_synchronize", false, err));
+    pp_status status =
+        session->ops->synchronize ? session->ops->synchronize(session->backend, err) : PP_OK;
+    ppi_session_leave(session);
+    return status;
 }
 
-pp_status pp_session_get_info(const pp_session *session, pp_session_info *out, pp_error *err)
+int64_t pp_session_trim(pp_session *session)
 {
-    if (!session)
-        return ppi_error(err, PP_ERR_ARG, "pp_session_get_info: session is NULL");
-    pp_session_info info;
-    read_info(session, session->weights ? session->weights->bytes : 0, &info);
-    return ppi_struct_write(out, &info, sizeof info, "pp_session_info", err);
+    if (ppi_session_enter(session, "pp_session_trim", false, NULL) < 0)
+        return 0;
+    int64_t bytes = ppi_store_trim(&session->store);
+    ppi_session_leave(session);
+    return bytes;
 }
 
-/* Adds the workspace that a session without one would have. */
-static void add_workspace(const struct pp_session *session, pp_session_info *info)
+pp_model *pp_session_model(const pp_session *session)
 {
-    info->workspace_bytes = ppi_workspace_bytes(session);
-    info->memory_bytes += workspace_device_bytes(session);
-    info->peak_memory_bytes = info->memory_bytes;
-    if (session->info.has_own_memory)
-        info->host_bytes += ppi_workspace_host_bytes(session);
+    return session ? session->model : NULL;
 }
 
-pp_status pp_session_estimate(pp_model *model, const pp_session_params *caller_params,
-                              pp_session_info *out, pp_error *err)
+pp_session *pp_kvcache_session(const pp_kvcache *cache)
 {
-    if (!model)
-        return ppi_error(err, PP_ERR_ARG, "pp_session_estimate: model is NULL");
-    pp_session_params params = DEFAULT_PARAMS;
-    PP_TRY(ppi_struct_read(&params, sizeof params, caller_params, "pp_session_params", err));
-    PP_TRY(check_params(&params, err));
-    pp_session *session;
-    PP_TRY(create_empty(model, &params, &session, err));
-    pp_session_info info;
-    read_info(session, ppi_weights_bytes(model, session->ops, session->backend), &info);
-    add_workspace(session, &info);
-    destroy(session);
-    return ppi_struct_write(out, &info, sizeof info, "pp_session_info", err);
+    return cache ? cache->store->owner : NULL;
 }
