@@ -53,8 +53,7 @@ static pp_status normalize_qk(struct pp_session *s, const struct ppi_layer_weigh
                               whole ? 1 : spec->n_kv_heads, whole ? k_dim : spec->head_dim, err);
 }
 
-/* How the layer turns queries and keys by their positions. */
-static struct ppi_rope layer_rope(const struct pp_session *s, int32_t layer)
+struct ppi_rope ppi_layer_rope(const struct pp_session *s, int32_t layer)
 {
     const struct ppi_model_spec *spec = &s->model->spec;
     int32_t i_rope = spec->layers[layer].i_rope;
@@ -65,6 +64,13 @@ static struct ppi_rope layer_rope(const struct pp_session *s, int32_t layer)
         rope.angles = s->angles.tables[i_rope];
     }
     return rope;
+}
+
+struct ppi_attention ppi_layer_attention(const struct pp_session *s, int32_t layer)
+{
+    const struct ppi_model_spec *spec = &s->model->spec;
+    return (struct ppi_attention){layer, spec->layers[layer].window, spec->softmax_scale,
+                                  spec->attn_softcap};
 }
 
 /* x += attention(norm(x)) for the rows of `out_rows`; K and V are written for all rows of `pass`.
@@ -81,9 +87,8 @@ static pp_status attention_block(struct pp_session *s, int32_t layer, const stru
     size_t hidden = (size_t)spec->hidden_size;
     size_t q_dim = (size_t)spec->n_heads * (size_t)spec->head_dim;
     const struct ppi_epilogue project = {w->qkv_bias, 1, false};
-    const struct ppi_rope rope = layer_rope(s, layer);
-    const struct ppi_attention attention = {layer, spec->layers[layer].window, spec->softmax_scale,
-                                            spec->attn_softcap};
+    const struct ppi_rope rope = ppi_layer_rope(s, layer);
+    const struct ppi_attention attention = ppi_layer_attention(s, layer);
     float *qkv = ws->wide;
     void *q = ws->q;
 

@@ -282,11 +282,15 @@ void pp_session_cancel(pp_session *session)
         atomic_store(&session->cancelled, atomic_load(&session->running));
 }
 
+pp_status ppi_session_wait(struct pp_session *session, pp_error *err)
+{
+    return session->ops->synchronize ? session->ops->synchronize(session->backend, err) : PP_OK;
+}
+
 pp_status pp_session_synchronize(pp_session *session, pp_error *err)
 {
     PP_TRY(ppi_session_enter(session, "pp_session_synchronize", false, err));
-    pp_status status =
-        session->ops->synchronize ? session->ops->synchronize(session->backend, err) : PP_OK;
+    pp_status status = ppi_session_wait(session, err);
     ppi_session_leave(session);
     return status;
 }

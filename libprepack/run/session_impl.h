@@ -90,12 +90,19 @@ void ppi_session_leave(struct pp_session *session);
 pp_status ppi_session_check_cancelled(const struct pp_session *session, int32_t layer,
                                       pp_error *err);
 
+/* Waits until all that was enqueued is done. */
+pp_status ppi_session_wait(struct pp_session *session, pp_error *err);
+
 /* workspace.c */
 pp_status ppi_workspace_create(struct pp_session *session, pp_error *err);
 void ppi_workspace_free(struct pp_session *session);
 /* Bytes of its device part, and of its host part. */
 int64_t ppi_workspace_bytes(const struct pp_session *session);
 int64_t ppi_workspace_host_bytes(const struct pp_session *session);
+
+/* forward.c: how a layer turns queries and keys by their positions, and how it attends. */
+struct ppi_rope ppi_layer_rope(const struct pp_session *session, int32_t layer);
+struct ppi_attention ppi_layer_attention(const struct pp_session *session, int32_t layer);
 
 /* forward.c: the model. wanted: the rows of which logits are wanted, as a pass of its own (or the
  * pass itself: all rows); NULL: only the KV cache is. take: gets them, PPI_LOGIT_ROWS at a time, in
