@@ -2,7 +2,7 @@
  * cost_prefill.c: pp_prefill_predict: walks a plan by the rules of pp_prefill and adds up what its
  * passes cost. Nothing is loaded or run.
  */
-#include "cost/cost_impl.h"
+#include "plan/cost/cost_impl.h"
 #include "plan/plan.h"
 
 #include <prepack/session.h>
