@@ -2,7 +2,7 @@
  * predict.c: pp_run_predict: walks the passes that a run would be cut into and adds up what they
  * cost. Nothing is loaded or run.
  */
-#include "cost/cost_impl.h"
+#include "plan/cost/cost_impl.h"
 #include "kv/store.h"
 #include "run/schedule.h"
 

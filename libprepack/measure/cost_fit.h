@@ -4,7 +4,7 @@
 #ifndef PPI_COST_FIT_H
 #define PPI_COST_FIT_H
 
-#include "cost/cost_impl.h"
+#include "plan/cost/cost_impl.h"
 
 /* A pass, and how long it took. */
 struct ppi_cost_sample {

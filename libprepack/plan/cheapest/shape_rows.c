@@ -3,7 +3,7 @@
  * cheapest rows in order of arrival.
  */
 #include "shapes.h"
-#include "cost/cost_impl.h"
+#include "plan/cost/cost_impl.h"
 
 #include <math.h>
 

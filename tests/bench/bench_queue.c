@@ -1,8 +1,8 @@
 /*
- * bench_stream.c: the queue of a packer. How much of its steps stays empty when prompts come one by
+ * bench_queue.c: the queue of a packer. How much of its steps stays empty when prompts come one by
  * one, against the usual rules for that; and how many prompts pass through it a second.
  *
- *     bench_stream [FILE ...]     FILE: lengths to draw from, one a line
+ *     bench_queue [FILE ...]     FILE: lengths to draw from, one a line
  */
 #include "length_list.h"
 
@@ -21,7 +21,7 @@ static void check(pp_status status, const pp_error *err)
 {
     if (status >= 0)
         return;
-    fprintf(stderr, "bench_stream: %s\n", err->message);
+    fprintf(stderr, "bench_queue: %s\n", err->message);
     exit(1);
 }
 

@@ -2,8 +2,8 @@
  * cost_measure.c: pp_cost_measure: runs the passes of cost_shapes.c by the session's own prefill
  * and times them, from small ones to large ones and then again from the start while there is time.
  */
-#include "cost/cost_fit.h"
-#include "cost/cost_shapes.h"
+#include "measure/cost_fit.h"
+#include "measure/cost_shapes.h"
 #include "model/session_impl.h"
 
 #include <math.h>

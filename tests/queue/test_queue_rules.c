@@ -1,8 +1,8 @@
 /*
- * test_stream_rules.c: which prompts make the next step, and when. Time is the test's own: nobody
+ * test_queue_rules.c: which prompts make the next step, and when. Time is the test's own: nobody
  * sleeps, and waiting runs the test's script.
  */
-#include "stream_world.h"
+#include "queue_world.h"
 
 /* The next step is at hand and holds the n prompts with these ids and no others. */
 static void assert_step(struct world *world, const int64_t *ids, int64_t n)
@@ -394,7 +394,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("stream rules");
+    Suite *suite = suite_create("queue rules");
     TCase *tcase = tcase_create("rules");
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, prompts_wait_for_company_until_they_are_due);

@@ -1,7 +1,7 @@
 /*
  * cost_json.c: cost models as JSON text.
  */
-#include "cost/cost_impl.h"
+#include "plan/cost/cost_impl.h"
 #include "json/json_text.h"
 #include "json/json_write.h"
 

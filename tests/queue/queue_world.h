@@ -1,13 +1,13 @@
 /*
- * stream_world.h: a queue in a time of its own. Nobody sleeps: waiting runs the test's script.
+ * queue_world.h: a queue in a time of its own. Nobody sleeps: waiting runs the test's script.
  */
-#ifndef TEST_STREAM_WORLD_H
-#define TEST_STREAM_WORLD_H
+#ifndef TEST_QUEUE_WORLD_H
+#define TEST_QUEUE_WORLD_H
 
 #include "unit/test_plan_support.h"
 
-#include "cost/cost_impl.h"
-#include "stream/queue.h"
+#include "plan/cost/cost_impl.h"
+#include "queue/queue.h"
 
 #include <math.h>
 

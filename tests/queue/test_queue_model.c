@@ -1,8 +1,8 @@
 /*
- * test_stream_model.c: random calls of a queue against a list of what must wait in it. Every step
+ * test_queue_model.c: random calls of a queue against a list of what must wait in it. Every step
  * is held against the promises of stream.h; the list knows nothing of how steps are chosen.
  */
-#include "stream_world.h"
+#include "queue_world.h"
 
 #include "support/rng.h"
 
@@ -227,7 +227,7 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("stream model");
+    Suite *suite = suite_create("queue model");
     TCase *tcase = tcase_create("model");
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, queue_is_like_the_model, 0, 16);

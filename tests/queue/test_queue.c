@@ -1,5 +1,5 @@
 /*
- * test_stream.c: the queue of a packer through its public functions: what is refused and how, room,
+ * test_queue.c: the queue of a packer through its public functions: what is refused and how, room,
  * cancelling, closing, structs of other versions, memory that runs out. No test depends on time.
  */
 #include "unit/test_plan_support.h"
@@ -398,8 +398,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("stream");
-    TCase *tcase = tcase_create("stream");
+    Suite *suite = suite_create("queue");
+    TCase *tcase = tcase_create("queue");
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, params_of_queues_are_checked);
     tcase_add_test(tcase, packers_without_a_queue);

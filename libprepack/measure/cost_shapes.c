@@ -1,7 +1,7 @@
 /*
  * cost_shapes.c: draws lengths for the passes that a cost model is measured on.
  */
-#include "cost/cost_shapes.h"
+#include "measure/cost_shapes.h"
 
 #include <math.h>
 

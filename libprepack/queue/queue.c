@@ -10,7 +10,7 @@
 #include "queue.h"
 
 #include "ages.h"
-#include "cost/cost_impl.h"
+#include "plan/cost/cost_impl.h"
 #include "step.h"
 
 #include <errno.h>

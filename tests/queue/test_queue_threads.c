@@ -1,5 +1,5 @@
 /*
- * test_stream_threads.c: a packer's queue under many threads: eight add and cancel, one or two take
+ * test_queue_threads.c: a packer's queue under many threads: eight add and cancel, one or two take
  * steps, one watches and plans. Each prompt is handed out once, or cancelled once, or was refused.
  * It is also built with ThreadSanitizer where there is one; then any data race fails it, too.
  */

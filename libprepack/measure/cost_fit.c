@@ -4,7 +4,7 @@
  * constrained optimum (Lawson, Hanson 1974, ch. 23: there the sets are searched, here there are
  * only 15).
  */
-#include "cost/cost_fit.h"
+#include "measure/cost_fit.h"
 
 #include <math.h>
 
