@@ -5,8 +5,8 @@
 #define PPI_MODEL_IMPL_H
 
 #include "backend.h"
-#include "checkpoint/source.h"
 #include "model/spec.h"
+#include "model/tensors.h"
 
 #include <pthread.h>
 
@@ -45,10 +45,11 @@ struct ppi_weights {
 struct pp_model {
     _Atomic int32_t refs;
     struct ppi_model_spec spec;
+    const struct ppi_arch *arch; /* of loading alone: what is computed is in the spec */
+    struct ppi_tensors tensors;
+    bool is_random;
     struct ppi_mem mem;
     struct ppi_log log;
-    struct ppi_source *source;
-    bool is_random;
     pthread_mutex_t lock;        /* guards the list */
     struct ppi_weights *weights; /* one for each kind of device and dtype in use so far */
 };
@@ -56,6 +57,9 @@ struct pp_model {
 /* Bytes that the weights take on a backend. */
 int64_t ppi_weights_bytes(const pp_model *model, const struct ppi_backend_ops *ops,
                           const struct ppi_backend *backend);
+
+/* A tied LM head counts once. */
+int64_t ppi_weights_n_parameters(const pp_model *model);
 
 bool ppi_weights_are_loaded(pp_model *model, const struct ppi_backend_ops *ops, int32_t domain,
                             int32_t dtype);

@@ -28,10 +28,11 @@ enum ppi_qk_norm {
  * (rope.c has the formulas.)
  */
 struct ppi_rope_spec {
-    int32_t type;       /* PP_ROPE_* */
-    int32_t rotary_dim; /* even, at most head_dim; the first elements of a head */
+    int32_t type;         /* PP_ROPE_* */
+    int32_t rotary_dim;   /* even, at most head_dim; the first elements of a head */
+    int32_t exponent_dim; /* pair i has the exponent -2 i / exponent_dim; rotary_dim, or one less */
     double theta;
-    double factor;
+    double factor;                            /* 1 where the type has none */
     double low_freq_factor, high_freq_factor; /* LLAMA3 */
     double beta_fast, beta_slow;              /* YARN */
     bool truncate;                            /* YARN */
@@ -53,13 +54,14 @@ struct ppi_model_spec {
     int32_t dtype; /* of the stored weights */
     bool tie_embeddings;
 
-    /* a block */
+    /* a block; which norms it has follows from the weights */
+    bool qkv_bias, o_bias, mlp_bias;
     bool parallel; /* x + attention(norm(x)) + mlp(norm(x)): one norm for both */
     bool center;   /* norms are LayerNorm without bias, else RMSNorm */
     double norm_eps;
     int32_t qk_norm;      /* enum ppi_qk_norm */
     int32_t activation;   /* PPI_ACTIVATION_* */
-    bool interleaved;     /* rotary pairs are neighbours */
+    bool interleaved;     /* rotary pairs are neighbours, else half a rotary_dim apart */
     float softmax_scale;  /* of q k^T */
     float attn_softcap;   /* 0: none */
     float residual_scale; /* of what a block adds to the residual stream; 1 */
@@ -88,6 +90,13 @@ struct ppi_model_spec {
     int32_t n_eos_tokens;
     int32_t eos_tokens[PPI_MAX_EOS_TOKENS];
 };
+
+/* spec.c: what must hold between the fields, and what follows from them: page classes and places.
+ * Errors: PP_ERR_FORMAT (label names the file), PP_ERR_NOMEM. */
+pp_status ppi_spec_finish(struct ppi_model_spec *spec, const char *label, struct ppi_mem *mem,
+                          pp_error *err);
+/* Frees what a spec owns; it may be half made, from zeroes on. */
+void ppi_spec_free(struct ppi_model_spec *spec, struct ppi_mem *mem);
 
 /* rope.c: of pair i, radians per position: frequencies [rotary_dim / 2], of a set; and what
  * cosines and sines are multiplied by. */
