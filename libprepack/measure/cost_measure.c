@@ -4,7 +4,7 @@
  */
 #include "measure/cost_fit.h"
 #include "measure/cost_shapes.h"
-#include "model/session_impl.h"
+#include "run/run_impl.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -57,9 +57,9 @@ static pp_status time_shape(struct measuring *measuring, int i, double *seconds,
     for (size_t k = 0; k < n; tokens += shape.lengths[k], k++)
         measuring->prompts[k] = (pp_prompt){tokens, shape.lengths[k]};
     double start = ppi_seconds();
-    PP_TRY(pp_prefill(session, NULL, measuring->prompts, n, measuring->caches,
-                      measuring->params->cache_only ? NULL : &logits, err));
-    pp_status status = pp_session_synchronize(session, err);
+    PP_TRY(ppi_prefill(session, NULL, measuring->prompts, n, measuring->caches,
+                       measuring->params->cache_only ? NULL : &logits, err));
+    pp_status status = ppi_session_wait(session, err);
     *seconds = ppi_seconds() - start;
     for (size_t k = 0; k < n; k++)
         pp_kvcache_destroy(measuring->caches[k]);
@@ -165,10 +165,9 @@ static void name_device(const pp_session *session, char *name, size_t room, pp_e
 
 static void name_model(const pp_session *session, char *name, size_t room)
 {
-    const pp_model_config *config = &session->model->config;
-    snprintf(name, room, "%s, %d layers of %d, vocabulary %d",
-             config->arch == PP_ARCH_MISTRAL ? "mistral" : "llama", config->n_layers,
-             config->hidden_size, config->vocab_size);
+    const struct ppi_model_spec *spec = &session->model->spec;
+    snprintf(name, room, "%s, %d layers of %d, vocabulary %d", pp_arch_name(spec->arch),
+             spec->n_layers, spec->hidden_size, spec->vocab_size);
 }
 
 static void fit(struct measuring *measuring, pp_cost_model *cost)
@@ -209,7 +208,7 @@ static pp_status read_params(const pp_session *session, const pp_cost_params *gi
         return ppi_error(err, PP_ERR_ARG,
                          "pp_cost_params.max_tokens is %lld; allowed: 0, or %d to %lld",
                          (long long)params->max_tokens, LEAST_TOKENS, (long long)most);
-    int64_t longest = session->model->config.max_position;
+    int64_t longest = session->model->spec.max_position;
     if (params->max_length < 0 || params->max_length > longest)
         return ppi_error(err, PP_ERR_ARG, "pp_cost_params.max_length is %lld; allowed: 0 to %lld",
                          (long long)params->max_length, (long long)longest);
@@ -235,7 +234,7 @@ static pp_status take_memory(struct measuring *measuring, pp_error *err)
     if (!measuring->tokens || !measuring->lengths || !measuring->prompts || !measuring->caches)
         return ppi_error_nomem(err, "prompts to measure with", n * sizeof *measuring->prompts);
     uint64_t state = measuring->params->seed;
-    uint64_t vocab_size = (uint64_t)measuring->session->model->config.vocab_size;
+    uint64_t vocab_size = (uint64_t)measuring->session->model->spec.vocab_size;
     for (size_t i = 0; i < n; i++)
         measuring->tokens[i] = (int32_t)(ppi_cost_random(&state) % vocab_size);
     return PP_OK;
@@ -261,12 +260,11 @@ static pp_status measure_all(struct measuring *measuring, pp_cost_model *fitted,
     return PP_OK;
 }
 
-pp_status pp_cost_measure(pp_session *session, const pp_cost_params *given, pp_cost_model *cost,
-                          pp_error *err)
+static pp_status measure_cost(struct pp_session *session, const pp_cost_params *given,
+                              pp_cost_model *cost, pp_error *err)
 {
     pp_cost_params params;
     pp_cost_model fitted;
-    PP_TRY(ppi_session_check(session, "pp_cost_measure", err));
     if (!cost)
         return ppi_error(err, PP_ERR_ARG, "pp_cost_measure: cost is NULL");
     PP_TRY(read_params(session, given, &params, err));
@@ -278,4 +276,13 @@ pp_status pp_cost_measure(pp_session *session, const pp_cost_params *given, pp_c
     free_memory(&measuring);
     PP_TRY(status);
     return ppi_struct_write(cost, &fitted, sizeof fitted, "pp_cost_model", err);
+}
+
+pp_status pp_cost_measure(pp_session *session, const pp_cost_params *given, pp_cost_model *cost,
+                          pp_error *err)
+{
+    PP_TRY(ppi_session_enter(session, "pp_cost_measure", true, err));
+    pp_status status = measure_cost(session, given, cost, err);
+    ppi_session_leave(session);
+    return status;
 }

@@ -115,20 +115,16 @@ static pp_status run_items(const struct call *call, pp_kvcache **caches, int32_t
     return status;
 }
 
-/* A call that hands back logits, or nothing. */
+/* A call that hands back logits, or nothing, of a session that has been entered. */
 static pp_status call_for_logits(struct call *call, pp_kvcache **caches, const float **logits,
                                  pp_error *err)
 {
     call->wants_logits = logits != NULL;
-    PP_TRY(ppi_session_enter(call->session, call->name, true, err));
-    pp_status status =
-        check_arrays(call, call->prompts ? (const void *)caches : call->caches, "caches", err);
-    if (status >= 0)
-        status = run_items(call, caches, NULL, err);
-    if (status >= 0 && logits)
+    PP_TRY(check_arrays(call, call->prompts ? (const void *)caches : call->caches, "caches", err));
+    PP_TRY(run_items(call, caches, NULL, err));
+    if (logits)
         *logits = call->session->logits;
-    ppi_session_leave(call->session);
-    return status;
+    return PP_OK;
 }
 
 /* A call that hands back tokens. */
@@ -148,8 +144,8 @@ static pp_status call_for_tokens(struct call *call, const pp_sample_params *call
     return status;
 }
 
-pp_status pp_prefill(pp_session *session, const pp_plan *plan, const pp_prompt *prompts, int64_t n,
-                     pp_kvcache **caches, const float **logits, pp_error *err)
+pp_status ppi_prefill(struct pp_session *session, const pp_plan *plan, const pp_prompt *prompts,
+                      int64_t n, pp_kvcache **caches, const float **logits, pp_error *err)
 {
     static const pp_prompt none;
     struct call call = {.name = "pp_prefill",
@@ -161,6 +157,15 @@ pp_status pp_prefill(pp_session *session, const pp_plan *plan, const pp_prompt *
     return call_for_logits(&call, caches, logits, err);
 }
 
+pp_status pp_prefill(pp_session *session, const pp_plan *plan, const pp_prompt *prompts, int64_t n,
+                     pp_kvcache **caches, const float **logits, pp_error *err)
+{
+    PP_TRY(ppi_session_enter(session, "pp_prefill", true, err));
+    pp_status status = ppi_prefill(session, plan, prompts, n, caches, logits, err);
+    ppi_session_leave(session);
+    return status;
+}
+
 pp_status pp_decode(pp_session *session, pp_kvcache *const *caches, const int32_t *tokens,
                     int64_t n, const float **logits, pp_error *err)
 {
@@ -170,7 +175,10 @@ pp_status pp_decode(pp_session *session, pp_kvcache *const *caches, const int32_
                         .caches = caches,
                         .tokens = tokens,
                         .n = n};
-    return call_for_logits(&call, NULL, logits, err);
+    PP_TRY(ppi_session_enter(session, "pp_decode", true, err));
+    pp_status status = call_for_logits(&call, NULL, logits, err);
+    ppi_session_leave(session);
+    return status;
 }
 
 pp_status pp_prefill_sample(pp_session *session, const pp_plan *plan, const pp_prompt *prompts,
