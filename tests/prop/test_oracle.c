@@ -108,7 +108,7 @@ START_TEST(packed_prefill_matches_dense_mask)
         OK(pp_model_open(dir, NULL, &model, perr));
         OK(pp_model_get_config(model, &config, perr));
         pp_prompt *prompts = run_prompts(model, rng_next(&rng), lengths, n);
-        struct oracle *oracle = oracle_create(model);
+        struct oracle *oracle = oracle_open(dir);
 
         pp_packer *packer;
         pp_plan *plan;
@@ -130,7 +130,7 @@ START_TEST(packed_prefill_matches_dense_mask)
         pp_batch_destroy(batch);
         pp_plan_destroy(plan);
         pp_packer_destroy(packer);
-        oracle_destroy(oracle);
+        oracle_close(oracle);
         run_prompts_free(prompts, n);
         pp_model_unref(model);
         checkpoint_remove(dir);
