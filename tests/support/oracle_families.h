@@ -12,7 +12,7 @@ enum rope_where { ROPE_EVERYWHERE, ROPE_LISTED, ROPE_IF_SLIDING, ROPE_IF_SLIDING
 
 /* A family: shape of its layers and what omitted keys mean. Places of norms as in N_PLACES. */
 struct family {
-    const char *name;
+    const char *name, *class_name; /* model_type, and what architectures says */
     const char *norms[N_PLACES];
     int64_t kv_heads, head_dim, max_position; /* kv_heads 0: as heads; head_dim 0: hidden / heads */
     double eps, theta, sliding_theta;
