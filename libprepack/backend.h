@@ -1,12 +1,11 @@
 /*
  * backend.h: the only door to a device. One table of operations; cpu/ and cuda/ fill it.
  *
- * The neutral layer (model/, kv/) validates everything; a backend may assert. An operation either
- * runs to its end (CPU) or is enqueued in order on the backend's stream (CUDA); `download_rows`,
- * `sample` and `kv_read` wait. Pointers called "device" are in memory of the backend (host memory
- * for the CPU).
- * Shapes name the slowest dimension first; every matrix is row-major with no gap between rows
- * unless stated.
+ * The neutral layer (model/, kv/, run/) validates everything; a backend may assert. An operation
+ * either runs to its end (CPU) or is enqueued in order on the backend's stream (CUDA);
+ * `download_rows`, `sample` and `kv_read` wait. Pointers called "device" are in memory of the
+ * backend (host memory for the CPU). Shapes name the slowest dimension first; every matrix is
+ * row-major with no gap between rows unless stated.
  *
  * "act" is the session's dtype: what products read and KV pages hold. Sums run in f32. Wherever a
  * value narrows it rounds to nearest even.
@@ -22,8 +21,22 @@
 
 #include "internal.h"
 
+#include <prepack/device.h>
+
 struct ppi_backend; /* a device context of one session; each backend defines its own */
 struct ppi_matrix;  /* a weight matrix in the backend's own layout; each backend defines its own */
+
+/*
+ * Pages. A page holds PAGE_TOKENS token slots of keys and values of the layers of one class: those
+ * that look equally far back. Classes are numbered from 0.
+ */
+#define PPI_MAX_PAGE_CLASSES 4
+
+/* Where a layer's keys and values are. */
+struct ppi_layer_place {
+    int32_t page_class;
+    int32_t index; /* among the layers of its class */
+};
 
 /* What a backend needs to know to be opened. */
 struct ppi_backend_params {
@@ -33,16 +46,19 @@ struct ppi_backend_params {
     int32_t dtype;                                   /* act; one that supports_dtype took */
     int32_t n_threads;                               /* at least 1 */
     int32_t n_heads, n_kv_heads, head_dim, n_layers; /* shapes of attention and of KV pages */
-    int32_t hidden_size, intermediate_size;          /* of the model; 0: attention only */
-    int32_t max_pass_tokens;                         /* wanted; 0: the backend's choice */
-    void *stream;                                    /* the caller's, or NULL */
-    const pp_device_allocator *device_allocator;     /* NULL: the backend's own */
+    const struct ppi_layer_place *places;            /* [n_layers], outlive the context */
+    int32_t n_page_classes;
+    int32_t n_class_layers[PPI_MAX_PAGE_CLASSES];
+    int32_t hidden_size, intermediate_size;      /* of the model; 0: attention only */
+    int32_t max_pass_tokens;                     /* wanted; 0: the backend's choice */
+    void *stream;                                /* the caller's, or NULL */
+    const pp_device_allocator *device_allocator; /* NULL: the backend's own */
 };
 
 struct ppi_backend_info {
-    char name[32];           /* "cpu:avx512bf16", "cuda:0" */
-    int32_t page_tokens;     /* token slots of a KV page */
-    int64_t page_bytes;      /* K and V of all layers of a page */
+    char name[32];                            /* "cpu:avx512bf16", "cuda:0" */
+    int32_t page_tokens;                      /* token slots of a KV page */
+    int64_t page_bytes[PPI_MAX_PAGE_CLASSES]; /* of a page of each class */
     int32_t chunk_tokens;    /* a prompt may be cut between passes at multiples of this */
     int32_t max_pass_tokens; /* most rows of a pass, a multiple of chunk_tokens */
     int32_t row_padding;     /* products may write rows up to the next multiple of this */
@@ -69,19 +85,22 @@ struct ppi_backend_memory {
 #define PPI_MATRIX_LINEAR  1 /* [n, k], multiplies rows of k activations: matmul */
 #define PPI_MATRIX_GATE_UP 2 /* [2 * n, k]: n gate rows, then n up rows: gate_up */
 #define PPI_MATRIX_TABLE   3 /* [n, k]: rows are looked up: embed */
-#define PPI_MATRIX_VECTOR  4 /* [1, k] in f32, whatever act is: rmsnorm */
+#define PPI_MATRIX_VECTOR  4 /* [1, k] in f32, whatever act is: weights of norms, biases */
 
 /* A run of consecutive tokens of one prompt inside a pass. */
 struct ppi_segment {
     int32_t row;        /* its first row in the pass */
     int32_t n_rows;     /* at least 1 */
     int32_t position;   /* position in the prompt of its first row */
-    int32_t first_page; /* index in ppi_pass.pages of the page of the prompt's position 0 */
+    int32_t first_page; /* index in ppi_pass.pages[] of the page of the prompt's position 0 */
+    int32_t rope_row;   /* row of the tables of angles for its first row; one further for each */
 };
 
 /*
- * One forward pass. Position p of a segment's prompt lives in slot p % page_tokens of page
- * pages[first_page + p / page_tokens].
+ * One forward pass. In a layer of class c, position p of a segment's prompt lives in slot
+ * p % page_tokens of page pages[c][first_page + p / page_tokens]. Pages that no row can see any
+ * more may be given back; their entry is then a page of zeros, which may be read and never is
+ * written.
  */
 struct ppi_pass {
     int32_t n_rows;
@@ -92,8 +111,62 @@ struct ppi_pass {
     const int32_t *source_rows;         /* host [n_rows]: rows of slot 0's pass, for gather_rows;
                                            or NULL */
     const struct ppi_segment *segments; /* host [n_segments], rows ascending and without gap */
-    void *const *pages;                 /* host [n_pages] device pages */
+    void *const *pages[PPI_MAX_PAGE_CLASSES]; /* host [n_pages] device pages, for each class */
     int32_t n_pages;
+};
+
+/* ---- what operations take beside their operands ---- */
+
+/* x -> (x - c) / sqrt(mean((x - c)^2) + eps) * weight; c is the mean of x (LayerNorm) when `center`
+ * is set, else 0 (RMSNorm). The weight is f32, one for each element. */
+struct ppi_norm {
+    const struct ppi_matrix *weight; /* VECTOR */
+    double eps;
+    bool center;
+};
+
+/* What becomes of a product p = a w^T: out = (accumulate ? out : 0) + scale * (p + bias). */
+struct ppi_epilogue {
+    const struct ppi_matrix *bias; /* VECTOR [n], or NULL: 0 */
+    float scale;
+    bool accumulate;
+};
+
+#define PPI_ACTIVATION_SILU      1 /* x / (1 + exp(-x)) */
+#define PPI_ACTIVATION_GELU_TANH 2 /* x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) */
+
+/* How queries and keys of a layer are turned by their positions. */
+struct ppi_rope {
+    int32_t layer;
+    int32_t rotary_dim;   /* the first elements of a head, which rotate; the others stay. Even; 0:
+                             none rotates */
+    bool interleaved;     /* pairs are (2 i, 2 i + 1), else (i, i + rotary_dim / 2) */
+    const float *angles;  /* device f32 [row, 2, rotary_dim / 2]: cosines, then sines; NULL when
+                             none rotates */
+    const float *q_scale; /* device f32 [row]: queries are multiplied after it; or NULL: 1 */
+};
+
+struct ppi_attention {
+    int32_t layer;
+    int32_t window;      /* keys that a token sees, itself included; 0: all */
+    float softmax_scale; /* of q k^T */
+    float softcap;       /* c: a scaled score s becomes c tanh(s / c); 0: it stays */
+};
+
+/*
+ * How a token is drawn from a row of logits, by the tokens in order of their logits, the smaller id
+ * of equals first: the first top_k stay; of those, as many as it takes for a share of top_p of
+ * their probability under softmax(logits / temperature), at least one; of those, none whose
+ * probability is below min_p times the largest. From what stays, the argmax of
+ * logits[t] + temperature * gumbel(seed, position, t) is a sample. temperature 0: the first token.
+ */
+struct ppi_draw {
+    float temperature; /* at least 0 */
+    int32_t top_k;     /* 0: all */
+    float top_p;       /* in (0, 1]; 1: all */
+    float min_p;       /* in [0, 1]; 0: all */
+    uint64_t seed;
+    int32_t position; /* of the token that is drawn */
 };
 
 /* ---- attention over a caller's tensors: what prepack/attention.h declares, validated ---- */
@@ -154,6 +227,10 @@ struct ppi_backend_ops {
     bool (*supports_dtype)(int32_t dtype); /* as act */
     int32_t default_dtype;                 /* act where the model's own dtype is not supported */
 
+    /* Device i of this kind, the name that opens it included; PP_GONE behind the last. info is
+     * whole, struct_size set. */
+    pp_status (*describe)(int32_t i, pp_device_info *info, pp_error *err);
+
     /* Opens a context. Errors: PP_ERR_NO_BACKEND (variant unknown or not possible here), NOMEM,
      * PP_ERR_UNSUPPORTED (shapes it cannot do). */
     pp_status (*open)(const struct ppi_backend_params *params, struct ppi_backend **backend,
@@ -170,9 +247,9 @@ struct ppi_backend_ops {
     void (*release)(struct ppi_backend *backend, void *memory, size_t bytes);
     pp_status (*upload)(struct ppi_backend *backend, void *device, const void *host, size_t bytes,
                         pp_error *err);
-    /* Row i of device goes to row rows[i] of host; row_bytes each. */
-    pp_status (*download_rows)(struct ppi_backend *backend, void *host, const int32_t *rows,
-                               const void *device, int64_t n, size_t row_bytes, pp_error *err);
+    /* Row i of device goes to rows[i], host memory; row_bytes each. Waits. */
+    pp_status (*download_rows)(struct ppi_backend *backend, void *const *rows, const void *device,
+                               int64_t n, size_t row_bytes, pp_error *err);
 
     /* ---- weights ----
      * A matrix belongs to `mem`, not to the context that made it: every context of the same kind
@@ -196,64 +273,77 @@ struct ppi_backend_ops {
     pp_status (*pass_begin)(struct ppi_backend *backend, const struct ppi_pass *pass,
                             pp_error *err);
 
-    /* out[i] = table[tokens[i]], widened: f32 [n_rows, k] */
+    /* out[i] = scale * table[tokens[i]], widened: f32 [n_rows, k] */
     pp_status (*embed)(struct ppi_backend *backend, const struct ppi_matrix *table,
-                       const struct ppi_pass *pass, float *out, pp_error *err);
+                       const struct ppi_pass *pass, float scale, float *out, pp_error *err);
 
-    /* out = x / sqrt(mean(x^2) + eps) * weight. x: f32 [n_rows, dim]; weight: VECTOR [1, dim];
-     * out: act [n_rows, dim]. */
-    pp_status (*rmsnorm)(struct ppi_backend *backend, const float *x,
-                         const struct ppi_matrix *weight, double eps, int64_t n_rows, int64_t dim,
+    /* out = norm(x), or x narrowed when norm is NULL. x: f32 [n_rows, dim]; out: act [n_rows, dim].
+     */
+    pp_status (*norm)(struct ppi_backend *backend, const float *x, const struct ppi_norm *norm,
+                      int64_t n_rows, int64_t dim, void *out, pp_error *err);
+    /* out += scale * norm(x). x, out: f32 [n_rows, dim]. */
+    pp_status (*norm_add)(struct ppi_backend *backend, const float *x, const struct ppi_norm *norm,
+                          float scale, int64_t n_rows, int64_t dim, float *out, pp_error *err);
+    /* x = norm(x) for each of n_parts neighbouring parts of dim elements of each row; rows are
+     * row_stride elements apart. x: f32 [n_rows, row_stride]. */
+    pp_status (*norm_parts)(struct ppi_backend *backend, float *x, const struct ppi_norm *norm,
+                            int64_t n_rows, int64_t row_stride, int32_t n_parts, int64_t dim,
+                            pp_error *err);
+
+    /* The product a w^T and what `epilogue` says. a: act [n_rows, k]; w: LINEAR [n, k]; out: f32
+     * [n_rows, n]. Every element is one chain of sums over k in order. */
+    pp_status (*matmul)(struct ppi_backend *backend, const void *a, const struct ppi_matrix *w,
+                        int64_t n_rows, const struct ppi_epilogue *epilogue, float *out,
+                        pp_error *err);
+
+    /* out = activation(a gate^T + bias) * (a up^T + bias). a: act [n_rows, k]; w: GATE_UP with n
+     * gate rows; bias: VECTOR [2 n], gates first, or NULL; activation: PPI_ACTIVATION_*; out: act
+     * [n_rows, n]. */
+    pp_status (*gate_up)(struct ppi_backend *backend, const void *a, const struct ppi_matrix *w,
+                         const struct ppi_matrix *bias, int32_t activation, int64_t n_rows,
                          void *out, pp_error *err);
 
-    /* out = a w^T, or out += a w^T when accumulate. a: act [n_rows, k]; w: LINEAR [n, k];
-     * out: f32 [n_rows, n]. Every element is one chain of sums over k in order. */
-    pp_status (*matmul)(struct ppi_backend *backend, const void *a, const struct ppi_matrix *w,
-                        int64_t n_rows, bool accumulate, float *out, pp_error *err);
+    /* x = cap * tanh(x / cap) for n elements of f32. */
+    pp_status (*softcap)(struct ppi_backend *backend, float *x, int64_t n, float cap,
+                         pp_error *err);
 
-    /* out = silu(a gate^T) * (a up^T), silu(x) = x / (1 + exp(-x)). a: act [n_rows, k];
-     * w: GATE_UP with n gate rows; out: act [n_rows, n]. */
-    pp_status (*gate_up)(struct ppi_backend *backend, const void *a, const struct ppi_matrix *w,
-                         int64_t n_rows, void *out, pp_error *err);
-
-    /*
-     * Rotates q and k by their positions, narrows, writes k and v into the pages of `layer`.
-     * qkv: f32 [n_rows, (n_heads + 2 n_kv_heads) head_dim], rows of q, then k, then v heads.
-     * rope: f32 [position, 2, head_dim / 2]: cosines, then sines, of the angle of each pair
-     * (x[i], x[i + head_dim / 2]): out[i] = x[i] cos - x[i + h] sin, out[i + h] = x[i + h] cos +
-     * x[i] sin. q: act [n_rows, n_heads head_dim].
-     */
-    pp_status (*rope_kv)(struct ppi_backend *backend, const struct ppi_pass *pass, int32_t layer,
-                         const float *qkv, const float *rope, void *q, pp_error *err);
+    /* Rotates q and k by their rows of angles, narrows, writes k and v into the pages of
+     * rope->layer. qkv: f32 [n_rows, (n_heads + 2 n_kv_heads) head_dim], rows of q, then k, then v
+     * heads. A pair (x, y) becomes (x cos - y sin, y cos + x sin). q: act [n_rows, n_heads
+     * head_dim]. */
+    pp_status (*rope_kv)(struct ppi_backend *backend, const struct ppi_pass *pass,
+                         const struct ppi_rope *rope, const float *qkv, void *q, pp_error *err);
 
     /*
      * Causal attention of each row over its own prompt: a row at position p sees positions
-     * max(0, p - window + 1) .. p (window 0: from 0), which are in the pages of `layer`. Query head
-     * h uses kv head h / (n_heads / n_kv_heads); softmax(q k^T / sqrt(head_dim)) v. q, out: act
-     * [n_rows, n_heads head_dim]. Key blocks are anchored at position 0.
+     * max(0, p - window + 1) .. p (window 0: from 0), which are in the pages of the layer. Query
+     * head h uses kv head h / (n_heads / n_kv_heads). q, out: act [n_rows, n_heads head_dim]. Key
+     * blocks are anchored at position 0.
      */
-    pp_status (*attention)(struct ppi_backend *backend, const struct ppi_pass *pass, int32_t layer,
-                           const void *q, int32_t window, void *out, pp_error *err);
+    pp_status (*attention)(struct ppi_backend *backend, const struct ppi_pass *pass,
+                           const struct ppi_attention *attention, const void *q, void *out,
+                           pp_error *err);
 
     /* out[i] = src[pass->source_rows[i]]: device [n_rows, row_bytes]. */
     pp_status (*gather_rows)(struct ppi_backend *backend, const void *src,
                              const struct ppi_pass *pass, size_t row_bytes, void *out,
                              pp_error *err);
 
-    /* tokens[i] = argmax over t of logits[i, t] + temperature * gumbel(seeds[i], positions[i], t),
-     * which is a sample of softmax(logits / temperature), or the most likely token when temperature
-     * is 0. Ties: the smallest t; NaN never wins. logits: device f32 [n_rows, vocab]; seeds,
-     * positions, tokens: host [n_rows]. gumbel: gumbel.h. Waits. */
+    /* tokens[i] is drawn from logits[i] as draws[i] says; -1 where a logit is NaN or none is
+     * finite. logits: device f32 [n_rows, vocab]; draws, tokens: host [n_rows]. gumbel: gumbel.h.
+     * Waits. */
     pp_status (*sample)(struct ppi_backend *backend, const float *logits, int64_t n_rows,
-                        int64_t vocab, float temperature, const uint64_t *seeds,
-                        const int32_t *positions, int32_t *tokens, pp_error *err);
+                        int64_t vocab, const struct ppi_draw *draws, int32_t *tokens,
+                        pp_error *err);
 
-    /* Copies one layer's keys (which PP_KV_K) or values of positions 0 .. n_tokens - 1 to the host:
+    /* Copies one layer's keys (which PP_KV_K) or values of positions first_token .. first_token +
+     * n_tokens - 1 to the host:
      * dst [n_tokens, n_kv_heads, head_dim] (PP_KV_NHD) or [n_kv_heads, n_tokens, head_dim]
-     * (PP_KV_HND) of dst_dtype: PP_DTYPE_F32 or act. */
-    pp_status (*kv_read)(struct ppi_backend *backend, void *const *pages, int64_t n_tokens,
-                         int32_t layer, int32_t which, int32_t layout, int32_t dst_dtype, void *dst,
-                         pp_error *err);
+     * (PP_KV_HND) of dst_dtype: PP_DTYPE_F32 or act. pages: [..] of the layer's class, that of
+     * position 0 first. */
+    pp_status (*kv_read)(struct ppi_backend *backend, void *const *pages, int64_t first_token,
+                         int64_t n_tokens, int32_t layer, int32_t which, int32_t layout,
+                         int32_t dst_dtype, void *dst, pp_error *err);
 
     /* Copies device memory, at the device's best rate; the two places do not overlap. */
     pp_status (*copy)(struct ppi_backend *backend, void *dst, const void *src, size_t bytes,
@@ -296,5 +386,10 @@ extern const struct ppi_backend_ops ppi_cpu_ops;
  * PP_ERR_NO_BACKEND with the list of devices there are. */
 pp_status ppi_backend_find(const char *device, const struct ppi_backend_ops **ops,
                            const char **variant, pp_error *err);
+
+/* The kinds of device that this library knows, and the table of one: NULL where it cannot be had.
+ */
+int32_t ppi_backend_n_kinds(void);
+const struct ppi_backend_ops *ppi_backend_kind(int32_t kind);
 
 #endif
