@@ -1,8 +1,8 @@
 /* bench.c: `prepack bench`: which operations are measured, at which sizes. */
 #include "bench.h"
 #include "cancel.h"
-#include "commands.h"
 #include "engine.h"
+#include "outputs.h"
 #include "progress.h"
 #include "say.h"
 
@@ -14,7 +14,7 @@
 enum { DECODE_PROMPTS = 64, ROOF_ROWS = 8192 };
 
 struct benching {
-    const struct options *options;
+    const struct bench_options *options;
     struct engine engine;
     pp_session *session;
     struct progress progress;
@@ -170,7 +170,7 @@ static int bench_gemm(struct benching *benching)
 static int bench_lengths(struct benching *benching, int i_lengths, bool decode)
 {
     const struct lengths *lengths = &benching->lengths->items[i_lengths];
-    const struct options *options = benching->options;
+    const struct bench_options *options = benching->options;
     const int64_t room =
         options->tokens > 0 ? options->tokens : benching->report.session.max_pass_tokens;
     const int64_t fits = benching->engine.config.max_position;
@@ -182,7 +182,7 @@ static int bench_lengths(struct benching *benching, int i_lengths, bool decode)
                                 .place = decode * MAX_LENGTHS + i_lengths};
     snprintf(what.kernel, sizeof what.kernel, "%s", benching->kernel);
     /* Twice as many keys as a pass has tokens are enough to leave caches. */
-    params.n_prompts = lengths_draw(lengths, options->seed, fits < room ? fits : room,
+    params.n_prompts = lengths_draw(lengths, options->seed.value, fits < room ? fits : room,
                                     decode ? DECODE_PROMPTS : (size_t)room,
                                     decode ? 2 * room : room, benching->prompt_lengths);
     params.lengths = benching->prompt_lengths;
@@ -222,13 +222,13 @@ static bool has_more_kernels(const struct benching *benching)
 static int bench_attention_by_mma(struct benching *benching)
 {
     char device[64];
-    struct options options = *benching->options;
+    struct bench_options options = *benching->options;
     pp_session_info info;
-    snprintf(device, sizeof device, "%s:mma", options.device);
-    options.device = device;
+    snprintf(device, sizeof device, "%s:mma", options.device.device);
+    options.device.device = device;
     engine_session_close(benching->session);
     benching->session = NULL;
-    int status = engine_session_open(&benching->engine, &options,
+    int status = engine_session_open(&benching->engine, &options.device,
                                      benching->report.session.max_pass_tokens, &benching->session);
     if (!status)
         status = engine_session_info(benching->session, &info);
@@ -274,7 +274,7 @@ static int choose_sizes(struct benching *benching)
 {
     static const int64_t some_rows[] = {1, 8, 64, 256, 1024};
     static const int64_t some_lengths[] = {50, 100, 200, 500, 1000, 2000, 4000, 8000};
-    const struct options *options = benching->options;
+    const struct bench_options *options = benching->options;
     const int64_t most = benching->report.session.max_pass_tokens;
     int64_t longest = benching->engine.config.max_position;
     int status = STATUS_OK;
@@ -302,7 +302,7 @@ static int choose_sizes(struct benching *benching)
 }
 
 /* Tokens of the largest pass that was asked for; 0: none was. */
-static int64_t most_asked_for(const struct options *options)
+static int64_t most_asked_for(const struct bench_options *options)
 {
     int64_t most = options->tokens;
     for (int i = 0; i < options->rows.n; i++)
@@ -317,14 +317,14 @@ static int64_t most_asked_for(const struct options *options)
 /* Passes that hold what was asked for. */
 static int open_session(struct benching *benching)
 {
-    const struct options *options = benching->options;
+    const struct bench_options *options = benching->options;
     const int64_t most = most_asked_for(options);
     pp_session_info *info = &benching->report.session;
-    int status = engine_estimate(&benching->engine, options, info);
+    int status = engine_estimate(&benching->engine, &options->device, info);
     if (status)
         return status;
     status =
-        engine_session_open(&benching->engine, options,
+        engine_session_open(&benching->engine, &options->device,
                             most > info->max_pass_tokens ? (int32_t)most : 0, &benching->session);
     if (!status)
         status = engine_session_info(benching->session, info);
@@ -340,7 +340,7 @@ static int open_session(struct benching *benching)
 
 static int64_t count_measurements(const struct benching *benching)
 {
-    const int benches = benching->options->benches;
+    const int64_t benches = benching->options->benches;
     int64_t n = 2 + N_PRODUCTS - 1;
     if (benches & BENCH_GEMM)
         n += benching->rows.n * N_PRODUCTS;
@@ -354,7 +354,7 @@ static int64_t count_measurements(const struct benching *benching)
 /* The roofs are measured around the rest: machines get slower as they get warm. */
 static int measure_all(struct benching *benching)
 {
-    const int benches = benching->options->benches;
+    const int64_t benches = benching->options->benches;
     progress_start(&benching->progress, "measuring", count_measurements(benching));
     int status = measure_copy(benching);
     if (!status)
@@ -383,14 +383,41 @@ static int compare_places(const void *left, const void *right)
                                 : (a->order > b->order) - (a->order < b->order);
 }
 
-int run_bench(const struct options *options)
+/* The shape with other heads where there are some, and then with positions for prompts of what was
+ * asked for. */
+static int change_heads(const struct bench_options *options, struct engine *engine)
 {
+    const bool has_heads = options->heads.q > 0;
+    pp_model_config *config = &engine->config;
+    if (!has_heads && options->head_dim == 0)
+        return STATUS_OK;
+    if (!engine_is_shape(engine))
+        return fail_usage("--heads and --head-dim are for shapes with random weights, such as "
+                          "llama1b, not for the weights of '%s'",
+                          engine->name);
+    if (has_heads) {
+        config->n_heads = (int32_t)options->heads.q;
+        config->n_kv_heads = (int32_t)options->heads.kv;
+    }
+    if (options->head_dim > 0)
+        config->head_dim = (int32_t)options->head_dim;
+    if (config->max_position < most_asked_for(options))
+        config->max_position = (int32_t)most_asked_for(options);
+    return STATUS_OK;
+}
+
+int run_bench(const void *line)
+{
+    const struct bench_options *options = line;
     struct benching benching = {.options = options};
-    const char *model = options->model ? options->model : "llama1b";
     benching.report.options = options;
-    int status = outputs_open(options, &benching.outputs);
+    int status = outputs_open(options->json, &benching.outputs);
     if (!status)
-        status = engine_open_shape(model, options, most_asked_for(options), &benching.engine);
+        status = engine_find(options->model, &benching.engine);
+    if (!status)
+        status = change_heads(options, &benching.engine);
+    if (!status)
+        status = engine_load(&benching.engine, options->seed.value);
     benching.report.model = benching.engine.name;
     benching.report.config = benching.engine.config;
     if (!status)

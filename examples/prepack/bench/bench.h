@@ -2,9 +2,11 @@
 #ifndef PREPACK_BENCH_H
 #define PREPACK_BENCH_H
 
-#include "report.h"
+#include "bench_options.h"
 
+#include <jansson.h>
 #include <prepack/prepack.h>
+#include <stdio.h>
 
 /* One operation at one size. */
 struct bench_figure {
@@ -30,7 +32,7 @@ struct bench_roofs {
 
 struct bench_report {
     const char *model;
-    const struct options *options;
+    const struct bench_options *options;
     pp_model_config config;
     pp_session_info session;
     struct bench_roofs roofs;

@@ -75,7 +75,8 @@ static bool read_name(const char *text, struct lengths *out)
 static int read_lengths_file(const char *path, struct lengths *out)
 {
     struct dataset set = {0};
-    int status = dataset_read_lengths(path, &set);
+    const struct data_options options = {.format = FORMAT_LENGTHS};
+    int status = dataset_read(path, &options, &set);
     if (!status && set.n == 0)
         status = fail("%s holds no lengths", path);
     out->kind = LENGTHS_FILE;

@@ -2,7 +2,7 @@
 #ifndef PREPACK_COST_FILE_H
 #define PREPACK_COST_FILE_H
 
-#include "report.h"
+#include "outputs.h"
 
 #include <prepack/prepack.h>
 

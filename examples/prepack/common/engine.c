@@ -16,6 +16,14 @@ static bool is_preset(const char *name)
     return false;
 }
 
+static pp_model_params model_params(void)
+{
+    pp_model_params params;
+    pp_model_params_init(&params, sizeof params);
+    params.log = say_log;
+    return params;
+}
+
 static int read_preset(const char *name, pp_model_config *config)
 {
     pp_error err = {.struct_size = sizeof err};
@@ -23,10 +31,12 @@ static int read_preset(const char *name, pp_model_config *config)
     return pp_model_config_preset(name, config, &err) < 0 ? fail_library(&err) : STATUS_OK;
 }
 
-static int create_random(uint64_t seed, struct engine *engine)
+/* A preset of the name has been read; it may have been changed since. */
+static int create_random(struct engine *engine, uint64_t seed)
 {
     pp_error err = {.struct_size = sizeof err};
-    if (pp_model_create_random(&engine->config, seed, NULL, &engine->model, &err) < 0)
+    const pp_model_params params = model_params();
+    if (pp_model_create_random(&engine->config, seed, &params, &engine->model, &err) < 0)
         return fail_library(&err);
     return STATUS_OK;
 }
@@ -34,35 +44,11 @@ static int create_random(uint64_t seed, struct engine *engine)
 static int open_directory(struct engine *engine)
 {
     pp_error err = {.struct_size = sizeof err};
+    const pp_model_params params = model_params();
     engine->config.struct_size = sizeof engine->config;
-    if (pp_model_open(engine->dir, NULL, &engine->model, &err) < 0 ||
+    if (pp_model_open(engine->dir, &params, &engine->model, &err) < 0 ||
         pp_model_get_config(engine->model, &engine->config, &err) < 0)
         return fail_library(&err);
-    return STATUS_OK;
-}
-
-static int open_tokenizer(struct engine *engine)
-{
-    char *path = join_path(engine->dir, "tokenizer.model");
-    if (!path)
-        return fail_memory();
-    int status;
-    if (file_exists(path))
-        status = tokenizer_open(path, &engine->tokenizer);
-    else
-        status = fail("%s has no tokenizer.model (SentencePiece), so text cannot be tokenized",
-                      engine->dir);
-    free(path);
-    return status;
-}
-
-/* The tokenizer's ids must be rows of the embedding table. */
-static int check_vocabulary(const struct engine *engine)
-{
-    const int32_t n = tokenizer_size(engine->tokenizer);
-    if (n > engine->config.vocab_size)
-        return fail("the tokenizer of %s has %d pieces, but the model has only %d", engine->dir, n,
-                    engine->config.vocab_size);
     return STATUS_OK;
 }
 
@@ -78,75 +64,48 @@ static int find_directory(const char *name, struct engine *engine)
     return engine->dir ? STATUS_OK : fail_memory();
 }
 
-int engine_open(const char *name, int parts, uint64_t seed, struct engine *engine)
+int engine_find(const char *name, struct engine *engine)
 {
-    *engine = (struct engine){.eos = -1};
+    *engine = (struct engine){0};
     engine->name = strdup(name);
     if (!engine->name)
         return fail_memory();
-    if (is_preset(name)) {
-        if (parts & ENGINE_TOKENIZER)
-            return fail("%s is a shape without tokenizer; text needs a model directory, and a "
-                        "shape a list of token counts such as --dataset mmlu",
-                        name);
-        const int status = read_preset(name, &engine->config);
-        return status ? status : create_random(seed, engine);
-    }
-    int status = find_directory(name, engine);
-    if (!status && parts & ENGINE_MODEL)
-        status = open_directory(engine);
-    if (!status && parts & ENGINE_TOKENIZER)
-        status = open_tokenizer(engine);
-    if (!status && parts == (ENGINE_MODEL | ENGINE_TOKENIZER))
-        status = check_vocabulary(engine);
+    return is_preset(name) ? read_preset(name, &engine->config) : find_directory(name, engine);
+}
+
+bool engine_is_shape(const struct engine *engine)
+{
+    return engine->dir == NULL;
+}
+
+int engine_load(struct engine *engine, uint64_t seed)
+{
+    const int status =
+        engine_is_shape(engine) ? create_random(engine, seed) : open_directory(engine);
     if (status)
         return status;
-    engine->eos = engine->model ? engine->config.eos_token : -1;
-    if (engine->eos < 0 && engine->tokenizer)
-        engine->eos = tokenizer_eos(engine->tokenizer);
+    if (engine->config.eos_token >= 0)
+        engine->end_tokens[engine->n_end_tokens++] = engine->config.eos_token;
     return STATUS_OK;
 }
 
-int engine_open_shape(const char *name, const struct options *options, int64_t longest,
-                      struct engine *engine)
+int engine_open(const char *name, uint64_t seed, struct engine *engine)
 {
-    const bool has_heads = options->heads.q > 0;
-    if (!has_heads && options->head_dim == 0)
-        return engine_open(name, ENGINE_MODEL, options->seed, engine);
-    *engine = (struct engine){.eos = -1};
-    if (!is_preset(name))
-        return fail_usage("--heads and --head-dim are for shapes with random weights, such as "
-                          "llama1b, not for the weights of '%s'",
-                          name);
-    engine->name = strdup(name);
-    if (!engine->name)
-        return fail_memory();
-    const int status = read_preset(name, &engine->config);
-    if (status)
-        return status;
-    pp_model_config *config = &engine->config;
-    if (has_heads) {
-        config->n_heads = (int32_t)options->heads.q;
-        config->n_kv_heads = (int32_t)options->heads.kv;
-    }
-    if (options->head_dim > 0)
-        config->head_dim = (int32_t)options->head_dim;
-    if (config->max_position < longest)
-        config->max_position = (int32_t)longest;
-    return create_random(options->seed, engine);
+    const int status = engine_find(name, engine);
+    return status ? status : engine_load(engine, seed);
 }
 
 void engine_close(struct engine *engine)
 {
     pp_model_unref(engine->model);
-    tokenizer_close(engine->tokenizer);
     free(engine->dir);
     free(engine->name);
     *engine = (struct engine){0};
 }
 
 /* max_pass_tokens: 0 leaves it to the library. */
-static pp_session_params session_params(const struct options *options, int32_t max_pass_tokens)
+static pp_session_params session_params(const struct device_options *options,
+                                        int32_t max_pass_tokens)
 {
     pp_session_params params;
     pp_session_params_init(&params, sizeof params);
@@ -155,10 +114,11 @@ static pp_session_params session_params(const struct options *options, int32_t m
     params.n_threads = (int32_t)options->threads;
     params.max_pass_tokens = max_pass_tokens;
     params.memory_limit = options->memory_limit;
+    params.log = say_log;
     return params;
 }
 
-int engine_load_weights(struct engine *engine, const struct options *options)
+int engine_load_weights(struct engine *engine, const struct device_options *options)
 {
     pp_error err = {.struct_size = sizeof err};
     pp_session *session;
@@ -170,7 +130,7 @@ int engine_load_weights(struct engine *engine, const struct options *options)
     return STATUS_OK;
 }
 
-int engine_session_open(struct engine *engine, const struct options *options,
+int engine_session_open(struct engine *engine, const struct device_options *options,
                         int32_t max_pass_tokens, pp_session **session)
 {
     pp_error err = {.struct_size = sizeof err};
@@ -188,7 +148,8 @@ int engine_session_info(const pp_session *session, pp_session_info *info)
     return pp_session_get_info(session, info, &err) < 0 ? fail_library(&err) : STATUS_OK;
 }
 
-int engine_estimate(struct engine *engine, const struct options *options, pp_session_info *info)
+int engine_estimate(struct engine *engine, const struct device_options *options,
+                    pp_session_info *info)
 {
     pp_error err = {.struct_size = sizeof err};
     const pp_session_params params = session_params(options, 0);

@@ -1,6 +1,6 @@
 /* progress.c: the bar is redrawn at most ten times a second. */
 #include "progress.h"
-#include "usage.h"
+#include "stopwatch.h"
 
 #include <stdio.h>
 #include <string.h>

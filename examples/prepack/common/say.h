@@ -28,6 +28,12 @@ int fail_interrupted(void);
 /* For a call of the library that failed and filled err. */
 int fail_library(const pp_error *err);
 
+/* Prints "prepack: note: " and one sentence, each sentence once: what is right to know and stops
+ * nothing. */
+void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* A pp_log_fn: warnings of the library as notes. */
+void say_log(void *user, int32_t level, const char *message);
+
 #ifdef __cplusplus
 }
 #endif

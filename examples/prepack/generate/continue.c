@@ -26,6 +26,25 @@ static size_t limit_of(const struct continuer *continuer, const pp_prompt *promp
     return (size_t)(places < continuer->max_new_tokens ? places : continuer->max_new_tokens);
 }
 
+static int fail_no_numbers(const struct continuer *continuer, size_t index)
+{
+    char name[512];
+    dataset_name_prompt(continuer->dataset, index, name, sizeof name);
+    return fail("the model computed no finite logits for %s", name);
+}
+
+/* For a call over prompts of the group that failed over one of them; ids: which they were, NULL:
+ * all. */
+static int fail_call(const struct continuer *continuer, const struct group *group,
+                     const size_t *ids, size_t n, const pp_error *err)
+{
+    if (err->index < 0 || (size_t)err->index >= n)
+        return fail_library(err);
+    const size_t place = (size_t)err->index;
+    return dataset_fail_library(continuer->dataset, group->first_index + (ids ? ids[place] : place),
+                                err);
+}
+
 /* Picks the next token of each running prompt. */
 static int pick_tokens(struct continuer *continuer, struct group *group, const float *logits)
 {
@@ -35,10 +54,17 @@ static int pick_tokens(struct continuer *continuer, struct group *group, const f
         group->next[i] =
             sampler_pick(continuer->sampler, logits + i * vocab_size, &group->rngs[id]);
         if (group->next[i] < 0)
-            return fail("the model computed no finite logits for prompt %zu",
-                        group->first_index + id + 1);
+            return fail_no_numbers(continuer, group->first_index + id);
     }
     return STATUS_OK;
+}
+
+static bool is_end(const struct continuer *continuer, int32_t token)
+{
+    for (int i = 0; i < continuer->n_end_tokens; i++)
+        if (continuer->end_tokens[i] == token)
+            return true;
+    return false;
 }
 
 /* Takes the tokens picked and lets the prompts go that are done. */
@@ -49,7 +75,7 @@ static void take_tokens(struct continuer *continuer, struct group *group)
         const size_t id = group->ids[i];
         struct continuation *item = &group->items[id];
         const int32_t token = group->next[i];
-        item->ended = token == continuer->eos;
+        item->ended = is_end(continuer, token);
         if (!item->ended)
             item->tokens[item->n_tokens++] = token;
         if (item->ended || item->n_tokens == limit_of(continuer, &group->prompts[id])) {
@@ -85,7 +111,7 @@ static pp_sample_params sample_params(const struct continuer *continuer, const s
 static int prefill_prompts(struct continuer *continuer, struct group *group, const pp_plan *plan,
                            size_t n)
 {
-    pp_error err = {.struct_size = sizeof err};
+    pp_error err = {.struct_size = sizeof err, .index = -1};
     const bool draws = draws_on_device(continuer);
     const pp_sample_params params = sample_params(continuer, group);
     const float *logits = NULL;
@@ -97,7 +123,7 @@ static int prefill_prompts(struct continuer *continuer, struct group *group, con
         done =
             pp_prefill(continuer->session, plan, group->prompts, n, group->caches, &logits, &err);
     if (done < 0)
-        return fail_library(&err);
+        return fail_call(continuer, group, NULL, n, &err);
     for (size_t i = 0; i < n; i++)
         group->ids[i] = i;
     group->n_running = n;
@@ -106,7 +132,7 @@ static int prefill_prompts(struct continuer *continuer, struct group *group, con
 
 static int prefill_group(struct continuer *continuer, struct group *group, size_t n)
 {
-    pp_error err = {.struct_size = sizeof err};
+    pp_error err = {.struct_size = sizeof err, .index = -1};
     pp_plan *plan = NULL;
     if (continuer->packer) {
         int64_t *lengths = calloc(n, sizeof *lengths);
@@ -117,7 +143,7 @@ static int prefill_group(struct continuer *continuer, struct group *group, size_
         const pp_status done = pp_packer_plan(continuer->packer, lengths, n, &plan, &err);
         free(lengths);
         if (done < 0)
-            return fail_library(&err);
+            return fail_call(continuer, group, NULL, n, &err);
     }
     const int status = prefill_prompts(continuer, group, plan, n);
     pp_plan_destroy(plan);
@@ -127,18 +153,18 @@ static int prefill_group(struct continuer *continuer, struct group *group, size_
 /* One more token for each running prompt. */
 static int decode_step(struct continuer *continuer, struct group *group)
 {
-    pp_error err = {.struct_size = sizeof err};
+    pp_error err = {.struct_size = sizeof err, .index = -1};
     const size_t n = group->n_running;
     if (continuer->sampler->temperature == 0 || draws_on_device(continuer)) {
         const pp_sample_params params = sample_params(continuer, group);
         if (pp_decode_sample(continuer->session, group->caches, group->next, n, &params,
                              group->next, &err) < 0)
-            return fail_library(&err);
+            return fail_call(continuer, group, group->ids, n, &err);
         return STATUS_OK;
     }
     const float *logits;
     if (pp_decode(continuer->session, group->caches, group->next, n, &logits, &err) < 0)
-        return fail_library(&err);
+        return fail_call(continuer, group, group->ids, n, &err);
     return pick_tokens(continuer, group, logits);
 }
 

@@ -2,8 +2,9 @@
 #ifndef PREPACK_CONTINUE_H
 #define PREPACK_CONTINUE_H
 
+#include "continuation.h"
+#include "dataset.h"
 #include "progress.h"
-#include "report.h"
 #include "sampler.h"
 
 #include <prepack/prepack.h>
@@ -11,12 +12,14 @@
 /* What every group of a run shares. */
 struct continuer {
     pp_session *session;
-    const pp_packer *packer; /* NULL: the prompts are not packed */
+    const struct dataset *dataset; /* whose prompts these are, as sentences name them */
+    const pp_packer *packer;       /* NULL: the prompts are not packed */
     struct sampler *sampler;
     struct progress *progress;
     int64_t max_new_tokens;
     int64_t max_position;
-    int32_t eos; /* -1: none */
+    const int32_t *end_tokens; /* [n_end_tokens] each ends a text */
+    int n_end_tokens;
     uint64_t seed;
 };
 

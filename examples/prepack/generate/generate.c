@@ -1,22 +1,24 @@
 /* generate.c: `prepack generate`: continues prompts and, with --compare, shows that packing and
  * batching changed nothing. */
-#include "commands.h"
 #include "continue.h"
-#include "dataset.h"
 #include "engine.h"
-#include "plan_options.h"
+#include "generate_options.h"
+#include "model_tokenizer.h"
+#include "outputs.h"
+#include "promptset.h"
 #include "say.h"
+#include "stopwatch.h"
 #include "table.h"
-#include "usage.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct generation {
-    const struct options *options;
+    const struct generate_options *options;
     struct dataset dataset;
     struct engine engine;
+    struct tokenizer *tokenizer;
     struct promptset prompts;
     pp_session *session;
     pp_session_info info; /* of the session when all was done */
@@ -26,25 +28,32 @@ struct generation {
     struct outputs outputs;
     struct continuation *packed, *alone; /* [n]; alone only with --compare */
     double packed_seconds, alone_seconds;
+    bool noted_unknown;
 };
 
 static int open_data(struct generation *generation)
 {
-    const struct options *options = generation->options;
+    const struct generate_options *options = generation->options;
     struct dataset *set = &generation->dataset;
     struct engine *engine = &generation->engine;
-    int status = options->prompts ? dataset_load(options->prompts, options->field, set)
-                                  : dataset_from_texts(options->texts, options->n_texts, set);
+    int status = options->prompts ? dataset_load(options->prompts, &options->data, set)
+                                  : dataset_from_texts(options->texts.items, options->texts.n, set);
     if (status)
         return status;
     if (!set->texts)
         return fail_usage("generate needs prompts that are text, but %s is a list of token counts",
                           options->prompts);
-    status = engine_open(options->model, ENGINE_MODEL | ENGINE_TOKENIZER, options->seed, engine);
-    if (status)
-        return status;
-    status = promptset_build(set, engine->tokenizer, engine->config.vocab_size, -1,
-                             engine->config.max_position, options->seed, &generation->prompts);
+    status = engine_find(options->model, engine);
+    if (!status)
+        status = model_tokenizer_open(engine, &options->data, &generation->tokenizer);
+    if (!status)
+        status = engine_load(engine, options->seed.value);
+    if (!status)
+        status = model_tokenizer_join(generation->tokenizer, engine);
+    if (!status)
+        status =
+            promptset_build(set, generation->tokenizer, engine->config.vocab_size, -1,
+                            engine->config.max_position, options->seed.value, &generation->prompts);
     if (status)
         return status;
     generation->packed = calloc(set->n, sizeof *generation->packed);
@@ -52,30 +61,49 @@ static int open_data(struct generation *generation)
     return generation->packed && generation->alone ? STATUS_OK : fail_memory();
 }
 
+/* Once a run: the first such token. */
+static void note_unknown(struct generation *generation, size_t i, int32_t token)
+{
+    char name[512];
+    if (generation->noted_unknown)
+        return;
+    generation->noted_unknown = true;
+    dataset_name_prompt(&generation->dataset, i, name, sizeof name);
+    note("token %" PRId32 ", generated for %s, is none of the %" PRId32
+         " of the tokenizer; such tokens are left out of the text (--json lists them)",
+         token, name, tokenizer_size(generation->tokenizer));
+}
+
 static int decode_text(struct generation *generation, size_t i, struct continuation *item)
 {
     const pp_prompt *prompt = &generation->prompts.prompts[i];
+    int32_t unknown;
     item->prompt = generation->dataset.texts[i];
-    return tokenizer_decode_after(generation->engine.tokenizer, prompt->tokens,
-                                  (size_t)prompt->n_tokens, item->tokens, item->n_tokens,
-                                  &item->text);
+    const int status =
+        tokenizer_decode_after(generation->tokenizer, prompt->tokens, (size_t)prompt->n_tokens,
+                               item->tokens, item->n_tokens, &item->text, &unknown);
+    if (!status && unknown >= 0)
+        note_unknown(generation, i, unknown);
+    return status;
 }
 
 /* Continues all prompts in groups of at most group_size. */
 static int continue_all(struct generation *generation, bool pack, size_t group_size,
                         struct continuation *items, double *seconds)
 {
-    const struct options *options = generation->options;
+    const struct generate_options *options = generation->options;
     const size_t n = generation->prompts.n;
     struct continuer continuer = {
         .session = generation->session,
+        .dataset = &generation->dataset,
         .packer = pack ? generation->packer : NULL,
         .sampler = &generation->sampler,
         .progress = &generation->progress,
         .max_new_tokens = options->max_new_tokens,
         .max_position = generation->engine.config.max_position,
-        .eos = generation->engine.eos,
-        .seed = options->seed,
+        .end_tokens = generation->engine.end_tokens,
+        .n_end_tokens = generation->engine.n_end_tokens,
+        .seed = options->seed.value,
     };
     int status = STATUS_OK;
     const double start = seconds_now();
@@ -92,11 +120,12 @@ static int continue_all(struct generation *generation, bool pack, size_t group_s
 
 static int generate(struct generation *generation)
 {
-    const struct options *options = generation->options;
+    const struct generate_options *options = generation->options;
     const size_t batch_size = (size_t)options->batch_size;
-    int status = engine_session_open(&generation->engine, options, 0, &generation->session);
+    int status =
+        engine_session_open(&generation->engine, &options->device, 0, &generation->session);
     if (!status)
-        status = packer_open(options, &generation->packer);
+        status = packer_open(&options->packing, &generation->packer);
     if (!status)
         status = sampler_start(&generation->sampler, options->temperature, options->top_p,
                                generation->engine.config.vocab_size);
@@ -197,7 +226,7 @@ static void print_device(const struct generation *generation)
 static void print_summary(const struct generation *generation)
 {
     FILE *out = generation->outputs.text;
-    const struct options *options = generation->options;
+    const struct generate_options *options = generation->options;
     const size_t n = generation->prompts.n;
     size_t n_answers = 0, n_right = 0, n_tokens = 0, n_full = 0;
     for (size_t i = 0; i < n; i++) {
@@ -224,7 +253,7 @@ static void print_summary(const struct generation *generation)
 
 static int print_results(struct generation *generation)
 {
-    const struct options *options = generation->options;
+    const struct generate_options *options = generation->options;
     const size_t n = generation->prompts.n;
     size_t n_different = 0;
     int status = STATUS_OK;
@@ -256,10 +285,11 @@ static void free_continuations(struct continuation *items, size_t n)
     free(items);
 }
 
-int run_generate(const struct options *options)
+int run_generate(const void *line)
 {
+    const struct generate_options *options = line;
     struct generation generation = {.options = options};
-    int status = outputs_open(options, &generation.outputs);
+    int status = outputs_open(options->json, &generation.outputs);
     if (!status)
         status = open_data(&generation);
     if (!status)
@@ -273,6 +303,7 @@ int run_generate(const struct options *options)
     pp_packer_destroy(generation.packer);
     promptset_free(&generation.prompts);
     dataset_free(&generation.dataset);
+    tokenizer_close(generation.tokenizer);
     engine_close(&generation.engine);
     outputs_close(&generation.outputs);
     return status;

@@ -1,13 +1,12 @@
 /* plan_cmd.c: `prepack plan`: packs lengths, or reads a plan, and says how good it is. */
-#include "commands.h"
 #include "draw.h"
+#include "outputs.h"
 #include "plan_data.h"
 #include "plan_figures.h"
 #include "plan_file.h"
 #include "plan_options.h"
 #include "plan_workers.h"
 #include "predict.h"
-#include "report.h"
 #include "say.h"
 #include "svg.h"
 
@@ -15,7 +14,7 @@
 #include <stdlib.h>
 
 struct planning {
-    const struct options *options;
+    const struct plan_options *options;
     struct plan_data data;
     pp_packer *packer;
     struct outputs outputs;
@@ -30,7 +29,7 @@ struct planning {
 static int show_plan(struct planning *planning, const pp_plan *plan, const int64_t *lengths,
                      size_t n)
 {
-    const struct options *options = planning->options;
+    const struct plan_options *options = planning->options;
     const bool more = planning->data.n_batches > 1;
     struct view before, after = {0};
     int status = view_padded(lengths, n, SVG_ROWS, &before);
@@ -46,11 +45,28 @@ static int show_plan(struct planning *planning, const pp_plan *plan, const int64
     return status;
 }
 
+/* A model takes prompts up to a length; first: the place of lengths[0] among all prompts. */
+static int check_lengths(const struct planning *planning, const int64_t *lengths, size_t first,
+                         size_t n)
+{
+    const struct engine *engine = &planning->predictor.engine;
+    char name[512];
+    for (size_t i = 0; i < n; i++) {
+        if (lengths[i] <= engine->config.max_position)
+            continue;
+        plan_data_name_prompt(&planning->data, first + i, name, sizeof name);
+        return fail("%s has %" PRId64 " tokens, but %s takes at most %" PRId32
+                    "; --max-length cuts prompts",
+                    name, lengths[i], engine->name, engine->config.max_position);
+    }
+    return STATUS_OK;
+}
+
 /* One of the plans, made or read. */
 static int take_plan(struct planning *planning, const pp_plan *plan, const int64_t *lengths,
-                     size_t n)
+                     size_t first_prompt, size_t n)
 {
-    const struct options *options = planning->options;
+    const struct plan_options *options = planning->options;
     const bool first = planning->figures.batches == 0;
     pp_error err = {.struct_size = sizeof err};
     pp_plan_info info = {.struct_size = sizeof info};
@@ -65,18 +81,21 @@ static int take_plan(struct planning *planning, const pp_plan *plan, const int64
     if (!status && options->workers)
         status = plan_workers_add(&planning->workers, plan, options->workers);
     if (!status && options->predict)
+        status = check_lengths(planning, lengths, first_prompt, n);
+    if (!status && options->predict)
         status = predict_add(&planning->predictor, plan, lengths, n);
     return status;
 }
 
 /* ---- planning ---- */
 
-/* The planner's sentence counts prompts from the start of the batch; say where that is. */
+/* The planner counts prompts from the start of the batch, which is the first-th of all. */
 static int fail_planning(const struct planning *planning, size_t first, const pp_error *err)
 {
-    if (planning->data.n_batches > 1 && err->index >= 0)
-        return fail("%s (in the batch that begins with prompt %zu)", err->message, first);
-    return fail_library(err);
+    if (err->index < 0 || (size_t)err->index >= planning->data.n - first)
+        return fail_library(err);
+    return dataset_fail_library(&planning->data.set,
+                                planning->data.order[first + (size_t)err->index], err);
 }
 
 static int plan_batch(struct planning *planning, size_t first)
@@ -92,7 +111,7 @@ static int plan_batch(struct planning *planning, size_t first)
     pp_plan *plan;
     if (pp_packer_plan_input(planning->packer, &input, &plan, &err) < 0)
         return fail_planning(planning, first, &err);
-    const int status = take_plan(planning, plan, input.lengths, n);
+    const int status = take_plan(planning, plan, input.lengths, first, n);
     pp_plan_destroy(plan);
     return status;
 }
@@ -100,7 +119,7 @@ static int plan_batch(struct planning *planning, size_t first)
 static void print_heading(const struct planning *planning)
 {
     FILE *out = planning->outputs.text;
-    const struct options *options = planning->options;
+    const struct plan_options *options = planning->options;
     const struct plan_data *data = &planning->data;
     const struct plan_figures *figures = &planning->figures;
     if (options->load) {
@@ -127,7 +146,7 @@ static int plan_batches(struct planning *planning)
         return fail_usage("--save keeps one plan, but there are %zu batches; --batch-size 0 packs "
                           "all prompts at once",
                           data->n_batches);
-    status = packer_open(planning->options, &planning->packer);
+    status = plan_packer_open(planning->options, &planning->packer);
     for (size_t first = 0; first < data->n && !status; first += data->batch_size)
         status = plan_batch(planning, first);
     return status;
@@ -141,7 +160,7 @@ static int load_plan(struct planning *planning)
     size_t n = 0;
     int status = plan_load(planning->options->load, &plan, &lengths, &n);
     if (!status)
-        status = take_plan(planning, plan, lengths, n);
+        status = take_plan(planning, plan, lengths, 0, n);
     free(lengths);
     pp_plan_destroy(plan);
     return status;
@@ -149,7 +168,7 @@ static int load_plan(struct planning *planning)
 
 static int print_all(struct planning *planning)
 {
-    const struct options *options = planning->options;
+    const struct plan_options *options = planning->options;
     const char *cost_unit = options->load ? "of its cost model" : options->cost ? "s" : "tokens";
     int status = STATUS_OK;
     plan_figures_finish(&planning->figures);
@@ -168,10 +187,11 @@ static int print_all(struct planning *planning)
     return status ? status : written;
 }
 
-int run_plan(const struct options *options)
+int run_plan(const void *line)
 {
+    const struct plan_options *options = line;
     struct planning planning = {.options = options};
-    int status = outputs_open(options, &planning.outputs);
+    int status = outputs_open(options->json, &planning.outputs);
     if (!status && options->predict)
         status = predict_open(options, &planning.predictor);
     if (!status)

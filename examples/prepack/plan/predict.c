@@ -12,15 +12,15 @@ static double megabytes(int64_t bytes)
     return (double)bytes / 1e6;
 }
 
-int predict_open(const struct options *options, struct predictor *predictor)
+int predict_open(const struct plan_options *options, struct predictor *predictor)
 {
     predictor->options = options;
     predictor->has_cost = options->cost != NULL;
     int status = predictor->has_cost ? cost_read(options->cost, &predictor->cost) : STATUS_OK;
     if (!status)
-        status = engine_open(options->model, ENGINE_MODEL, options->seed, &predictor->engine);
+        status = engine_open(options->model, options->seed.value, &predictor->engine);
     if (!status)
-        status = engine_estimate(&predictor->engine, options, &predictor->session);
+        status = engine_estimate(&predictor->engine, &options->device, &predictor->session);
     return status;
 }
 
@@ -47,12 +47,6 @@ int predict_add(struct predictor *predictor, const pp_plan *plan, const int64_t 
 {
     pp_error err = {.struct_size = sizeof err};
     pp_prediction prediction = {.struct_size = sizeof prediction};
-    const int32_t most = predictor->engine.config.max_position;
-    for (size_t i = 0; i < n; i++)
-        if (lengths[i] > most)
-            return fail("a prompt has %" PRId64 " tokens, but %s takes at most %" PRId32
-                        "; --max-length cuts prompts",
-                        lengths[i], predictor->engine.name, most);
     if (pp_prefill_predict(&predictor->session, predictor->has_cost ? &predictor->cost : NULL, plan,
                            &prediction, &err) < 0)
         return fail_library(&err);
@@ -106,7 +100,7 @@ static void print_time(const struct predictor *predictor, FILE *out)
 int predict_print(const struct predictor *predictor, FILE *out)
 {
     const pp_session_info *session = &predictor->session;
-    const int64_t limit = predictor->options->memory_limit;
+    const int64_t limit = predictor->options->device.memory_limit;
     const struct needed_memory memory =
         needs_memory(&predictor->needs, session, &predictor->engine.config);
     char description[128];

@@ -7,12 +7,13 @@
 
 #include "engine.h"
 #include "needs.h"
+#include "plan_options.h"
 
 #include <jansson.h>
 #include <stdio.h>
 
 struct predictor {
-    const struct options *options;
+    const struct plan_options *options;
     struct engine engine;
     pp_session_info session; /* as estimated */
     bool has_cost;
@@ -24,7 +25,7 @@ struct predictor {
 
 /* Opens the model of the command line without its weights. The caller closes the predictor, also
  * after a failure. */
-int predict_open(const struct options *options, struct predictor *predictor);
+int predict_open(const struct plan_options *options, struct predictor *predictor);
 void predict_close(struct predictor *predictor);
 
 /* Adds a batch of n prompts. */

@@ -14,10 +14,10 @@ static double megabytes(int64_t bytes)
 int dry_run_count(struct dry_run_report *report, const struct workload *work,
                   const pp_packer *packer, const pp_model_config *config)
 {
-    for (int i = 0; i < report->options->n_methods; i++) {
+    for (int i = 0; i < report->options->methods.n; i++) {
         struct method_needs *method = &report->methods[i];
         struct pass_figures figures;
-        method->method = report->options->methods[i];
+        method->method = report->options->methods.items[i];
         const int status = methods_count((enum method)method->method, work, &report->session,
                                          packer, &method->needs, &figures);
         if (status)
@@ -78,7 +78,7 @@ void dry_run_print_memory(const struct dry_run_report *report, FILE *out)
 
 int dry_run_compare(const struct dry_run_report *report, FILE *out)
 {
-    const int64_t limit = report->options->memory_limit;
+    const int64_t limit = report->options->device.memory_limit;
     const struct method_needs *most = neediest(report);
     const char *name = method_names[most->method];
     if (limit == 0)

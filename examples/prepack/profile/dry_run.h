@@ -3,7 +3,9 @@
 #define PREPACK_DRY_RUN_H
 
 #include "methods.h"
-#include "report.h"
+#include "profile_report.h"
+
+#include <stdio.h>
 
 /* Fills the methods of a report whose options and session are set. */
 int dry_run_count(struct dry_run_report *report, const struct workload *work,

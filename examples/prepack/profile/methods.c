@@ -8,6 +8,7 @@
 #include "choose.h"
 #include "engine.h"
 #include "say.h"
+#include "stopwatch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -45,10 +46,19 @@ static void span_end(struct pass *pass)
         usage_pause(pass->usage);
 }
 
-/* Timed: the caches of n prompts, and their first tokens if the metric wants them. */
-static int prefill(struct pass *pass, const pp_plan *plan, size_t n)
+/* For a call over the prompts of order[0..n) that failed over one of them. */
+static int fail_call(const struct workload *work, const size_t *order, size_t n,
+                     const pp_error *err)
 {
-    pp_error err = {.struct_size = sizeof err};
+    if (err->index < 0 || (size_t)err->index >= n)
+        return fail_library(err);
+    return dataset_fail_library(work->dataset, order[err->index], err);
+}
+
+/* Timed: the caches of n prompts, and their first tokens if the metric wants them. */
+static int prefill(struct pass *pass, const pp_plan *plan, const size_t *order, size_t n)
+{
+    pp_error err = {.struct_size = sizeof err, .index = -1};
     pp_session *session = pass->session;
     pp_status done;
     if (!session)
@@ -59,7 +69,7 @@ static int prefill(struct pass *pass, const pp_plan *plan, size_t n)
     else
         done = pp_prefill(session, plan, pass->prompts, n, pass->caches, NULL, &err);
     if (done < 0)
-        return fail_library(&err);
+        return fail_call(pass->work, order, n, &err);
     return pp_session_synchronize(session, &err) < 0 ? fail_library(&err) : STATUS_OK;
 }
 
@@ -92,15 +102,15 @@ static int add_plan_figures(struct pass *pass, const pp_plan *plan)
 
 static int run_packed(struct pass *pass, const size_t *order, size_t n)
 {
-    pp_error err = {.struct_size = sizeof err};
+    pp_error err = {.struct_size = sizeof err, .index = -1};
     pp_plan *plan = NULL;
     load_step(pass, order, n);
     span_begin(pass);
     int status = STATUS_OK;
     if (pp_packer_plan(pass->packer, pass->lengths, n, &plan, &err) < 0)
-        status = fail_library(&err);
+        status = fail_call(pass->work, order, n, &err);
     else
-        status = prefill(pass, plan, n);
+        status = prefill(pass, plan, order, n);
     span_end(pass);
     if (!status) {
         drop_caches(pass, n);
@@ -144,7 +154,7 @@ static int run_padded(struct pass *pass, const size_t *order, size_t n)
     if (status)
         return status;
     span_begin(pass);
-    status = prefill(pass, NULL, n);
+    status = prefill(pass, NULL, order, n);
     span_end(pass);
     if (!status)
         drop_caches(pass, n);
@@ -211,7 +221,7 @@ static int order_by_bins(struct pass *pass, const pp_plan *plan, size_t *cuts, s
 
 static int pack_all(struct pass *pass, size_t *cuts, size_t *n_steps)
 {
-    pp_error err = {.struct_size = sizeof err};
+    pp_error err = {.struct_size = sizeof err, .index = -1};
     const struct workload *work = pass->work;
     pp_plan *plan = NULL;
     for (size_t i = 0; i < work->n_prompts; i++)
@@ -219,7 +229,7 @@ static int pack_all(struct pass *pass, size_t *cuts, size_t *n_steps)
     span_begin(pass);
     int status = STATUS_OK;
     if (pp_packer_plan(pass->packer, pass->lengths, work->n_prompts, &plan, &err) < 0)
-        status = fail_library(&err);
+        status = fail_call(work, work->order, work->n_prompts, &err);
     else
         status = order_by_bins(pass, plan, cuts, n_steps);
     span_end(pass);
@@ -244,7 +254,7 @@ static int run_dataset(struct pass *pass)
         }
         load_step(pass, pass->order + cuts[s], n);
         span_begin(pass);
-        status = prefill(pass, NULL, n);
+        status = prefill(pass, NULL, pass->order + cuts[s], n);
         span_end(pass);
         if (!status)
             drop_caches(pass, n);
@@ -329,7 +339,7 @@ int methods_count(enum method method, const struct workload *work, const pp_sess
 int methods_warm_up(const struct workload *work, pp_session *session)
 {
     enum { MAX_PROMPTS = 4, MAX_TOKENS = 16 };
-    pp_error err = {.struct_size = sizeof err};
+    pp_error err = {.struct_size = sizeof err, .index = -1};
     pp_prompt prompts[MAX_PROMPTS];
     pp_kvcache *caches[MAX_PROMPTS];
     int32_t next[MAX_PROMPTS];
@@ -340,7 +350,7 @@ int methods_warm_up(const struct workload *work, pp_session *session)
             prompts[n].n_tokens = MAX_TOKENS;
     }
     if (pp_prefill_sample(session, NULL, prompts, n, NULL, caches, next, &err) < 0)
-        return fail_library(&err);
+        return fail_call(work, work->order, n, &err);
     for (size_t i = 0; i < n; i++)
         pp_kvcache_destroy(caches[i]);
     return STATUS_OK;

@@ -2,16 +2,17 @@
 #ifndef PREPACK_METHODS_H
 #define PREPACK_METHODS_H
 
-#include "dataset.h"
 #include "needs.h"
-#include "options.h"
+#include "profile_options.h"
 #include "progress.h"
+#include "promptset.h"
 #include "usage.h"
 
 #include <prepack/prepack.h>
 
 /* What all methods share. */
 struct workload {
+    const struct dataset *dataset; /* whose prompts these are, as sentences name them */
     const struct promptset *prompts;
     int64_t *lengths; /* of all prompts */
     size_t *order;    /* [n_prompts] the prompts chosen, shuffled */

@@ -1,12 +1,11 @@
 /* profile.c: `prepack profile`: measures the methods and prints the table. */
 #include "choose.h"
-#include "commands.h"
-#include "dataset.h"
 #include "dry_run.h"
 #include "engine.h"
 #include "methods.h"
-#include "plan_options.h"
-#include "report.h"
+#include "model_tokenizer.h"
+#include "outputs.h"
+#include "profile_report.h"
 #include "say.h"
 #include "table.h"
 #include "usage.h"
@@ -17,10 +16,11 @@
 #include <string.h>
 
 struct profile {
-    const struct options *options;
+    const struct profile_options *options;
     const char *dataset_name;
     struct dataset dataset;
     struct engine engine;
+    struct tokenizer *tokenizer; /* of prompts that are texts */
     struct promptset prompts;
     struct workload work;
     struct progress progress;
@@ -51,40 +51,46 @@ static struct mean_std mean_std_of(const double *values, size_t n)
 
 static int open_data(struct profile *profile)
 {
-    const struct options *options = profile->options;
+    const struct profile_options *options = profile->options;
     const char *model = options->model;
     profile->dataset_name = options->dataset ? options->dataset : "demo";
-    int status = dataset_load(profile->dataset_name, options->field, &profile->dataset);
+    int status = dataset_load(profile->dataset_name, &options->data, &profile->dataset);
     if (status)
         return status;
     if (!model && !profile->dataset.is_demo)
         return fail_usage("profile needs --model with --dataset %s: a shape such as llama1b, a "
                           "model directory, or demo",
                           profile->dataset_name);
-    const int parts = ENGINE_MODEL | (profile->dataset.texts ? ENGINE_TOKENIZER : 0);
-    status = engine_open(model ? model : "demo", parts, options->seed, &profile->engine);
+    status = engine_find(model ? model : "demo", &profile->engine);
+    if (!status && profile->dataset.texts)
+        status = model_tokenizer_open(&profile->engine, &options->data, &profile->tokenizer);
+    if (!status)
+        status = engine_load(&profile->engine, options->seed.value);
+    if (!status && profile->tokenizer)
+        status = model_tokenizer_join(profile->tokenizer, &profile->engine);
     if (status)
         return status;
     const pp_model_config *config = &profile->engine.config;
-    return promptset_build(&profile->dataset, profile->engine.tokenizer, config->vocab_size,
-                           options->max_length, config->max_position, options->seed,
+    return promptset_build(&profile->dataset, profile->tokenizer, config->vocab_size,
+                           options->max_length, config->max_position, options->seed.value,
                            &profile->prompts);
 }
 
 /* The prompts that --max-batches leaves, shuffled. */
 static int choose_work(struct profile *profile)
 {
-    const struct options *options = profile->options;
+    const struct profile_options *options = profile->options;
     struct workload *work = &profile->work;
     const size_t n = profile->prompts.n, batch_size = (size_t)options->batch_size;
     *work = (struct workload){
+        .dataset = &profile->dataset,
         .prompts = &profile->prompts,
         .lengths = calloc(n, sizeof *work->lengths),
         .order = calloc(n, sizeof *work->order),
         .n_prompts = count_wanted(n, batch_size, options->max_batches),
         .batch_size = batch_size,
         .vocab_size = profile->engine.config.vocab_size,
-        .pad_token = profile->engine.eos >= 0 ? profile->engine.eos : 0,
+        .pad_token = profile->engine.n_end_tokens > 0 ? profile->engine.end_tokens[0] : 0,
         .first_tokens = options->metric == METRIC_TTFT,
         .progress = &profile->progress,
     };
@@ -93,7 +99,7 @@ static int choose_work(struct profile *profile)
     work->n_batches = (work->n_prompts + batch_size - 1) / batch_size;
     for (size_t i = 0; i < n; i++)
         work->lengths[i] = profile->prompts.prompts[i].n_tokens;
-    return choose_prompts(work->lengths, n, options->seed, work->n_prompts, work->order);
+    return choose_prompts(work->lengths, n, options->seed.value, work->n_prompts, work->order);
 }
 
 /* A session for the next method, with nothing left of the last one's caches. */
@@ -102,7 +108,7 @@ static int next_session(struct profile *profile)
     engine_session_close(profile->session);
     profile->session = NULL;
     const int status =
-        engine_session_open(&profile->engine, profile->options, 0, &profile->session);
+        engine_session_open(&profile->engine, &profile->options->device, 0, &profile->session);
     return status ? status : engine_session_info(profile->session, &profile->report.session);
 }
 
@@ -181,19 +187,19 @@ static int measure_method(struct profile *profile, enum method method, struct ru
 
 static int measure(struct profile *profile)
 {
-    const struct options *options = profile->options;
+    const struct profile_options *options = profile->options;
     const size_t n = (size_t)options->num_runs;
     double *values = calloc(5 * n, sizeof *values);
     if (!values)
         return fail_memory();
     struct runs runs = {n, values, values + n, values + 2 * n, values + 3 * n, values + 4 * n};
-    int status = packer_open(options, &profile->packer);
+    int status = packer_open(&options->packing, &profile->packer);
     progress_start(&profile->progress, "loading",
-                   (int64_t)profile->work.n_batches * options->num_runs * options->n_methods);
+                   (int64_t)profile->work.n_batches * options->num_runs * options->methods.n);
     if (!status)
-        status = engine_load_weights(&profile->engine, options);
-    for (int m = 0; m < options->n_methods && !status; m++)
-        status = measure_method(profile, (enum method)options->methods[m], &runs);
+        status = engine_load_weights(&profile->engine, &options->device);
+    for (int m = 0; m < options->methods.n && !status; m++)
+        status = measure_method(profile, (enum method)options->methods.items[m], &runs);
     progress_clear(&profile->progress);
     free(values);
     return status;
@@ -294,7 +300,7 @@ static int print_tokens(const struct profile *profile, FILE *out)
 
 static void print_subject(const struct profile *profile, const pp_session_info *session, FILE *out)
 {
-    const struct options *options = profile->options;
+    const struct profile_options *options = profile->options;
     const struct workload *work = &profile->work;
     char device[160];
     describe_session(session, device, sizeof device);
@@ -315,7 +321,7 @@ static void print_subject(const struct profile *profile, const pp_session_info *
 
 static void print_notes(const struct profile *profile, FILE *out)
 {
-    const struct options *options = profile->options;
+    const struct profile_options *options = profile->options;
     const struct profile_report *report = &profile->report;
     fprintf(out, "speed-up: against %s; time: from token ids to %s\n\n",
             method_names[yardstick(report)->method],
@@ -323,12 +329,13 @@ static void print_notes(const struct profile *profile, FILE *out)
     print_subject(profile, &report->session, out);
     if (profile->gpu.trouble[0])
         fprintf(out, "NVML       %s\n", profile->gpu.trouble);
-    fprintf(out, "runs       %" PRId64 ", seed %" PRIu64 "\n", options->num_runs, options->seed);
+    fprintf(out, "runs       %" PRId64 ", seed %" PRIu64 "\n", options->num_runs,
+            options->seed.value);
     for (int i = 0; i < report->n_methods; i++)
         if (report->methods[i].bins > 0)
             fprintf(out, "packing    %s: %" PRId64 " bins (%s), %.1f %% of their capacity unused\n",
                     method_names[report->methods[i].method], report->methods[i].bins,
-                    policy_name(options->policy), 100 * report->methods[i].waste);
+                    packer_policy_name(options->packing.policy), 100 * report->methods[i].waste);
 }
 
 static int print_report(struct profile *profile)
@@ -351,9 +358,9 @@ static int dry_run(struct profile *profile)
                                     .dataset = profile->report.dataset,
                                     .options = profile->options};
     FILE *out = profile->outputs.text;
-    int status = packer_open(profile->options, &profile->packer);
+    int status = packer_open(&profile->options->packing, &profile->packer);
     if (!status)
-        status = engine_estimate(&profile->engine, profile->options, &report.session);
+        status = engine_estimate(&profile->engine, &profile->options->device, &report.session);
     if (!status)
         status = dry_run_count(&report, &profile->work, profile->packer, &profile->engine.config);
     if (!status)
@@ -366,10 +373,11 @@ static int dry_run(struct profile *profile)
     return status ? status : dry_run_compare(&report, out);
 }
 
-int run_profile(const struct options *options)
+int run_profile(const void *line)
 {
+    const struct profile_options *options = line;
     struct profile profile = {.options = options};
-    int status = outputs_open(options, &profile.outputs);
+    int status = outputs_open(options->json, &profile.outputs);
     if (!status)
         status = open_data(&profile);
     if (!status)
@@ -391,6 +399,7 @@ int run_profile(const struct options *options)
     free(profile.work.order);
     promptset_free(&profile.prompts);
     dataset_free(&profile.dataset);
+    tokenizer_close(profile.tokenizer);
     engine_close(&profile.engine);
     nvml_close(&profile.gpu);
     outputs_close(&profile.outputs);

@@ -1,6 +1,7 @@
 /* usage.c: processor time and memory of this process, from the kernel's own accounts. */
 #include "usage.h"
 #include "say.h"
+#include "stopwatch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,16 +37,11 @@ struct usage {
     struct nvml_reading most;       /* of each figure */
 };
 
-static double read_clock(clockid_t clock)
+static double process_seconds(void)
 {
     struct timespec t = {0};
-    clock_gettime(clock, &t);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-double seconds_now(void)
-{
-    return read_clock(CLOCK_MONOTONIC);
 }
 
 /* With the lock held. */
@@ -69,7 +65,7 @@ static void read_gpu(struct usage *usage)
 /* With the lock held: ends the sample that runs and begins the next. */
 static void take_sample(struct usage *usage)
 {
-    const double wall = seconds_now(), cpu = read_clock(CLOCK_PROCESS_CPUTIME_ID);
+    const double wall = seconds_now(), cpu = process_seconds();
     const double span = wall - usage->sample_wall;
     if (span < least_span)
         return;
@@ -148,7 +144,7 @@ void usage_resume(struct usage *usage)
     pthread_mutex_lock(&usage->lock);
     usage->running = true;
     usage->span_wall = usage->sample_wall = seconds_now();
-    usage->span_cpu = usage->sample_cpu = read_clock(CLOCK_PROCESS_CPUTIME_ID);
+    usage->span_cpu = usage->sample_cpu = process_seconds();
     pthread_cond_signal(&usage->wake);
     pthread_mutex_unlock(&usage->lock);
 }
@@ -161,7 +157,7 @@ void usage_pause(struct usage *usage)
         read_gpu(usage); /* spans shorter than a sample */
     usage->running = false;
     usage->wall += seconds_now() - usage->span_wall;
-    usage->cpu += read_clock(CLOCK_PROCESS_CPUTIME_ID) - usage->span_cpu;
+    usage->cpu += process_seconds() - usage->span_cpu;
     pthread_mutex_unlock(&usage->lock);
 }
 

@@ -35,7 +35,4 @@ void usage_reset_peak(void);
 /* The peak of the resident set in bytes, 0 if the system does not tell. */
 int64_t usage_peak_bytes(void);
 
-/* Seconds of a clock that only goes forward. */
-double seconds_now(void);
-
 #endif

@@ -1,286 +1,146 @@
-/*
- * datafile.c: the files that hold prompts. Every file is read whole and checked to be UTF-8; a
- * sentence about a bad file names its line.
- */
-#include "dataset.h"
-#include "files.h"
+/* datafile.c: what kind of file holds the prompts, and the kinds that are read line by line. */
+#include "datafile.h"
+#include "data_options.h"
 #include "say.h"
 
-#include <jansson.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-static const size_t max_file_bytes = (size_t)1 << 30;
 static const int64_t max_length = INT32_MAX;
 
-/* Reads a file of text; leaves out the byte order mark some editors put before it. */
-static int read_text(const char *path, char **bytes, char **text, size_t *n)
+int dataset_read_lines(struct textfile *file, struct dataset *set)
 {
-    size_t n_bytes;
-    const int status = read_file(path, max_file_bytes, bytes, &n_bytes);
-    if (status)
-        return status;
-    const size_t skip = n_bytes >= 3 && memcmp(*bytes, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
-    *text = *bytes + skip;
-    *n = n_bytes - skip;
-    return STATUS_OK;
-}
-
-/* A file of lines, taken apart in place. */
-struct lines {
-    const char *path;
-    char *bytes; /* owned */
-    char *next, *end;
-    size_t number; /* of the line last given, from 1 */
-};
-
-static int lines_open(const char *path, struct lines *lines)
-{
-    size_t n;
-    *lines = (struct lines){.path = path};
-    const int status = read_text(path, &lines->bytes, &lines->next, &n);
-    if (status)
-        return status;
-    lines->end = lines->next + n;
-    return STATUS_OK;
-}
-
-/* *line: the next line, NUL-ended, without its end; NULL after the last. */
-static int lines_next(struct lines *lines, char **line, size_t *n)
-{
-    if (lines->next >= lines->end) {
-        *line = NULL;
-        return STATUS_OK;
-    }
-    char *start = lines->next;
-    char *end = memchr(start, '\n', (size_t)(lines->end - start));
-    lines->next = end ? end + 1 : lines->end;
-    if (!end)
-        end = lines->end;
-    if (end > start && end[-1] == '\r')
-        end--;
-    *end = '\0';
-    lines->number++;
-    *line = start;
-    *n = (size_t)(end - start);
-    if (!is_text(start, *n))
-        return fail("line %zu of %s is not UTF-8 text", lines->number, lines->path);
-    return STATUS_OK;
-}
-
-static bool is_blank(const char *line)
-{
-    return line[strspn(line, " \t")] == '\0';
-}
-
-int dataset_read_lines(const char *path, struct dataset *set)
-{
-    struct lines lines;
+    int status = STATUS_OK;
     char *line;
-    size_t n;
-    int status = lines_open(path, &lines);
-    while (!status && !(status = lines_next(&lines, &line, &n)) && line)
+    while (!status && (line = textfile_next_line(file)))
         if (!is_blank(line))
-            status = dataset_add_text(set, line, NULL);
-    free(lines.bytes);
+            status = dataset_add_text(set, file->line - 1, line, NULL);
     return status;
 }
 
-static int add_length_line(const struct lines *lines, const char *line, struct dataset *set)
+static int add_length_line(const struct textfile *file, const char *line, struct dataset *set)
 {
     char *end;
     const long long length = strtoll(line, &end, 10);
     if (end == line || !is_blank(end) || length < 1 || length > max_length)
         return fail("line %zu of %s is '%.40s', but must be a token count from 1 to %lld",
-                    lines->number, lines->path, line, (long long)max_length);
-    return dataset_add_length(set, length);
+                    file->line - 1, file->name, line, (long long)max_length);
+    return dataset_add_length(set, file->line - 1, length);
 }
 
-int dataset_read_lengths(const char *path, struct dataset *set)
+int dataset_read_lengths(struct textfile *file, struct dataset *set)
 {
-    struct lines lines;
+    int status = STATUS_OK;
     char *line;
-    size_t n;
-    int status = lines_open(path, &lines);
-    while (!status && !(status = lines_next(&lines, &line, &n)) && line)
+    while (!status && (line = textfile_next_line(file)))
         if (!is_blank(line))
-            status = add_length_line(&lines, line, set);
-    free(lines.bytes);
+            status = add_length_line(file, line, set);
     return status;
 }
 
-static int add_json_line(const struct lines *lines, const char *line, size_t n, const char *field,
-                         struct dataset *set)
+static bool ends_in(const char *name, const char *ending)
 {
-    json_error_t error;
-    json_t *object = json_loadb(line, n, JSON_REJECT_DUPLICATES, &error);
-    int status;
-    if (!object)
-        return fail("line %zu of %s is not JSON: %s", lines->number, lines->path, error.text);
-    const char *text = json_string_value(json_object_get(object, field));
-    const char *answer = json_string_value(json_object_get(object, "answer"));
-    if (!json_is_object(object))
-        status = fail("line %zu of %s is not a JSON object", lines->number, lines->path);
-    else if (!text)
-        status = fail("line %zu of %s has no string '%s'; --field names the one with the prompt",
-                      lines->number, lines->path, field);
-    else
-        status = dataset_add_text(set, text, answer);
-    json_decref(object);
-    return status;
+    const size_t n = strlen(name), m = strlen(ending);
+    return n >= m && strcasecmp(name + n - m, ending) == 0;
 }
 
-int dataset_read_jsonl(const char *path, const char *field, struct dataset *set)
+/* What a name says; FORMAT_AUTO: nothing. */
+static enum data_format format_of_name(const char *name)
 {
-    struct lines lines;
-    char *line;
-    size_t n;
-    int status = lines_open(path, &lines);
-    while (!status && !(status = lines_next(&lines, &line, &n)) && line)
-        if (!is_blank(line))
-            status = add_json_line(&lines, line, n, field, set);
-    free(lines.bytes);
-    return status;
+    static const struct {
+        const char *ending;
+        enum data_format format;
+    } endings[] = {{".jsonl", FORMAT_JSON}, {".ndjson", FORMAT_JSON},    {".json", FORMAT_JSON},
+                   {".csv", FORMAT_CSV},    {".tsv", FORMAT_TSV},        {".tab", FORMAT_TSV},
+                   {".txt", FORMAT_LINES},  {".lengths", FORMAT_LENGTHS}};
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (ends_in(name, endings[i].ending))
+            return endings[i].format;
+    return FORMAT_AUTO;
 }
 
-/* CSV as RFC 4180 has it: fields with commas, quotes or line ends stand in quotes, a quote inside
- * is doubled. The file is taken apart in place. */
-struct csv {
-    const char *path;
-    char *next, *end;
-    size_t number; /* of the line that is read, from 1 */
-    char **fields; /* of the record last read */
-    size_t n_fields, room;
-};
-
-/* Takes a quoted field apart; next stands behind the opening quote. */
-static int csv_quoted(struct csv *csv, char **field)
+/* A '{' or '[', and behind it what JSON may have there and texts seldom do: "[INST]" is a text. */
+static bool looks_like_json(const char *text)
 {
-    const size_t first_line = csv->number;
-    char *from = csv->next, *to = csv->next;
-    *field = to;
-    for (; from < csv->end; from++) {
-        if (*from == '\n')
-            csv->number++;
-        if (*from != '"') {
-            *to++ = *from;
-            continue;
-        }
-        if (from + 1 < csv->end && from[1] == '"') {
-            *to++ = '"';
-            from++;
-            continue;
-        }
-        csv->next = from + 1;
-        *to = '\0'; /* at the latest on the closing quote */
-        return STATUS_OK;
+    static const char space[] = " \t\r\n";
+    const char *first = text + strspn(text, space);
+    const char second = *first ? first[1 + strspn(first + 1, space)] : '\0';
+    if (*first == '{')
+        return second == '"' || second == '}';
+    return *first == '[' && (second == '{' || second == '"' || second == ']');
+}
+
+/* Whether the first line names `column`, quoted or not, among at least two. */
+static bool looks_like_table(const char *text, char separator, const char *column)
+{
+    const char *end = text + strcspn(text, "\r\n");
+    const size_t n = strlen(column);
+    bool named = false;
+    int n_columns = 0;
+    for (const char *start = text; start <= end; n_columns++) {
+        const char *stop = memchr(start, separator, (size_t)(end - start));
+        if (!stop)
+            stop = end;
+        const bool quoted = stop - start >= 2 && *start == '"' && stop[-1] == '"';
+        const char *name = start + quoted;
+        named |= (size_t)(stop - start) == n + 2 * quoted && memcmp(name, column, n) == 0;
+        start = stop + 1;
     }
-    return fail("the quotes opened in line %zu of %s are never closed", first_line, csv->path);
+    return named && n_columns > 1;
 }
 
-/* Reads one field and the comma or line end after it; *last: it was the record's last. */
-static int csv_field(struct csv *csv, bool *last)
+/* The content decides, and where it leaves that open, the name. */
+static enum data_format format_of(const struct textfile *file, const char *field)
 {
-    char *field = csv->next, *field_end = NULL;
-    if (csv->next < csv->end && *csv->next == '"') {
-        csv->next++;
-        const int status = csv_quoted(csv, &field);
-        if (status)
-            return status;
-    } else {
-        while (csv->next < csv->end && *csv->next != ',' && *csv->next != '\n' &&
-               *csv->next != '\r')
-            csv->next++;
-        field_end = csv->next;
+    const enum data_format by_name = format_of_name(file->name);
+    const char *column = field ? field : "prompt";
+    if (by_name == FORMAT_LENGTHS)
+        return by_name;
+    if (looks_like_json(file->next))
+        return FORMAT_JSON;
+    if (by_name == FORMAT_AUTO && looks_like_table(file->next, ',', column))
+        return FORMAT_CSV;
+    if (by_name == FORMAT_AUTO && looks_like_table(file->next, '\t', column))
+        return FORMAT_TSV;
+    return by_name == FORMAT_AUTO ? FORMAT_LINES : by_name;
+}
+
+static int read_as(enum data_format format, struct textfile *file,
+                   const struct data_options *options, struct dataset *set)
+{
+    const char *field = options->field;
+    const char *hint = options->format == FORMAT_AUTO ? "; --format lines takes it as text" : "";
+    if (field && (format == FORMAT_LINES || format == FORMAT_LENGTHS))
+        return fail_usage("--field is for JSON, CSV and TSV, but %s %s %s; --format says what a "
+                          "file holds",
+                          file->name, options->format == FORMAT_AUTO ? "looks like" : "is read as",
+                          format == FORMAT_LINES ? "lines of text" : "token counts");
+    switch (format) {
+    case FORMAT_JSON:
+        return dataset_read_json(file, field, hint, set);
+    case FORMAT_CSV:
+        return dataset_read_table(file, ',', field ? field : "prompt", set);
+    case FORMAT_TSV:
+        return dataset_read_table(file, '\t', field ? field : "prompt", set);
+    case FORMAT_LENGTHS:
+        return dataset_read_lengths(file, set);
+    default:
+        return dataset_read_lines(file, set);
     }
-    const bool carriage_return = csv->next < csv->end && *csv->next == '\r';
-    const char separator = csv->next + carriage_return < csv->end ? csv->next[carriage_return] : 0;
-    if (csv->next + carriage_return < csv->end && separator != '\n' &&
-        (carriage_return || separator != ','))
-        return fail("line %zu of %s has text after a closing quote or a stray carriage return",
-                    csv->number, csv->path);
-    *last = separator != ',';
-    csv->next += carriage_return + (csv->next + carriage_return < csv->end);
-    csv->number += separator == '\n';
-    if (field_end)
-        *field_end = '\0';
-    if (csv->n_fields == csv->room) {
-        const size_t room = csv->room ? csv->room * 2 : 16;
-        char **larger = realloc(csv->fields, room * sizeof *larger);
-        if (!larger)
-            return fail_memory();
-        csv->fields = larger;
-        csv->room = room;
+}
+
+int dataset_read(const char *path, const struct data_options *options, struct dataset *set)
+{
+    struct textfile file;
+    int status = textfile_open(path, &file);
+    if (!status) {
+        const enum data_format format = options->format == FORMAT_AUTO
+                                            ? format_of(&file, options->field)
+                                            : (enum data_format)options->format;
+        status = read_as(format, &file, options, set);
     }
-    csv->fields[csv->n_fields++] = field;
-    return STATUS_OK;
-}
-
-static int csv_record(struct csv *csv)
-{
-    csv->n_fields = 0;
-    for (bool last = false; !last;) {
-        const int status = csv_field(csv, &last);
-        if (status)
-            return status;
-    }
-    return STATUS_OK;
-}
-
-static size_t csv_column(const struct csv *csv, const char *name)
-{
-    for (size_t i = 0; i < csv->n_fields; i++)
-        if (strcmp(csv->fields[i], name) == 0)
-            return i;
-    return SIZE_MAX;
-}
-
-static int read_csv_records(struct csv *csv, const char *field, struct dataset *set)
-{
-    int status = csv_record(csv);
-    if (status)
-        return status;
-    const size_t n_columns = csv->n_fields;
-    const size_t column = csv_column(csv, field), answer_column = csv_column(csv, "answer");
-    if (column == SIZE_MAX)
-        return fail("the first line of %s names no column '%s'; --field names the one with the "
-                    "prompt",
-                    csv->path, field);
-    while (csv->next < csv->end) {
-        const size_t line = csv->number;
-        status = csv_record(csv);
-        if (status)
-            return status;
-        if (csv->n_fields == 1 && csv->fields[0][0] == '\0')
-            continue;
-        if (csv->n_fields != n_columns)
-            return fail("line %zu of %s has %zu fields, but the first line names %zu", line,
-                        csv->path, csv->n_fields, n_columns);
-        status = dataset_add_text(set, csv->fields[column],
-                                  answer_column == SIZE_MAX ? NULL : csv->fields[answer_column]);
-        if (status)
-            return status;
-    }
-    return STATUS_OK;
-}
-
-int dataset_read_csv(const char *path, const char *field, struct dataset *set)
-{
-    char *bytes;
-    size_t n;
-    struct csv csv = {.path = path, .number = 1};
-    int status = read_text(path, &bytes, &csv.next, &n);
-    if (status)
-        return status;
-    csv.end = csv.next + n;
-    if (n == 0)
-        status = fail("%s is empty, but must have a first line that names its columns", path);
-    else if (!is_text(csv.next, n))
-        status = fail("%s is not UTF-8 text", path);
-    else
-        status = read_csv_records(&csv, field, set);
-    free(csv.fields);
-    free(bytes);
+    textfile_close(&file);
     return status;
 }

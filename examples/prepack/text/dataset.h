@@ -1,11 +1,8 @@
-/*
- * dataset.h: prompts by name or from a file: as text, or only as token counts; and the same as
- * token ids, ready to run.
- */
+/* dataset.h: prompts by name or from a file: as text, or only as token counts. */
 #ifndef PREPACK_DATASET_H
 #define PREPACK_DATASET_H
 
-#include "tokenizer.h"
+#include "data_options.h"
 
 #include <prepack/prepack.h>
 #include <stdbool.h>
@@ -13,55 +10,33 @@
 
 /* Either texts or lengths is set. */
 struct dataset {
+    const char *name; /* as sentences call it; NULL: texts of the command line */
     size_t n;
     size_t room;
-    char **texts;     /* [n] UTF-8, or NULL */
-    char **answers;   /* [n], or NULL; single answers may be NULL */
-    int64_t *lengths; /* [n] token counts, or NULL */
-    bool built_in;    /* comes with the program */
-    bool is_demo;     /* the prompts that come with the demo model */
+    size_t *line_numbers; /* [n] where each prompt begins in its file, from 1 */
+    char **texts;         /* [n] UTF-8, or NULL */
+    char **answers;       /* [n], or NULL; single answers may be NULL */
+    int64_t *lengths;     /* [n] token counts, or NULL */
+    bool built_in;        /* comes with the program */
+    bool is_demo;         /* the prompts that come with the demo model */
 };
 
-/*
- * name: a built-in data set or a file. field: of .jsonl and .csv; NULL: "prompt". A data set has at
- * least one prompt; every length is at least 1.
- */
-int dataset_load(const char *name, const char *field, struct dataset *set);
+/* name: a built-in data set, a file, or "-"; it outlives the set. A data set has at least one
+ * prompt; every length is at least 1. */
+int dataset_load(const char *name, const struct data_options *options, struct dataset *set);
 /* A data set of texts given by the caller. */
 int dataset_from_texts(const char *const *texts, size_t n, struct dataset *set);
 void dataset_free(struct dataset *set);
 
-/* Readers of one kind of file each (datafile.c). They append to an empty set. */
-int dataset_read_lines(const char *path, struct dataset *set);
-int dataset_read_lengths(const char *path, struct dataset *set);
-int dataset_read_jsonl(const char *path, const char *field, struct dataset *set);
-int dataset_read_csv(const char *path, const char *field, struct dataset *set);
-/* Appends one prompt, whose text and answer (may be NULL) are copied. */
-int dataset_add_text(struct dataset *set, const char *text, const char *answer);
-int dataset_add_length(struct dataset *set, int64_t length);
+/* Appends the prompts of a file (datafile.c). */
+int dataset_read(const char *path, const struct data_options *options, struct dataset *set);
+/* Appends one prompt of a line, whose text and answer (may be NULL) are copied. */
+int dataset_add_text(struct dataset *set, size_t line, const char *text, const char *answer);
+int dataset_add_length(struct dataset *set, size_t line, int64_t length);
 
-/* A data set as token ids. */
-struct promptset {
-    size_t n;
-    int32_t *tokens;    /* all of them, one prompt after another */
-    pp_prompt *prompts; /* [n] slices of tokens */
-    int64_t n_tokens;
-    size_t n_cut; /* prompts that were longer than max_length */
-};
-
-/* Turns texts into token counts; they are cut to max_length unless that is 0. *n_cut: how many. */
-int dataset_count_tokens(struct dataset *set, struct tokenizer *tokenizer, int64_t max_length,
-                         size_t *n_cut);
-
-/*
- * Tokenizes the texts of a set, or draws random token ids for its lengths (tokenizer may be NULL
- * then): each prompt from its own stream of the seed, below vocab_size. max_length cuts longer
- * prompts (0: there is no --max-length; -1: the command has no such option); those longer than
- * max_position are refused.
- */
-int promptset_build(const struct dataset *set, struct tokenizer *tokenizer, int32_t vocab_size,
-                    int64_t max_length, int64_t max_position, uint64_t seed,
-                    struct promptset *prompts);
-void promptset_free(struct promptset *prompts);
+/* "prompt 4 (line 6 of FILE)": every sentence about prompt i (from 0) calls it so. */
+void dataset_name_prompt(const struct dataset *set, size_t i, char *out, size_t out_bytes);
+/* For a call of the library that failed over prompt i, which it counts in its own way. */
+int dataset_fail_library(const struct dataset *set, size_t i, const pp_error *err);
 
 #endif

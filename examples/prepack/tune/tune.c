@@ -1,10 +1,10 @@
 /* tune.c: `prepack tune`: what a forward pass costs here, measured in seconds. */
-#include "commands.h"
 #include "cost_file.h"
 #include "engine.h"
-#include "report.h"
+#include "outputs.h"
 #include "say.h"
-#include "usage.h"
+#include "stopwatch.h"
+#include "tune_options.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -58,20 +58,21 @@ static void print_model(const pp_cost_model *cost, double seconds, FILE *out)
             100 * cost->error);
 }
 
-static int measure(const struct options *options, struct engine *engine, pp_cost_model *cost,
+static int measure(const struct tune_options *options, struct engine *engine, pp_cost_model *cost,
                    double *seconds)
 {
     pp_error err = {.struct_size = sizeof err};
     pp_session *session = NULL;
     pp_cost_params params;
-    int status = engine_session_open(engine, options, (int32_t)options->max_tokens, &session);
+    int status =
+        engine_session_open(engine, &options->device, (int32_t)options->max_tokens, &session);
     if (status)
         return status;
     pp_cost_params_init(&params, sizeof params);
     params.max_tokens = options->max_tokens;
     params.max_length = options->max_length;
     params.seconds = options->seconds;
-    params.seed = options->seed;
+    params.seed = options->seed.value;
     const double start = seconds_now();
     if (pp_cost_measure(session, &params, cost, &err) < 0)
         status = fail_library(&err);
@@ -80,15 +81,16 @@ static int measure(const struct options *options, struct engine *engine, pp_cost
     return status;
 }
 
-int run_tune(const struct options *options)
+int run_tune(const void *line)
 {
+    const struct tune_options *options = line;
     struct outputs outputs;
     struct engine engine = {0};
     pp_cost_model cost = {.struct_size = sizeof cost};
     double seconds = 0;
-    int status = outputs_open(options, &outputs);
+    int status = outputs_open(options->json, &outputs);
     if (!status)
-        status = engine_open(options->model, ENGINE_MODEL, options->seed, &engine);
+        status = engine_open(options->model, options->seed.value, &engine);
     if (!status)
         status = measure(options, &engine, &cost, &seconds);
     if (!status) {

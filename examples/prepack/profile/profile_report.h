@@ -1,30 +1,13 @@
-/* report.h: the figures of each command, and their JSON with stable keys. */
-#ifndef PREPACK_REPORT_H
-#define PREPACK_REPORT_H
+/* profile_report.h: the figures of `prepack profile`, and their JSON. */
+#ifndef PREPACK_PROFILE_REPORT_H
+#define PREPACK_PROFILE_REPORT_H
 
 #include "needs.h"
-#include "options.h"
+#include "profile_options.h"
 
 #include <jansson.h>
 #include <prepack/prepack.h>
 #include <stdbool.h>
-#include <stdio.h>
-
-/* Where a command writes: the text, and the JSON if it was asked for. */
-struct outputs {
-    FILE *text;
-    FILE *json; /* NULL: not asked for */
-    const char *json_path;
-};
-
-/* Opens the file of --json at once, so that a long run does not end in a wrong path. */
-int outputs_open(const struct options *options, struct outputs *outputs);
-/* Writes json (whose reference is taken; NULL: there was no memory for it) if it was asked for. */
-int outputs_write_json(struct outputs *outputs, json_t *json);
-/* The same for text that is written as it stands. */
-int outputs_write_text(struct outputs *outputs, const char *text);
-/* Closes the file; with nothing written to it, a new one stays empty. */
-void outputs_close(struct outputs *outputs);
 
 struct mean_std {
     double mean, std;
@@ -49,7 +32,7 @@ struct method_report {
 
 struct profile_report {
     const char *model, *dataset;
-    const struct options *options;
+    const struct profile_options *options;
     pp_session_info session;
     struct method_report methods[N_METHODS];
     int n_methods;
@@ -71,7 +54,7 @@ struct method_needs {
 
 struct dry_run_report {
     const char *model, *dataset;
-    const struct options *options;
+    const struct profile_options *options;
     pp_session_info session; /* as estimated */
     struct method_needs methods[N_METHODS];
     int n_methods;
@@ -80,16 +63,5 @@ struct dry_run_report {
 /* The method that needs most of the device. */
 const struct method_needs *neediest(const struct dry_run_report *report);
 json_t *dry_run_json(const struct dry_run_report *report);
-
-/* One prompt continued. */
-struct continuation {
-    const char *prompt;
-    char *text;      /* owned */
-    int32_t *tokens; /* [n_tokens], owned */
-    size_t n_tokens;
-    bool ended; /* by the end-of-text token, which is not among the tokens */
-};
-
-json_t *generate_json(const struct continuation *items, size_t n);
 
 #endif
