@@ -10,6 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* What a clone without Git LFS has in place of a large file begins like this. */
+static const char lfs_pointer[] = "version https://git-lfs.github.com/spec/";
+
 /* Reads until the end or until more than max_bytes are there. */
 static int read_stream(FILE *file, const char *path, size_t max_bytes, char **bytes,
                        size_t *n_bytes)
@@ -40,6 +43,12 @@ static int read_stream(FILE *file, const char *path, size_t max_bytes, char **by
         room *= 2;
     }
     buffer[n] = '\0';
+    if (strncmp(buffer, lfs_pointer, sizeof lfs_pointer - 1) == 0) {
+        free(buffer);
+        return fail("%s is not the file but a Git LFS pointer to it; 'git lfs pull' in its folder "
+                    "fetches the file",
+                    path);
+    }
     *bytes = buffer;
     *n_bytes = n;
     return STATUS_OK;

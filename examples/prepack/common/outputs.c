@@ -47,6 +47,14 @@ static bool empty_file(FILE *file)
     return !S_ISREG(info.st_mode) || file == stdout || ftruncate(fileno(file), 0) == 0;
 }
 
+static int fail_written(const struct outputs *outputs)
+{
+    const int number = errno;
+    return fail("%s could not be written: %s",
+                outputs->json == stdout ? "standard output" : outputs->json_path,
+                number ? strerror(number) : "the device took no more");
+}
+
 int outputs_write_json(struct outputs *outputs, json_t *json)
 {
     int status = STATUS_OK;
@@ -56,7 +64,7 @@ int outputs_write_json(struct outputs *outputs, json_t *json)
              (!empty_file(outputs->json) ||
               json_dumpf(json, outputs->json, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) != 0 ||
               fputc('\n', outputs->json) == EOF || fflush(outputs->json) != 0))
-        status = fail("%s could not be written", outputs->json_path);
+        status = fail_written(outputs);
     json_decref(json);
     return status;
 }
@@ -65,7 +73,7 @@ int outputs_write_text(struct outputs *outputs, const char *text)
 {
     if (outputs->json && (!empty_file(outputs->json) || fputs(text, outputs->json) == EOF ||
                           fflush(outputs->json) != 0))
-        return fail("%s could not be written", outputs->json_path);
+        return fail_written(outputs);
     return STATUS_OK;
 }
 

@@ -5,13 +5,16 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* The index of the largest of n values, the first of equal ones. */
+/* The index of the largest of n values, the first of equal ones; -1: one of them is no number. */
 static int32_t argmax(const float *values, int32_t n)
 {
     int32_t best = 0;
-    for (int32_t i = 1; i < n; i++)
+    for (int32_t i = 0; i < n; i++) {
+        if (isnan(values[i]))
+            return -1;
         if (values[i] > values[best])
             best = i;
+    }
     return best;
 }
 
@@ -46,7 +49,7 @@ int32_t sampler_pick(struct sampler *sampler, const float *logits, struct rng *r
 {
     const int32_t n = sampler->vocab_size, best = argmax(logits, n);
     struct candidate *candidates = sampler->candidates;
-    if (!isfinite(logits[best]))
+    if (best < 0 || !isfinite(logits[best]))
         return -1;
     if (!candidates)
         return best;

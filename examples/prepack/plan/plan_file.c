@@ -29,7 +29,7 @@ int plan_save(const pp_plan *plan, const char *path)
     if (file) {
         const size_t written = fwrite(text, 1, bytes, file);
         if (fclose(file) != 0 || written != bytes)
-            status = fail("%s could not be written", path);
+            status = fail("%s could not be written: %s", path, strerror(errno));
     }
     free(text);
     return status;

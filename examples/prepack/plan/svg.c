@@ -213,6 +213,6 @@ int svg_write(const char *path, const char *name, const char *note, const struct
     put_picture(file, name, note, before, after);
     const bool failed = ferror(file) != 0;
     if (fclose(file) != 0 || failed)
-        return fail("%s could not be written", path);
+        return fail("%s could not be written: %s", path, strerror(errno));
     return STATUS_OK;
 }

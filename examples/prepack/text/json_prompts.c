@@ -7,6 +7,7 @@
 #include "say.h"
 
 #include <jansson.h>
+#include <stdint.h>
 #include <string.h>
 
 struct scanner {
@@ -67,20 +68,20 @@ static bool skip_word(struct scanner *scanner)
 static bool skip_nested(struct scanner *scanner)
 {
     struct textfile *file = scanner->file;
-    size_t depth = 0;
+    int64_t n_objects = 0, n_lists = 0; /* open ones */
     do {
         const char c = skip_space(scanner);
-        if (c == '"') {
-            if (!skip_string(scanner))
-                return false;
-            continue;
-        }
         if (c == '\0')
             return is_wrong(scanner, "an object or a list in it has no end");
-        depth += c == '{' || c == '[';
-        depth -= c == '}' || c == ']';
-        file->next++;
-    } while (depth > 0);
+        n_objects += (c == '{') - (c == '}');
+        n_lists += (c == '[') - (c == ']');
+        if (n_objects < 0 || n_lists < 0)
+            return is_wrong(scanner, "an object or a list in it ends in the wrong bracket");
+        if (c != '"')
+            file->next++;
+        else if (!skip_string(scanner))
+            return false;
+    } while (n_objects > 0 || n_lists > 0);
     return true;
 }
 
