@@ -71,6 +71,20 @@ def include_rules():
                     yield f"{path} includes the internal {name}"
 
 
+def program_folders():
+    """The program's folders: common < text < commands, which do not know one another; main knows all."""
+    home = "examples/prepack"
+    folders = {d for d in os.listdir(os.path.join(ROOT, home)) if os.path.isdir(os.path.join(ROOT, home, d))}
+    owner = {os.path.basename(p): p.split("/")[2] for d in folders for p in files(f"{home}/{d}", ".h")}
+    for folder in sorted(folders):
+        below = {"common": {"common"}, "text": {"common", "text"}}.get(folder, {"common", "text", folder})
+        for path in files(f"{home}/{folder}", ".c", ".cc", ".h"):
+            for name in includes(path):
+                where = owner.get(os.path.basename(name))
+                if where and where not in below:
+                    yield f"{path} includes {name} of {where}/"
+
+
 def long_files():
     for path in OUR_SOURCES:
         lines = text(path).count("\n")
@@ -146,6 +160,7 @@ def readme():
 
 
 check("include rules", include_rules())
+check("the program's folders form an order", program_folders())
 check("no file is too long", long_files())
 check("file names are unique", repeated_names())
 check("nothing is left open", left_open())
