@@ -75,4 +75,7 @@ pp_status ppi_weights_prepare(const struct ppi_weights *weights, struct ppi_back
 
 void ppi_weights_free(struct ppi_weights *weights, struct ppi_mem *mem);
 
+/* Whether a norm stands behind attention or the MLP. */
+bool ppi_model_has_post_norms(const pp_model *model);
+
 #endif

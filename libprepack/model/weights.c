@@ -270,3 +270,12 @@ void ppi_weights_free(struct ppi_weights *weights, struct ppi_mem *mem)
     ppi_free(mem, weights->layers);
     ppi_free(mem, weights);
 }
+
+bool ppi_model_has_post_norms(const pp_model *model)
+{
+    struct group group;
+    for (int32_t i = 0; next_group(model, &i, &group);)
+        if (group.weight == PPI_WEIGHT_ATTN_POST_NORM || group.weight == PPI_WEIGHT_MLP_POST_NORM)
+            return true;
+    return false;
+}

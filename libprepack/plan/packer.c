@@ -9,7 +9,7 @@
 #include "plan/fewest/bounds.h"
 #include "plan/parts/parts.h"
 
-#include "stream/queue.h"
+#include "queue/queue.h"
 
 #include <string.h>
 

@@ -3,7 +3,7 @@
  */
 #include "packer_impl.h"
 
-#include "cost/cost_impl.h"
+#include "plan/cost/cost_impl.h"
 
 #define MAX_SHAPES (1 << 20)
 

@@ -51,7 +51,7 @@ def include_rules():
             if os.path.basename(name) not in os.listdir(os.path.join(ROOT, "include/prepack")) \
                     and name != "prepack/version.h":
                 yield f"{path} includes {name}"
-    neutral = {"plan", "cost", "json", "batch", "checkpoint", "model", "kv", "measure", "attention", "stream"}
+    neutral = {"plan", "json", "batch", "checkpoint", "model", "kv", "measure", "attention", "queue"}
     for folder in ("libprepack/cpu", "cuda"):
         for path in files(folder, ".c", ".h", ".cu", ".cuh"):
             for name in includes(path):
