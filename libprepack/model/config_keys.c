@@ -72,6 +72,18 @@ pp_status ppi_config_positive(const struct ppi_config_reader *reader,
                              "a number above 0 is needed");
 }
 
+pp_status ppi_config_array(const struct ppi_config_reader *reader, const char *key,
+                           const struct ppi_json_value *value, int32_t n)
+{
+    if (!ppi_json_is(value, PPI_JSON_ARRAY))
+        return ppi_error(reader->err, PP_ERR_FORMAT, "%s: \"%s\" is %s; an array of %d is needed",
+                         reader->label, key, ppi_json_describe(value).text, n);
+    if ((int64_t)value->len != n)
+        return ppi_error(reader->err, PP_ERR_FORMAT, "%s: \"%s\" has %u entries; %d are needed",
+                         reader->label, key, value->len, n);
+    return PP_OK;
+}
+
 pp_status ppi_config_flag(const struct ppi_config_reader *reader,
                           const struct ppi_json_value *object, const char *key, bool *out)
 {

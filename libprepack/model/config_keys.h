@@ -45,6 +45,10 @@ pp_status ppi_config_positive(const struct ppi_config_reader *reader,
                               const struct ppi_json_value *object, const char *key,
                               bool null_allowed, double *out);
 
+/* PP_ERR_FORMAT unless it is an array of n entries. */
+pp_status ppi_config_array(const struct ppi_config_reader *reader, const char *key,
+                           const struct ppi_json_value *value, int32_t n);
+
 /* true or false; missing or null leaves *out. */
 pp_status ppi_config_flag(const struct ppi_config_reader *reader,
                           const struct ppi_json_value *object, const char *key, bool *out);

@@ -29,9 +29,7 @@ static pp_status read_listed(struct layers *layers)
     value = ppi_config_get(reader, key = "no_rope_layers");
     if (ppi_json_is_absent(value))
         return PP_OK;
-    if (!ppi_json_is(value, PPI_JSON_ARRAY) || (int64_t)value->len != spec->n_layers)
-        return ppi_config_refuse(reader, PP_ERR_FORMAT, key, value,
-                                 "an array with one entry for each layer is needed");
+    PP_TRY(ppi_config_array(reader, key, value, spec->n_layers));
     const struct ppi_json_value *item = ppi_json_first(value);
     for (int32_t i = 0; item; item = ppi_json_next(value, item), i++) {
         PP_TRY(ppi_config_count(reader, key, item, 0, 1, &rotates));
@@ -143,12 +141,7 @@ static pp_status read_types(struct layers *layers, const struct ppi_json_value *
     struct ppi_model_spec *spec = layers->spec;
     enum ppi_window_rule rule = layers->arch->windows;
     bool counts = rule != PPI_WINDOW_NONE && rule != PPI_WINDOW_SAME, differs = false;
-    if (!ppi_json_is(types, PPI_JSON_ARRAY) || (int64_t)types->len != spec->n_layers)
-        return ppi_error(layers->reader->err, PP_ERR_FORMAT,
-                         "%s: \"layer_types\" is %s of %u entries; an array with one for each of "
-                         "%d layers is needed",
-                         layers->reader->label, ppi_json_describe(types).text,
-                         ppi_json_is(types, PPI_JSON_ARRAY) ? types->len : 0, spec->n_layers);
+    PP_TRY(ppi_config_array(layers->reader, "layer_types", types, spec->n_layers));
     const struct ppi_json_value *item = ppi_json_first(types);
     for (int32_t i = 0; item; item = ppi_json_next(types, item), i++) {
         bool windowed;

@@ -181,11 +181,7 @@ static pp_status read_yarn(const struct place *place, struct ppi_rope_spec *rope
 static pp_status read_factors(const struct place *place, const char *key, int32_t n, float **out)
 {
     const struct ppi_json_value *array = ppi_json_get(place->object, key);
-    if (!ppi_json_is(array, PPI_JSON_ARRAY) || (int64_t)array->len != n)
-        return ppi_error(place->reader->err, PP_ERR_FORMAT,
-                         "%s: \"%s\" is %s of %u entries; an array of %d numbers is needed",
-                         place->reader->label, key, ppi_json_describe(array).text,
-                         ppi_json_is(array, PPI_JSON_ARRAY) ? array->len : 0, n);
+    PP_TRY(ppi_config_array(place->reader, key, array, n));
     *out = ppi_alloc(place->reader->mem, (size_t)n, sizeof **out);
     if (!*out)
         return ppi_error_nomem(place->reader->err, key, (size_t)n * sizeof **out);
