@@ -1,8 +1,8 @@
 /*
  * backend_cpu.c: the CPU's table of operations: opening a context, its memory, and what it says
  * about itself. The operations are in products.c (matmul, gate_up), matrix.c (weights),
- * row_ops.c (embed, rmsnorm, gather_rows, copy), page_ops.c (rope_kv, attention, kv_read) and
- * varlen_cpu.c (varlen_*).
+ * row_ops.c (norms, softcap, gather_rows, copy), page_ops.c (rope_kv, attention, kv_read),
+ * ref_sample.c (sample) and varlen_cpu.c (varlen_*).
  */
 #include "cpu/cpu.h"
 
@@ -42,6 +42,7 @@ static pp_status cpu_open(const struct ppi_backend_params *params, struct ppi_ba
     assert(params->n_heads % params->n_kv_heads == 0);
     assert(params->head_dim >= 2 && params->head_dim % 2 == 0 &&
            params->head_dim <= PPI_CPU_MAX_HEAD_DIM);
+    assert(params->n_page_classes >= 1 && params->n_page_classes <= PPI_MAX_PAGE_CLASSES);
 
     const struct ppi_cpu_variant *variant;
     PP_TRY(ppi_cpu_find_variant(params->variant, &variant, err));
@@ -79,8 +80,9 @@ static void cpu_get_info(const struct ppi_backend *backend, struct ppi_backend_i
     memset(info, 0, sizeof *info);
     snprintf(info->name, sizeof info->name, "cpu:%s", backend->variant->name);
     info->page_tokens = PPI_CPU_PAGE;
-    info->page_bytes =
-        (int64_t)params->n_layers * params->n_kv_heads * (int64_t)backend->head_kv_bytes;
+    for (int32_t c = 0; c < params->n_page_classes; c++)
+        info->page_bytes[c] = (int64_t)params->n_class_layers[c] * params->n_kv_heads *
+                              (int64_t)backend->head_kv_bytes;
     info->chunk_tokens = PPI_CPU_BLOCK;
     int32_t wanted = params->max_pass_tokens ? params->max_pass_tokens : DEFAULT_PASS_TOKENS;
     info->max_pass_tokens = (int32_t)ppi_round_up(wanted, PPI_CPU_BLOCK);
@@ -180,9 +182,12 @@ const struct ppi_backend_ops ppi_cpu_ops = {
     .matrix_destroy = ppi_cpu_matrix_destroy,
     .pass_begin = cpu_pass_begin,
     .embed = ppi_cpu_embed,
-    .rmsnorm = ppi_cpu_rmsnorm,
+    .norm = ppi_cpu_norm,
+    .norm_add = ppi_cpu_norm_add,
+    .norm_parts = ppi_cpu_norm_parts,
     .matmul = ppi_cpu_matmul,
     .gate_up = ppi_cpu_gate_up,
+    .softcap = ppi_cpu_softcap,
     .rope_kv = ppi_cpu_rope_kv,
     .attention = ppi_cpu_attention,
     .gather_rows = ppi_cpu_gather_rows,

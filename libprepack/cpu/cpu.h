@@ -8,7 +8,7 @@
  *   weight panel  [groups of k][64 columns], 32 bits each; LINEAR: 64 rows of the matrix; GATE_UP:
  *                 32 gate rows, then the 32 up rows of the same outputs. Missing columns and the
  *                 second half of the last pair of an odd k are zero.
- *   KV page       [n_layers][n_kv_heads] of K, then V:
+ *   KV page       [layers of its class][n_kv_heads] of K, then V:
  *     K           [groups of head_dim][16 slots], so 16 keys are a slice of a panel
  *     V           [groups of slots][v_columns], v_columns: head_dim rounded up to 16; what is
  *                 behind head_dim is never read as a result
@@ -18,8 +18,6 @@
 
 #include "backend.h"
 #include "cpu/threads.h"
-
-#include <math.h>
 
 #define PPI_CPU_PANEL        64  /* columns of a weight panel */
 #define PPI_CPU_GATED        32  /* outputs of a GATE_UP panel */
@@ -38,7 +36,11 @@ struct ppi_cpu_product {
     void *out;              /* f32 (products), act (gated) [n_rows, out_stride]; first column */
     int64_t out_stride;     /* elements */
     int32_t n_columns;      /* outputs that exist: at most 64 (products), 32 (gated) */
+    const float *bias;      /* of the first column (gated: of its gate); or NULL */
+    const float *up_bias;   /* gated: of its up; NULL with bias */
+    float scale;            /* products: of the sum and its bias */
     bool accumulate;        /* products: out += */
+    int32_t activation;     /* gated: PPI_ACTIVATION_* */
 };
 
 /* Some query rows of one head, or of the heads of one kv head, of one prompt. */
@@ -50,6 +52,7 @@ struct ppi_cpu_tile {
     int32_t position;      /* of the first row */
     int32_t position_step; /* from row to row: 1 or 0 */
     int32_t window;        /* 0: none */
+    float softmax_scale, softcap;
     int32_t head_dim;
     void *const *pages; /* of position 0 on */
     size_t kv_offset;   /* of this layer's and kv head's K in a page; V is behind it */
@@ -58,13 +61,24 @@ struct ppi_cpu_tile {
 
 /* One row of q, k and v of all heads. */
 struct ppi_cpu_rope {
-    const float *qkv;  /* [(n_heads + 2 n_kv_heads) head_dim] */
-    const float *rope; /* [2, head_dim / 2] of the row's position */
+    const float *qkv;    /* [(n_heads + 2 n_kv_heads) head_dim] */
+    const float *angles; /* [2, rotary_dim / 2] of the row */
+    float q_scale;
     int32_t n_heads, n_kv_heads, head_dim;
+    int32_t rotary_dim;
+    bool interleaved;
     int32_t slot;
     void *q;       /* act [n_heads head_dim] */
     char *kv;      /* the layer's K of kv head 0 in the page */
     size_t stride; /* bytes from kv head to kv head */
+};
+
+/* One norm, over rows of dim elements without gap. */
+struct ppi_cpu_norm {
+    const float *weight;
+    double eps;
+    bool center;
+    int64_t dim;
 };
 
 struct ppi_cpu_kernels {
@@ -72,8 +86,12 @@ struct ppi_cpu_kernels {
     void (*gated)(const struct ppi_cpu_product *product);
     void (*attend)(const struct ppi_cpu_tile *tile);
     void (*rope)(const struct ppi_cpu_rope *row);
-    void (*rmsnorm)(const float *x, const float *weight, double eps, int64_t n_rows, int64_t dim,
-                    void *out);
+    /* out = norm(x): act; out += scale norm(x); x = norm(x) */
+    void (*norm)(const struct ppi_cpu_norm *norm, const float *x, int64_t n_rows, void *out);
+    void (*norm_add)(const struct ppi_cpu_norm *norm, float scale, const float *x, int64_t n_rows,
+                     float *out);
+    void (*norm_parts)(const struct ppi_cpu_norm *norm, float *x, int64_t n_parts);
+    void (*softcap)(float *x, int64_t n, float cap);
 };
 
 struct ppi_cpu_variant {
@@ -114,6 +132,12 @@ struct ppi_matrix {
     char *data;
 };
 
+/* The numbers of a VECTOR; NULL of none. */
+static inline const float *ppi_cpu_vector(const struct ppi_matrix *vector)
+{
+    return vector ? (const float *)(const void *)vector->data : NULL;
+}
+
 static inline size_t ppi_cpu_k_bytes(size_t act_bytes, int32_t head_dim)
 {
     return (size_t)head_dim * PPI_CPU_PAGE * act_bytes;
@@ -129,10 +153,17 @@ static inline size_t ppi_cpu_v_bytes(size_t act_bytes, int32_t head_dim)
     return (size_t)ppi_cpu_v_columns(head_dim) * PPI_CPU_PAGE * act_bytes;
 }
 
-/* log2(e) / sqrt(head_dim): scores times this are exponents of two. */
-static inline float ppi_cpu_score_scale(int32_t head_dim)
+/* Weights of the softmax are 2^(factor (s - max s)); s is a product q k^T or, with a softcap,
+ * tanh(inner q k^T). inner 0: no softcap. */
+static inline float ppi_cpu_score_factor(const struct ppi_cpu_tile *tile)
 {
-    return (float)(1.4426950408889634 / sqrt((double)head_dim));
+    float scale = tile->softcap > 0 ? tile->softcap : tile->softmax_scale;
+    return (float)(1.4426950408889634 * (double)scale);
+}
+
+static inline float ppi_cpu_score_inner(const struct ppi_cpu_tile *tile)
+{
+    return tile->softcap > 0 ? tile->softmax_scale / tile->softcap : 0;
 }
 
 /* Of the rows of a tile: four figures, scores of a block, their weights in bf16, sums. */
@@ -152,27 +183,36 @@ pp_status ppi_cpu_matrix_fill(struct ppi_backend *backend, struct ppi_matrix *ma
                               pp_error *err);
 void ppi_cpu_matrix_destroy(struct ppi_matrix *matrix);
 pp_status ppi_cpu_embed(struct ppi_backend *backend, const struct ppi_matrix *table,
-                        const struct ppi_pass *pass, float *out, pp_error *err);
-pp_status ppi_cpu_rmsnorm(struct ppi_backend *backend, const float *x,
-                          const struct ppi_matrix *weight, double eps, int64_t n_rows, int64_t dim,
-                          void *out, pp_error *err);
+                        const struct ppi_pass *pass, float scale, float *out, pp_error *err);
+pp_status ppi_cpu_norm(struct ppi_backend *backend, const float *x, const struct ppi_norm *norm,
+                       int64_t n_rows, int64_t dim, void *out, pp_error *err);
+pp_status ppi_cpu_norm_add(struct ppi_backend *backend, const float *x, const struct ppi_norm *norm,
+                           float scale, int64_t n_rows, int64_t dim, float *out, pp_error *err);
+pp_status ppi_cpu_norm_parts(struct ppi_backend *backend, float *x, const struct ppi_norm *norm,
+                             int64_t n_rows, int64_t row_stride, int32_t n_parts, int64_t dim,
+                             pp_error *err);
 pp_status ppi_cpu_matmul(struct ppi_backend *backend, const void *a, const struct ppi_matrix *w,
-                         int64_t n_rows, bool accumulate, float *out, pp_error *err);
+                         int64_t n_rows, const struct ppi_epilogue *epilogue, float *out,
+                         pp_error *err);
 pp_status ppi_cpu_gate_up(struct ppi_backend *backend, const void *a, const struct ppi_matrix *w,
-                          int64_t n_rows, void *out, pp_error *err);
-pp_status ppi_cpu_rope_kv(struct ppi_backend *backend, const struct ppi_pass *pass, int32_t layer,
-                          const float *qkv, const float *rope, void *q, pp_error *err);
-pp_status ppi_cpu_attention(struct ppi_backend *backend, const struct ppi_pass *pass, int32_t layer,
-                            const void *q, int32_t window, void *out, pp_error *err);
+                          const struct ppi_matrix *bias, int32_t activation, int64_t n_rows,
+                          void *out, pp_error *err);
+pp_status ppi_cpu_softcap(struct ppi_backend *backend, float *x, int64_t n, float cap,
+                          pp_error *err);
+pp_status ppi_cpu_rope_kv(struct ppi_backend *backend, const struct ppi_pass *pass,
+                          const struct ppi_rope *rope, const float *qkv, void *q, pp_error *err);
+pp_status ppi_cpu_attention(struct ppi_backend *backend, const struct ppi_pass *pass,
+                            const struct ppi_attention *attention, const void *q, void *out,
+                            pp_error *err);
 pp_status ppi_cpu_gather_rows(struct ppi_backend *backend, const void *src,
                               const struct ppi_pass *pass, size_t row_bytes, void *out,
                               pp_error *err);
 pp_status ppi_cpu_sample(struct ppi_backend *backend, const float *logits, int64_t n_rows,
-                         int64_t vocab, float temperature, const uint64_t *seeds,
-                         const int32_t *positions, int32_t *tokens, pp_error *err);
-pp_status ppi_cpu_kv_read(struct ppi_backend *backend, void *const *pages, int64_t n_tokens,
-                          int32_t layer, int32_t which, int32_t layout, int32_t dst_dtype,
-                          void *dst, pp_error *err);
+                         int64_t vocab, const struct ppi_draw *draws, int32_t *tokens,
+                         pp_error *err);
+pp_status ppi_cpu_kv_read(struct ppi_backend *backend, void *const *pages, int64_t first_token,
+                          int64_t n_tokens, int32_t layer, int32_t which, int32_t layout,
+                          int32_t dst_dtype, void *dst, pp_error *err);
 pp_status ppi_cpu_copy(struct ppi_backend *backend, void *dst, const void *src, size_t bytes,
                        pp_error *err);
 pp_status ppi_cpu_varlen_plan_create(struct ppi_backend *backend,

@@ -181,6 +181,7 @@ pp_status ppi_cpu_matrix_fill(struct ppi_backend *backend, struct ppi_matrix *ma
 struct lookup {
     const struct ppi_matrix *table;
     const struct ppi_pass *pass;
+    float scale;
     float *out;
 };
 
@@ -192,16 +193,19 @@ static void look_up(void *arg, int32_t i_thread, int32_t n_threads)
     for (int64_t i = ppi_cpu_share(lookup->pass->n_rows, i_thread, n_threads); i < end; i++) {
         int32_t token = lookup->pass->tokens[i];
         assert(token >= 0 && token < table->n);
-        ppi_to_f32(lookup->out + i * table->k, table->data + (size_t)token * table->panel_bytes,
-                   table->dtype, (size_t)table->k);
+        float *out = lookup->out + i * table->k;
+        ppi_to_f32(out, table->data + (size_t)token * table->panel_bytes, table->dtype,
+                   (size_t)table->k);
+        for (int64_t d = 0; lookup->scale != 1 && d < table->k; d++)
+            out[d] *= lookup->scale;
     }
 }
 
 pp_status ppi_cpu_embed(struct ppi_backend *backend, const struct ppi_matrix *table,
-                        const struct ppi_pass *pass, float *out, pp_error *err)
+                        const struct ppi_pass *pass, float scale, float *out, pp_error *err)
 {
     (void)err;
-    struct lookup lookup = {.table = table, .pass = pass, .out = out};
+    struct lookup lookup = {.table = table, .pass = pass, .scale = scale, .out = out};
     ppi_cpu_run(backend->pool, pass->n_rows * table->k / 16384 + 1, look_up, &lookup);
     return PP_OK;
 }

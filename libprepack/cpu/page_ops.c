@@ -12,10 +12,23 @@
 
 #define WORTH_A_THREAD 16384 /* elements to rotate; query elements times key blocks */
 
-static size_t layer_offset(const struct ppi_backend *backend, int32_t layer)
+static const struct ppi_layer_place *place_of(const struct ppi_backend *backend, int32_t layer)
 {
     assert(layer >= 0 && layer < backend->params.n_layers);
-    return (size_t)layer * (size_t)backend->params.n_kv_heads * backend->head_kv_bytes;
+    return &backend->params.places[layer];
+}
+
+static size_t layer_offset(const struct ppi_backend *backend, int32_t layer)
+{
+    return (size_t)place_of(backend, layer)->index * (size_t)backend->params.n_kv_heads *
+           backend->head_kv_bytes;
+}
+
+/* The pages of the layer's class. */
+static void *const *layer_pages(const struct ppi_backend *backend, const struct ppi_pass *pass,
+                                int32_t layer)
+{
+    return pass->pages[place_of(backend, layer)->page_class];
 }
 
 /* ---- rope_kv ---- */
@@ -23,8 +36,10 @@ static size_t layer_offset(const struct ppi_backend *backend, int32_t layer)
 struct rotate {
     const struct ppi_backend *backend;
     const struct ppi_pass *pass;
+    const struct ppi_rope *rope;
+    void *const *pages;
     size_t layer_offset;
-    const float *qkv, *rope;
+    const float *qkv;
     char *q;
 };
 
@@ -65,6 +80,9 @@ static void run_rotate(void *arg, int32_t i_thread, int32_t n_threads)
         .n_heads = params->n_heads,
         .n_kv_heads = params->n_kv_heads,
         .head_dim = params->head_dim,
+        .rotary_dim = job->rope->rotary_dim,
+        .interleaved = job->rope->interleaved,
+        .q_scale = 1,
         .stride = backend->head_kv_bytes,
     };
     for (int32_t s = 0; s < pass->n_segments; s++) {
@@ -73,9 +91,13 @@ static void run_rotate(void *arg, int32_t i_thread, int32_t n_threads)
         int64_t segment_end = segment->row + segment->n_rows;
         for (; r < segment_end && r < end; r++) {
             int32_t position = segment->position + (int32_t)(r - segment->row);
-            char *page = pass->pages[segment->first_page + position / PPI_CPU_PAGE];
+            int64_t rope_row = segment->rope_row + (r - segment->row);
+            char *page = job->pages[segment->first_page + position / PPI_CPU_PAGE];
             row.qkv = job->qkv + r * qkv_dim;
-            row.rope = job->rope + (int64_t)position * params->head_dim;
+            if (row.rotary_dim > 0)
+                row.angles = job->rope->angles + rope_row * row.rotary_dim;
+            if (job->rope->q_scale)
+                row.q_scale = job->rope->q_scale[rope_row];
             row.slot = position % PPI_CPU_PAGE;
             row.q = job->q + (size_t)r * q_bytes;
             row.kv = page + job->layer_offset;
@@ -84,15 +106,18 @@ static void run_rotate(void *arg, int32_t i_thread, int32_t n_threads)
     }
 }
 
-pp_status ppi_cpu_rope_kv(struct ppi_backend *backend, const struct ppi_pass *pass, int32_t layer,
-                          const float *qkv, const float *rope, void *q, pp_error *err)
+pp_status ppi_cpu_rope_kv(struct ppi_backend *backend, const struct ppi_pass *pass,
+                          const struct ppi_rope *rope, const float *qkv, void *q, pp_error *err)
 {
     (void)err;
+    assert(rope->rotary_dim % 2 == 0 && rope->rotary_dim <= backend->params.head_dim);
+    assert(rope->angles || rope->rotary_dim == 0);
     struct rotate job = {.backend = backend,
                          .pass = pass,
-                         .layer_offset = layer_offset(backend, layer),
-                         .qkv = qkv,
                          .rope = rope,
+                         .pages = layer_pages(backend, pass, rope->layer),
+                         .layer_offset = layer_offset(backend, rope->layer),
+                         .qkv = qkv,
                          .q = q};
     int64_t qkv_dim = (int64_t)(backend->params.n_heads + 2 * backend->params.n_kv_heads) *
                       backend->params.head_dim;
@@ -109,6 +134,8 @@ pp_status ppi_cpu_rope_kv(struct ppi_backend *backend, const struct ppi_pass *pa
 struct attend {
     const struct ppi_backend *backend;
     const struct ppi_pass *pass;
+    const struct ppi_attention *attention;
+    void *const *pages;
     size_t layer_offset;
     const char *q;
     char *out;
@@ -173,8 +200,10 @@ static void attend_rows(const struct attend *job, const struct ppi_segment *segm
         .position = segment->position + row,
         .position_step = across_heads ? 0 : 1,
         .window = job->window,
+        .softmax_scale = job->attention->softmax_scale,
+        .softcap = job->attention->softcap,
         .head_dim = params->head_dim,
-        .pages = job->pass->pages + segment->first_page,
+        .pages = job->pages + segment->first_page,
         .kv_offset = job->layer_offset + (size_t)kv_head * backend->head_kv_bytes,
         .scratch = scratch,
     };
@@ -220,16 +249,19 @@ static void run_attend(void *arg, int32_t i_thread, int32_t n_threads)
     }
 }
 
-pp_status ppi_cpu_attention(struct ppi_backend *backend, const struct ppi_pass *pass, int32_t layer,
-                            const void *q, int32_t window, void *out, pp_error *err)
+pp_status ppi_cpu_attention(struct ppi_backend *backend, const struct ppi_pass *pass,
+                            const struct ppi_attention *attention, const void *q, void *out,
+                            pp_error *err)
 {
     (void)err;
     struct attend job = {.backend = backend,
                          .pass = pass,
-                         .layer_offset = layer_offset(backend, layer),
+                         .attention = attention,
+                         .pages = layer_pages(backend, pass, attention->layer),
+                         .layer_offset = layer_offset(backend, attention->layer),
                          .q = q,
                          .out = out,
-                         .window = window};
+                         .window = attention->window};
     for (int32_t s = 0; s < pass->n_segments; s++)
         job.cost += head_cost(&job, &pass->segments[s]) * list_heads(&job, &pass->segments[s]);
     ppi_cpu_run(backend->pool, job.cost * backend->params.head_dim / WORTH_A_THREAD + 1, run_attend,
@@ -250,9 +282,9 @@ static size_t slot_index(bool bf16, bool value, int32_t head_dim, int32_t slot, 
     return ((size_t)(row / 2) * (size_t)width + (size_t)column) * 2 + (size_t)(row % 2);
 }
 
-pp_status ppi_cpu_kv_read(struct ppi_backend *backend, void *const *pages, int64_t n_tokens,
-                          int32_t layer, int32_t which, int32_t layout, int32_t dst_dtype,
-                          void *dst, pp_error *err)
+pp_status ppi_cpu_kv_read(struct ppi_backend *backend, void *const *pages, int64_t first_token,
+                          int64_t n_tokens, int32_t layer, int32_t which, int32_t layout,
+                          int32_t dst_dtype, void *dst, pp_error *err)
 {
     (void)err;
     const struct ppi_backend_params *params = &backend->params;
@@ -262,11 +294,12 @@ pp_status ppi_cpu_kv_read(struct ppi_backend *backend, void *const *pages, int64
     size_t offset =
         layer_offset(backend, layer) + (value ? ppi_cpu_k_bytes(backend->act_bytes, head_dim) : 0);
     for (int64_t t = 0; t < n_tokens; t++) {
-        const char *page = (const char *)pages[t / PPI_CPU_PAGE] + offset;
+        int64_t position = first_token + t;
+        const char *page = (const char *)pages[position / PPI_CPU_PAGE] + offset;
         for (int32_t h = 0; h < n_heads; h++, page += backend->head_kv_bytes) {
             int64_t to = (layout == PP_KV_HND ? h * n_tokens + t : t * n_heads + h) * head_dim;
             for (int32_t d = 0; d < head_dim; d++) {
-                size_t i = slot_index(bf16, value, head_dim, (int32_t)(t % PPI_CPU_PAGE), d);
+                size_t i = slot_index(bf16, value, head_dim, (int32_t)(position % PPI_CPU_PAGE), d);
                 if (!bf16)
                     ((float *)dst)[to + d] = ((const float *)(const void *)page)[i];
                 else if (dst_dtype == PP_DTYPE_BF16)

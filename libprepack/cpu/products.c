@@ -21,7 +21,10 @@ struct products {
     size_t a_bytes, out_bytes; /* of a row */
     size_t panel_out_bytes;    /* of a panel's columns in a row of out */
     int32_t panel_columns;
+    const float *bias, *up_bias; /* up_bias: behind the n gates */
+    float scale;
     bool accumulate;
+    int32_t activation;
 };
 
 /* Tiles [first, end) of the block of rows. */
@@ -38,7 +41,8 @@ static void run_tiles(const struct products *job, int64_t block_row, int64_t blo
         int64_t row_end = (last - panel * n_tiles) * PPI_CPU_ROWS;
         if (row_end > block_rows)
             row_end = block_rows;
-        int64_t n_columns = w->n - panel * job->panel_columns;
+        int64_t column = panel * job->panel_columns;
+        int64_t n_columns = w->n - column;
         if (n_columns > job->panel_columns)
             n_columns = job->panel_columns;
         const char *data = w->data + (size_t)panel * w->panel_bytes;
@@ -52,7 +56,11 @@ static void run_tiles(const struct products *job, int64_t block_row, int64_t blo
                    (size_t)panel * job->panel_out_bytes,
             .out_stride = w->n,
             .n_columns = (int32_t)n_columns,
+            .bias = job->bias ? job->bias + column : NULL,
+            .up_bias = job->up_bias ? job->up_bias + column : NULL,
+            .scale = job->scale,
             .accumulate = job->accumulate,
+            .activation = job->activation,
         };
         job->kernel(&product);
         first = last;
@@ -79,10 +87,12 @@ static int64_t useful_threads(const struct ppi_matrix *w, int64_t n_rows)
 }
 
 pp_status ppi_cpu_matmul(struct ppi_backend *backend, const void *a, const struct ppi_matrix *w,
-                         int64_t n_rows, bool accumulate, float *out, pp_error *err)
+                         int64_t n_rows, const struct ppi_epilogue *epilogue, float *out,
+                         pp_error *err)
 {
     (void)err;
     assert(w->kind == PPI_MATRIX_LINEAR && w->dtype == backend->params.dtype);
+    assert(!epilogue->bias || epilogue->bias->k == w->n);
     struct products job = {
         .kernel = backend->kernels->products,
         .a = a,
@@ -93,17 +103,23 @@ pp_status ppi_cpu_matmul(struct ppi_backend *backend, const void *a, const struc
         .out_bytes = (size_t)w->n * sizeof(float),
         .panel_out_bytes = PPI_CPU_PANEL * sizeof(float),
         .panel_columns = PPI_CPU_PANEL,
-        .accumulate = accumulate,
+        .bias = ppi_cpu_vector(epilogue->bias),
+        .scale = epilogue->scale,
+        .accumulate = epilogue->accumulate,
     };
     ppi_cpu_run(backend->pool, useful_threads(w, n_rows), run_products, &job);
     return PP_OK;
 }
 
 pp_status ppi_cpu_gate_up(struct ppi_backend *backend, const void *a, const struct ppi_matrix *w,
-                          int64_t n_rows, void *out, pp_error *err)
+                          const struct ppi_matrix *bias, int32_t activation, int64_t n_rows,
+                          void *out, pp_error *err)
 {
     (void)err;
     assert(w->kind == PPI_MATRIX_GATE_UP && w->dtype == backend->params.dtype);
+    assert(!bias || bias->k == 2 * w->n);
+    assert(activation == PPI_ACTIVATION_SILU || activation == PPI_ACTIVATION_GELU_TANH);
+    const float *gate_bias = ppi_cpu_vector(bias);
     struct products job = {
         .kernel = backend->kernels->gated,
         .a = a,
@@ -114,6 +130,9 @@ pp_status ppi_cpu_gate_up(struct ppi_backend *backend, const void *a, const stru
         .out_bytes = (size_t)w->n * backend->act_bytes,
         .panel_out_bytes = PPI_CPU_GATED * backend->act_bytes,
         .panel_columns = PPI_CPU_GATED,
+        .bias = gate_bias,
+        .up_bias = gate_bias ? gate_bias + w->n : NULL,
+        .activation = activation,
     };
     ppi_cpu_run(backend->pool, useful_threads(w, n_rows), run_products, &job);
     return PP_OK;

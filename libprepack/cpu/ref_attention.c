@@ -15,7 +15,8 @@
 struct head {
     bool bf16;
     int32_t head_dim;
-    float scale; /* of scores, for powers of two */
+    float factor; /* of scores, for powers of two */
+    float inner;  /* of the tanh of a softcap; 0: none */
     void *const *pages;
     size_t k_offset, v_offset;
 };
@@ -34,7 +35,7 @@ static float score(const struct head *head, const char *q, int32_t key)
         size_t i = head->bf16 ? (d / 2 * PPI_CPU_PAGE + slot) * 2 + d % 2 : d * PPI_CPU_PAGE + slot;
         sum += load_act(head->bf16, q, d) * load_act(head->bf16, k, i);
     }
-    return sum;
+    return head->inner > 0 ? tanhf(sum * head->inner) : sum;
 }
 
 /* sums[d] += weight * value[d] */
@@ -64,11 +65,11 @@ static void attend_row(const struct head *head, const char *q, int32_t first_key
             scores[i - key] = score(head, q, i);
             new_max = fmaxf(new_max, scores[i - key]);
         }
-        float shrink = exp2f((max - new_max) * head->scale), block_total = 0;
+        float shrink = exp2f((max - new_max) * head->factor), block_total = 0;
         for (int32_t d = 0; d < head->head_dim; d++)
             sums[d] *= shrink;
         for (int32_t i = key; i < end; i++) {
-            float weight = exp2f((scores[i - key] - new_max) * head->scale);
+            float weight = exp2f((scores[i - key] - new_max) * head->factor);
             block_total += weight;
             if (head->bf16)
                 weight = ppi_bf16_to_f32(ppi_f32_to_bf16(weight));
@@ -94,7 +95,8 @@ static void attend(bool bf16, const struct ppi_cpu_tile *tile)
     struct head head = {
         .bf16 = bf16,
         .head_dim = tile->head_dim,
-        .scale = ppi_cpu_score_scale(tile->head_dim),
+        .factor = ppi_cpu_score_factor(tile),
+        .inner = ppi_cpu_score_inner(tile),
         .pages = tile->pages,
         .k_offset = tile->kv_offset,
         .v_offset = tile->kv_offset + ppi_cpu_k_bytes(act_bytes, tile->head_dim),

@@ -37,10 +37,20 @@ static void products(bool bf16, const struct ppi_cpu_product *p)
     float *out = p->out, sums[PPI_CPU_PANEL];
     for (int64_t row = 0; row < p->n_rows; row++, out += p->out_stride) {
         multiply_row(bf16, a, p->k, p->panel, sums);
-        for (int j = 0; j < p->n_columns; j++)
-            out[j] = p->accumulate ? out[j] + sums[j] : sums[j];
+        for (int j = 0; j < p->n_columns; j++) {
+            float value = p->scale * (p->bias ? sums[j] + p->bias[j] : sums[j]);
+            out[j] = p->accumulate ? out[j] + value : value;
+        }
         a += (size_t)p->k * (bf16 ? sizeof(uint16_t) : sizeof(float));
     }
+}
+
+/* x / 2 (1 + tanh(y)) is x / (1 + exp(-2 y)), which keeps its digits where tanh is near -1. */
+static float activate(int32_t activation, float x)
+{
+    if (activation == PPI_ACTIVATION_SILU)
+        return x / (1.0f + expf(-x));
+    return x / (1.0f + expf(-1.5957691216f * (x + 0.044715f * x * x * x)));
 }
 
 static void gated(bool bf16, const struct ppi_cpu_product *p)
@@ -51,7 +61,11 @@ static void gated(bool bf16, const struct ppi_cpu_product *p)
         multiply_row(bf16, a, p->k, p->panel, sums);
         for (int j = 0; j < p->n_columns; j++) {
             float gate = sums[j], up = sums[PPI_CPU_GATED + j];
-            float value = gate / (1.0f + expf(-gate)) * up;
+            if (p->bias) {
+                gate += p->bias[j];
+                up += p->up_bias[j];
+            }
+            float value = activate(p->activation, gate) * up;
             if (bf16)
                 ((uint16_t *)p->out)[row * p->out_stride + j] = ppi_f32_to_bf16(value);
             else

@@ -6,6 +6,7 @@
 #include "dtype.h"
 #include "gumbel.h"
 
+#include <math.h>
 #include <stdatomic.h>
 
 #define ROWS           64    /* of one job */
@@ -14,10 +15,9 @@
 struct sample {
     const float *logits; /* [n_rows, vocab] */
     int64_t n_rows, vocab;
-    float temperature;
-    const uint64_t *seeds;
-    const int32_t *positions;
+    const struct ppi_draw *draws; /* [n_rows] */
     _Atomic uint64_t best[ROWS];
+    _Atomic bool has_nan[ROWS], has_finite[ROWS];
 };
 
 /* Larger for larger values, and of equal values for smaller tokens; never 0. Not for NaN. */
@@ -29,25 +29,33 @@ static uint64_t make_key(float value, int64_t token)
 }
 
 /* The best key of tokens [begin, end) of a row; 0: all NaN. begin is the first token of a quad. */
-static uint64_t best_of_range(const struct sample *job, int64_t row, int64_t begin, int64_t end)
+static uint64_t best_of_range(struct sample *job, int64_t row, int64_t begin, int64_t end)
 {
     const float *logits = job->logits + row * job->vocab;
+    const struct ppi_draw *draw = &job->draws[row];
     float best = -INFINITY;
     int64_t token = -1;
+    int has_nan = 0, has_finite = 0;
     uint32_t bits[PPI_GUMBEL_TOKENS];
     for (int64_t t = begin; t < end; t++) {
         float value = logits[t];
-        if (job->temperature != 0) {
+        has_nan |= isnan(value);
+        has_finite |= isfinite(value);
+        if (draw->temperature != 0) {
             if (t % PPI_GUMBEL_TOKENS == 0)
-                ppi_gumbel_bits(job->seeds[row], job->positions[row],
-                                (uint32_t)(t / PPI_GUMBEL_TOKENS), bits);
-            value += job->temperature * ppi_gumbel(bits[t % PPI_GUMBEL_TOKENS]);
+                ppi_gumbel_bits(draw->seed, draw->position, (uint32_t)(t / PPI_GUMBEL_TOKENS),
+                                bits);
+            value += draw->temperature * ppi_gumbel(bits[t % PPI_GUMBEL_TOKENS]);
         }
         if (value > best || (token < 0 && value == best)) {
             best = value;
             token = t;
         }
     }
+    if (has_nan)
+        atomic_store(&job->has_nan[row], true);
+    if (has_finite)
+        atomic_store(&job->has_finite[row], true);
     return token < 0 ? 0 : make_key(best, token);
 }
 
@@ -71,20 +79,19 @@ static void run_sample(void *arg, int32_t i_thread, int32_t n_threads)
 }
 
 pp_status ppi_cpu_sample(struct ppi_backend *backend, const float *logits, int64_t n_rows,
-                         int64_t vocab, float temperature, const uint64_t *seeds,
-                         const int32_t *positions, int32_t *tokens, pp_error *err)
+                         int64_t vocab, const struct ppi_draw *draws, int32_t *tokens,
+                         pp_error *err)
 {
     (void)err;
     for (int64_t first = 0; first < n_rows; first += ROWS) {
         struct sample job = {.logits = logits + first * vocab,
                              .n_rows = n_rows - first < ROWS ? n_rows - first : ROWS,
                              .vocab = vocab,
-                             .temperature = temperature,
-                             .seeds = seeds + first,
-                             .positions = positions + first};
+                             .draws = draws + first};
         ppi_cpu_run(backend->pool, job.n_rows * vocab / WORTH_A_THREAD + 1, run_sample, &job);
         for (int64_t i = 0; i < job.n_rows; i++)
-            tokens[first + i] = job.best[i] ? (int32_t) ~(uint32_t)job.best[i] : 0;
+            tokens[first + i] =
+                job.has_nan[i] || !job.has_finite[i] ? -1 : (int32_t) ~(uint32_t)job.best[i];
     }
     return PP_OK;
 }

@@ -2,8 +2,9 @@
  * ref_variant.c: the table of the plain C kernels, which run on every machine and define what the
  * others compute.
  */
+#include "cpu/norm_kernels.h"
 #include "cpu/ref_kernels.h"
-#include "cpu/row_kernels.h"
+#include "cpu/rope_kernels.h"
 
 static void rope_f32(const struct ppi_cpu_rope *row)
 {
@@ -15,16 +16,31 @@ static void rope_bf16(const struct ppi_cpu_rope *row)
     rope_row(true, row);
 }
 
-static void rmsnorm_f32(const float *x, const float *weight, double eps, int64_t n_rows,
-                        int64_t dim, void *out)
+static void norm_f32(const struct ppi_cpu_norm *norm, const float *x, int64_t n_rows, void *out)
 {
-    rmsnorm_rows(false, x, weight, eps, n_rows, dim, out);
+    norm_rows(false, norm, x, n_rows, out);
 }
 
-static void rmsnorm_bf16(const float *x, const float *weight, double eps, int64_t n_rows,
-                         int64_t dim, void *out)
+static void norm_bf16(const struct ppi_cpu_norm *norm, const float *x, int64_t n_rows, void *out)
 {
-    rmsnorm_rows(true, x, weight, eps, n_rows, dim, out);
+    norm_rows(true, norm, x, n_rows, out);
+}
+
+static void norm_add(const struct ppi_cpu_norm *norm, float scale, const float *x, int64_t n_rows,
+                     float *out)
+{
+    norm_add_rows(norm, scale, x, n_rows, out);
+}
+
+static void norm_parts(const struct ppi_cpu_norm *norm, float *x, int64_t n_parts)
+{
+    norm_parts_in_place(norm, x, n_parts);
+}
+
+static void softcap(float *x, int64_t n, float cap)
+{
+    for (int64_t i = 0; i < n; i++)
+        x[i] = cap * tanhf(x[i] / cap);
 }
 
 const struct ppi_cpu_variant ppi_cpu_ref = {
@@ -33,10 +49,16 @@ const struct ppi_cpu_variant ppi_cpu_ref = {
             .gated = ppi_cpu_ref_gated_f32,
             .attend = ppi_cpu_ref_attend_f32,
             .rope = rope_f32,
-            .rmsnorm = rmsnorm_f32},
+            .norm = norm_f32,
+            .norm_add = norm_add,
+            .norm_parts = norm_parts,
+            .softcap = softcap},
     .bf16 = {.products = ppi_cpu_ref_products_bf16,
              .gated = ppi_cpu_ref_gated_bf16,
              .attend = ppi_cpu_ref_attend_bf16,
              .rope = rope_bf16,
-             .rmsnorm = rmsnorm_bf16},
+             .norm = norm_bf16,
+             .norm_add = norm_add,
+             .norm_parts = norm_parts,
+             .softcap = softcap},
 };

@@ -1,6 +1,6 @@
 /*
- * row_ops.c: operations on rows that share nothing: rmsnorm and gather_rows; and copying. Threads
- * take equal runs of rows.
+ * row_ops.c: operations on rows that share nothing: norms, softcap and gather_rows; and copying.
+ * Threads take equal runs of rows.
  */
 #include "cpu/cpu.h"
 
@@ -11,33 +11,117 @@
 #define COPY_BYTES     ((int64_t)1 << 20) /* worth a thread */
 #define CACHE_LINE     64
 
-struct norm {
-    const struct ppi_backend *backend;
-    const float *x, *weight;
-    double eps;
-    int64_t n_rows, dim;
+struct norm_job {
+    const struct ppi_cpu_kernels *kernels;
+    struct ppi_cpu_norm norm;
+    int64_t n_rows;
+    const float *x;
     char *out;
+    size_t act_bytes;
+    float scale; /* norm_add */
+    float *sums; /* norm_add, norm_parts */
+    int64_t row_stride, n_parts;
 };
+
+/* A job over n_rows rows, or parts of rows, of dim elements. */
+static struct norm_job make_job(const struct ppi_backend *backend, const struct ppi_norm *norm,
+                                int64_t n_rows, int64_t dim)
+{
+    assert(norm->weight->kind == PPI_MATRIX_VECTOR && norm->weight->k == dim);
+    return (struct norm_job){
+        .kernels = backend->kernels,
+        .norm = {ppi_cpu_vector(norm->weight), norm->eps, norm->center, dim},
+        .n_rows = n_rows,
+        .act_bytes = backend->act_bytes,
+    };
+}
 
 static void run_norm(void *arg, int32_t i_thread, int32_t n_threads)
 {
-    const struct norm *job = arg;
+    const struct norm_job *job = arg;
     int64_t first = ppi_cpu_share(job->n_rows, i_thread, n_threads);
     int64_t end = ppi_cpu_share(job->n_rows, i_thread + 1, n_threads);
-    job->backend->kernels->rmsnorm(job->x + first * job->dim, job->weight, job->eps, end - first,
-                                   job->dim,
-                                   job->out + (size_t)(first * job->dim) * job->backend->act_bytes);
+    int64_t at = first * job->norm.dim;
+    job->kernels->norm(&job->norm, job->x + at, end - first,
+                       job->out + (size_t)at * job->act_bytes);
 }
 
-pp_status ppi_cpu_rmsnorm(struct ppi_backend *backend, const float *x,
-                          const struct ppi_matrix *weight, double eps, int64_t n_rows, int64_t dim,
-                          void *out, pp_error *err)
+pp_status ppi_cpu_norm(struct ppi_backend *backend, const float *x, const struct ppi_norm *norm,
+                       int64_t n_rows, int64_t dim, void *out, pp_error *err)
 {
     (void)err;
-    assert(weight->kind == PPI_MATRIX_VECTOR && weight->k == dim);
-    struct norm job = {backend, x,  (const float *)(const void *)weight->data, eps, n_rows,
-                       dim,     out};
+    struct norm_job job = make_job(backend, norm, n_rows, dim);
+    job.x = x;
+    job.out = out;
     ppi_cpu_run(backend->pool, n_rows * dim / WORTH_A_THREAD + 1, run_norm, &job);
+    return PP_OK;
+}
+
+static void run_norm_add(void *arg, int32_t i_thread, int32_t n_threads)
+{
+    const struct norm_job *job = arg;
+    int64_t first = ppi_cpu_share(job->n_rows, i_thread, n_threads);
+    int64_t end = ppi_cpu_share(job->n_rows, i_thread + 1, n_threads);
+    int64_t at = first * job->norm.dim;
+    job->kernels->norm_add(&job->norm, job->scale, job->x + at, end - first, job->sums + at);
+}
+
+pp_status ppi_cpu_norm_add(struct ppi_backend *backend, const float *x, const struct ppi_norm *norm,
+                           float scale, int64_t n_rows, int64_t dim, float *out, pp_error *err)
+{
+    (void)err;
+    struct norm_job job = make_job(backend, norm, n_rows, dim);
+    job.x = x;
+    job.scale = scale;
+    job.sums = out;
+    ppi_cpu_run(backend->pool, n_rows * dim / WORTH_A_THREAD + 1, run_norm_add, &job);
+    return PP_OK;
+}
+
+static void run_norm_parts(void *arg, int32_t i_thread, int32_t n_threads)
+{
+    const struct norm_job *job = arg;
+    int64_t end = ppi_cpu_share(job->n_rows, i_thread + 1, n_threads);
+    for (int64_t row = ppi_cpu_share(job->n_rows, i_thread, n_threads); row < end; row++)
+        job->kernels->norm_parts(&job->norm, job->sums + row * job->row_stride, job->n_parts);
+}
+
+pp_status ppi_cpu_norm_parts(struct ppi_backend *backend, float *x, const struct ppi_norm *norm,
+                             int64_t n_rows, int64_t row_stride, int32_t n_parts, int64_t dim,
+                             pp_error *err)
+{
+    (void)err;
+    assert(n_parts * dim <= row_stride);
+    struct norm_job job = make_job(backend, norm, n_rows, dim);
+    job.sums = x;
+    job.row_stride = row_stride;
+    job.n_parts = n_parts;
+    ppi_cpu_run(backend->pool, n_rows * n_parts * dim / WORTH_A_THREAD + 1, run_norm_parts, &job);
+    return PP_OK;
+}
+
+struct capping {
+    const struct ppi_cpu_kernels *kernels;
+    float *x;
+    int64_t n;
+    float cap;
+};
+
+static void run_softcap(void *arg, int32_t i_thread, int32_t n_threads)
+{
+    const struct capping *job = arg;
+    int64_t first = ppi_cpu_share(job->n, i_thread, n_threads);
+    int64_t end = ppi_cpu_share(job->n, i_thread + 1, n_threads);
+    job->kernels->softcap(job->x + first, end - first, job->cap);
+}
+
+pp_status ppi_cpu_softcap(struct ppi_backend *backend, float *x, int64_t n, float cap,
+                          pp_error *err)
+{
+    (void)err;
+    assert(cap > 0);
+    struct capping job = {backend->kernels, x, n, cap};
+    ppi_cpu_run(backend->pool, n / WORTH_A_THREAD + 1, run_softcap, &job);
     return PP_OK;
 }
 

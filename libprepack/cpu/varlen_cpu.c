@@ -10,6 +10,7 @@
 #include "dtype.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 #define MAX_HEAD_DIM   256

@@ -26,7 +26,7 @@ struct block {
     int32_t key; /* first */
     const char *k[BLOCK_PAGES], *v[BLOCK_PAGES];
     int32_t v_columns;
-    float scale;
+    float factor, inner;            /* of scores, see ppi_cpu_score_factor */
     int32_t n_keys[TILE_GROUPS];    /* up to the last that a row of the group sees; 0: none */
     float *sums;                    /* [64, v_columns] */
     float *max, *total;             /* [64] so far */
@@ -85,6 +85,11 @@ PPI_INLINE void soften_row(bool bf16, int vectors, const struct block *block, in
     int32_t low = tile->window > 0 ? high - tile->window + 1 : 0;
     float *scores = block->scores[i];
     vf max = v_set1(-INFINITY);
+    if (block->inner > 0)
+        for (int j = 0; j < vectors; j++) {
+            vf score = v_mul(v_load(scores + j * LANES), v_set1(block->inner));
+            v_store(scores + j * LANES, v_tanh(score));
+        }
     if (low > 0 || high < vectors * LANES - 1)
         for (int j = 0; j < vectors; j++)
             v_store(scores + j * LANES, v_keep_range(v_load(scores + j * LANES), v_set1(-INFINITY),
@@ -95,19 +100,19 @@ PPI_INLINE void soften_row(bool bf16, int vectors, const struct block *block, in
     if (!(new_max > old_max))
         new_max = old_max;
     /* A row that has seen no key yet: any finite base gives weights 0. */
-    float base = new_max == -INFINITY ? 0.0f : new_max * block->scale;
+    float base = new_max == -INFINITY ? 0.0f : new_max * block->factor;
     vf total = v_zero();
     size_t act_bytes = bf16 ? sizeof(uint16_t) : sizeof(float);
     char *weights = block->weights + (size_t)i * PPI_CPU_BLOCK * act_bytes;
     for (int j = 0; j < vectors; j++) {
         vf score = v_load(scores + j * LANES);
-        vf weight = v_exp2(v_fma(score, v_set1(block->scale), v_set1(-base)));
+        vf weight = v_exp2(v_fma(score, v_set1(block->factor), v_set1(-base)));
         total = v_add(total, weight);
         v_store_weights(bf16, weights + (size_t)j * LANES * act_bytes, weight);
     }
     block->max[i] = new_max;
     block->block_total[i] = v_sum_lanes(total);
-    block->exponent[i] = old_max == new_max ? 0.0f : old_max * block->scale - base;
+    block->exponent[i] = old_max == new_max ? 0.0f : old_max * block->factor - base;
 }
 
 PPI_INLINE void soften_rows(bool bf16, const struct block *block)
@@ -210,11 +215,7 @@ PPI_INLINE void finish_rows(bool bf16, const struct ppi_cpu_tile *tile, const fl
         char *out = tile->out + (size_t)i * tile->stride;
         for (int32_t d = 0; d < tile->head_dim; d += LANES) {
             vf value = v_add(v_mul(v_load(sums + d), inverse), v_zero());
-            int32_t n = tile->head_dim - d;
-            if (n >= LANES)
-                v_store_act(bf16, out + (size_t)d * act_bytes, value);
-            else
-                v_store_act_part(bf16, out + (size_t)d * act_bytes, value, n);
+            v_store_act_part(bf16, out + (size_t)d * act_bytes, value, tile->head_dim - d);
         }
     }
 }
@@ -248,7 +249,8 @@ PPI_INLINE void attend_tile(bool bf16, const struct ppi_cpu_tile *tile)
     struct block block = {
         .tile = tile,
         .v_columns = ppi_cpu_v_columns(tile->head_dim),
-        .scale = ppi_cpu_score_scale(tile->head_dim),
+        .factor = ppi_cpu_score_factor(tile),
+        .inner = ppi_cpu_score_inner(tile),
         .max = tile->scratch,
     };
     block.total = block.max + PPI_CPU_TILE;

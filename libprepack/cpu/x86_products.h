@@ -10,7 +10,7 @@
 #ifndef PPI_CPU_X86_PRODUCTS_H
 #define PPI_CPU_X86_PRODUCTS_H
 
-#include "cpu/x86_vec.h"
+#include "cpu/x86_math.h"
 
 #define GROUP_BYTES (PPI_CPU_PANEL * sizeof(uint32_t)) /* of a panel */
 #define AHEAD       (12 * GROUP_BYTES)                 /* prefetch distance in a panel */
@@ -102,31 +102,41 @@ PPI_INLINE void store_sums(int rows, const struct tile *t, float *out, int64_t s
     }
 }
 
-/* out = sums or out += sums, for the first n_columns of a slice. */
-static void store_part(const float *sums, int rows, float *out, int64_t stride, int32_t n_columns,
-                       bool accumulate)
+/* The sums of a slice from `column` of the panel on that exist, with all that the product asks for.
+ */
+static __attribute__((noinline)) void store_epilogue(const struct ppi_cpu_product *p, int column,
+                                                     const float *sums, int rows, float *out)
 {
-    for (int i = 0; i < rows; i++, sums += VECTORS * LANES, out += stride)
-        for (int j = 0; j < n_columns; j++)
-            out[j] = accumulate ? out[j] + sums[j] : sums[j];
+    int n_columns =
+        p->n_columns - column < VECTORS * LANES ? p->n_columns - column : VECTORS * LANES;
+    const float *bias = p->bias ? p->bias + column : NULL;
+    for (int i = 0; i < rows; i++, sums += VECTORS * LANES, out += p->out_stride)
+        for (int j = 0; j < n_columns; j++) {
+            float value = p->scale * (bias ? sums[j] + bias[j] : sums[j]);
+            out[j] = p->accumulate ? out[j] + value : value;
+        }
 }
 
-/* out = silu(gate) up, act, for the first n_columns outputs of a slice: [rows][gates, ups]. Not
- * inlined: its constants would be kept in registers that the sums need. */
-static __attribute__((noinline)) void store_gated(bool bf16, const float *sums, int rows, char *out,
-                                                  int64_t stride, int32_t n_columns)
+/* out = activation(gate) up, act, for the outputs of a slice from `column` on that exist: sums
+ * [rows][gates, ups]. Not inlined: its constants would be kept in registers that the sums need. */
+static __attribute__((noinline)) void store_gated(bool bf16, const struct ppi_cpu_product *p,
+                                                  int column, const float *sums, int rows,
+                                                  char *out)
 {
     int64_t act_bytes = bf16 ? sizeof(uint16_t) : sizeof(float);
     int half = VECTORS / 2;
     for (int i = 0; i < rows; i++, sums += VECTORS * LANES)
         for (int j = 0; j < half; j++) {
+            int32_t n = p->n_columns - column - j * LANES;
             vf gate = v_load(sums + j * LANES), up = v_load(sums + (half + j) * LANES);
-            vf value = v_mul(v_silu(gate), up);
-            char *to = out + (i * stride + j * LANES) * act_bytes;
-            int32_t n = n_columns - j * LANES;
-            if (n >= LANES)
-                v_store_act(bf16, to, value);
-            else if (n > 0)
+            if (p->bias && n > 0) {
+                gate = v_add(gate, v_load_part(p->bias + column + j * LANES, n));
+                up = v_add(up, v_load_part(p->up_bias + column + j * LANES, n));
+            }
+            vf active = p->activation == PPI_ACTIVATION_SILU ? v_silu(gate) : v_gelu_tanh(gate);
+            vf value = v_mul(active, up);
+            char *to = out + (i * p->out_stride + j * LANES) * act_bytes;
+            if (n > 0)
                 v_store_act_part(bf16, to, value, n);
         }
 }
@@ -157,15 +167,13 @@ PPI_INLINE void multiply_rows(bool bf16, bool gate_up, int rows, const struct pp
             add_group(bf16, rows, VECTORS, &t, x, a_stride, true, b, at);
         _Alignas(64) float sums[PPI_CPU_ROWS * VECTORS * LANES];
         int column = s * VECTORS * LANES / (gate_up ? 2 : 1);
-        int32_t n_columns = p->n_columns - column;
         float *to = (float *)(void *)out + column;
         if (gate_up) {
             store_sums(rows, &t, sums, VECTORS * LANES, false);
-            store_gated(bf16, sums, rows, out + (size_t)column * act_bytes, p->out_stride,
-                        n_columns);
-        } else if (n_columns < VECTORS * LANES) {
+            store_gated(bf16, p, column, sums, rows, out + (size_t)column * act_bytes);
+        } else if (p->bias || p->scale != 1 || p->n_columns - column < VECTORS * LANES) {
             store_sums(rows, &t, sums, VECTORS * LANES, false);
-            store_part(sums, rows, to, p->out_stride, n_columns, p->accumulate);
+            store_epilogue(p, column, sums, rows, to);
         } else {
             store_sums(rows, &t, to, p->out_stride, p->accumulate);
         }

@@ -2,6 +2,8 @@
  * x86_table.h: makes the kernels for the instruction set the including file is compiled for, and
  * the table PPI_CPU_VARIANT of the name PPI_CPU_VARIANT_NAME.
  */
+#include "cpu/norm_kernels.h"
+#include "cpu/rope_kernels.h"
 #include "cpu/x86_attention.h"
 
 #define DEFINE_KERNELS(dtype, bf16)                                                                \
@@ -21,17 +23,34 @@
     {                                                                                              \
         rope_row(bf16, row);                                                                       \
     }                                                                                              \
-    static void rmsnorm_##dtype(const float *x, const float *weight, double eps, int64_t n_rows,   \
-                                int64_t dim, void *out)                                            \
+    static void norm_##dtype(const struct ppi_cpu_norm *norm, const float *x, int64_t n_rows,      \
+                             void *out)                                                            \
     {                                                                                              \
-        rmsnorm_rows(bf16, x, weight, eps, n_rows, dim, out);                                      \
+        norm_rows(bf16, norm, x, n_rows, out);                                                     \
     }
 
 #define KERNELS(dtype)                                                                             \
     {                                                                                              \
         .products = products_##dtype, .gated = gated_##dtype, .attend = attend_##dtype,            \
-        .rope = rope_##dtype, .rmsnorm = rmsnorm_##dtype,                                          \
+        .rope = rope_##dtype, .norm = norm_##dtype, .norm_add = norm_add,                          \
+        .norm_parts = norm_parts, .softcap = softcap,                                              \
     }
+
+static void norm_add(const struct ppi_cpu_norm *norm, float scale, const float *x, int64_t n_rows,
+                     float *out)
+{
+    norm_add_rows(norm, scale, x, n_rows, out);
+}
+
+static void norm_parts(const struct ppi_cpu_norm *norm, float *x, int64_t n_parts)
+{
+    norm_parts_in_place(norm, x, n_parts);
+}
+
+static void softcap(float *x, int64_t n, float cap)
+{
+    cap_values(x, n, cap);
+}
 
 DEFINE_KERNELS(f32, false)
 DEFINE_KERNELS(bf16, true)

@@ -52,6 +52,7 @@ typedef __m512i vi;
 #define v_max(a, b)        _mm512_max_ps((a), (b))
 #define v_min(a, b)        _mm512_min_ps((a), (b))
 #define v_fma(a, b, c)     _mm512_fmadd_ps((a), (b), (c))
+#define v_abs(a)           _mm512_abs_ps(a)
 #define v_round(a)         _mm512_roundscale_ps((a), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
 #define v_bits_load(p)     _mm512_loadu_si512((const void *)(p))
 #define v_bits_set1(x)     _mm512_set1_epi32((int)(x))
@@ -59,6 +60,18 @@ typedef __m512i vi;
 #define v_bits_low(x)      _mm512_slli_epi32((x), 16)
 #define v_bits_high(x)     _mm512_and_si512((x), _mm512_set1_epi32((int)0xffff0000u))
 #define v_scale_by_2(x, n) _mm512_scalef_ps((x), (n)) /* n: whole numbers */
+
+/* x, which has none, with the signs of `signs`. */
+PPI_INLINE vf v_with_sign(vf x, vf signs)
+{
+    return _mm512_or_ps(x, _mm512_and_ps(signs, _mm512_set1_ps(-0.0f)));
+}
+
+/* Where a < b: x, else y. */
+PPI_INLINE vf v_where_less(vf a, vf b, vf x, vf y)
+{
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), y, x);
+}
 
 PPI_INLINE float v_max_lanes(vf x)
 {
@@ -114,6 +127,7 @@ typedef __m256i vi;
 #define v_max(a, b)      _mm256_max_ps((a), (b))
 #define v_min(a, b)      _mm256_min_ps((a), (b))
 #define v_fma(a, b, c)   _mm256_fmadd_ps((a), (b), (c))
+#define v_abs(a)         _mm256_andnot_ps(_mm256_set1_ps(-0.0f), (a))
 #define v_round(a)       _mm256_round_ps((a), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
 #define v_bits_load(p)   _mm256_loadu_si256((const void *)(p))
 #define v_bits_set1(x)   _mm256_set1_epi32((int)(x))
@@ -129,6 +143,18 @@ PPI_INLINE vf v_scale_by_2(vf x, vf n)
     vf first = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(half, bias), 23));
     vf second = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23));
     return _mm256_mul_ps(_mm256_mul_ps(x, first), second);
+}
+
+/* x, which has none, with the signs of `signs`. */
+PPI_INLINE vf v_with_sign(vf x, vf signs)
+{
+    return _mm256_or_ps(x, _mm256_and_ps(signs, _mm256_set1_ps(-0.0f)));
+}
+
+/* Where a < b: x, else y. */
+PPI_INLINE vf v_where_less(vf a, vf b, vf x, vf y)
+{
+    return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
 }
 
 PPI_INLINE float v_max_lanes(vf x)
@@ -179,12 +205,26 @@ PPI_INLINE void v_store_act(bool bf16, void *p, vf x)
         v_store(p, x);
 }
 
-/* Stores the first n lanes, n at most LANES. */
+/* Stores the first n lanes, all of them from LANES on. */
 PPI_INLINE void v_store_act_part(bool bf16, void *p, vf x, int32_t n)
 {
+    if (n >= LANES) {
+        v_store_act(bf16, p, x);
+        return;
+    }
     char lanes[LANES * sizeof(float)];
     v_store_act(bf16, lanes, x);
     memcpy(p, lanes, (size_t)n * (bf16 ? sizeof(uint16_t) : sizeof(float)));
+}
+
+/* The first n floats, zeros behind them. */
+PPI_INLINE vf v_load_part(const float *p, int32_t n)
+{
+    if (n >= LANES)
+        return v_load(p);
+    float lanes[LANES] = {0};
+    memcpy(lanes, p, (size_t)n * sizeof *p);
+    return v_load(lanes);
 }
 
 /* Weights of the softmax, in [0, 1]: what is too small for a normal bf16 may become 0. */
@@ -197,41 +237,6 @@ PPI_INLINE void v_store_weights(bool bf16, void *p, vf x)
     }
 #endif
     v_store_act(bf16, p, x);
-}
-
-/* 2^n 2^f with f in [-1/2, 1/2]: a polynomial (relative error below 1e-8, before rounding) that
- * interpolates (2^f - 1) / f at Chebyshev nodes. */
-PPI_INLINE vf v_exp2_parts(vf n, vf f)
-{
-    vf y = v_set1(0x1.44138ap-13f);
-    y = v_fma(y, f, v_set1(0x1.5f0890p-10f));
-    y = v_fma(y, f, v_set1(0x1.3b2a54p-7f));
-    y = v_fma(y, f, v_set1(0x1.c6af6cp-5f));
-    y = v_fma(y, f, v_set1(0x1.ebfbe0p-3f));
-    y = v_fma(y, f, v_set1(0x1.62e430p-1f));
-    y = v_fma(y, f, v_set1(1.0f));
-    return v_scale_by_2(y, n);
-}
-
-/* 2^x for x of at most about 100; -infinity gives 0, NaN stays. */
-PPI_INLINE vf v_exp2(vf x)
-{
-    x = v_max(v_set1(-200.0f), x);
-    vf n = v_round(x);
-    return v_exp2_parts(n, v_sub(x, n));
-}
-
-/* x / (1 + exp(-x)). log2(e) in two parts: the error of the exponent stays that of f32. */
-PPI_INLINE vf v_silu(vf x)
-{
-    vf minus = v_sub(v_zero(), x), high = v_set1(0x1.715476p+0f), low = v_set1(1.9259630e-8f);
-    vf product = v_mul(minus, high);
-    /* Where the product overflows there is no rest; silu is x or 0 there. */
-    vf rest = v_fma(minus, low, v_fma(minus, high, v_sub(v_zero(), product)));
-    rest = v_min(v_set1(1.0f), v_max(v_set1(-1.0f), rest));
-    product = v_min(v_set1(200.0f), v_max(v_set1(-200.0f), product));
-    vf n = v_round(product), f = v_add(v_sub(product, n), rest);
-    return v_div(x, v_add(v_set1(1.0f), v_exp2_parts(n, f)));
 }
 
 #endif

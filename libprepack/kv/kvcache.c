@@ -166,8 +166,8 @@ pp_status pp_kvcache_read(const pp_kvcache *cache, int32_t layer, int32_t which,
         return ppi_error_nomem(err, "a KV page list", n_pages * sizeof *pages);
     for (size_t i = 0; i < n_pages; i++)
         pages[i] = cache->pages[i]->data;
-    pp_status status = session->ops->kv_read(session->backend, pages, cache->n_tokens, layer, which,
-                                             layout, dtype, dst, err);
+    pp_status status = session->ops->kv_read(session->backend, pages, 0, cache->n_tokens, layer,
+                                             which, layout, dtype, dst, err);
     ppi_free(&session->mem, pages);
     return status;
 }

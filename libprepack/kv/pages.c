@@ -18,14 +18,14 @@ void ppi_pool_init(struct ppi_page_pool *pool, const struct ppi_backend_ops *ops
                    struct ppi_backend *backend, struct ppi_mem *mem,
                    const struct ppi_backend_info *info)
 {
-    int64_t slab_pages = SLAB_BYTES / info->page_bytes;
+    int64_t slab_pages = SLAB_BYTES / info->page_bytes[0];
     if (slab_pages > MAX_SLAB_PAGES)
         slab_pages = MAX_SLAB_PAGES;
     *pool = (struct ppi_page_pool){.ops = ops,
                                    .backend = backend,
                                    .mem = mem,
                                    .page_tokens = info->page_tokens,
-                                   .page_bytes = info->page_bytes,
+                                   .page_bytes = info->page_bytes[0],
                                    .no_memory = ppi_no_device_memory(info),
                                    .slab_pages = slab_pages < 1 ? 1 : (int32_t)slab_pages};
     pthread_mutex_init(&pool->lock, NULL);

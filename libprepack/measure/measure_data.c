@@ -142,9 +142,10 @@ static pp_status write_pages(struct pp_session *session, pp_error *err)
     struct ppi_pass pass = ppi_pass_drafted(session);
     ppi_pass_reset(session);
     PP_TRY(session->ops->pass_begin(session->backend, &pass, err));
-    for (int32_t layer = 0; layer < session->model->config.n_layers; layer++)
-        PP_TRY(session->ops->rope_kv(session->backend, &pass, layer, ws->wide, session->rope, ws->q,
-                                     err));
+    for (int32_t layer = 0; layer < session->model->config.n_layers; layer++) {
+        const struct ppi_rope rope = ppi_rope_of_layer(session, layer);
+        PP_TRY(session->ops->rope_kv(session->backend, &pass, &rope, ws->wide, ws->q, err));
+    }
     /* The arrays of the pass are written again for the next. */
     return pp_session_synchronize(session, err);
 }

@@ -100,17 +100,19 @@ static pp_status prepare_product(struct measure *measure, pp_error *err)
 static pp_status run_product(const struct measure *measure, int64_t i, pp_error *err)
 {
     struct pp_session *session = measure->session;
-    return session->ops->matmul(
-        session->backend, ppi_ring_at(&measure->in, i), ppi_measure_weights(measure, i),
-        measure->n_rows, ppi_measure_accumulates(measure), ppi_ring_at(&measure->out, i), err);
+    const struct ppi_epilogue epilogue = {.scale = 1,
+                                          .accumulate = ppi_measure_accumulates(measure)};
+    return session->ops->matmul(session->backend, ppi_ring_at(&measure->in, i),
+                                ppi_measure_weights(measure, i), measure->n_rows, &epilogue,
+                                ppi_ring_at(&measure->out, i), err);
 }
 
 static pp_status run_gate_up(const struct measure *measure, int64_t i, pp_error *err)
 {
     struct pp_session *session = measure->session;
     return session->ops->gate_up(session->backend, ppi_ring_at(&measure->in, i),
-                                 ppi_measure_weights(measure, i), measure->n_rows,
-                                 ppi_ring_at(&measure->out, i), err);
+                                 ppi_measure_weights(measure, i), NULL, PPI_ACTIVATION_SILU,
+                                 measure->n_rows, ppi_ring_at(&measure->out, i), err);
 }
 
 /* ---- attention ---- */
@@ -165,9 +167,10 @@ static pp_status prepare_decode(struct measure *measure, pp_error *err)
 static pp_status run_attention(const struct measure *measure, int64_t i, pp_error *err)
 {
     struct pp_session *session = measure->session;
-    return session->ops->attention(
-        session->backend, &measure->pass, layer_of(measure, i), ppi_ring_at(&measure->in, i),
-        session->model->config.sliding_window, ppi_ring_at(&measure->out, i), err);
+    const struct ppi_attention attention = ppi_attention_of_layer(session, layer_of(measure, i));
+    return session->ops->attention(session->backend, &measure->pass, &attention,
+                                   ppi_ring_at(&measure->in, i), ppi_ring_at(&measure->out, i),
+                                   err);
 }
 
 /* ---- rows ---- */
@@ -185,7 +188,7 @@ static pp_status prepare_embed(struct measure *measure, pp_error *err)
 static pp_status run_embed(const struct measure *measure, int64_t i, pp_error *err)
 {
     struct pp_session *session = measure->session;
-    return session->ops->embed(session->backend, session->weights->embed, &measure->pass,
+    return session->ops->embed(session->backend, session->weights->embed, &measure->pass, 1,
                                ppi_ring_at(&measure->out, i), err);
 }
 
@@ -204,10 +207,12 @@ static pp_status run_rmsnorm(const struct measure *measure, int64_t i, pp_error 
 {
     struct pp_session *session = measure->session;
     const pp_model_config *config = &session->model->config;
-    return session->ops->rmsnorm(session->backend, ppi_ring_at(&measure->in, i),
-                                 session->weights->layers[layer_of(measure, i)].attn_norm,
-                                 config->rms_norm_eps, measure->n_rows, config->hidden_size,
-                                 ppi_ring_at(&measure->out, i), err);
+    const struct ppi_norm norm = {.weight =
+                                      session->weights->layers[layer_of(measure, i)].attn_norm,
+                                  .eps = config->rms_norm_eps};
+    return session->ops->norm(session->backend, ppi_ring_at(&measure->in, i), &norm,
+                              measure->n_rows, config->hidden_size, ppi_ring_at(&measure->out, i),
+                              err);
 }
 
 static pp_status prepare_rope_kv(struct measure *measure, pp_error *err)
@@ -225,9 +230,9 @@ static pp_status prepare_rope_kv(struct measure *measure, pp_error *err)
 static pp_status run_rope_kv(const struct measure *measure, int64_t i, pp_error *err)
 {
     struct pp_session *session = measure->session;
-    return session->ops->rope_kv(session->backend, &measure->pass, layer_of(measure, i),
-                                 ppi_ring_at(&measure->in, i), session->rope,
-                                 ppi_ring_at(&measure->out, i), err);
+    const struct ppi_rope rope = ppi_rope_of_layer(session, layer_of(measure, i));
+    return session->ops->rope_kv(session->backend, &measure->pass, &rope,
+                                 ppi_ring_at(&measure->in, i), ppi_ring_at(&measure->out, i), err);
 }
 
 /* A permutation: every row is read once, in no order that a prefetcher follows. */
@@ -281,13 +286,12 @@ static pp_status prepare_sample(struct measure *measure, pp_error *err)
 static pp_status run_sample(const struct measure *measure, int64_t i, pp_error *err)
 {
     struct pp_session *session = measure->session;
-    uint64_t seeds[PPI_LOGIT_ROWS] = {0};
-    int32_t positions[PPI_LOGIT_ROWS], tokens[PPI_LOGIT_ROWS];
+    struct ppi_draw draws[PPI_LOGIT_ROWS];
+    int32_t tokens[PPI_LOGIT_ROWS];
     for (int32_t row = 0; row < measure->n_rows; row++)
-        positions[row] = row;
+        draws[row] = (struct ppi_draw){.temperature = 1, .top_p = 1, .position = row};
     return session->ops->sample(session->backend, ppi_ring_at(&measure->in, i), measure->n_rows,
-                                session->model->config.vocab_size, 1, seeds, positions, tokens,
-                                err);
+                                session->model->config.vocab_size, draws, tokens, err);
 }
 
 /* ---- copying ---- */

@@ -7,11 +7,29 @@
  */
 #include "model/session_impl.h"
 
+#include <math.h>
+
 /* One layer's names, so that the code below reads like the formulas. */
 struct shape {
     int64_t hidden;
     int64_t q_dim; /* n_heads * head_dim */
 };
+
+static const struct ppi_epilogue replace = {.scale = 1}, add = {.scale = 1, .accumulate = true};
+
+struct ppi_rope ppi_rope_of_layer(const struct pp_session *session, int32_t layer)
+{
+    return (struct ppi_rope){
+        .layer = layer, .rotary_dim = session->model->config.head_dim, .angles = session->rope};
+}
+
+struct ppi_attention ppi_attention_of_layer(const struct pp_session *session, int32_t layer)
+{
+    const pp_model_config *config = &session->model->config;
+    return (struct ppi_attention){.layer = layer,
+                                  .window = config->sliding_window,
+                                  .softmax_scale = (float)(1 / sqrt((double)config->head_dim))};
+}
 
 /* x = x + attention(norm(x)) for the rows of `out_rows`; K and V are written for all rows of
  * `pass`. */
@@ -25,12 +43,15 @@ static pp_status attention_block(struct pp_session *s, const struct shape *shape
     struct ppi_workspace *ws = &s->workspace;
     size_t act_size = pp_dtype_size(s->dtype);
     void *q = ws->q;
+    const struct ppi_norm norm = {.weight = w->attn_norm, .eps = config->rms_norm_eps};
+    const struct ppi_rope rope = ppi_rope_of_layer(s, layer);
+    const struct ppi_attention attention = ppi_attention_of_layer(s, layer);
 
-    PP_TRY(ops->rmsnorm(s->backend, *x, w->attn_norm, config->rms_norm_eps, pass->n_rows,
-                        shape->hidden, ws->h, err)); /* h [rows, hidden] */
-    PP_TRY(ops->matmul(s->backend, ws->h, w->qkv, pass->n_rows, false, ws->wide,
+    PP_TRY(ops->norm(s->backend, *x, &norm, pass->n_rows, shape->hidden, ws->h,
+                     err)); /* h [rows, hidden] */
+    PP_TRY(ops->matmul(s->backend, ws->h, w->qkv, pass->n_rows, &replace, ws->wide,
                        err)); /* [rows, (n_heads + 2 n_kv_heads) head_dim] */
-    PP_TRY(ops->rope_kv(s->backend, pass, layer, ws->wide, s->rope, q,
+    PP_TRY(ops->rope_kv(s->backend, pass, &rope, ws->wide, q,
                         err)); /* q [rows, q_dim]; K, V -> pages */
     if (!out_rows)
         return PP_OK;       /* nobody needs more than K and V of the last layer */
@@ -42,9 +63,8 @@ static pp_status attention_block(struct pp_session *s, const struct shape *shape
         q = ws->wide;
         *x = ws->x_last;
     }
-    PP_TRY(ops->attention(s->backend, out_rows, layer, q, config->sliding_window, ws->h,
-                          err)); /* h [rows, q_dim] */
-    return ops->matmul(s->backend, ws->h, w->o, out_rows->n_rows, true, *x, err); /* x += h Wo^T */
+    PP_TRY(ops->attention(s->backend, out_rows, &attention, q, ws->h, err)); /* h [rows, q_dim] */
+    return ops->matmul(s->backend, ws->h, w->o, out_rows->n_rows, &add, *x, err); /* x += h Wo^T */
 }
 
 /* x = x + mlp(norm(x)) */
@@ -54,12 +74,13 @@ static pp_status mlp_block(struct pp_session *s, const struct shape *shape, int3
     const struct ppi_backend_ops *ops = s->ops;
     const struct ppi_layer_weights *w = &s->weights->layers[layer];
     struct ppi_workspace *ws = &s->workspace;
+    const struct ppi_norm norm = {.weight = w->mlp_norm, .eps = s->model->config.rms_norm_eps};
 
-    PP_TRY(ops->rmsnorm(s->backend, x, w->mlp_norm, s->model->config.rms_norm_eps, n_rows,
-                        shape->hidden, ws->h, err)); /* h [rows, hidden] */
-    PP_TRY(ops->gate_up(s->backend, ws->h, w->gate_up, n_rows, ws->wide,
+    PP_TRY(
+        ops->norm(s->backend, x, &norm, n_rows, shape->hidden, ws->h, err)); /* h [rows, hidden] */
+    PP_TRY(ops->gate_up(s->backend, ws->h, w->gate_up, NULL, PPI_ACTIVATION_SILU, n_rows, ws->wide,
                         err)); /* silu(h Wg^T) * (h Wu^T) [rows, intermediate] */
-    return ops->matmul(s->backend, ws->wide, w->down, n_rows, true, x, err); /* x += . Wdown^T */
+    return ops->matmul(s->backend, ws->wide, w->down, n_rows, &add, x, err); /* x += . Wdown^T */
 }
 
 /* Draws a token from each of n rows of logits; the rows are rows first .. of the pass. */
@@ -67,14 +88,15 @@ static pp_status choose_tokens(struct pp_session *s, const struct ppi_pass *last
                                int32_t n, const int32_t *outputs, const struct ppi_sink *sink,
                                pp_error *err)
 {
-    uint64_t seeds[PPI_LOGIT_ROWS];
-    int32_t positions[PPI_LOGIT_ROWS], tokens[PPI_LOGIT_ROWS];
-    for (int32_t i = 0; i < n; i++) {
-        seeds[i] = sink->seeds ? sink->seeds[outputs[i]] : 0;
-        positions[i] = last->positions[first + i] + 1; /* the new token's */
-    }
-    PP_TRY(s->ops->sample(s->backend, s->workspace.logits, n, s->model->config.vocab_size,
-                          sink->temperature, seeds, positions, tokens, err));
+    struct ppi_draw draws[PPI_LOGIT_ROWS];
+    int32_t tokens[PPI_LOGIT_ROWS];
+    for (int32_t i = 0; i < n; i++)
+        draws[i] = (struct ppi_draw){.temperature = sink->temperature,
+                                     .top_p = 1,
+                                     .seed = sink->seeds ? sink->seeds[outputs[i]] : 0,
+                                     .position = last->positions[first + i] + 1}; /* the new's */
+    PP_TRY(s->ops->sample(s->backend, s->workspace.logits, n, s->model->config.vocab_size, draws,
+                          tokens, err));
     for (int32_t i = 0; i < n; i++)
         sink->tokens[outputs[i]] = tokens[i];
     return PP_OK;
@@ -88,12 +110,14 @@ static pp_status head(struct pp_session *s, const struct shape *shape, const flo
     const struct ppi_backend_ops *ops = s->ops;
     struct ppi_workspace *ws = &s->workspace;
     size_t vocab = (size_t)s->model->config.vocab_size;
+    const struct ppi_norm norm = {.weight = s->weights->final_norm,
+                                  .eps = s->model->config.rms_norm_eps};
 
     for (int32_t first = 0; first < last->n_rows; first += PPI_LOGIT_ROWS) {
         int32_t n = last->n_rows - first < PPI_LOGIT_ROWS ? last->n_rows - first : PPI_LOGIT_ROWS;
-        PP_TRY(ops->rmsnorm(s->backend, x + first * shape->hidden, s->weights->final_norm,
-                            s->model->config.rms_norm_eps, n, shape->hidden, ws->h, err));
-        PP_TRY(ops->matmul(s->backend, ws->h, s->weights->lm_head, n, false, ws->logits, err));
+        PP_TRY(
+            ops->norm(s->backend, x + first * shape->hidden, &norm, n, shape->hidden, ws->h, err));
+        PP_TRY(ops->matmul(s->backend, ws->h, s->weights->lm_head, n, &replace, ws->logits, err));
         if (sink->tokens)
             PP_TRY(choose_tokens(s, last, first, n, outputs + first, sink, err));
         else
@@ -123,7 +147,7 @@ pp_status ppi_forward(struct pp_session *s, const struct ppi_pass *pass,
     PP_TRY(begin(s, pass, err));
     if (last && last != pass)
         PP_TRY(begin(s, last, err));
-    PP_TRY(s->ops->embed(s->backend, s->weights->embed, pass, x, err)); /* x [rows, hidden] */
+    PP_TRY(s->ops->embed(s->backend, s->weights->embed, pass, 1, x, err)); /* x [rows, hidden] */
     for (int32_t layer = 0; layer < config->n_layers; layer++) {
         if (atomic_exchange(&s->cancelled, 0))
             return ppi_error(err, PP_ERR_CANCELLED, "cancelled before layer %d", layer);

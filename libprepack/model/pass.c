@@ -41,7 +41,8 @@ pp_status ppi_pass_add(struct pp_session *session, const pp_kvcache *cache, cons
     ws->segments[draft->n_segments] = (struct ppi_segment){.row = draft->n_rows,
                                                            .n_rows = (int32_t)n_tokens,
                                                            .position = (int32_t)begin,
-                                                           .first_page = draft->n_pages};
+                                                           .first_page = draft->n_pages,
+                                                           .rope_row = (int32_t)begin};
     ppi_layout_run(tokens, begin, n_tokens, ws->tokens + draft->n_rows,
                    ws->positions + draft->n_rows);
     for (int64_t i = 0; i < n_pages; i++)
@@ -52,7 +53,8 @@ pp_status ppi_pass_add(struct pp_session *session, const pp_kvcache *cache, cons
         ws->last[draft->n_last] = (struct ppi_segment){.row = draft->n_last,
                                                        .n_rows = 1,
                                                        .position = (int32_t)(begin + n_tokens - 1),
-                                                       .first_page = draft->n_pages};
+                                                       .first_page = draft->n_pages,
+                                                       .rope_row = (int32_t)(begin + n_tokens - 1)};
         ws->outputs[draft->n_last] = output;
         draft->n_last++;
     }
@@ -71,7 +73,7 @@ struct ppi_pass ppi_pass_drafted(const struct pp_session *session)
                              .tokens = ws->tokens,
                              .positions = ws->positions,
                              .segments = ws->segments,
-                             .pages = ws->pages,
+                             .pages = {ws->pages},
                              .n_pages = draft->n_pages};
 }
 
@@ -89,7 +91,7 @@ pp_status ppi_pass_run(struct pp_session *session, const struct ppi_sink *sink, 
                             .positions = ws->last_positions,
                             .source_rows = ws->last_rows,
                             .segments = ws->last,
-                            .pages = ws->pages,
+                            .pages = {ws->pages},
                             .n_pages = draft.n_pages};
     const struct ppi_pass *wanted = NULL;
     if (sink && draft.n_last > 0)

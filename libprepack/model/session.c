@@ -73,6 +73,17 @@ static pp_status choose_dtype(struct pp_session *session, const pp_session_param
     return PP_OK;
 }
 
+/* One class of pages holds all layers. */
+static pp_status make_places(struct pp_session *session, int32_t n_layers, pp_error *err)
+{
+    session->places = ppi_zalloc(&session->mem, (size_t)n_layers, sizeof *session->places);
+    if (!session->places)
+        return ppi_error_nomem(err, "places of layers", (size_t)n_layers * sizeof *session->places);
+    for (int32_t layer = 0; layer < n_layers; layer++)
+        session->places[layer].index = layer;
+    return PP_OK;
+}
+
 static pp_status open_backend(struct pp_session *session, const pp_session_params *params,
                               pp_error *err)
 {
@@ -83,6 +94,7 @@ static pp_status open_backend(struct pp_session *session, const pp_session_param
                                                 .n_kv_heads = 1,
                                                 .head_dim = 64,
                                                 .n_layers = 1,
+                                                .n_page_classes = 1,
                                                 .max_pass_tokens = params->max_pass_tokens,
                                                 .stream = params->stream,
                                                 .device_allocator = params->device_allocator};
@@ -95,6 +107,9 @@ static pp_status open_backend(struct pp_session *session, const pp_session_param
         backend_params.hidden_size = config->hidden_size;
         backend_params.intermediate_size = config->intermediate_size;
     }
+    PP_TRY(make_places(session, backend_params.n_layers, err));
+    backend_params.places = session->places;
+    backend_params.n_class_layers[0] = backend_params.n_layers;
     PP_TRY(ppi_backend_find(params->device ? params->device : "cpu", &session->ops,
                             &backend_params.variant, err));
     PP_TRY(choose_dtype(session, params, err));
@@ -151,6 +166,7 @@ static void destroy(struct pp_session *session)
         ppi_pool_close(&session->pool);
         session->ops->close(session->backend);
     }
+    ppi_free(&session->mem, session->places);
     pp_model_unref(session->model);
     struct ppi_mem mem = {.allocator = session->mem.allocator};
     ppi_free(&mem, session);
@@ -257,7 +273,7 @@ static void read_info(const struct pp_session *session, int64_t weights, pp_sess
         .max_pass_tokens = session->info.max_pass_tokens,
         .page_tokens = session->info.page_tokens,
         .chunk_tokens = session->info.chunk_tokens,
-        .page_bytes = session->info.page_bytes,
+        .page_bytes = session->info.page_bytes[0],
         .weight_bytes = weights,
         .workspace_bytes = session->workspace.device_bytes,
         .kv_bytes = (n_pages - n_free) * pool->page_bytes,

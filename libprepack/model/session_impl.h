@@ -59,6 +59,7 @@ struct pp_session {
     struct ppi_log log;
     int32_t dtype;
     int32_t n_threads;
+    struct ppi_layer_place *places; /* [n_layers] */
     struct ppi_page_pool pool;
     struct ppi_workspace workspace;
     struct ppi_pass_draft draft;
@@ -108,6 +109,10 @@ pp_status ppi_prefill(pp_session *session, const pp_plan *plan, const pp_prompt 
                       const struct ppi_sink *sink, pp_kvcache **caches, pp_error *err);
 pp_status ppi_decode(pp_session *session, pp_kvcache *const *caches, const int32_t *tokens,
                      size_t n, const struct ppi_sink *sink, pp_error *err);
+
+/* forward.c: how a layer turns queries and keys, and what it sees. */
+struct ppi_rope ppi_rope_of_layer(const struct pp_session *session, int32_t layer);
+struct ppi_attention ppi_attention_of_layer(const struct pp_session *session, int32_t layer);
 
 /* forward.c: the model. last: the rows that make logits, as a pass of its own; NULL: only the KV
  * cache is wanted. What row i of `last` gives goes to entry outputs[i] of the sink. */

@@ -9,6 +9,7 @@
 #include "cpu/cpu.h"
 #include "dtype.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -39,16 +40,17 @@ struct bench {
 /* Best seconds of n_rows rows from `position` on. */
 static double best_time(const struct bench *b, int32_t position, int32_t n_rows)
 {
-    struct ppi_segment segment = {0, n_rows, position, 0};
+    struct ppi_segment segment = {0, n_rows, position, 0, position};
+    const struct ppi_attention attention = {.softmax_scale = 1 / sqrtf((float)b->head_dim)};
     struct ppi_pass pass = {.n_rows = n_rows,
                             .n_segments = 1,
                             .segments = &segment,
-                            .pages = b->pages,
+                            .pages = {b->pages},
                             .n_pages = MAX_PAGES};
     double best = 1e9, end = seconds() + b->time_limit;
     do {
         double start = seconds();
-        ppi_cpu_ops.attention(b->backend, &pass, 0, b->q, 0, b->out, NULL);
+        ppi_cpu_ops.attention(b->backend, &pass, &attention, b->q, b->out, NULL);
         double time = seconds() - start;
         if (time < best)
             best = time;
@@ -58,21 +60,23 @@ static double best_time(const struct bench *b, int32_t position, int32_t n_rows)
 
 static void write_cache(const struct bench *b)
 {
-    struct ppi_segment segment = {0, MAX_ROWS, 0, 0};
+    struct ppi_segment segment = {.n_rows = MAX_ROWS};
+    const struct ppi_rope rope = {.rotary_dim = b->head_dim, .angles = b->rope};
     struct ppi_pass pass = {.n_rows = MAX_ROWS,
                             .n_segments = 1,
                             .segments = &segment,
-                            .pages = b->pages,
+                            .pages = {b->pages},
                             .n_pages = MAX_PAGES};
     double start = seconds();
-    ppi_cpu_ops.rope_kv(b->backend, &pass, 0, b->qkv, b->rope, b->q, NULL);
-    ppi_cpu_ops.rope_kv(b->backend, &pass, 0, b->qkv, b->rope, b->q, NULL);
+    ppi_cpu_ops.rope_kv(b->backend, &pass, &rope, b->qkv, b->q, NULL);
+    ppi_cpu_ops.rope_kv(b->backend, &pass, &rope, b->qkv, b->q, NULL);
     printf("  rope_kv of %d rows: %.2f ms\n", MAX_ROWS, (seconds() - start) * 500);
 }
 
 static int bench(struct ppi_mem *mem, const char *variant, int32_t dtype, int32_t n_threads,
                  double time_limit, int32_t head_dim, int32_t n_kv_heads)
 {
+    const struct ppi_layer_place place = {0, 0};
     struct ppi_backend_params params = {.variant = variant,
                                         .mem = mem,
                                         .dtype = dtype,
@@ -80,7 +84,10 @@ static int bench(struct ppi_mem *mem, const char *variant, int32_t dtype, int32_
                                         .n_heads = N_HEADS,
                                         .n_kv_heads = n_kv_heads,
                                         .head_dim = head_dim,
-                                        .n_layers = 1};
+                                        .n_layers = 1,
+                                        .places = &place,
+                                        .n_page_classes = 1,
+                                        .n_class_layers = {1}};
     pp_error err = {.struct_size = sizeof err};
     struct bench b = {.time_limit = time_limit, .head_dim = head_dim, .n_kv_heads = n_kv_heads};
     if (ppi_cpu_ops.open(&params, &b.backend, &err) < 0) {
@@ -89,9 +96,9 @@ static int bench(struct ppi_mem *mem, const char *variant, int32_t dtype, int32_
     }
     struct ppi_backend_info info;
     ppi_cpu_ops.get_info(b.backend, &info);
-    char *pages = ppi_alloc(mem, MAX_PAGES, (size_t)info.page_bytes);
+    char *pages = ppi_alloc(mem, MAX_PAGES, (size_t)info.page_bytes[0]);
     for (int i = 0; i < MAX_PAGES; i++)
-        b.pages[i] = pages + (size_t)i * (size_t)info.page_bytes;
+        b.pages[i] = pages + (size_t)i * (size_t)info.page_bytes[0];
     size_t qkv_count = (size_t)MAX_ROWS * (size_t)((N_HEADS + 2 * n_kv_heads) * head_dim);
     b.qkv = ppi_alloc(mem, qkv_count, sizeof(float));
     b.rope = ppi_alloc(mem, (size_t)MAX_ROWS * (size_t)head_dim, sizeof(float));
@@ -111,7 +118,7 @@ static int bench(struct ppi_mem *mem, const char *variant, int32_t dtype, int32_
         printf("  %5d tokens: %7.1f GFLOP/s\n", lengths[i],
                flops / best_time(&b, 0, lengths[i]) * 1e-9);
     }
-    double cache_bytes = (double)info.page_bytes * MAX_PAGES;
+    double cache_bytes = (double)info.page_bytes[0] * MAX_PAGES;
     printf("  1 row over %d keys: %.1f GB/s of cache\n", MAX_ROWS,
            cache_bytes / best_time(&b, MAX_ROWS - 1, 1) * 1e-9);
     ppi_free(mem, b.out);

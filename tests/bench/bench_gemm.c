@@ -137,11 +137,12 @@ static struct ppi_matrix *random_matrix(struct ppi_backend *backend, int shape)
 static double time_product(struct ppi_backend *backend, const struct ppi_matrix *matrix,
                            const void *a, int64_t n_rows, void *out)
 {
+    const struct ppi_epilogue epilogue = {.scale = 1};
     double start = seconds();
     if (matrix->kind == PPI_MATRIX_GATE_UP)
-        ppi_cpu_ops.gate_up(backend, a, matrix, n_rows, out, NULL);
+        ppi_cpu_ops.gate_up(backend, a, matrix, NULL, PPI_ACTIVATION_SILU, n_rows, out, NULL);
     else
-        ppi_cpu_ops.matmul(backend, a, matrix, n_rows, false, out, NULL);
+        ppi_cpu_ops.matmul(backend, a, matrix, n_rows, &epilogue, out, NULL);
     return seconds() - start;
 }
 
@@ -154,6 +155,7 @@ static double flops_of(int shape, int64_t n_rows)
 static int bench(struct ppi_mem *mem, const char *variant, int32_t dtype, int32_t n_threads,
                  double time_limit)
 {
+    const struct ppi_layer_place place = {0, 0};
     struct ppi_backend_params params = {.variant = variant,
                                         .mem = mem,
                                         .dtype = dtype,
@@ -161,7 +163,10 @@ static int bench(struct ppi_mem *mem, const char *variant, int32_t dtype, int32_
                                         .n_heads = 1,
                                         .n_kv_heads = 1,
                                         .head_dim = 64,
-                                        .n_layers = 1};
+                                        .n_layers = 1,
+                                        .places = &place,
+                                        .n_page_classes = 1,
+                                        .n_class_layers = {1}};
     pp_error err = {.struct_size = sizeof err};
     struct ppi_backend *backend;
     if (ppi_cpu_ops.open(&params, &backend, &err) < 0) {

@@ -7,6 +7,7 @@
 
 struct ppi_mem checkop_mem;
 const struct shape checkop_any_shape = {1, 1, 64, 1};
+const struct ppi_layer_place checkop_places[CHECKOP_MAX_LAYERS] = {{0, 0}, {1, 0}, {0, 1}};
 
 const char *checkop_variant(int i)
 {
@@ -26,7 +27,11 @@ struct ppi_backend *checkop_open(const char *variant, int32_t dtype, int32_t n_t
         .n_kv_heads = shape.n_kv_heads,
         .head_dim = shape.head_dim,
         .n_layers = shape.n_layers,
+        .places = checkop_places,
+        .n_page_classes = 2,
     };
+    for (int32_t layer = 0; layer < shape.n_layers; layer++)
+        params.n_class_layers[checkop_places[layer].page_class]++;
     pp_error err = {.struct_size = sizeof err};
     struct ppi_backend *backend = NULL;
     ck_assert_msg(ppi_cpu_ops.open(&params, &backend, &err) == PP_OK, "%s", err.message);

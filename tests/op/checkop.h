@@ -28,6 +28,10 @@ struct shape {
 extern struct ppi_mem checkop_mem;
 extern const struct shape checkop_any_shape;
 
+/* Where the layers of every context are: two in the first class of pages, one in the second. */
+#define CHECKOP_MAX_LAYERS 3
+extern const struct ppi_layer_place checkop_places[CHECKOP_MAX_LAYERS];
+
 /* The i-th kernel set of this machine, or NULL. */
 const char *checkop_variant(int i);
 struct ppi_backend *checkop_open(const char *variant, int32_t dtype, int32_t n_threads,

@@ -13,7 +13,8 @@
 #include <string.h>
 
 #define MAX_TOKENS 320
-#define LAYER      1 /* of 2: the other stays poisoned */
+#define LAYER      2 /* of 3, the second of its class: the others stay poisoned */
+#define CLASS      0
 
 /* One prompt: its inputs, its pages, and the bits of its outputs. */
 struct prompt {
@@ -67,8 +68,8 @@ static void poison_pages(const struct world *world, struct ppi_backend *backend,
     prompt->n_pages = (int32_t)ppi_div_up(prompt->n_tokens, info.page_tokens);
     for (int32_t i = 0; i < prompt->n_pages; i++) {
         if (!prompt->pages[i])
-            prompt->pages[i] = checkop_alloc(1, (size_t)info.page_bytes);
-        memset(prompt->pages[i], 0xff, (size_t)info.page_bytes);
+            prompt->pages[i] = checkop_alloc(1, (size_t)info.page_bytes[CLASS]);
+        memset(prompt->pages[i], 0xff, (size_t)info.page_bytes[CLASS]);
     }
     memset(prompt->out, 0xff, (size_t)prompt->n_tokens * out_row_bytes(world));
 }
@@ -98,11 +99,12 @@ static void run_pass(const struct world *world, struct ppi_backend *backend,
 {
     struct ppi_segment segments[8];
     void *pages[8 * (MAX_TOKENS / PPI_CPU_PAGE + 1)];
-    struct ppi_pass pass = {.n_segments = n_prompts, .segments = segments, .pages = pages};
+    struct ppi_pass pass = {.n_segments = n_prompts, .segments = segments, .pages = {pages}};
     size_t qkv_bytes = (size_t)qkv_dim(&world->shape) * sizeof(float);
     size_t row_bytes = out_row_bytes(world);
     for (int32_t s = 0; s < n_prompts; s++) {
-        segments[s] = (struct ppi_segment){pass.n_rows, end[s] - first[s], first[s], pass.n_pages};
+        segments[s] =
+            (struct ppi_segment){pass.n_rows, end[s] - first[s], first[s], pass.n_pages, first[s]};
         memcpy(pages + pass.n_pages, prompts[s]->pages,
                (size_t)prompts[s]->n_pages * sizeof *pages);
         pass.n_pages += prompts[s]->n_pages;
@@ -116,8 +118,14 @@ static void run_pass(const struct world *world, struct ppi_backend *backend,
                (char *)prompts[s]->qkv + (size_t)first[s] * qkv_bytes,
                (size_t)segments[s].n_rows * qkv_bytes);
     ppi_cpu_ops.pass_begin(backend, &pass, NULL);
-    ppi_cpu_ops.rope_kv(backend, &pass, LAYER, (float *)(void *)qkv, world->rope, q, NULL);
-    ppi_cpu_ops.attention(backend, &pass, LAYER, q, world->window, out, NULL);
+    const struct ppi_rope rope = {
+        .layer = LAYER, .rotary_dim = world->shape.head_dim, .angles = world->rope};
+    const struct ppi_attention attention = {.layer = LAYER,
+                                            .window = world->window,
+                                            .softmax_scale =
+                                                1 / sqrtf((float)world->shape.head_dim)};
+    ppi_cpu_ops.rope_kv(backend, &pass, &rope, (float *)(void *)qkv, q, NULL);
+    ppi_cpu_ops.attention(backend, &pass, &attention, q, out, NULL);
     for (int32_t s = 0; s < n_prompts; s++)
         memcpy(prompts[s]->out + (size_t)first[s] * row_bytes,
                out + (size_t)segments[s].row * row_bytes, (size_t)segments[s].n_rows * row_bytes);
@@ -203,7 +211,7 @@ static void check_kv(const struct world *world, struct ppi_backend *backend,
         int32_t which = mode & 1 ? PP_KV_V : PP_KV_K;
         int32_t layout = mode & 2 ? PP_KV_HND : PP_KV_NHD;
         int32_t dtype = mode & 4 ? PP_DTYPE_F32 : world->dtype;
-        ppi_cpu_ops.kv_read(backend, prompt->pages, n, LAYER, which, layout, dtype, dst, NULL);
+        ppi_cpu_ops.kv_read(backend, prompt->pages, 0, n, LAYER, which, layout, dtype, dst, NULL);
         for (int32_t t = 0; t < n; t++)
             for (int32_t h = 0; h < n_heads; h++) {
                 int32_t source = shape->n_heads + h + (which == PP_KV_V ? n_heads : 0);
@@ -243,7 +251,7 @@ START_TEST(values_by_head_dim)
     struct rng rng = rng_seeded(31);
     FOR_EACH_KERNEL_SET(variant, dtype)
     for (size_t i = 0; i < PPI_COUNT(head_dims); i++) {
-        struct shape shape = {2, 1, head_dims[i], 2};
+        struct shape shape = {2, 1, head_dims[i], 3};
         struct world world = make_world(&rng, shape, variant, dtype, 0);
         check_prompt(&world, (int32_t)rng_between(&rng, 60, 90));
         free(world.rope);
@@ -256,7 +264,7 @@ START_TEST(values_by_length)
     struct rng rng = rng_seeded(32);
     FOR_EACH_KERNEL_SET(variant, dtype)
     {
-        struct world world = make_world(&rng, (struct shape){1, 1, 16, 2}, variant, dtype, 0);
+        struct world world = make_world(&rng, (struct shape){1, 1, 16, 3}, variant, dtype, 0);
         for (int32_t n = 1; n <= 130; n += n < 20 ? 1 : 3)
             check_prompt(&world, n);
         check_prompt(&world, 127);
@@ -277,7 +285,7 @@ START_TEST(values_by_window_and_group)
     for (size_t i = 0; i < PPI_COUNT(windows); i++) {
         static const int32_t groups[] = {1, 3, 4, 8};
         struct shape shape = {groups[i % 4] * kv_heads[i % 4] / (i % 4 == 2 ? 4 : 1),
-                              kv_heads[i % 4] / (i % 4 == 2 ? 4 : 1), 20, 2};
+                              kv_heads[i % 4] / (i % 4 == 2 ? 4 : 1), 20, 3};
         struct world world = make_world(&rng, shape, variant, dtype, windows[i]);
         check_prompt(&world, 140);
         free(world.rope);
@@ -352,8 +360,8 @@ START_TEST(bits_do_not_depend_on_company)
         struct shape shape;
         int32_t window, n_tokens;
     } cases[] = {
-        {{2, 2, 64, 2}, 0, 150}, {{4, 1, 20, 2}, 0, 129}, {{6, 2, 32, 2}, 50, 200},
-        {{2, 1, 128, 2}, 0, 97}, {{1, 1, 80, 2}, 7, 70},
+        {{2, 2, 64, 3}, 0, 150}, {{4, 1, 20, 3}, 0, 129}, {{6, 2, 32, 3}, 50, 200},
+        {{2, 1, 128, 3}, 0, 97}, {{1, 1, 80, 3}, 7, 70},
     };
     struct rng rng = rng_seeded(34);
     FOR_EACH_KERNEL_SET(variant, dtype)

@@ -10,6 +10,8 @@
 #include <math.h>
 #include <string.h>
 
+static const struct ppi_epilogue replace = {.scale = 1}, add = {.scale = 1, .accumulate = true};
+
 struct products_case {
     int32_t kind;
     int64_t n, k;
@@ -71,12 +73,12 @@ static void check_values(struct rng *rng, const char *variant, int32_t dtype,
     struct ppi_matrix *matrix = make_matrix(backend, c, src, w_rows);
     float *out = checkop_alloc((size_t)(n_rows * c->n), sizeof *out);
     if (gated) {
-        ppi_cpu_ops.gate_up(backend, a, matrix, n_rows, out, NULL);
+        ppi_cpu_ops.gate_up(backend, a, matrix, NULL, PPI_ACTIVATION_SILU, n_rows, out, NULL);
     } else {
         for (int64_t i = 0; i < n_rows * c->n; i++)
             out[i] = 3;
-        ppi_cpu_ops.matmul(backend, a, matrix, n_rows, false, out, NULL);
-        ppi_cpu_ops.matmul(backend, a, matrix, n_rows, true, out, NULL);
+        ppi_cpu_ops.matmul(backend, a, matrix, n_rows, &replace, out, NULL);
+        ppi_cpu_ops.matmul(backend, a, matrix, n_rows, &add, out, NULL);
     }
     double unit = 8 * sqrt((double)c->k) * 0x1p-24;
     for (int64_t row = 0; row < n_rows; row++)
@@ -141,7 +143,7 @@ START_TEST(narrow_and_special_values)
             uint16_t half[] = {ppi_f32_to_bf16(gates[i]), ppi_f32_to_bf16(1)};
             float out[2];
             ppi_cpu_ops.gate_up(backend, dtype == PP_DTYPE_F32 ? (void *)wide : (void *)half,
-                                matrix, 1, out, NULL);
+                                matrix, NULL, PPI_ACTIVATION_SILU, 1, out, NULL);
             double gate =
                 checkop_get(dtype, dtype == PP_DTYPE_F32 ? (void *)wide : (void *)half, 0);
             double high = checkop_get(dtype, out, 0), low = checkop_get(dtype, out, 1);
@@ -173,18 +175,20 @@ static void check_invariance(struct rng *rng, const char *variant, int32_t dtype
         if (!matrix) {
             matrix = make_matrix(backend, c, src, w_rows);
             if (gated)
-                ppi_cpu_ops.gate_up(backend, a, matrix, max_rows, whole, NULL);
+                ppi_cpu_ops.gate_up(backend, a, matrix, NULL, PPI_ACTIVATION_SILU, max_rows, whole,
+                                    NULL);
             else
-                ppi_cpu_ops.matmul(backend, a, matrix, max_rows, false, (float *)(void *)whole,
+                ppi_cpu_ops.matmul(backend, a, matrix, max_rows, &replace, (float *)(void *)whole,
                                    NULL);
         }
         for (int64_t n_rows = 1; n_rows <= max_rows; n_rows += n_rows < 14 ? 1 : step) {
             int64_t first = rng_between(rng, 0, max_rows - n_rows);
             const char *rows = a + (size_t)first * a_bytes;
             if (gated)
-                ppi_cpu_ops.gate_up(backend, rows, matrix, n_rows, part, NULL);
+                ppi_cpu_ops.gate_up(backend, rows, matrix, NULL, PPI_ACTIVATION_SILU, n_rows, part,
+                                    NULL);
             else
-                ppi_cpu_ops.matmul(backend, rows, matrix, n_rows, false, (float *)(void *)part,
+                ppi_cpu_ops.matmul(backend, rows, matrix, n_rows, &replace, (float *)(void *)part,
                                    NULL);
             EXPECT(memcmp(part, whole + (size_t)first * out_bytes, (size_t)n_rows * out_bytes) == 0,
                    "%s dtype %d kind %d: bits of rows %ld + %ld with %d threads differ", variant,

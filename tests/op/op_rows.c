@@ -26,7 +26,8 @@ START_TEST(rmsnorm_values)
         float *weight = checkop_random(&rng, PP_DTYPE_F32, (size_t)dim, 1);
         void *out = checkop_alloc((size_t)(n_rows * dim), sizeof(float));
         struct ppi_matrix *vector = make_vector(backend, weight, dim);
-        ppi_cpu_ops.rmsnorm(backend, x, vector, 1e-5, n_rows, dim, out, NULL);
+        const struct ppi_norm norm = {.weight = vector, .eps = 1e-5};
+        ppi_cpu_ops.norm(backend, x, &norm, n_rows, dim, out, NULL);
         ppi_cpu_ops.matrix_destroy(vector);
         for (int64_t i = 0; i < n_rows * dim; i++) {
             double sum = 0;
@@ -64,10 +65,11 @@ START_TEST(rmsnorm_bits)
         struct ppi_backend *ref = checkop_open("ref", dtype, 1, checkop_any_shape);
         struct ppi_backend *backend = checkop_open(variant, dtype, n_threads, checkop_any_shape);
         struct ppi_matrix *vector = make_vector(ref, weight, dim);
-        ppi_cpu_ops.rmsnorm(ref, x, vector, 1e-6, n_rows, dim, whole, NULL);
+        const struct ppi_norm norm = {.weight = vector, .eps = 1e-6};
+        ppi_cpu_ops.norm(ref, x, &norm, n_rows, dim, whole, NULL);
         for (int64_t n = 1; n <= n_rows; n++) {
             int64_t first = rng_between(&rng, 0, n_rows - n);
-            ppi_cpu_ops.rmsnorm(backend, x + first * dim, vector, 1e-6, n, dim, part, NULL);
+            ppi_cpu_ops.norm(backend, x + first * dim, &norm, n, dim, part, NULL);
             EXPECT(memcmp(part, whole + (size_t)first * row_bytes, (size_t)n * row_bytes) == 0,
                    "%s dtype %d: bits of rows %ld + %ld with %d threads differ", variant, dtype,
                    (long)first, (long)n, n_threads);
@@ -98,7 +100,7 @@ START_TEST(embed_values)
         ppi_cpu_ops.matrix_create(backend, &checkop_mem, PPI_MATRIX_TABLE, n, k, &table, NULL);
         ppi_cpu_ops.matrix_fill(backend, table, 0, n, src, src_dtypes[s], NULL);
         float *out = checkop_alloc((size_t)(pass.n_rows * k), sizeof *out);
-        ppi_cpu_ops.embed(backend, table, &pass, out, NULL);
+        ppi_cpu_ops.embed(backend, table, &pass, 1, out, NULL);
         for (int64_t i = 0; i < pass.n_rows * k; i++) {
             float expected =
                 (float)checkop_get(src_dtypes[s], src, (size_t)(tokens[i / k] * k + i % k));
