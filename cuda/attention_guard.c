@@ -109,25 +109,24 @@ static pp_status attend(struct trial *t, int32_t capability, uint16_t *result, p
 
     const struct ppi_cuda_attention_item *device_items = (void *)(t->device + t->items);
     int64_t head = 2 * (int64_t)t->head_dim;
-    struct ppi_cuda_attention_args args = {
-        .q = t->device,
-        .out = t->device + t->out,
-        .q_row_stride = head * N_HEADS,
-        .q_head_stride = head,
-        .out_row_stride = head * N_HEADS,
-        .out_head_stride = head,
-        .kv = {.k = (uint64_t)(uintptr_t)(t->device + t->k),
-               .v = (uint64_t)(uintptr_t)(t->device + t->v),
-               .k_token_stride = head * N_KV_HEADS,
-               .v_token_stride = head * N_KV_HEADS,
-               .k_head_stride = head,
-               .v_head_stride = head,
-               .page_tokens = 1},
-        .n_heads = N_HEADS,
-        .n_kv_heads = N_KV_HEADS,
-        .head_dim = t->head_dim,
-        .window_left = -1,
-        .window_right = 0};
+    struct ppi_cuda_attention_args args = {.q = t->device,
+                                           .out = t->device + t->out,
+                                           .q_row_stride = head * N_HEADS,
+                                           .q_head_stride = head,
+                                           .out_row_stride = head * N_HEADS,
+                                           .out_head_stride = head,
+                                           .kv = {.k = (uint64_t)(uintptr_t)(t->device + t->k),
+                                                  .v = (uint64_t)(uintptr_t)(t->device + t->v),
+                                                  .k_token_stride = head * N_KV_HEADS,
+                                                  .v_token_stride = head * N_KV_HEADS,
+                                                  .k_head_stride = head,
+                                                  .v_head_stride = head,
+                                                  .page_tokens = 1},
+                                           .n_heads = N_HEADS,
+                                           .n_kv_heads = N_KV_HEADS,
+                                           .head_dim = t->head_dim,
+                                           .window_left = -1,
+                                           .window_right = 0};
     ppi_cuda_scale_scores(&args, (float)(1 / sqrt((double)t->head_dim)), t->softcap);
     static const int32_t whole[] = {0};
     size_t bytes = q_elements(t) * 2;

@@ -71,19 +71,19 @@ pp_status ppi_cuda_run_attention(struct ppi_backend *b, const struct ppi_pass *p
 {
     const struct ppi_cuda_pass *p = &b->passes[pass->slot];
     int64_t head = (int64_t)((size_t)b->params.head_dim * b->act_bytes);
-    struct ppi_cuda_attention_args args = {
-        .q = q,
-        .out = out,
-        .q_row_stride = head * b->params.n_heads,
-        .q_head_stride = head,
-        .out_row_stride = head * b->params.n_heads,
-        .out_head_stride = head,
-        .kv = view_layer(b, p, attention->layer),
-        .n_heads = b->params.n_heads,
-        .n_kv_heads = b->params.n_kv_heads,
-        .head_dim = b->params.head_dim,
-        .window_left = attention->window > 0 ? attention->window - 1 : -1,
-        .window_right = 0};
+    struct ppi_cuda_attention_args args = {.q = q,
+                                           .out = out,
+                                           .q_row_stride = head * b->params.n_heads,
+                                           .q_head_stride = head,
+                                           .out_row_stride = head * b->params.n_heads,
+                                           .out_head_stride = head,
+                                           .kv = view_layer(b, p, attention->layer),
+                                           .n_heads = b->params.n_heads,
+                                           .n_kv_heads = b->params.n_kv_heads,
+                                           .head_dim = b->params.head_dim,
+                                           .window_left =
+                                               attention->window > 0 ? attention->window - 1 : -1,
+                                           .window_right = 0};
     ppi_cuda_scale_scores(&args, attention->softmax_scale, attention->softcap);
     return ppi_cuda_attend(b, b->stream, b->attention_capability, b->act, &args, p->items,
                            p->n_items, p->few_items, p->n_few_items, err);

@@ -1,8 +1,8 @@
 /*
  * device_pass.c: a pass on the device: tokens, rows of angles, slots of the new keys and values,
- * pages of every class and the work list of attention go up in one copy. The host copy is pinned and written again only
- * after the copy that reads it is over. Room for usual passes is taken when the context is opened;
- * caches of many pages make it grow.
+ * pages of every class and the work list of attention go up in one copy. The host copy is pinned
+ * and written again only after the copy that reads it is over. Room for usual passes is taken when
+ * the context is opened; caches of many pages make it grow.
  */
 #include "cuda/cuda_impl.h"
 

@@ -53,7 +53,8 @@ pp_status ppi_cuda_run_norm_parts(struct ppi_backend *b, float *x, const struct 
                                   pp_error *err)
 {
     if (n_rows > INT32_MAX / n_parts)
-        return ppi_error(err, PP_ERR_LIMIT, "norm_parts: %lld rows of %d parts; at most %d together",
+        return ppi_error(err, PP_ERR_LIMIT,
+                         "norm_parts: %lld rows of %d parts; at most %d together",
                          (long long)n_rows, n_parts, INT32_MAX);
     struct ppi_cuda_norm_args args = norm_args(norm, n_rows * n_parts, dim);
     args.x = x;

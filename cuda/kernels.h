@@ -220,21 +220,26 @@ extern const struct ppi_cuda_kernel ppi_cuda_kv_read[PPI_CUDA_N_ACT];
 
 /* ---- sample.cu: a block for each row of logits ---- */
 
+/* struct ppi_draw of backend.h, as the device has it. */
+struct ppi_cuda_draw {
+    uint64_t seed;
+    float temperature, top_p, min_p;
+    int32_t top_k, position;
+    int32_t reserved; /* no padding */
+};
+
 /*
  * out[i] = argmax over t of logits[i, t] (temperature 0), else of logits[i, t] + temperature *
- * gumbel(seeds[i], positions[i], t): a sample of softmax(logits / temperature); gumbel is
- * gumbel.h's. Ties: the smallest t. NaN never wins; a row of NaN gives 0. logits: f32 [n_rows,
- * stride], fastest where rows are 16-byte aligned. What is behind vocab is not read.
+ * gumbel(seed, position, t): a sample of softmax(logits / temperature); gumbel is gumbel.h's. Ties:
+ * the smallest t. -1 where a logit is NaN or none is finite. logits: f32 [n_rows, stride], fastest
+ * where rows are 16-byte aligned. What is behind vocab is not read.
  */
 struct ppi_cuda_sample_args {
     const float *logits;
-    const uint64_t *seeds;
-    const int32_t *positions;
+    const struct ppi_cuda_draw *draws; /* [n_rows] */
     int32_t *out;
     int64_t stride;
-    float temperature;
     int32_t n_rows, vocab;
-    int32_t reserved; /* no padding */
 };
 extern const struct ppi_cuda_kernel ppi_cuda_sample[1];
 

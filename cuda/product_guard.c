@@ -227,10 +227,9 @@ static pp_status multiply(struct trial *t, const cublasLtMatmulAlgo_t *algorithm
         PP_TRY(copy(t, t->out, t->start, period_bytes, cudaMemcpyDeviceToDevice, err));
         PP_TRY(repeat(t, t->out, period_bytes, bytes, err));
     }
-    cublasStatus_t status =
-        ppi_cuda_lt_multiply(products->lt, t->class, algorithm, products->workspace,
-                             PPI_CUDA_LT_WORKSPACE, t->backend->stream, t->a, t->w, n_rows,
- 1, t->out);
+    cublasStatus_t status = ppi_cuda_lt_multiply(products->lt, t->class, algorithm,
+                                                 products->workspace, PPI_CUDA_LT_WORKSPACE,
+                                                 t->backend->stream, t->a, t->w, n_rows, 1, t->out);
     *passed = !ppi_cuda_lt_refuses(status);
     return *passed ? ppi_cuda_lt_check(status, "cublasLtMatmul", err) : PP_OK;
 }
