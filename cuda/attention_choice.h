@@ -16,8 +16,10 @@ struct ppi_cuda_attention {
 
 #define PPI_CUDA_ANY_CAPABILITY 80 /* its kernels run on every GPU */
 
-/* For compute capability 80, 90, ... and a head_dim. Of exactly 9.0 wgmma, for what it has. */
-struct ppi_cuda_attention ppi_cuda_choose_attention(int32_t compute_capability, int32_t head_dim);
+/* For compute capability 80, 90, ... and a head_dim, with a softcap or without; name and tiles are
+ * the same either way. Of exactly 9.0 wgmma, for what it has. */
+struct ppi_cuda_attention ppi_cuda_choose_attention(int32_t compute_capability, int32_t head_dim,
+                                                    bool softcap);
 
 /* Blocks of the kernel for a list of items, for all kv heads. */
 int64_t ppi_cuda_attention_blocks(const struct ppi_cuda_attention *attention, int64_t n_items,

@@ -54,7 +54,8 @@ struct operand {
     uint32_t a[4];
 };
 
-template <class T, int D> HW_DEVICE void attend_few_rows(const ppi_cuda_attention_args &args)
+template <class T, int D, bool CAPPED = false>
+HW_DEVICE void attend_few_rows(const ppi_cuda_attention_args &args)
 {
     using rows = shared_rows<D>;
     using shape = few_shape<D>;
@@ -104,6 +105,7 @@ template <class T, int D> HW_DEVICE void attend_few_rows(const ppi_cuda_attentio
             hw::mma_16816<T>(scores[1], q[step], {b[2], b[3]});
         }
         keys.template end_step<false>();
+        cap_scores<CAPPED>(args, scores);
         mask_scores(args, scores, position, tile.item.n_keys, key,
                     (int32_t)(warp * 16 + lane % 4 * 2));
         const uint32_t maxima = shared + shape::MAXIMA + lane / 4 * sizeof(warp_values);

@@ -25,6 +25,7 @@ static const struct {
 struct trial {
     struct ppi_backend *backend;
     int32_t head_dim;
+    float softcap; /* 0: none */
     size_t bytes;
     char *device; /* q, k, v, out, items */
     size_t k, v, out, items;
@@ -89,7 +90,8 @@ static pp_status upload_random(struct trial *t, size_t offset, size_t n, uint64_
 static pp_status attend(struct trial *t, int32_t capability, uint16_t *result, pp_error *err)
 {
     struct ppi_backend *b = t->backend;
-    const struct ppi_cuda_attention attention = ppi_cuda_choose_attention(capability, t->head_dim);
+    const struct ppi_cuda_attention attention =
+        ppi_cuda_choose_attention(capability, t->head_dim, t->softcap > 0);
     struct ppi_cuda_attention_item items[2 * MAX_ITEMS];
     struct ppi_cuda_span spans[N_PROMPTS];
     int64_t n_items, n_few;
@@ -107,26 +109,25 @@ static pp_status attend(struct trial *t, int32_t capability, uint16_t *result, p
 
     const struct ppi_cuda_attention_item *device_items = (void *)(t->device + t->items);
     int64_t head = 2 * (int64_t)t->head_dim;
-    struct ppi_cuda_attention_args args = {
-        .q = t->device,
-        .out = t->device + t->out,
-        .q_row_stride = head * N_HEADS,
-        .q_head_stride = head,
-        .out_row_stride = head * N_HEADS,
-        .out_head_stride = head,
-        .kv = {.k = (uint64_t)(uintptr_t)(t->device + t->k),
-               .v = (uint64_t)(uintptr_t)(t->device + t->v),
-               .k_token_stride = head * N_KV_HEADS,
-               .v_token_stride = head * N_KV_HEADS,
-               .k_head_stride = head,
-               .v_head_stride = head,
-               .page_tokens = 1},
-        .n_heads = N_HEADS,
-        .n_kv_heads = N_KV_HEADS,
-        .head_dim = t->head_dim,
-        .scale_log2 = (float)(1.4426950408889634 / sqrt((double)t->head_dim)),
-        .window_left = -1,
-        .window_right = 0};
+    struct ppi_cuda_attention_args args = {.q = t->device,
+                                           .out = t->device + t->out,
+                                           .q_row_stride = head * N_HEADS,
+                                           .q_head_stride = head,
+                                           .out_row_stride = head * N_HEADS,
+                                           .out_head_stride = head,
+                                           .kv = {.k = (uint64_t)(uintptr_t)(t->device + t->k),
+                                                  .v = (uint64_t)(uintptr_t)(t->device + t->v),
+                                                  .k_token_stride = head * N_KV_HEADS,
+                                                  .v_token_stride = head * N_KV_HEADS,
+                                                  .k_head_stride = head,
+                                                  .v_head_stride = head,
+                                                  .page_tokens = 1},
+                                           .n_heads = N_HEADS,
+                                           .n_kv_heads = N_KV_HEADS,
+                                           .head_dim = t->head_dim,
+                                           .window_left = -1,
+                                           .window_right = 0};
+    ppi_cuda_scale_scores(&args, (float)(1 / sqrt((double)t->head_dim)), t->softcap);
     static const int32_t whole[] = {0};
     size_t bytes = q_elements(t) * 2;
     PP_TRY(ppi_cuda_check(cudaMemsetAsync(t->device + t->out, 0xFF, bytes, b->stream),
@@ -150,9 +151,10 @@ static bool agree(const struct trial *t)
     return true;
 }
 
-static pp_status try_head_dim(struct ppi_backend *b, int32_t head_dim, bool *passed, pp_error *err)
+static pp_status try_kernels(struct ppi_backend *b, int32_t head_dim, float softcap, bool *passed,
+                             pp_error *err)
 {
-    struct trial t = {.backend = b, .head_dim = head_dim};
+    struct trial t = {.backend = b, .head_dim = head_dim, .softcap = softcap};
     *passed = false;
     pp_status status = allocate(&t, err);
     if (status >= 0)
@@ -175,20 +177,24 @@ static pp_status try_head_dim(struct ppi_backend *b, int32_t head_dim, bool *pas
 
 pp_status ppi_cuda_guard_attention(struct ppi_backend *b, pp_error *err)
 {
-    static const int32_t head_dims[] = {64, 128};
-    for (size_t i = 0; i < PPI_COUNT(head_dims); i++) {
-        bool passed = true;
+    static const struct {
+        int32_t head_dim;
+        float softcap; /* that bends scores: their deviation is 1 */
+    } trials[] = {{64, 0}, {128, 0}, {64, 2}, {128, 2}};
+    for (size_t i = 0; i < PPI_COUNT(trials); i++) {
+        bool passed = true, softcap = trials[i].softcap > 0;
+        int32_t head_dim = trials[i].head_dim;
         struct ppi_cuda_attention own =
-            ppi_cuda_choose_attention(b->attention_capability, head_dims[i]);
+            ppi_cuda_choose_attention(b->attention_capability, head_dim, softcap);
         struct ppi_cuda_attention any =
-            ppi_cuda_choose_attention(PPI_CUDA_ANY_CAPABILITY, head_dims[i]);
+            ppi_cuda_choose_attention(PPI_CUDA_ANY_CAPABILITY, head_dim, softcap);
         if (own.kernel != any.kernel)
-            PP_TRY(try_head_dim(b, head_dims[i], &passed, err));
+            PP_TRY(try_kernels(b, head_dim, trials[i].softcap, &passed, err));
         if (passed)
             continue;
         ppi_log(&b->params.log, PP_LOG_WARNING,
-                "attention by %s failed its self-test on %s (head_dim %d); %s computes it",
-                own.name, b->device_name, head_dims[i], any.name);
+                "attention by %s failed its self-test on %s (head_dim %d%s); %s computes it",
+                own.name, b->device_name, head_dim, softcap ? ", softcap" : "", any.name);
         b->attention_capability = PPI_CUDA_ANY_CAPABILITY;
         return PP_OK;
     }

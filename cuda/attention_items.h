@@ -5,7 +5,7 @@
 #ifndef PPI_CUDA_ATTENTION_ITEMS_H
 #define PPI_CUDA_ATTENTION_ITEMS_H
 
-#include "cuda/kernels.h"
+#include "cuda/kernels_attention.h"
 
 #include <stdbool.h>
 

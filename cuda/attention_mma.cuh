@@ -8,7 +8,8 @@
  *
  *   out[r] = sum_j w_rj v_j / sum_j w_rj,   w_rj = exp(softmax_scale (q_r k_j - max_j q_r k_j))
  *
- * by blocks of 64 keys in order. Warp w owns rows 16 w .. 16 w + 15: their scores of a block
+ * (or, CAPPED, exp(softcap (t_rj - max_j t_rj)), t_rj = tanh(softmax_scale q_r k_j / softcap)) by
+ * blocks of 64 keys in order. Warp w owns rows 16 w .. 16 w + 15: their scores of a block
  * (m16n8k16, 8 tiles of 8 keys), softmax state and sums (D / 8 tiles of 8 columns) are in its
  * registers, weights go from scores to the second product without leaving them.
  *
@@ -111,7 +112,8 @@ HW_DEVICE void add_values(float (&sums)[D / 8][4], const uint32_t (&weights)[KEY
     }
 }
 
-template <class T, int D> HW_DEVICE void attend_rows(const ppi_cuda_attention_args &args)
+template <class T, int D, bool CAPPED = false>
+HW_DEVICE void attend_rows(const ppi_cuda_attention_args &args)
 {
     using rows = shared_rows<D>;
     using shape = attention_shape<D>;
@@ -155,6 +157,7 @@ template <class T, int D> HW_DEVICE void attend_rows(const ppi_cuda_attention_ar
         score_block<T, D>(scores, q, slot + k_offset);
         keys.template end_step<false>();
 
+        cap_scores<CAPPED>(args, scores);
         mask_scores(args, scores, position, tile.item.n_keys, key, (int)lane % 4 * 2);
         HW_UNROLL
         for (int r = 0; r < 2; r++)

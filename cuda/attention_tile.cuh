@@ -8,8 +8,9 @@
 #define PPI_CUDA_ATTENTION_TILE_CUH
 
 #include "hw.h"
-#include "cuda/kernels.h"
+#include "cuda/kernels_attention.h"
 #include "cuda/kv_address.cuh"
+#include "cuda/softcap.cuh"
 
 namespace ppi {
 
@@ -311,6 +312,21 @@ template <int D, int SLOTS> struct key_ring {
  * A thread holds two rows of every score tile, r = 0, 1: lane / 4 + 8 r of the warp's 16; elements
  * [2 r] and [2 r + 1] of a tile are keys lane % 4 * 2 and the next of its eight.
  */
+
+/* Scores s become tanh(softmax_scale s / softcap), if there is a softcap: scale_log2 is softcap *
+ * log2(e) then, so that what follows knows nothing of it. Before any becomes -infinity. */
+template <bool CAPPED, int TILES>
+HW_DEVICE void cap_scores(const ppi_cuda_attention_args &args, float (&scores)[TILES][4])
+{
+    if (CAPPED) {
+        HW_UNROLL
+        for (int n = 0; n < TILES; n++) {
+            HW_UNROLL
+            for (int e = 0; e < 4; e++)
+                scores[n][e] = soft_tanh(scores[n][e], args.cap_log2);
+        }
+    }
+}
 
 /*
  * Scores of keys that a row does not see become -infinity. key: the block's first; position: of the

@@ -111,10 +111,11 @@ template <int D> struct math_state {
 
 /* Scores of the block at `key` become weights. shrink: what the sums before it are multiplied by.
  */
-template <int D>
+template <int D, bool CAPPED>
 HW_DEVICE void soften(const ppi_cuda_attention_args &args, math_state<D> *state,
                       float (&scores)[KEYS / 8][4], int32_t n_keys, int32_t key, float (&shrink)[2])
 {
+    cap_scores<CAPPED>(args, scores);
     if (key < state->whole.low || key + KEYS - 1 > state->whole.high)
         mask_scores(args, scores, state->position, n_keys, key, hw::lane() % 4 * 2);
     HW_UNROLL
@@ -176,7 +177,7 @@ HW_DEVICE void store_results(const ppi_cuda_attention_args &args, const attentio
 
 /* The blocks of keys that the tile sees, in order; at: the slot of the first one's keys. While a
  * block's weights multiply its values, the next one's scores are computed and softened. */
-template <class T, int D>
+template <class T, int D, bool CAPPED>
 HW_DEVICE void attend_keys(const ppi_cuda_attention_args &args, const attention_tile &tile,
                            math_state<D> *state, const uint32_t (&q)[D / 16][4], slot_cursor<D> *at)
 {
@@ -191,7 +192,7 @@ HW_DEVICE void attend_keys(const ppi_cuda_attention_args &args, const attention_
     hw::wgmma_hold(as_sums<KEYS>(scores));
     release(*at);
     at->advance();
-    soften(args, state, scores, n_keys, key, shrink); /* there is nothing to shrink */
+    soften<D, CAPPED>(args, state, scores, n_keys, key, shrink); /* there is nothing to shrink */
     HW_UNROLL
     for (int step = 0; step < KEY_STEPS; step++)
         pack_weights<T>(weights[step], scores[2 * step], scores[2 * step + 1]);
@@ -207,7 +208,7 @@ HW_DEVICE void attend_keys(const ppi_cuda_attention_args &args, const attention_
         hw::wgmma_hold(as_sums<KEYS>(scores));
         release(*at);
         at->advance();
-        soften(args, state, scores, n_keys, key, shrink);
+        soften<D, CAPPED>(args, state, scores, n_keys, key, shrink);
         hw::wgmma_wait<0>();
         hw::wgmma_hold(as_sums<D>(state->sums));
         release(values);
@@ -227,7 +228,7 @@ HW_DEVICE void attend_keys(const ppi_cuda_attention_args &args, const attention_
     at->advance();
 }
 
-template <class T, int D>
+template <class T, int D, bool CAPPED>
 HW_DEVICE void compute_rows(const ppi_cuda_attention_args &args, uint32_t shared)
 {
     using shape = wgmma_shape<D>;
@@ -267,14 +268,15 @@ HW_DEVICE void compute_rows(const ppi_cuda_attention_args &args, uint32_t shared
             pass_slots(&at, shape::MATHS - 1 - maths);
             pass_slots(&at, (tile.first_key - unit.first_key) / KEYS * 2);
             if (tile.first_key < tile.end_key)
-                attend_keys<T, D>(args, tile, &state, q, &at);
+                attend_keys<T, D, CAPPED>(args, tile, &state, q, &at);
             pass_slots(&at, (unit.end_key - tile.end_key) / KEYS * 2);
         }
         store_results<T, D>(args, tile, state, first_row);
     }
 }
 
-template <class T, int D> HW_DEVICE void attend_units(const ppi_cuda_attention_args &args)
+template <class T, int D, bool CAPPED = false>
+HW_DEVICE void attend_units(const ppi_cuda_attention_args &args)
 {
     using shape = wgmma_shape<D>;
     const uint32_t shared = hw::shared_base();
@@ -292,7 +294,7 @@ template <class T, int D> HW_DEVICE void attend_units(const ppi_cuda_attention_a
         feed_maths<T, D>(args, shared);
     } else {
         hw::set_registers_more<shape::MATH_REGISTERS>();
-        compute_rows<T, D>(args, shared);
+        compute_rows<T, D, CAPPED>(args, shared);
     }
 }
 

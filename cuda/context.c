@@ -141,7 +141,7 @@ static pp_status choose_attention(struct ppi_backend *b, pp_error *err)
 {
     b->attention_capability = b->any_attention ? PPI_CUDA_ANY_CAPABILITY : b->compute_capability;
     PP_TRY(ppi_cuda_guard_attention(b, err));
-    b->attention = ppi_cuda_choose_attention(b->attention_capability, b->params.head_dim);
+    b->attention = ppi_cuda_choose_attention(b->attention_capability, b->params.head_dim, false);
     return PP_OK;
 }
 
@@ -222,7 +222,8 @@ void ppi_cuda_get_info(const struct ppi_backend *b, struct ppi_backend_info *inf
     snprintf(info->name, sizeof info->name, "cuda:%d%s%s", b->device, b->own_products ? ":own" : "",
              b->any_attention ? ":mma" : "");
     info->page_tokens = PPI_CUDA_PAGE_TOKENS;
-    info->page_bytes = (int64_t)ppi_cuda_page_bytes(b);
+    for (int32_t c = 0; c < b->params.n_page_classes; c++)
+        info->page_bytes[c] = (int64_t)ppi_cuda_page_bytes(b, c);
     info->chunk_tokens = PPI_CUDA_ATTENTION_KEYS;
     info->max_pass_tokens = b->max_pass_tokens;
     info->row_padding = PPI_CUDA_ROW_PADDING;

@@ -42,9 +42,9 @@ struct ppi_cuda_pass {
     struct ppi_cuda_span *spans; /* host [spans_capacity] */
     int32_t spans_capacity;
     /* device pointers into the blob */
-    const int32_t *tokens, *positions, *source_rows;
+    const int32_t *tokens, *rope_rows, *source_rows;
     const int64_t *slots;
-    const uint64_t *pages;
+    const uint64_t *pages[PPI_MAX_PAGE_CLASSES];
     const struct ppi_cuda_attention_item *items, *few_items;
     int32_t n_items, n_few_items;
 };
@@ -138,37 +138,49 @@ pp_status ppi_cuda_passes_create(struct ppi_backend *backend, pp_error *err);
 void ppi_cuda_passes_free(struct ppi_backend *backend);
 
 /* ---- device_kv.c: the layout of pages, and what moves keys and values ----
- * A page: [n_layers][K, V][n_kv_heads][PPI_CUDA_PAGE_TOKENS][head_dim] act. */
+ * A page: [layers of its class][K, V][n_kv_heads][PPI_CUDA_PAGE_TOKENS][head_dim] act. */
 
 #define PPI_CUDA_PAGE_TOKENS 16
 
-size_t ppi_cuda_page_bytes(const struct ppi_backend *backend);
-/* Where a layer's keys and values are in pages whose addresses are at `pages` (device). */
+size_t ppi_cuda_page_bytes(const struct ppi_backend *backend, int32_t page_class);
+/* Where a layer's keys and values are in pages of its class whose addresses are at `pages`
+ * (device). */
 struct ppi_cuda_kv ppi_cuda_page_view(const struct ppi_backend *backend, int32_t layer,
                                       const uint64_t *pages);
 pp_status ppi_cuda_run_rope_kv(struct ppi_backend *backend, const struct ppi_pass *pass,
-                               int32_t layer, const float *qkv, const float *rope, void *q,
+                               const struct ppi_rope *rope, const float *qkv, void *q,
                                pp_error *err);
 pp_status ppi_cuda_run_attention(struct ppi_backend *backend, const struct ppi_pass *pass,
-                                 int32_t layer, const void *q, int32_t window, void *out,
+                                 const struct ppi_attention *attention, const void *q, void *out,
                                  pp_error *err);
-pp_status ppi_cuda_run_kv_read(struct ppi_backend *backend, void *const *pages, int64_t n_tokens,
-                               int32_t layer, int32_t which, int32_t layout, int32_t dst_dtype,
-                               void *dst, pp_error *err);
+pp_status ppi_cuda_run_kv_read(struct ppi_backend *backend, void *const *pages, int64_t first_token,
+                               int64_t n_tokens, int32_t layer, int32_t which, int32_t layout,
+                               int32_t dst_dtype, void *dst, pp_error *err);
 
-/* ---- device_rows.c: the seam's embed, rmsnorm, gather_rows and sample ---- */
+/* ---- device_rows.c: the seam's embed, norms, softcap and gather_rows ---- */
 
 pp_status ppi_cuda_run_embed(struct ppi_backend *backend, const struct ppi_matrix *table,
-                             const struct ppi_pass *pass, float *out, pp_error *err);
-pp_status ppi_cuda_run_rmsnorm(struct ppi_backend *backend, const float *x,
-                               const struct ppi_matrix *weight, double eps, int64_t n_rows,
-                               int64_t dim, void *out, pp_error *err);
+                             const struct ppi_pass *pass, float scale, float *out, pp_error *err);
+pp_status ppi_cuda_run_norm(struct ppi_backend *backend, const float *x,
+                            const struct ppi_norm *norm, int64_t n_rows, int64_t dim, void *out,
+                            pp_error *err);
+pp_status ppi_cuda_run_norm_add(struct ppi_backend *backend, const float *x,
+                                const struct ppi_norm *norm, float scale, int64_t n_rows,
+                                int64_t dim, float *out, pp_error *err);
+pp_status ppi_cuda_run_norm_parts(struct ppi_backend *backend, float *x,
+                                  const struct ppi_norm *norm, int64_t n_rows, int64_t row_stride,
+                                  int32_t n_parts, int64_t dim, pp_error *err);
+pp_status ppi_cuda_run_softcap(struct ppi_backend *backend, float *x, int64_t n, float cap,
+                               pp_error *err);
 pp_status ppi_cuda_run_gather(struct ppi_backend *backend, const void *src,
                               const struct ppi_pass *pass, size_t row_bytes, void *out,
                               pp_error *err);
+
+/* ---- device_sample.c: the seam's sample ---- */
+
 pp_status ppi_cuda_run_sample(struct ppi_backend *backend, const float *logits, int64_t n_rows,
-                              int64_t vocab, float temperature, const uint64_t *seeds,
-                              const int32_t *positions, int32_t *tokens, pp_error *err);
+                              int64_t vocab, const struct ppi_draw *draws, int32_t *tokens,
+                              pp_error *err);
 
 /* ---- products (product_*.c) ---- */
 
@@ -184,9 +196,11 @@ void ppi_cuda_products_destroy(struct ppi_backend *backend);
 /* The seam's prepare, matmul and gate_up. */
 pp_status ppi_cuda_prepare(struct ppi_backend *backend, const struct ppi_matrix *w, pp_error *err);
 pp_status ppi_cuda_matmul(struct ppi_backend *backend, const void *a, const struct ppi_matrix *w,
-                          int64_t n_rows, bool accumulate, float *out, pp_error *err);
+                          int64_t n_rows, const struct ppi_epilogue *epilogue, float *out,
+                          pp_error *err);
 pp_status ppi_cuda_gate_up(struct ppi_backend *backend, const void *a, const struct ppi_matrix *w,
-                           int64_t n_rows, void *out, pp_error *err);
+                           const struct ppi_matrix *bias, int32_t activation, int64_t n_rows,
+                           void *out, pp_error *err);
 /* The seam's product_times (product_times.c). */
 pp_status ppi_cuda_compare_products(struct ppi_backend *backend, const void *a,
                                     const struct ppi_matrix *w, int64_t n_rows, bool accumulate,
@@ -199,6 +213,10 @@ pp_status ppi_cuda_compare_products(struct ppi_backend *backend, const void *a,
 pp_status ppi_cuda_guard_attention(struct ppi_backend *backend, pp_error *err);
 
 /* ---- device_attention.c ---- */
+
+/* Sets what multiplies and caps scores; softcap 0: none. */
+void ppi_cuda_scale_scores(struct ppi_cuda_attention_args *args, float softmax_scale,
+                           float softcap);
 
 /* Enqueues both lists, made for the tiles that ppi_cuda_choose_attention has for the capability and
  * args->head_dim.

@@ -6,7 +6,6 @@
 
 #include <prepack/kvcache.h>
 
-#include <math.h>
 #include <string.h>
 
 /* Keys, or values, of one layer in a page. */
@@ -16,16 +15,16 @@ static size_t part_bytes(const struct ppi_backend *b)
            b->act_bytes;
 }
 
-size_t ppi_cuda_page_bytes(const struct ppi_backend *b)
+size_t ppi_cuda_page_bytes(const struct ppi_backend *b, int32_t page_class)
 {
-    return (size_t)b->params.n_layers * 2 * part_bytes(b);
+    return (size_t)b->params.n_class_layers[page_class] * 2 * part_bytes(b);
 }
 
 struct ppi_cuda_kv ppi_cuda_page_view(const struct ppi_backend *b, int32_t layer,
                                       const uint64_t *pages)
 {
     int64_t token = (int64_t)((size_t)b->params.head_dim * b->act_bytes);
-    uint64_t k = (uint64_t)layer * 2 * part_bytes(b);
+    uint64_t k = (uint64_t)b->params.places[layer].index * 2 * part_bytes(b);
     return (struct ppi_cuda_kv){.k = k,
                                 .v = k + part_bytes(b),
                                 .pages = pages,
@@ -36,42 +35,56 @@ struct ppi_cuda_kv ppi_cuda_page_view(const struct ppi_backend *b, int32_t layer
                                 .page_tokens = PPI_CUDA_PAGE_TOKENS};
 }
 
-pp_status ppi_cuda_run_rope_kv(struct ppi_backend *b, const struct ppi_pass *pass, int32_t layer,
-                               const float *qkv, const float *rope, void *q, pp_error *err)
+/* The same in the pages of a pass. */
+static struct ppi_cuda_kv view_layer(const struct ppi_backend *b, const struct ppi_cuda_pass *p,
+                                     int32_t layer)
+{
+    return ppi_cuda_page_view(b, layer, p->pages[b->params.places[layer].page_class]);
+}
+
+pp_status ppi_cuda_run_rope_kv(struct ppi_backend *b, const struct ppi_pass *pass,
+                               const struct ppi_rope *rope, const float *qkv, void *q,
+                               pp_error *err)
 {
     const struct ppi_cuda_pass *p = &b->passes[pass->slot];
     struct ppi_cuda_rope_kv_args args = {.qkv = qkv,
-                                         .rope = rope,
-                                         .positions = p->positions,
+                                         .angles = rope->angles,
+                                         .q_scale = rope->q_scale,
+                                         .rope_rows = p->rope_rows,
                                          .slots = p->slots,
                                          .q = q,
-                                         .kv = ppi_cuda_page_view(b, layer, p->pages),
+                                         .kv = view_layer(b, p, rope->layer),
                                          .n_rows = pass->n_rows,
                                          .n_heads = b->params.n_heads,
                                          .n_kv_heads = b->params.n_kv_heads,
-                                         .head_dim = b->params.head_dim};
-    return ppi_cuda_launch(b, &ppi_cuda_rope_kv[b->act], pass->n_rows, &args, err);
+                                         .head_dim = b->params.head_dim,
+                                         .rotary_dim = rope->rotary_dim,
+                                         .interleaved = rope->interleaved};
+    const struct ppi_cuda_kernel *kernels =
+        rope->rotary_dim % 8 == 0 ? ppi_cuda_rope_kv : ppi_cuda_rope_kv_any;
+    return ppi_cuda_launch(b, &kernels[b->act], pass->n_rows, &args, err);
 }
 
-pp_status ppi_cuda_run_attention(struct ppi_backend *b, const struct ppi_pass *pass, int32_t layer,
-                                 const void *q, int32_t window, void *out, pp_error *err)
+pp_status ppi_cuda_run_attention(struct ppi_backend *b, const struct ppi_pass *pass,
+                                 const struct ppi_attention *attention, const void *q, void *out,
+                                 pp_error *err)
 {
     const struct ppi_cuda_pass *p = &b->passes[pass->slot];
     int64_t head = (int64_t)((size_t)b->params.head_dim * b->act_bytes);
-    struct ppi_cuda_attention_args args = {
-        .q = q,
-        .out = out,
-        .q_row_stride = head * b->params.n_heads,
-        .q_head_stride = head,
-        .out_row_stride = head * b->params.n_heads,
-        .out_head_stride = head,
-        .kv = ppi_cuda_page_view(b, layer, p->pages),
-        .n_heads = b->params.n_heads,
-        .n_kv_heads = b->params.n_kv_heads,
-        .head_dim = b->params.head_dim,
-        .scale_log2 = (float)(1.4426950408889634 / sqrt((double)b->params.head_dim)),
-        .window_left = window > 0 ? window - 1 : -1,
-        .window_right = 0};
+    struct ppi_cuda_attention_args args = {.q = q,
+                                           .out = out,
+                                           .q_row_stride = head * b->params.n_heads,
+                                           .q_head_stride = head,
+                                           .out_row_stride = head * b->params.n_heads,
+                                           .out_head_stride = head,
+                                           .kv = view_layer(b, p, attention->layer),
+                                           .n_heads = b->params.n_heads,
+                                           .n_kv_heads = b->params.n_kv_heads,
+                                           .head_dim = b->params.head_dim,
+                                           .window_left =
+                                               attention->window > 0 ? attention->window - 1 : -1,
+                                           .window_right = 0};
+    ppi_cuda_scale_scores(&args, attention->softmax_scale, attention->softcap);
     return ppi_cuda_attend(b, b->stream, b->attention_capability, b->act, &args, p->items,
                            p->n_items, p->few_items, p->n_few_items, err);
 }
@@ -79,12 +92,13 @@ pp_status ppi_cuda_run_attention(struct ppi_backend *b, const struct ppi_pass *p
 /* Where kv_read's tokens go. */
 struct target {
     char *dst;
+    int64_t first_token; /* that goes to its start */
     int64_t n_tokens;
     int32_t layout;
     size_t head_bytes; /* of one token of one head in dst */
 };
 
-/* Copies tokens [first, first + n) of all heads from staging, in the layout of dst. */
+/* Copies tokens [first, first + n) of dst, of all heads, from staging, in the layout of dst. */
 static void hand_over(const struct ppi_backend *b, const struct target *target, int64_t first,
                       int64_t n)
 {
@@ -123,17 +137,18 @@ static pp_status read_piece(struct ppi_backend *b, struct ppi_cuda_kv_read_args 
         cudaMemcpyAsync(b->staging, args->out, bytes, cudaMemcpyDeviceToHost, b->stream),
         "copying from the device", err));
     PP_TRY(ppi_cuda_check(cudaStreamSynchronize(b->stream), "reading a KV cache", err));
-    hand_over(b, target, first, n);
+    hand_over(b, target, first - target->first_token, n);
     return PP_OK;
 }
 
-pp_status ppi_cuda_run_kv_read(struct ppi_backend *b, void *const *pages, int64_t n_tokens,
-                               int32_t layer, int32_t which, int32_t layout, int32_t dst_dtype,
-                               void *dst, pp_error *err)
+pp_status ppi_cuda_run_kv_read(struct ppi_backend *b, void *const *pages, int64_t first_token,
+                               int64_t n_tokens, int32_t layer, int32_t which, int32_t layout,
+                               int32_t dst_dtype, void *dst, pp_error *err)
 {
     PP_TRY(ppi_cuda_check(cudaSetDevice(b->device), "cudaSetDevice", err));
     bool f32 = dst_dtype == PP_DTYPE_F32;
     struct target target = {.dst = dst,
+                            .first_token = first_token,
                             .n_tokens = n_tokens,
                             .layout = layout,
                             .head_bytes = (size_t)b->params.head_dim * pp_dtype_size(dst_dtype)};
@@ -148,9 +163,10 @@ pp_status ppi_cuda_run_kv_read(struct ppi_backend *b, void *const *pages, int64_
     /* addresses take at most half a byte of staging for each byte of a page's tokens */
     int64_t most = (int64_t)((PPI_CUDA_STAGING_BYTES - 512) / (token_bytes + sizeof(uint64_t)));
     most = most / PPI_CUDA_PAGE_TOKENS * PPI_CUDA_PAGE_TOKENS;
-    for (int64_t first = 0; first < n_tokens; first += most) {
+    int64_t end = first_token + n_tokens;
+    for (int64_t first = first_token; first < end; first += most) {
         args.first_token = first;
-        args.n_tokens = (int32_t)(n_tokens - first < most ? n_tokens - first : most);
+        args.n_tokens = (int32_t)(end - first < most ? end - first : most);
         PP_TRY(read_piece(b, &args, pages, &target, err));
     }
     return PP_OK;

@@ -77,7 +77,7 @@ static pp_status convert_piece(struct ppi_backend *b, const void *src, int32_t s
         "copying weights to the device", err));
     struct ppi_cuda_convert_args args = {
         .src = b->device_staging, .dst = dst, .n = n, .src_type = src_type, .dst_type = dst_type};
-    PP_TRY(ppi_cuda_launch(b, &ppi_cuda_convert[0], ppi_cuda_convert_blocks(n), &args, err));
+    PP_TRY(ppi_cuda_launch(b, &ppi_cuda_convert[0], ppi_cuda_striding_blocks(n), &args, err));
     return ppi_cuda_check(cudaStreamSynchronize(b->stream), "converting weights", err);
 }
 

@@ -1,8 +1,8 @@
 /*
- * device_pass.c: a pass on the device: tokens, positions, slots of the new keys and values, pages
- * and the work list of attention go up in one copy. The host copy is pinned and written again only
- * after the copy that reads it is over. Room for usual passes is taken when the context is opened;
- * caches of many pages make it grow.
+ * device_pass.c: a pass on the device: tokens, rows of angles, slots of the new keys and values,
+ * pages of every class and the work list of attention go up in one copy. The host copy is pinned
+ * and written again only after the copy that reads it is over. Room for usual passes is taken when
+ * the context is opened; caches of many pages make it grow.
  */
 #include "cuda/cuda_impl.h"
 
@@ -10,7 +10,8 @@
 
 /* Offsets of the parts of a blob; each begins at a multiple of 16. */
 struct layout {
-    size_t tokens, positions, source_rows, slots, pages, items, few_items, bytes;
+    size_t tokens, rope_rows, source_rows, slots, items, few_items, bytes;
+    size_t pages[PPI_MAX_PAGE_CLASSES];
 };
 
 static size_t place(size_t *end, int64_t n, size_t size)
@@ -20,15 +21,17 @@ static size_t place(size_t *end, int64_t n, size_t size)
     return begin;
 }
 
-static struct layout lay_out(const struct ppi_pass *pass, int64_t n_items, int64_t n_few)
+static struct layout lay_out(const struct ppi_backend *b, const struct ppi_pass *pass,
+                             int64_t n_items, int64_t n_few)
 {
     struct layout at;
     size_t end = 0;
     at.items = place(&end, n_items, sizeof(struct ppi_cuda_attention_item));
     at.few_items = place(&end, n_few, sizeof(struct ppi_cuda_attention_item));
     at.slots = place(&end, pass->n_rows, sizeof(int64_t));
-    at.pages = place(&end, pass->n_pages, sizeof(uint64_t));
-    at.positions = place(&end, pass->n_rows, sizeof(int32_t));
+    for (int32_t c = 0; c < b->params.n_page_classes; c++)
+        at.pages[c] = place(&end, pass->n_pages, sizeof(uint64_t));
+    at.rope_rows = place(&end, pass->n_rows, sizeof(int32_t));
     at.tokens = place(&end, pass->tokens ? pass->n_rows : 0, sizeof(int32_t));
     at.source_rows = place(&end, pass->source_rows ? pass->n_rows : 0, sizeof(int32_t));
     at.bytes = end;
@@ -106,7 +109,8 @@ static pp_status reserve_spans(struct ppi_backend *b, struct ppi_cuda_pass *p, i
 
 pp_status ppi_cuda_passes_create(struct ppi_backend *b, pp_error *err)
 {
-    size_t row_bytes = ROW_BYTES + sizeof(uint64_t); /* and one page */
+    /* and one page of each class */
+    size_t row_bytes = ROW_BYTES + (size_t)b->params.n_page_classes * sizeof(uint64_t);
     for (size_t i = 0; i < PPI_COUNT(b->passes); i++) {
         PP_TRY(reserve_spans(b, &b->passes[i], b->max_pass_tokens, err));
         PP_TRY(reserve(b, &b->passes[i], (size_t)b->max_pass_tokens * row_bytes, err));
@@ -114,14 +118,17 @@ pp_status ppi_cuda_passes_create(struct ppi_backend *b, pp_error *err)
     return PP_OK;
 }
 
-/* The slot of each row: token p of a prompt is in slot p % page of page first_page + p / page. */
-static void fill_slots(const struct ppi_pass *pass, int64_t *slots)
+/* The slot of each row, in pages of any class: token p of a prompt is in slot p % page of page
+ * first_page + p / page; and its row of angles. */
+static void fill_rows(const struct ppi_pass *pass, int64_t *slots, int32_t *rope_rows)
 {
     for (int32_t s = 0; s < pass->n_segments; s++) {
         const struct ppi_segment *segment = &pass->segments[s];
         int64_t first = (int64_t)segment->first_page * PPI_CUDA_PAGE_TOKENS + segment->position;
-        for (int32_t i = 0; i < segment->n_rows; i++)
+        for (int32_t i = 0; i < segment->n_rows; i++) {
             slots[segment->row + i] = first + i;
+            rope_rows[segment->row + i] = segment->rope_row + i;
+        }
     }
 }
 
@@ -132,11 +139,13 @@ static void fill(const struct ppi_backend *b, const struct ppi_pass *pass, const
     void *items = p->host + at->items, *few_items = p->host + at->few_items;
     ppi_cuda_make_items(b->attention.tiles, p->spans, pass->n_segments,
                         b->params.n_heads / b->params.n_kv_heads, -1, 0, items, few_items);
-    fill_slots(pass, (int64_t *)(void *)(p->host + at->slots));
-    uint64_t *pages = (uint64_t *)(void *)(p->host + at->pages);
-    for (int32_t i = 0; i < pass->n_pages; i++)
-        pages[i] = (uint64_t)(uintptr_t)pass->pages[i];
-    memcpy(p->host + at->positions, pass->positions, words);
+    fill_rows(pass, (int64_t *)(void *)(p->host + at->slots),
+              (int32_t *)(void *)(p->host + at->rope_rows));
+    for (int32_t c = 0; c < b->params.n_page_classes; c++) {
+        uint64_t *pages = (uint64_t *)(void *)(p->host + at->pages[c]);
+        for (int32_t i = 0; i < pass->n_pages; i++)
+            pages[i] = (uint64_t)(uintptr_t)pass->pages[c][i];
+    }
     if (pass->tokens)
         memcpy(p->host + at->tokens, pass->tokens, words);
     if (pass->source_rows)
@@ -157,7 +166,7 @@ pp_status ppi_cuda_pass_begin(struct ppi_backend *b, const struct ppi_pass *pass
     int64_t n_items, n_few;
     ppi_cuda_count_items(b->attention.tiles, p->spans, pass->n_segments,
                          b->params.n_heads / b->params.n_kv_heads, &n_items, &n_few);
-    struct layout at = lay_out(pass, n_items, n_few);
+    struct layout at = lay_out(b, pass, n_items, n_few);
     PP_TRY(reserve(b, p, at.bytes, err));
     fill(b, pass, &at, p);
     PP_TRY(ppi_cuda_check(
@@ -165,10 +174,11 @@ pp_status ppi_cuda_pass_begin(struct ppi_backend *b, const struct ppi_pass *pass
         "copying a pass to the device", err));
     PP_TRY(ppi_cuda_check(cudaEventRecord(p->copied, b->stream), "recording an event", err));
     p->tokens = (const int32_t *)(void *)(p->device + at.tokens);
-    p->positions = (const int32_t *)(void *)(p->device + at.positions);
+    p->rope_rows = (const int32_t *)(void *)(p->device + at.rope_rows);
     p->source_rows = (const int32_t *)(void *)(p->device + at.source_rows);
     p->slots = (const int64_t *)(void *)(p->device + at.slots);
-    p->pages = (const uint64_t *)(void *)(p->device + at.pages);
+    for (int32_t c = 0; c < b->params.n_page_classes; c++)
+        p->pages[c] = (const uint64_t *)(void *)(p->device + at.pages[c]);
     p->items = (const struct ppi_cuda_attention_item *)(void *)(p->device + at.items);
     p->few_items = (const struct ppi_cuda_attention_item *)(void *)(p->device + at.few_items);
     p->n_items = (int32_t)n_items;

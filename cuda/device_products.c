@@ -122,7 +122,7 @@ pp_status ppi_cuda_prepare(struct ppi_backend *backend, const struct ppi_matrix 
 /* ---- products ---- */
 
 pp_status ppi_cuda_product_own(struct ppi_backend *backend, const struct ppi_cuda_shape *shape,
-                               const void *a, const void *w, int64_t n_rows, void *out,
+                               const void *a, const void *w, int64_t n_rows, float scale, void *out,
                                pp_error *err)
 {
     struct ppi_cuda_product_args args = {.a = a,
@@ -135,7 +135,8 @@ pp_status ppi_cuda_product_own(struct ppi_backend *backend, const struct ppi_cud
                                          .n = (int32_t)shape->n,
                                          .k = (int32_t)shape->k,
                                          .out_type = shape->out_type,
-                                         .accumulate = shape->accumulate};
+                                         .accumulate = shape->accumulate,
+                                         .scale = scale};
     int32_t tile = ppi_cuda_product_tile(args.n_rows);
     int32_t act = shape->type == PPI_CUDA_BF16 ? 0 : 1;
     return ppi_cuda_launch(backend, &ppi_cuda_product[act][tile],
@@ -143,13 +144,13 @@ pp_status ppi_cuda_product_own(struct ppi_backend *backend, const struct ppi_cud
 }
 
 pp_status ppi_cuda_product_run(struct ppi_backend *backend, const struct ppi_cuda_class *class,
-                               const void *a, const void *w, int64_t n_rows, void *out,
+                               const void *a, const void *w, int64_t n_rows, float scale, void *out,
                                pp_error *err)
 {
     const struct ppi_cuda_shape *shape = &class->shape;
     const struct ppi_cuda_products *products = backend->products;
     if (class->state != PPI_CUDA_CLASS_LT)
-        return ppi_cuda_product_own(backend, shape, a, w, n_rows, out, err);
+        return ppi_cuda_product_own(backend, shape, a, w, n_rows, scale, out, err);
     size_t a_row = (size_t)shape->k * ppi_cuda_type_bytes(shape->type);
     size_t out_row = (size_t)shape->n * ppi_cuda_type_bytes(shape->out_type);
     for (int64_t first = 0; first < n_rows; first += class->max_rows) {
@@ -158,7 +159,7 @@ pp_status ppi_cuda_product_run(struct ppi_backend *backend, const struct ppi_cud
         PP_TRY(ppi_cuda_lt_check(
             ppi_cuda_lt_multiply(products->lt, class, &class->algorithms[ppi_cuda_group_of(n)],
                                  products->workspace, PPI_CUDA_LT_WORKSPACE, backend->stream,
-                                 (const char *)a + (size_t)first * a_row, w, n,
+                                 (const char *)a + (size_t)first * a_row, w, n, scale,
                                  (char *)out + (size_t)first * out_row),
             "cublasLtMatmul", err));
     }
@@ -166,24 +167,36 @@ pp_status ppi_cuda_product_run(struct ppi_backend *backend, const struct ppi_cud
 }
 
 static pp_status multiply(struct ppi_backend *backend, const void *a, const struct ppi_matrix *w,
-                          int64_t n_rows, bool accumulate, void *out, pp_error *err)
+                          int64_t n_rows, float scale, bool accumulate, void *out, pp_error *err)
 {
     struct ppi_cuda_shape shape = ppi_cuda_shape_of(w, accumulate);
     const struct ppi_cuda_class *class = ppi_cuda_class_find(backend->products, &shape);
     if (!class)
-        return ppi_cuda_product_own(backend, &shape, a, w->data, n_rows, out, err);
-    return ppi_cuda_product_run(backend, class, a, w->data, n_rows, out, err);
+        return ppi_cuda_product_own(backend, &shape, a, w->data, n_rows, scale, out, err);
+    return ppi_cuda_product_run(backend, class, a, w->data, n_rows, scale, out, err);
 }
 
 pp_status ppi_cuda_matmul(struct ppi_backend *backend, const void *a, const struct ppi_matrix *w,
-                          int64_t n_rows, bool accumulate, float *out, pp_error *err)
+                          int64_t n_rows, const struct ppi_epilogue *epilogue, float *out,
+                          pp_error *err)
 {
-    return multiply(backend, a, w, n_rows, accumulate, out, err);
+    PP_TRY(multiply(backend, a, w, n_rows, epilogue->scale, epilogue->accumulate, out, err));
+    if (!epilogue->bias)
+        return PP_OK;
+    /* A pass over out of its own: a bias in cuBLASLt's epilogue would be another class of products
+     * to test, of algorithms that may sum in other orders. */
+    struct ppi_cuda_add_bias_args args = {.out = out,
+                                          .bias = epilogue->bias->data,
+                                          .n = w->n,
+                                          .n_rows = (int32_t)n_rows,
+                                          .scale = epilogue->scale};
+    return ppi_cuda_launch(backend, &ppi_cuda_add_bias[0], n_rows, &args, err);
 }
 
-/* Gates and ups as one product, narrowed, then silu(gate) * up of them. */
+/* Gates and ups as one product, narrowed, then the activation of gates times ups. */
 pp_status ppi_cuda_gate_up(struct ppi_backend *backend, const void *a, const struct ppi_matrix *w,
-                           int64_t n_rows, void *out, pp_error *err)
+                           const struct ppi_matrix *bias, int32_t activation, int64_t n_rows,
+                           void *out, pp_error *err)
 {
     const struct ppi_cuda_products *products = backend->products;
     size_t a_row = (size_t)w->k * backend->act_bytes, out_row = (size_t)w->n * backend->act_bytes;
@@ -193,14 +206,17 @@ pp_status ppi_cuda_gate_up(struct ppi_backend *backend, const void *a, const str
     for (int64_t first = 0; first < n_rows; first += products->gate_up_rows) {
         int64_t left = n_rows - first;
         int64_t n = left < products->gate_up_rows ? left : products->gate_up_rows;
-        struct ppi_cuda_swiglu_args args = {.gate_up = products->gate_up,
-                                            .out = (char *)out + (size_t)first * out_row,
-                                            .n_rows = (int32_t)n,
-                                            .n = (int32_t)w->n};
-        PP_TRY(multiply(backend, (const char *)a + (size_t)first * a_row, w, n, false,
+        struct ppi_cuda_glu_args args = {
+            .gate_up = products->gate_up,
+            .bias = bias ? bias->data : NULL,
+            .out = (char *)out + (size_t)first * out_row,
+            .n_rows = (int32_t)n,
+            .n = (int32_t)w->n,
+            .activation = activation == PPI_ACTIVATION_SILU ? PPI_CUDA_SILU : PPI_CUDA_GELU_TANH};
+        PP_TRY(multiply(backend, (const char *)a + (size_t)first * a_row, w, n, 1, false,
                         products->gate_up, err));
-        PP_TRY(ppi_cuda_launch(backend, &ppi_cuda_swiglu[backend->act],
-                               ppi_cuda_swiglu_blocks(args.n_rows, args.n), &args, err));
+        PP_TRY(ppi_cuda_launch(backend, &ppi_cuda_glu[backend->act],
+                               ppi_cuda_striding_blocks(n * w->n), &args, err));
     }
     return PP_OK;
 }

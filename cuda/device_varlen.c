@@ -9,7 +9,6 @@
  */
 #include "cuda/cuda_impl.h"
 
-#define LOG2_E      1.4426950408889634
 #define LEAST_BYTES ((size_t)4096) /* of a block; longer ones are powers of two */
 
 struct ppi_cuda_block {
@@ -156,7 +155,7 @@ static pp_status fill_plan(struct ppi_backend *b, struct ppi_varlen_plan *plan,
 {
     const struct ppi_varlen_shape *shape = plan->shape;
     const struct ppi_cuda_tiles tiles =
-        ppi_cuda_choose_attention(b->attention_capability, shape->head_dim).tiles;
+        ppi_cuda_choose_attention(b->attention_capability, shape->head_dim, false).tiles;
     PP_TRY(count_items(plan, tiles, spans, err));
     if (list_bytes(plan) == 0)
         return PP_OK;
@@ -288,10 +287,10 @@ pp_status ppi_cuda_varlen_run(struct ppi_backend *b, const struct ppi_varlen_pla
         .n_heads = shape->n_heads,
         .n_kv_heads = shape->n_kv_heads,
         .head_dim = shape->head_dim,
-        .scale_log2 = (float)((double)t->softmax_scale * LOG2_E),
         .window_left = shape->window_left,
         .window_right = shape->window_right,
     };
+    ppi_cuda_scale_scores(&args, t->softmax_scale, 0);
     int32_t act = shape->dtype == PP_DTYPE_BF16 ? 0 : 1;
     int previous;
     PP_TRY(enter_device(b, &previous, err));

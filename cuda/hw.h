@@ -31,7 +31,8 @@
  *
  * -- exchange and arithmetic
  * float shuffle_xor(float, mask), uint32_t shuffle_xor(uint32_t, mask);      warp
- * float exp2(x), log2(x);                   approximate (ex2.approx, lg2.approx); exp2(-inf) = 0
+ * float exp2(x), log2(x), reciprocal(x);    approximate (ex2.approx, lg2.approx, rcp.approx);
+ *                                           exp2(-inf) = 0, reciprocal(inf) = 0
  * atomic_add(uint32_t *global, uint32_t);   returns the old value
  *
  * -- 16-bit types: bf16 and f16, structs of uint16_t bits; round to nearest even

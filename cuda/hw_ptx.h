@@ -191,6 +191,13 @@ HW_DEVICE float log2(float x)
     return y;
 }
 
+HW_DEVICE float reciprocal(float x)
+{
+    float y;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
 HW_DEVICE uint32_t atomic_add(uint32_t *address, uint32_t x)
 {
     return atomicAdd(address, x);

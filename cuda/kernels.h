@@ -1,6 +1,7 @@
 /*
- * kernels.h: the kernels as the host sees them: what each takes and where it is. Shared by C (the
- * launching side) and the .cu files. A kernel takes one plain struct; its contract stands above it.
+ * kernels.h: the kernels as the host sees them: what each takes and where it is; those of attention
+ * are in kernels_attention.h. Shared by C (the launching side) and the .cu files. A kernel takes
+ * one plain struct; its contract stands above it.
  *
  * "act" is bf16 or f16; a kernel exists once for each, in this order, unless noted. Shapes name the
  * slowest dimension first. Dimensions of rows (hidden size, head_dim, ...) are multiples of 8 and
@@ -22,7 +23,8 @@ struct ppi_cuda_kernel {
     uint32_t shared_bytes; /* dynamic shared memory */
 };
 
-#define PPI_CUDA_N_ACT 2 /* bf16, f16 */
+#define PPI_CUDA_N_ACT        2 /* bf16, f16 */
+#define PPI_CUDA_MAX_HEAD_DIM 256
 
 /* Element types inside argument structs. */
 #define PPI_CUDA_F32  0
@@ -53,51 +55,92 @@ struct ppi_cuda_kv {
 
 /* ---- rows.cu: blocks of 256 threads, one for each row unless noted ---- */
 
-/* embed and rmsnorm: rows of up to so many elements belong to a warp, longer ones to a block. */
+/* embed and norms: rows of up to so many elements belong to a warp, longer ones to a block. */
 #define PPI_CUDA_WARP_ROW 1024
-static inline int64_t ppi_cuda_row_blocks(int32_t n_rows, int32_t dim)
+static inline int64_t ppi_cuda_row_blocks(int64_t n_rows, int32_t dim)
 {
-    return dim <= PPI_CUDA_WARP_ROW ? ((int64_t)n_rows + 7) / 8 : n_rows;
+    return dim <= PPI_CUDA_WARP_ROW ? (n_rows + 7) / 8 : n_rows;
 }
 
-/* out[i] = table[tokens[i]], widened. table: act [n, dim]; out: f32 [n_rows, dim]. Blocks:
+/* out[i] = scale * table[tokens[i]], widened. table: act [n, dim]; out: f32 [n_rows, dim]. Blocks:
  * ppi_cuda_row_blocks. */
 struct ppi_cuda_embed_args {
     const void *table;
     const int32_t *tokens;
     float *out;
     int32_t n_rows, dim;
+    float scale;
+    int32_t reserved; /* no padding */
 };
 extern const struct ppi_cuda_kernel ppi_cuda_embed[PPI_CUDA_N_ACT];
 
-/* out = x / sqrt(mean(x^2) + eps) * weight. x: f32 [n_rows, dim]; weight: f32 [dim]; out: act
- * [n_rows, dim]. One fixed shape of reduction for a given dim. Blocks: ppi_cuda_row_blocks. */
-struct ppi_cuda_rmsnorm_args {
-    const float *x;
+/*
+ * norm(x) = (x - c) / sqrt(mean((x - c)^2) + eps) * weight, c 0 (RMSNorm) or the mean of x
+ * (LayerNorm); each table has the former first. weight: f32 [dim]; n vectors. One fixed shape of
+ * reduction for a given dim. Blocks: ppi_cuda_row_blocks.
+ *   norm:       out = norm(x)            x: f32 [n, dim]; out: act [n, dim]
+ *   norm_add:   out += scale * norm(x)   x, out: f32 [n, dim]
+ *   norm_parts: x = norm(x)              vector i is part i % n_parts of row i / n_parts of x, f32
+ *                                        [.., row_stride]; n < 2^31
+ * What a kernel does not name it does not read.
+ */
+struct ppi_cuda_norm_args {
+    float *x; /* written by norm_parts alone */
     const float *weight;
     void *out;
-    float eps;
-    int32_t n_rows, dim;
+    int64_t row_stride;
+    int32_t n, n_parts, dim;
+    float eps, scale;
     int32_t reserved; /* no padding */
 };
-extern const struct ppi_cuda_kernel ppi_cuda_rmsnorm[PPI_CUDA_N_ACT];
+extern const struct ppi_cuda_kernel ppi_cuda_norm[2][PPI_CUDA_N_ACT];
+extern const struct ppi_cuda_kernel ppi_cuda_norm_add[2], ppi_cuda_norm_parts[2];
 
-/* out = silu(gate) * up, silu(x) = x / (1 + exp(-x)). gate_up: act [n_rows, 2 n], gates first;
- * out: act [n_rows, n]. silu of minus infinity is -0. Blocks stride over all elements, any number
- * of them; best is ppi_cuda_swiglu_blocks. */
-#define PPI_CUDA_SWIGLU_ELEMENTS 4096 /* that a block takes at once */
-static inline int64_t ppi_cuda_swiglu_blocks(int32_t n_rows, int32_t n)
+#define PPI_CUDA_STRIDING_ELEMENTS 4096 /* that a block of a striding kernel takes at once */
+static inline int64_t ppi_cuda_striding_blocks(int64_t n)
 {
-    int64_t blocks =
-        ((int64_t)n_rows * n + PPI_CUDA_SWIGLU_ELEMENTS - 1) / PPI_CUDA_SWIGLU_ELEMENTS;
+    int64_t blocks = (n + PPI_CUDA_STRIDING_ELEMENTS - 1) / PPI_CUDA_STRIDING_ELEMENTS;
     return blocks < PPI_CUDA_MAX_STRIDING ? blocks : PPI_CUDA_MAX_STRIDING;
 }
-struct ppi_cuda_swiglu_args {
+
+/*
+ * out = activation(gate + bias) * (up + bias). gate_up: act [n_rows, 2 n], gates first; bias: f32
+ * [2 n], or NULL: 0; out: act [n_rows, n]. silu(x) = x / (1 + exp(-x)); gelu(x) = x / 2 (1 +
+ * tanh(sqrt(2 / pi) (x + 0.044715 x^3))); either is -0 at minus infinity. Blocks stride over all
+ * elements, any number of them; best is ppi_cuda_striding_blocks of n_rows n.
+ */
+#define PPI_CUDA_SILU      0
+#define PPI_CUDA_GELU_TANH 1
+struct ppi_cuda_glu_args {
     const void *gate_up;
+    const float *bias;
     void *out;
     int32_t n_rows, n;
+    int32_t activation;
+    int32_t reserved; /* no padding */
 };
-extern const struct ppi_cuda_kernel ppi_cuda_swiglu[PPI_CUDA_N_ACT];
+extern const struct ppi_cuda_kernel ppi_cuda_glu[PPI_CUDA_N_ACT];
+
+/* out[i, j] += scale * bias[j]. out: f32 [n_rows, n], any n; bias: f32 [n]. A block for each row.
+ * One kernel. */
+struct ppi_cuda_add_bias_args {
+    float *out;
+    const float *bias;
+    int64_t n;
+    int32_t n_rows;
+    float scale;
+};
+extern const struct ppi_cuda_kernel ppi_cuda_add_bias[1];
+
+/* x = cap * tanh(x / cap), to within 2^-21 cap, for n elements of f32; fastest where x is 16-byte
+ * aligned. Blocks stride, any number of them; best is ppi_cuda_striding_blocks. One kernel. */
+struct ppi_cuda_softcap_args {
+    float *x;
+    int64_t n;
+    float cap;
+    int32_t reserved; /* no padding */
+};
+extern const struct ppi_cuda_kernel ppi_cuda_softcap[1];
 
 /* out[i] = src[rows[i]], row_bytes each, a multiple of 16. One kernel. */
 struct ppi_cuda_gather_args {
@@ -112,13 +155,7 @@ extern const struct ppi_cuda_kernel ppi_cuda_gather[1];
 
 /* dst[i] = src[i] converted; types are PPI_CUDA_F32, BF16, F16; any alignment of whole elements,
  * fast where both sides are 16-byte aligned. One kernel. Blocks stride, any number of them; best is
- * ppi_cuda_convert_blocks. */
-#define PPI_CUDA_CONVERT_ELEMENTS 4096 /* that a block takes at once */
-static inline int64_t ppi_cuda_convert_blocks(int64_t n)
-{
-    int64_t blocks = (n + PPI_CUDA_CONVERT_ELEMENTS - 1) / PPI_CUDA_CONVERT_ELEMENTS;
-    return blocks < PPI_CUDA_MAX_STRIDING ? blocks : PPI_CUDA_MAX_STRIDING;
-}
+ * ppi_cuda_striding_blocks. */
 struct ppi_cuda_convert_args {
     const void *src;
     void *dst;
@@ -141,23 +178,32 @@ extern const struct ppi_cuda_kernel ppi_cuda_compare[1];
 /* ---- rope_kv.cu: a block for each row ---- */
 
 /*
- * Rotates q and k, narrows, writes q, and k and v to their slots.
+ * Rotates the first rotary_dim elements of q and k heads, narrows, writes q, and k and v to their
+ * slots.
  * qkv: f32 [n_rows, (n_heads + 2 n_kv_heads) head_dim]: q heads, k heads, v heads.
- * rope: f32 [position, 2, head_dim / 2], cosines then sines; pairs are (i, i + head_dim / 2).
+ * rotary_dim: even, up to head_dim; 0: none rotates. Its pairs are (i, i + rotary_dim / 2), or
+ * (2 i, 2 i + 1) when interleaved; a pair (x, y) becomes (x cos - y sin, y cos + x sin).
+ * angles: f32 [.., 2, rotary_dim / 2], cosines then sines, of which row i takes row rope_rows[i];
+ * not read when rotary_dim is 0. q_scale: f32 [..], as angles: q is multiplied by it at last; or
+ * NULL: 1.
  * slots: [n_rows]: the row's place in kv: slot s is token s % page_tokens of entry s / page_tokens
  * (of `pages`, of the numbered pages, or row s when kv has neither); -1: k and v are not written.
  * q: act [n_rows, n_heads head_dim].
+ * rope_kv: for a rotary_dim that is a multiple of 8. rope_kv_any: for any.
  */
 struct ppi_cuda_rope_kv_args {
     const float *qkv;
-    const float *rope;
-    const int32_t *positions;
+    const float *angles;
+    const float *q_scale;
+    const int32_t *rope_rows;
     const int64_t *slots;
     void *q;
     struct ppi_cuda_kv kv;
     int32_t n_rows, n_heads, n_kv_heads, head_dim;
+    int32_t rotary_dim, interleaved;
 };
-extern const struct ppi_cuda_kernel ppi_cuda_rope_kv[PPI_CUDA_N_ACT];
+extern const struct ppi_cuda_kernel ppi_cuda_rope_kv[PPI_CUDA_N_ACT],
+    ppi_cuda_rope_kv_any[PPI_CUDA_N_ACT];
 
 /* Copies the keys or values (kv.k addresses the wanted one) of tokens [0, n_tokens) of entry 0 to
  * out: f32 or act (out_type), token-major [n_tokens, n_kv_heads, head_dim] or, head_major,
@@ -174,31 +220,36 @@ extern const struct ppi_cuda_kernel ppi_cuda_kv_read[PPI_CUDA_N_ACT];
 
 /* ---- sample.cu: a block for each row of logits ---- */
 
+/* struct ppi_draw of backend.h, as the device has it. */
+struct ppi_cuda_draw {
+    uint64_t seed;
+    float temperature, top_p, min_p;
+    int32_t top_k, position;
+    int32_t reserved; /* no padding */
+};
+
 /*
  * out[i] = argmax over t of logits[i, t] (temperature 0), else of logits[i, t] + temperature *
- * gumbel(seeds[i], positions[i], t): a sample of softmax(logits / temperature); gumbel is
- * gumbel.h's. Ties: the smallest t. NaN never wins; a row of NaN gives 0. logits: f32 [n_rows,
- * stride], fastest where rows are 16-byte aligned. What is behind vocab is not read.
+ * gumbel(seed, position, t): a sample of softmax(logits / temperature); gumbel is gumbel.h's. Ties:
+ * the smallest t. -1 where a logit is NaN or none is finite. logits: f32 [n_rows, stride], fastest
+ * where rows are 16-byte aligned. What is behind vocab is not read.
  */
 struct ppi_cuda_sample_args {
     const float *logits;
-    const uint64_t *seeds;
-    const int32_t *positions;
+    const struct ppi_cuda_draw *draws; /* [n_rows] */
     int32_t *out;
     int64_t stride;
-    float temperature;
     int32_t n_rows, vocab;
-    int32_t reserved; /* no padding */
 };
 extern const struct ppi_cuda_kernel ppi_cuda_sample[1];
 
 /* ---- product.cu: the product that every other is compared with ---- */
 
 /*
- * out = a w^T, or out += a w^T. a: act [n_rows, k], row stride lda elements; w: act [n, k], row
- * stride ldw; out: f32 or act (out_type), row stride ldo elements; accumulate needs f32. Every
- * element is one chain of mma.sync m16n8k16 over k in order, whatever the tile. k a multiple of 8,
- * any n and n_rows. Blocks: ppi_cuda_product_blocks.
+ * out = scale * a w^T, or out += scale * a w^T. a: act [n_rows, k], row stride lda elements; w: act
+ * [n, k], row stride ldw; out: f32 or act (out_type), row stride ldo elements; accumulate needs
+ * f32. Every element is one chain of mma.sync m16n8k16 over k in order, whatever the tile. k a
+ * multiple of 8, any n and n_rows. Blocks: ppi_cuda_product_blocks.
  */
 struct ppi_cuda_product_args {
     const void *a;
@@ -207,82 +258,15 @@ struct ppi_cuda_product_args {
     int64_t lda, ldw, ldo;
     int32_t n_rows, n, k;
     int32_t out_type, accumulate;
-    int32_t reserved; /* no padding */
+    float scale;
 };
 #define PPI_CUDA_PRODUCT_TILES 2 /* for few rows, for many */
 extern const struct ppi_cuda_kernel ppi_cuda_product[PPI_CUDA_N_ACT][PPI_CUDA_PRODUCT_TILES];
 int32_t ppi_cuda_product_tile(int32_t n_rows);
 int64_t ppi_cuda_product_blocks(int32_t tile, int32_t n_rows, int32_t n);
 
-/* ---- attention_*.cu ---- */
-
-/*
- * A tile of one prompt's query rows for one kv head. The n_rows query rows of the prompt are rows
- * q_row .. of q and the last n_rows of its n_keys positions (FlashAttention's bottom-right
- * alignment). A tile's rows are (query row, query head of the group) pairs, query heads fastest:
- * packed row r is query row r / group, head kv_head * group + r % group.
- */
-struct ppi_cuda_attention_item {
-    int32_t q_row;      /* the prompt's first row in q and out */
-    int32_t n_rows;     /* query rows of the prompt */
-    int32_t n_keys;     /* keys of the prompt */
-    int32_t first;      /* the prompt's entry in kv */
-    int32_t packed_row; /* first packed row of the tile */
-    int32_t reserved[3];
-};
-
-/*
- * Query row i of a prompt sees key j when  p - window_left <= j <= p + window_right,  p = i +
- * n_keys - n_rows; -1: no limit on that side (causal: window_right 0). Keys are taken in blocks of
- * 64 from key 0. A row that sees nothing gives 0 and lse -infinity.
- * Blocks: n_items * n_kv_heads; block b runs item b / n_kv_heads, kv head b % n_kv_heads.
- */
-struct ppi_cuda_attention_args {
-    const void *q;
-    void *out;
-    float *lse; /* f32 [n_heads, lse_stride], natural logarithm, or NULL */
-    int64_t q_row_stride, q_head_stride, out_row_stride, out_head_stride; /* bytes */
-    int64_t lse_stride;                                                   /* elements */
-    struct ppi_cuda_kv kv;
-    const struct ppi_cuda_attention_item *items;
-    int32_t n_items;
-    int32_t n_heads, n_kv_heads, head_dim;
-    float scale_log2; /* softmax_scale * log2(e) */
-    int32_t window_left, window_right;
-    int32_t reserved; /* no padding: what a launch copies is what was set */
-};
-
-#define PPI_CUDA_ATTENTION_ROWS     64 /* packed rows of a tile of the prefill kernel */
-#define PPI_CUDA_ATTENTION_FEW_ROWS 16 /* of the kernel for few rows (decode) */
-#define PPI_CUDA_ATTENTION_KEYS     64 /* keys of a block, in both */
-#define PPI_CUDA_MAX_HEAD_DIM       256
-#define PPI_CUDA_N_HEAD_DIMS        4 /* tiles for head_dim up to 64, 96, 128, 256 */
-/* Which tile a head_dim runs in. */
-static inline int32_t ppi_cuda_head_dim_index(int32_t head_dim)
-{
-    return head_dim <= 64 ? 0 : head_dim <= 96 ? 1 : head_dim <= 128 ? 2 : 3;
-}
-
-/* Both kernels give the same bits for a row. The second is for prompts of at most 16 packed rows.
- */
-extern const struct ppi_cuda_kernel ppi_cuda_attention_d64[PPI_CUDA_N_ACT],
-    ppi_cuda_attention_d96[PPI_CUDA_N_ACT], ppi_cuda_attention_d128[PPI_CUDA_N_ACT],
-    ppi_cuda_attention_d256[PPI_CUDA_N_ACT];
-extern const struct ppi_cuda_kernel ppi_cuda_attention_few_d64[PPI_CUDA_N_ACT],
-    ppi_cuda_attention_few_d96[PPI_CUDA_N_ACT], ppi_cuda_attention_few_d128[PPI_CUDA_N_ACT],
-    ppi_cuda_attention_few_d256[PPI_CUDA_N_ACT];
-
-/*
- * For compute capability 9.0, head_dim up to 64 and up to 128: one kernel for prompts of any number
- * of rows, with tiles of more rows. Any number of blocks: they share the work out, and results do
- * not depend on it; best is one for each multiprocessor. entry NULL: the build has no code for it.
- */
-#define PPI_CUDA_ATTENTION_SM90_ROWS_64  192 /* packed rows of a tile */
-#define PPI_CUDA_ATTENTION_SM90_ROWS_128 128
-extern const struct ppi_cuda_kernel ppi_cuda_attention_sm90_d64[PPI_CUDA_N_ACT],
-    ppi_cuda_attention_sm90_d128[PPI_CUDA_N_ACT];
-
 #ifdef __cplusplus
 }
 #endif
+
 #endif

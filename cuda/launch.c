@@ -15,12 +15,18 @@ static const struct {
     int32_t n;
 } tables[] = {
     ACT(ppi_cuda_embed),
-    ACT(ppi_cuda_rmsnorm),
-    ACT(ppi_cuda_swiglu),
+    ACT(ppi_cuda_norm[0]),
+    ACT(ppi_cuda_norm[1]),
+    {ppi_cuda_norm_add, 2},
+    {ppi_cuda_norm_parts, 2},
+    ACT(ppi_cuda_glu),
+    {ppi_cuda_add_bias, 1},
+    {ppi_cuda_softcap, 1},
     {ppi_cuda_gather, 1},
     {ppi_cuda_convert, 1},
     {ppi_cuda_compare, 1},
     ACT(ppi_cuda_rope_kv),
+    ACT(ppi_cuda_rope_kv_any),
     ACT(ppi_cuda_kv_read),
     {ppi_cuda_sample, 1},
     {ppi_cuda_product[0], PPI_CUDA_PRODUCT_TILES},
@@ -47,12 +53,16 @@ static pp_status load_kernel(const struct ppi_cuda_kernel *kernel, int32_t compu
 }
 
 /* The kernels of that capability. */
-static pp_status load_attention(int32_t compute_capability, int32_t head_dim, int32_t act,
+static pp_status load_attention(int32_t compute_capability, int32_t head_dim, bool softcap,
                                 pp_error *err)
 {
-    struct ppi_cuda_attention a = ppi_cuda_choose_attention(compute_capability, head_dim);
-    PP_TRY(load_kernel(&a.kernel[act], compute_capability, err));
-    return a.few ? load_kernel(&a.few[act], compute_capability, err) : PP_OK;
+    struct ppi_cuda_attention a = ppi_cuda_choose_attention(compute_capability, head_dim, softcap);
+    for (int32_t act = 0; act < PPI_CUDA_N_ACT; act++) {
+        PP_TRY(load_kernel(&a.kernel[act], compute_capability, err));
+        if (a.few)
+            PP_TRY(load_kernel(&a.few[act], compute_capability, err));
+    }
+    return PP_OK;
 }
 
 pp_status ppi_cuda_load_kernels(int32_t compute_capability, pp_error *err)
@@ -62,10 +72,10 @@ pp_status ppi_cuda_load_kernels(int32_t compute_capability, pp_error *err)
         for (int32_t i = 0; i < tables[t].n; i++)
             PP_TRY(load_kernel(&tables[t].kernels[i], compute_capability, err));
     for (size_t d = 0; d < PPI_COUNT(head_dims); d++)
-        for (int32_t act = 0; act < PPI_CUDA_N_ACT; act++) {
-            PP_TRY(load_attention(PPI_CUDA_ANY_CAPABILITY, head_dims[d], act, err));
+        for (int softcap = 0; softcap < 2; softcap++) {
+            PP_TRY(load_attention(PPI_CUDA_ANY_CAPABILITY, head_dims[d], softcap, err));
             if (compute_capability != PPI_CUDA_ANY_CAPABILITY)
-                PP_TRY(load_attention(compute_capability, head_dims[d], act, err));
+                PP_TRY(load_attention(compute_capability, head_dims[d], softcap, err));
         }
     return PP_OK;
 }

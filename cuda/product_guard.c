@@ -201,7 +201,7 @@ static pp_status make_own(struct trial *t, bool *telling, pp_error *err)
     struct ppi_cuda_shape shape = t->class->shape;
     shape.accumulate = false;
     PP_TRY(fill(t, t->untouched, NAN_BYTE, TAIL_ROWS * t->row_bytes, err));
-    PP_TRY(ppi_cuda_product_own(t->backend, &shape, t->a, t->w, PERIOD, t->own, err));
+    PP_TRY(ppi_cuda_product_own(t->backend, &shape, t->a, t->w, PERIOD, 1, t->own, err));
     PP_TRY(download(t, t->own, t->own_values, err));
     *telling = is_telling(t);
     if (!t->class->shape.accumulate || !*telling)
@@ -210,7 +210,7 @@ static pp_status make_own(struct trial *t, bool *telling, pp_error *err)
     PP_TRY(copy(t, t->start, t->own + t->row_bytes, but_one, cudaMemcpyDeviceToDevice, err));
     PP_TRY(copy(t, t->start + but_one, t->own, t->row_bytes, cudaMemcpyDeviceToDevice, err));
     PP_TRY(copy(t, t->own, t->start, PERIOD * t->row_bytes, cudaMemcpyDeviceToDevice, err));
-    PP_TRY(ppi_cuda_product_own(t->backend, &t->class->shape, t->a, t->w, PERIOD, t->own, err));
+    PP_TRY(ppi_cuda_product_own(t->backend, &t->class->shape, t->a, t->w, PERIOD, 1, t->own, err));
     return download(t, t->own, t->own_values, err);
 }
 
@@ -227,9 +227,9 @@ static pp_status multiply(struct trial *t, const cublasLtMatmulAlgo_t *algorithm
         PP_TRY(copy(t, t->out, t->start, period_bytes, cudaMemcpyDeviceToDevice, err));
         PP_TRY(repeat(t, t->out, period_bytes, bytes, err));
     }
-    cublasStatus_t status =
-        ppi_cuda_lt_multiply(products->lt, t->class, algorithm, products->workspace,
-                             PPI_CUDA_LT_WORKSPACE, t->backend->stream, t->a, t->w, n_rows, t->out);
+    cublasStatus_t status = ppi_cuda_lt_multiply(products->lt, t->class, algorithm,
+                                                 products->workspace, PPI_CUDA_LT_WORKSPACE,
+                                                 t->backend->stream, t->a, t->w, n_rows, 1, t->out);
     *passed = !ppi_cuda_lt_refuses(status);
     return *passed ? ppi_cuda_lt_check(status, "cublasLtMatmul", err) : PP_OK;
 }

@@ -184,10 +184,10 @@ pp_status ppi_cuda_lt_takes(cublasLtHandle_t lt, const struct ppi_cuda_class *cl
 cublasStatus_t ppi_cuda_lt_multiply(cublasLtHandle_t lt, const struct ppi_cuda_class *class,
                                     const cublasLtMatmulAlgo_t *algorithm, void *workspace,
                                     size_t workspace_bytes, cudaStream_t stream, const void *a,
-                                    const void *w, int32_t n_rows, void *out)
+                                    const void *w, int32_t n_rows, float scale, void *out)
 {
     struct ppi_cuda_lt_problem problem;
-    float alpha = 1, beta = class->shape.accumulate ? 1 : 0;
+    float alpha = scale, beta = class->shape.accumulate ? 1 : 0;
     LT_TRY(with_rows(class, n_rows, &problem));
     return cublasLtMatmul(lt, &problem.operation, &alpha, w, &problem.w, a, &problem.a, &beta, out,
                           &problem.out, out, &problem.out, algorithm, workspace, workspace_bytes,

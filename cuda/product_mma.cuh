@@ -149,8 +149,11 @@ HW_DEVICE void store(const struct ppi_cuda_product_args &args, int row, int col,
     if (args.out_type == PPI_CUDA_F32) {
         float *out = (float *)args.out + at;
         if (args.accumulate) {
-            x = out[0] + x;
-            y = both ? out[1] + y : y;
+            x = fmaf(args.scale, x, out[0]);
+            y = both ? fmaf(args.scale, y, out[1]) : y;
+        } else {
+            x *= args.scale;
+            y *= args.scale;
         }
         if (in_pairs) {
             *(pair *)out = {x, y};
@@ -161,6 +164,8 @@ HW_DEVICE void store(const struct ppi_cuda_product_args &args, int row, int col,
         }
     } else {
         T *out = (T *)args.out + at;
+        x *= args.scale;
+        y *= args.scale;
         if (in_pairs) {
             *(uint32_t *)out = hw::narrow2<T>(x, y);
         } else {

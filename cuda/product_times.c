@@ -24,14 +24,14 @@ static pp_status run_once(const struct job *job, pp_error *err)
 {
     if (job->own)
         return ppi_cuda_product_own(job->backend, &job->class->shape, job->a, job->w, job->n_rows,
-                                    job->out, err);
+                                    1, job->out, err);
     if (!job->algorithm)
-        return ppi_cuda_product_run(job->backend, job->class, job->a, job->w, job->n_rows, job->out,
-                                    err);
+        return ppi_cuda_product_run(job->backend, job->class, job->a, job->w, job->n_rows, 1,
+                                    job->out, err);
     return ppi_cuda_lt_check(ppi_cuda_lt_multiply(job->backend->products->lt, job->class,
                                                   job->algorithm, job->workspace, FREE_WORKSPACE,
                                                   job->backend->stream, job->a, job->w,
-                                                  (int32_t)job->n_rows, job->out),
+                                                  (int32_t)job->n_rows, 1, job->out),
                              "cublasLtMatmul", err);
 }
 

@@ -86,14 +86,14 @@ static inline int32_t ppi_cuda_group_of(int32_t n_rows)
     return group;
 }
 
-/* Enqueues the product by our own kernel, for any shape and number of rows. */
+/* Enqueues scale times the product by our own kernel, for any shape and number of rows. */
 pp_status ppi_cuda_product_own(struct ppi_backend *backend, const struct ppi_cuda_shape *shape,
-                               const void *a, const void *w, int64_t n_rows, void *out,
+                               const void *a, const void *w, int64_t n_rows, float scale, void *out,
                                pp_error *err);
-/* Enqueues the product as the class says. out has room for the next multiple of
+/* Enqueues scale times the product as the class says. out has room for the next multiple of
  * PPI_CUDA_ROW_PADDING rows; a, w and out are 256-byte aligned. */
 pp_status ppi_cuda_product_run(struct ppi_backend *backend, const struct ppi_cuda_class *class,
-                               const void *a, const void *w, int64_t n_rows, void *out,
+                               const void *a, const void *w, int64_t n_rows, float scale, void *out,
                                pp_error *err);
 
 /* ---- product_lt.c: cuBLASLt ---- */
@@ -119,11 +119,11 @@ pp_status ppi_cuda_lt_unrestricted(cublasLtHandle_t lt, const struct ppi_cuda_cl
 pp_status ppi_cuda_lt_takes(cublasLtHandle_t lt, const struct ppi_cuda_class *class,
                             const cublasLtMatmulAlgo_t *algorithm, int32_t n_rows, bool *takes,
                             pp_error *err);
-/* Enqueues a product of exactly n_rows rows. */
+/* Enqueues scale times a product of exactly n_rows rows. */
 cublasStatus_t ppi_cuda_lt_multiply(cublasLtHandle_t lt, const struct ppi_cuda_class *class,
                                     const cublasLtMatmulAlgo_t *algorithm, void *workspace,
                                     size_t workspace_bytes, cudaStream_t stream, const void *a,
-                                    const void *w, int32_t n_rows, void *out);
+                                    const void *w, int32_t n_rows, float scale, void *out);
 /* "algorithm 66 tile 15 stages 35 cluster 3" */
 void ppi_cuda_lt_name(const cublasLtMatmulAlgo_t *algorithm, char *text, size_t size);
 

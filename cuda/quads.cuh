@@ -92,6 +92,30 @@ template <> HW_MEMBER void store_quad<float>(float *to, quad value)
                       f32_bits(value.x[3])}});
 }
 
+HW_DEVICE quad scale_quad(quad x, float scale)
+{
+    HW_UNROLL
+    for (int i = 0; i < 4; i++)
+        x.x[i] *= scale;
+    return x;
+}
+
+/* x + scale y */
+HW_DEVICE quad add_quads(quad x, quad y, float scale)
+{
+    HW_UNROLL
+    for (int i = 0; i < 4; i++)
+        x.x[i] = fmaf(scale, y.x[i], x.x[i]);
+    return x;
+}
+
+/* The row of a block of WARPS warps, or of one of its warps where rows belong to warps: up to
+ * PPI_CUDA_WARP_ROW elements. A row's length alone decides. */
+template <int WARPS> HW_DEVICE int64_t row_of(int32_t dim)
+{
+    return dim <= PPI_CUDA_WARP_ROW ? (int64_t)hw::block() * WARPS + hw::warp() : hw::block();
+}
+
 } // namespace ppi
 
 #endif

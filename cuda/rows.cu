@@ -1,12 +1,10 @@
 /*
- * rows.cu: kernels on single rows and elements: embed, rmsnorm, swiglu, gather, convert, compare.
- * Contracts are in kernels.h. All of them wait for memory, so each reads and writes every byte once
- * and keeps several loads of a thread under way.
- *
- * A row of embed and rmsnorm belongs to a warp up to PPI_CUDA_WARP_ROW elements, else to a block;
- * the row's length alone decides.
+ * rows.cu: kernels on single rows and elements: embed, glu, add_bias, softcap, gather, convert,
+ * compare. Contracts are in kernels.h. All of them wait for memory, so each reads and writes every
+ * byte once and keeps several loads of a thread under way.
  */
 #include "cuda/quads.cuh"
+#include "cuda/softcap.cuh"
 
 using namespace ppi;
 
@@ -14,17 +12,12 @@ using namespace ppi;
 #define WARPS   (THREADS / 32)
 #define IN_HAND 4 /* loads of a thread under way */
 
-/* The row of a kernel whose rows belong to a warp or to the block. */
-HW_DEVICE int64_t row_of(int32_t dim)
-{
-    return dim <= PPI_CUDA_WARP_ROW ? (int64_t)hw::block() * WARPS + hw::warp() : hw::block();
-}
-
 /* ---- embed ----
- * Quads of a row go to its N threads in turn. Moves 6 bytes for each element.
+ * A row belongs to a warp up to PPI_CUDA_WARP_ROW elements, else to a block. Quads of a row go to
+ * its N threads in turn. Moves 6 bytes for each element.
  */
 template <typename T, int N>
-HW_DEVICE void embed_row(const T *from, float *to, int n_quads, int thread)
+HW_DEVICE void embed_row(const T *from, float scale, float *to, int n_quads, int thread)
 {
     for (int first = thread; first < n_quads; first += IN_HAND * N) {
         raw_quad<T> raw[IN_HAND] = {};
@@ -35,21 +28,21 @@ HW_DEVICE void embed_row(const T *from, float *to, int n_quads, int thread)
         HW_UNROLL
         for (int i = 0; i < IN_HAND; i++)
             if (first + i * N < n_quads)
-                store_quad(to + 4 * (first + i * N), widen_quad(raw[i]));
+                store_quad(to + 4 * (first + i * N), scale_quad(widen_quad(raw[i]), scale));
     }
 }
 
 template <typename T> HW_DEVICE void embed(const struct ppi_cuda_embed_args &args)
 {
-    int64_t row = row_of(args.dim);
+    int64_t row = row_of<WARPS>(args.dim);
     if (row >= args.n_rows)
         return;
     const T *from = (const T *)args.table + (int64_t)args.tokens[row] * args.dim;
     float *to = args.out + row * args.dim;
     if (args.dim <= PPI_CUDA_WARP_ROW)
-        embed_row<T, 32>(from, to, args.dim / 4, hw::lane());
+        embed_row<T, 32>(from, args.scale, to, args.dim / 4, hw::lane());
     else
-        embed_row<T, THREADS>(from, to, args.dim / 4, hw::thread());
+        embed_row<T, THREADS>(from, args.scale, to, args.dim / 4, hw::thread());
 }
 
 HW_KERNEL(embed_bf16_kernel, struct ppi_cuda_embed_args, THREADS, 4)
@@ -62,158 +55,164 @@ HW_KERNEL(embed_f16_kernel, struct ppi_cuda_embed_args, THREADS, 4)
     embed<hw::f16>(args);
 }
 
-/* ---- rmsnorm ----
- * A thread sums the squares of its quads in order, then a butterfly over the warp, then the warps
- * in order. Up to HELD quads of a thread stay in registers: rows of 1024 in a warp, of 8192 in a
- * block; what is behind is read again, most likely from a cache. Moves 6 bytes for each element.
- * Shared memory: [WARPS] sums.
+/* ---- glu ----
+ * Eight neighbouring outputs are a chunk; a block takes GLU_CHUNKS * THREADS chunks at a time.
+ * Moves 6 bytes for each output, and its biases, most likely from a cache.
  */
-#define HELD 8
-static_assert(HELD * 32 * 4 >= PPI_CUDA_WARP_ROW, "a warp's row is held");
+#define GLU_CHUNKS 2
+static_assert(GLU_CHUNKS * THREADS * 8 == PPI_CUDA_STRIDING_ELEMENTS, "what kernels.h says");
 
-HW_DEVICE float squares(quad v)
-{
-    return v.x[0] * v.x[0] + v.x[1] * v.x[1] + (v.x[2] * v.x[2] + v.x[3] * v.x[3]);
-}
-
-template <int N> HW_DEVICE float sum_of_threads(float sum)
-{
-    HW_UNROLL
-    for (int mask = 16; mask >= 1; mask /= 2)
-        sum += hw::shuffle_xor(sum, mask);
-    if (N == 32)
-        return sum;
-    uint32_t sums = hw::shared_base(), warp = (uint32_t)hw::warp();
-    if (hw::lane() == 0)
-        hw::store_shared(sums + 4 * warp, sum);
-    hw::block_sync();
-    sum = 0;
-    HW_UNROLL
-    for (int i = 0; i < N / 32; i++)
-        sum += hw::load_shared<float>(sums + 4 * (uint32_t)i);
-    return sum;
-}
-
-template <typename T>
-HW_DEVICE void norm_quad(T *out, quad x, const float *weight, float scale, int q)
-{
-    quad w = widen_quad(load_quad(weight + 4 * q));
-    HW_UNROLL
-    for (int i = 0; i < 4; i++)
-        x.x[i] = x.x[i] * scale * w.x[i];
-    store_quad(out + 4 * q, x);
-}
-
-template <typename T, int N>
-HW_DEVICE void norm_row(const struct ppi_cuda_rmsnorm_args &args, int64_t row, int thread)
-{
-    const float *x = args.x + row * args.dim;
-    T *out = (T *)args.out + row * args.dim;
-    int n_quads = args.dim / 4;
-
-    quad held[HELD] = {};
-    HW_UNROLL
-    for (int i = 0; i < HELD; i++)
-        if (thread + i * N < n_quads)
-            held[i] = widen_quad(load_quad(x + 4 * (thread + i * N)));
-    float sum = 0;
-    HW_UNROLL
-    for (int i = 0; i < HELD; i++)
-        sum += squares(held[i]);
-    for (int q = thread + HELD * N; q < n_quads; q += N)
-        sum += squares(widen_quad(load_quad(x + 4 * q)));
-    float scale = 1.0f / sqrtf(sum_of_threads<N>(sum) / (float)args.dim + args.eps);
-
-    HW_UNROLL
-    for (int i = 0; i < HELD; i++)
-        if (thread + i * N < n_quads)
-            norm_quad(out, held[i], args.weight, scale, thread + i * N);
-    for (int q = thread + HELD * N; q < n_quads; q += N)
-        norm_quad(out, widen_quad(load_quad(x + 4 * q)), args.weight, scale, q);
-}
-
-template <typename T> HW_DEVICE void rmsnorm(const struct ppi_cuda_rmsnorm_args &args)
-{
-    int64_t row = row_of(args.dim);
-    if (row >= args.n_rows)
-        return;
-    if (args.dim <= PPI_CUDA_WARP_ROW)
-        norm_row<T, 32>(args, row, hw::lane());
-    else
-        norm_row<T, THREADS>(args, row, hw::thread());
-}
-
-HW_KERNEL(rmsnorm_bf16_kernel, struct ppi_cuda_rmsnorm_args, THREADS, 4)
-{
-    rmsnorm<hw::bf16>(args);
-}
-
-HW_KERNEL(rmsnorm_f16_kernel, struct ppi_cuda_rmsnorm_args, THREADS, 4)
-{
-    rmsnorm<hw::f16>(args);
-}
-
-/* ---- swiglu ----
- * Eight neighbouring outputs are a chunk; a block takes SWIGLU_CHUNKS * THREADS chunks at a time.
- * Moves 6 bytes for each output.
+/*
+ * x / (1 + exp(-x)); gelu is x / (1 + exp(-2 u)), because (1 + tanh(u)) / 2 is 1 / (1 + exp(-2 u)).
+ * Where x is minus infinity this is -0, its limit; the first factor only matters there.
  */
-#define SWIGLU_CHUNKS 2
-static_assert(SWIGLU_CHUNKS * THREADS * 8 == PPI_CUDA_SWIGLU_ELEMENTS, "what kernels.h says");
-
-/* Where gate is minus infinity this is -0, its limit; the first factor only matters there. */
-HW_DEVICE float silu_times(float gate, float up)
+template <int ACTIVATION> HW_DEVICE float activate(float x)
 {
-    float e = hw::exp2(gate * -1.4426950408889634f);
-    return fmaxf(gate, -1.0e6f) / (1.0f + e) * up;
+    const float log2_e = 1.4426950408889634f, root = 0.7978845608028654f; /* of 2 / pi */
+    float exponent = ACTIVATION == PPI_CUDA_SILU
+                         ? x * -log2_e
+                         : x * (1.0f + 0.044715f * x * x) * (-2.0f * root * log2_e);
+    return fmaxf(x, -1.0e6f) / (1.0f + hw::exp2(exponent));
 }
 
-template <typename T> HW_DEVICE hw::vec16 swiglu_chunk(hw::vec16 gate, hw::vec16 up)
+/* Eight biases, 16-byte aligned, or zeros. */
+struct biases {
+    quad low, high;
+};
+
+HW_DEVICE biases load_biases(const float *bias)
+{
+    return {widen_quad(load_quad(bias)), widen_quad(load_quad(bias + 4))};
+}
+
+template <typename T, int ACTIVATION>
+HW_DEVICE hw::vec16 glu_chunk(hw::vec16 gate, hw::vec16 up, const biases &of_gate,
+                              const biases &of_up)
 {
     hw::vec16 out;
     HW_UNROLL
     for (int i = 0; i < 4; i++) {
-        float low = silu_times(hw::widen(T{(uint16_t)gate.x[i]}), hw::widen(T{(uint16_t)up.x[i]}));
-        float high = silu_times(hw::widen(T{(uint16_t)(gate.x[i] >> 16)}),
-                                hw::widen(T{(uint16_t)(up.x[i] >> 16)}));
+        const quad &g = i < 2 ? of_gate.low : of_gate.high, &u = i < 2 ? of_up.low : of_up.high;
+        float low = activate<ACTIVATION>(hw::widen(T{(uint16_t)gate.x[i]}) + g.x[i % 2 * 2]) *
+                    (hw::widen(T{(uint16_t)up.x[i]}) + u.x[i % 2 * 2]);
+        float high =
+            activate<ACTIVATION>(hw::widen(T{(uint16_t)(gate.x[i] >> 16)}) + g.x[i % 2 * 2 + 1]) *
+            (hw::widen(T{(uint16_t)(up.x[i] >> 16)}) + u.x[i % 2 * 2 + 1]);
         out.x[i] = hw::narrow2<T>(low, high);
     }
     return out;
 }
 
-template <typename T> HW_DEVICE void swiglu(const struct ppi_cuda_swiglu_args &args)
+template <typename T, int ACTIVATION> HW_DEVICE void glu_with(const struct ppi_cuda_glu_args &args)
 {
     int64_t row_chunks = args.n / 8, n_chunks = args.n_rows * row_chunks;
-    int64_t at_once = (int64_t)hw::n_blocks() * SWIGLU_CHUNKS * THREADS;
-    int64_t first = (int64_t)hw::block() * SWIGLU_CHUNKS * THREADS + hw::thread();
+    int64_t at_once = (int64_t)hw::n_blocks() * GLU_CHUNKS * THREADS;
+    int64_t first = (int64_t)hw::block() * GLU_CHUNKS * THREADS + hw::thread();
     for (; first < n_chunks; first += at_once) {
-        hw::vec16 gate[SWIGLU_CHUNKS] = {}, up[SWIGLU_CHUNKS] = {};
+        hw::vec16 gate[GLU_CHUNKS] = {}, up[GLU_CHUNKS] = {};
+        biases of_gate[GLU_CHUNKS] = {}, of_up[GLU_CHUNKS] = {};
         HW_UNROLL
-        for (int i = 0; i < SWIGLU_CHUNKS; i++) {
+        for (int i = 0; i < GLU_CHUNKS; i++) {
             int64_t chunk = first + i * THREADS;
             if (chunk >= n_chunks)
                 continue;
             /* Rows of gate_up are twice as long: row * n more than in out. */
-            const T *from = (const T *)args.gate_up + 8 * chunk + chunk / row_chunks * args.n;
+            int64_t row = chunk / row_chunks;
+            const T *from = (const T *)args.gate_up + 8 * chunk + row * args.n;
             gate[i] = hw::load16(from);
             up[i] = hw::load16(from + args.n);
+            if (args.bias) {
+                const float *bias = args.bias + 8 * (chunk - row * row_chunks);
+                of_gate[i] = load_biases(bias);
+                of_up[i] = load_biases(bias + args.n);
+            }
         }
         HW_UNROLL
-        for (int i = 0; i < SWIGLU_CHUNKS; i++) {
+        for (int i = 0; i < GLU_CHUNKS; i++) {
             int64_t chunk = first + i * THREADS;
             if (chunk < n_chunks)
-                hw::store16((T *)args.out + 8 * chunk, swiglu_chunk<T>(gate[i], up[i]));
+                hw::store16((T *)args.out + 8 * chunk,
+                            glu_chunk<T, ACTIVATION>(gate[i], up[i], of_gate[i], of_up[i]));
         }
     }
 }
 
-HW_KERNEL(swiglu_bf16_kernel, struct ppi_cuda_swiglu_args, THREADS, 4)
+template <typename T> HW_DEVICE void glu(const struct ppi_cuda_glu_args &args)
 {
-    swiglu<hw::bf16>(args);
+    if (args.activation == PPI_CUDA_SILU)
+        glu_with<T, PPI_CUDA_SILU>(args);
+    else
+        glu_with<T, PPI_CUDA_GELU_TANH>(args);
 }
 
-HW_KERNEL(swiglu_f16_kernel, struct ppi_cuda_swiglu_args, THREADS, 4)
+HW_KERNEL(glu_bf16_kernel, struct ppi_cuda_glu_args, THREADS, 4)
 {
-    swiglu<hw::f16>(args);
+    glu<hw::bf16>(args);
+}
+
+HW_KERNEL(glu_f16_kernel, struct ppi_cuda_glu_args, THREADS, 4)
+{
+    glu<hw::f16>(args);
+}
+
+/* ---- add_bias ---- Quads where rows are whole ones, else single elements. Moves 8 bytes for each.
+ */
+
+HW_KERNEL(add_bias_kernel, struct ppi_cuda_add_bias_args, THREADS, 4)
+{
+    int64_t row = hw::block();
+    if (row >= args.n_rows)
+        return;
+    float *out = args.out + row * args.n;
+    if (args.n % 4 != 0) {
+        for (int64_t j = hw::thread(); j < args.n; j += THREADS)
+            out[j] += args.scale * args.bias[j];
+        return;
+    }
+    for (int64_t first = hw::thread(); first < args.n / 4; first += IN_HAND * THREADS) {
+        raw_quad<float> x[IN_HAND] = {}, bias[IN_HAND] = {};
+        HW_UNROLL
+        for (int i = 0; i < IN_HAND; i++)
+            if (first + i * THREADS < args.n / 4) {
+                x[i] = load_quad(out + 4 * (first + i * THREADS));
+                bias[i] = load_quad(args.bias + 4 * (first + i * THREADS));
+            }
+        HW_UNROLL
+        for (int i = 0; i < IN_HAND; i++)
+            if (first + i * THREADS < args.n / 4)
+                store_quad(out + 4 * (first + i * THREADS),
+                           add_quads(widen_quad(x[i]), widen_quad(bias[i]), args.scale));
+    }
+}
+
+/* ---- softcap ---- Quads where x is aligned; else, and at the end, single elements. */
+
+static_assert(IN_HAND * THREADS * 4 == PPI_CUDA_STRIDING_ELEMENTS, "what kernels.h says");
+
+HW_KERNEL(softcap_kernel, struct ppi_cuda_softcap_args, THREADS, 4)
+{
+    const float factor = 2.0f * 1.4426950408889634f / args.cap;
+    int64_t n_quads = (uint64_t)args.x % 16 == 0 ? args.n / 4 : 0;
+    int64_t first = (int64_t)hw::block() * IN_HAND * THREADS + hw::thread();
+    for (; first < n_quads; first += (int64_t)hw::n_blocks() * IN_HAND * THREADS) {
+        raw_quad<float> raw[IN_HAND] = {};
+        HW_UNROLL
+        for (int i = 0; i < IN_HAND; i++)
+            if (first + i * THREADS < n_quads)
+                raw[i] = load_quad(args.x + 4 * (first + i * THREADS));
+        HW_UNROLL
+        for (int i = 0; i < IN_HAND; i++) {
+            quad x = widen_quad(raw[i]);
+            HW_UNROLL
+            for (int j = 0; j < 4; j++)
+                x.x[j] = args.cap * soft_tanh(x.x[j], factor);
+            if (first + i * THREADS < n_quads)
+                store_quad(args.x + 4 * (first + i * THREADS), x);
+        }
+    }
+    int64_t i = 4 * n_quads + (int64_t)hw::block() * THREADS + hw::thread();
+    for (; i < args.n; i += (int64_t)hw::n_blocks() * THREADS)
+        args.x[i] = args.cap * soft_tanh(args.x[i], factor);
 }
 
 /* ---- gather ---- Moves 2 row_bytes for each row. */
@@ -239,8 +238,6 @@ HW_KERNEL(gather_kernel, struct ppi_cuda_gather_args, THREADS, 4)
 }
 
 /* ---- convert ---- Quads where both sides are aligned; else, and at the end, single elements. */
-
-static_assert(IN_HAND * THREADS * 4 == PPI_CUDA_CONVERT_ELEMENTS, "what kernels.h says");
 
 HW_DEVICE float widen_one(float x)
 {
@@ -336,14 +333,12 @@ const struct ppi_cuda_kernel ppi_cuda_embed[PPI_CUDA_N_ACT] = {
     PPI_KERNEL_ENTRY(embed_bf16_kernel, THREADS, 0),
     PPI_KERNEL_ENTRY(embed_f16_kernel, THREADS, 0),
 };
-const struct ppi_cuda_kernel ppi_cuda_rmsnorm[PPI_CUDA_N_ACT] = {
-    PPI_KERNEL_ENTRY(rmsnorm_bf16_kernel, THREADS, 4 * WARPS),
-    PPI_KERNEL_ENTRY(rmsnorm_f16_kernel, THREADS, 4 * WARPS),
+const struct ppi_cuda_kernel ppi_cuda_glu[PPI_CUDA_N_ACT] = {
+    PPI_KERNEL_ENTRY(glu_bf16_kernel, THREADS, 0),
+    PPI_KERNEL_ENTRY(glu_f16_kernel, THREADS, 0),
 };
-const struct ppi_cuda_kernel ppi_cuda_swiglu[PPI_CUDA_N_ACT] = {
-    PPI_KERNEL_ENTRY(swiglu_bf16_kernel, THREADS, 0),
-    PPI_KERNEL_ENTRY(swiglu_f16_kernel, THREADS, 0),
-};
+const struct ppi_cuda_kernel ppi_cuda_add_bias[1] = {PPI_KERNEL_ENTRY(add_bias_kernel, THREADS, 0)};
+const struct ppi_cuda_kernel ppi_cuda_softcap[1] = {PPI_KERNEL_ENTRY(softcap_kernel, THREADS, 0)};
 const struct ppi_cuda_kernel ppi_cuda_gather[1] = {PPI_KERNEL_ENTRY(gather_kernel, THREADS, 0)};
 const struct ppi_cuda_kernel ppi_cuda_convert[1] = {PPI_KERNEL_ENTRY(convert_kernel, THREADS, 0)};
 const struct ppi_cuda_kernel ppi_cuda_compare[1] = {PPI_KERNEL_ENTRY(compare_kernel, THREADS, 0)};

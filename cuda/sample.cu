@@ -4,7 +4,7 @@
  *
  * A block takes a row; quads of tokens go to its threads in turn. Moves 4 bytes for each logit. The
  * largest is the largest in any order, and of equals the smallest token wins, so the shape of the
- * reduction shows nowhere. Shared memory: [WARPS] values, [WARPS] tokens.
+ * reduction shows nowhere. Shared memory: [WARPS] values, [WARPS] tokens, [WARPS] what was seen.
  */
 #include "cuda/quads.cuh"
 
@@ -18,23 +18,37 @@ using namespace ppi;
 #define WARPS    (THREADS / 32)
 #define IN_HAND  4           /* loads of a thread under way */
 #define NOTHING  0xffffffffu /* no token yet; minus infinity beats it */
-#define NAN_BITS 0x7fffffffu
+#define INFINITE 0x7f800000u /* its bits */
+#define SIGN     0x80000000u
+
+/* What a row has, or'ed. */
+#define HAS_NAN    1u
+#define HAS_FINITE 2u
 
 static_assert(PPI_GUMBEL_TOKENS == 4, "a quad of logits has one call of the generator");
 
 struct winner {
     float value;
     uint32_t token;
+    uint32_t has;
 };
 
 /* Takes the larger of two; of equals the smaller token; a NaN never. */
 HW_DEVICE void consider(winner &best, float value, uint32_t token)
 {
-    if (value > best.value || (value == best.value && token < best.token))
-        best = {value, token};
+    if (value > best.value || (value == best.value && token < best.token)) {
+        best.value = value;
+        best.token = token;
+    }
 }
 
-/* Tokens 4 i_quad .. 4 i_quad + 3; NaN behind vocab. */
+HW_DEVICE uint32_t kind_of(uint32_t bits)
+{
+    uint32_t magnitude = bits & ~SIGN;
+    return magnitude > INFINITE ? HAS_NAN : magnitude < INFINITE ? HAS_FINITE : 0;
+}
+
+/* Tokens 4 i_quad .. 4 i_quad + 3; minus infinity behind vocab. */
 HW_DEVICE raw_quad<float> load_logits(const float *logits, int64_t i_quad, int32_t vocab,
                                       bool aligned)
 {
@@ -43,7 +57,7 @@ HW_DEVICE raw_quad<float> load_logits(const float *logits, int64_t i_quad, int32
     raw_quad<float> out;
     HW_UNROLL
     for (int i = 0; i < 4; i++)
-        out.bits.x[i] = 4 * i_quad + i < vocab ? f32_bits(logits[4 * i_quad + i]) : NAN_BITS;
+        out.bits.x[i] = 4 * i_quad + i < vocab ? f32_bits(logits[4 * i_quad + i]) : SIGN | INFINITE;
     return out;
 }
 
@@ -53,9 +67,8 @@ HW_DEVICE winner best_of_thread(const struct ppi_cuda_sample_args &args, int64_t
     const float *logits = args.logits + row * args.stride;
     bool aligned = (uint64_t)logits % 16 == 0;
     int64_t n_quads = ((int64_t)args.vocab + 3) / 4;
-    uint64_t seed = NOISE ? args.seeds[row] : 0;
-    int32_t position = NOISE ? args.positions[row] : 0;
-    winner best = {-INFINITY, NOTHING};
+    const struct ppi_cuda_draw draw = args.draws[row];
+    winner best = {-INFINITY, NOTHING, 0};
     for (int64_t first = hw::thread(); first < n_quads; first += IN_HAND * THREADS) {
         raw_quad<float> raw[IN_HAND] = {};
         HW_UNROLL
@@ -70,11 +83,12 @@ HW_DEVICE winner best_of_thread(const struct ppi_cuda_sample_args &args, int64_t
             quad value = widen_quad(raw[i]);
             uint32_t bits[4];
             if (NOISE)
-                ppi_gumbel_bits(seed, position, i_quad, bits);
+                ppi_gumbel_bits(draw.seed, draw.position, i_quad, bits);
             HW_UNROLL
             for (int j = 0; j < 4; j++) {
+                best.has |= kind_of(raw[i].bits.x[j]);
                 if (NOISE)
-                    value.x[j] += args.temperature * ppi_gumbel(bits[j]);
+                    value.x[j] += draw.temperature * ppi_gumbel(bits[j]);
                 consider(best, value.x[j], 4 * i_quad + (uint32_t)j);
             }
         }
@@ -87,29 +101,33 @@ HW_KERNEL(sample_kernel, struct ppi_cuda_sample_args, THREADS, 2)
     int64_t row = hw::block();
     if (row >= args.n_rows)
         return;
-    winner best = args.temperature == 0.0f ? best_of_thread<false>(args, row)
-                                           : best_of_thread<true>(args, row);
+    winner best = args.draws[row].temperature == 0.0f ? best_of_thread<false>(args, row)
+                                                      : best_of_thread<true>(args, row);
     HW_UNROLL
     for (int mask = 16; mask >= 1; mask /= 2) {
         float value = hw::shuffle_xor(best.value, mask);
         uint32_t token = hw::shuffle_xor(best.token, mask);
+        best.has |= hw::shuffle_xor(best.has, mask);
         consider(best, value, token);
     }
-    uint32_t values = hw::shared_base(), tokens = values + 4 * WARPS;
+    uint32_t values = hw::shared_base(), tokens = values + 4 * WARPS, seen = tokens + 4 * WARPS;
     uint32_t warp = (uint32_t)hw::warp();
     if (hw::lane() == 0) {
         hw::store_shared(values + 4 * warp, best.value);
         hw::store_shared(tokens + 4 * warp, best.token);
+        hw::store_shared(seen + 4 * warp, best.has);
     }
     hw::block_sync();
     if (hw::thread() > 0)
         return;
-    for (uint32_t i = 1; i < WARPS; i++)
+    for (uint32_t i = 1; i < WARPS; i++) {
+        best.has |= hw::load_shared<uint32_t>(seen + 4 * i);
         consider(best, hw::load_shared<float>(values + 4 * i),
                  hw::load_shared<uint32_t>(tokens + 4 * i));
-    args.out[row] = best.token == NOTHING ? 0 : (int32_t)best.token;
+    }
+    args.out[row] = best.has == HAS_FINITE ? (int32_t)best.token : -1;
 }
 
 const struct ppi_cuda_kernel ppi_cuda_sample[1] = {
-    PPI_KERNEL_ENTRY(sample_kernel, THREADS, 8 * WARPS),
+    PPI_KERNEL_ENTRY(sample_kernel, THREADS, 12 * WARPS),
 };

@@ -6,7 +6,7 @@
  *
  *   packer.h     lengths -> bins                 bins.h       what a plan says
  *   cost.h       what a forward pass costs       partition.h  a plan over several workers
- *   stream.h     a queue of prompts -> steps     exchange.h   plans as JSON
+ *   queue.h      a queue of prompts -> steps     exchange.h   plans as JSON
  *   batch.h      arrays for a host's own engine  attention.h  attention on a host's own tensors
  *
  *   model.h      checkpoints and shapes          session.h    a model on a device
@@ -28,9 +28,9 @@
 #include "model.h"
 #include "packer.h"
 #include "partition.h"
+#include "queue.h"
 #include "run.h"
 #include "session.h"
-#include "stream.h"
 #include <prepack/version.h>
 
 #endif

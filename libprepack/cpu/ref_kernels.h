@@ -1,6 +1,6 @@
 /*
- * ref_kernels.h: the kernels of ref_products.c and ref_attention.c, for the table in
- * ref_variant.c.
+ * ref_kernels.h: the kernels of ref_products.c and ref_attention.c, for the table in ref_variant.c,
+ * and the drawing of ref_draw.c.
  */
 #ifndef PPI_CPU_REF_KERNELS_H
 #define PPI_CPU_REF_KERNELS_H
@@ -13,5 +13,10 @@ void ppi_cpu_ref_gated_f32(const struct ppi_cpu_product *product);
 void ppi_cpu_ref_gated_bf16(const struct ppi_cpu_product *product);
 void ppi_cpu_ref_attend_f32(const struct ppi_cpu_tile *tile);
 void ppi_cpu_ref_attend_bf16(const struct ppi_cpu_tile *tile);
+
+/* A token of a row that has filters and a temperature; max: its largest logit. No logit is NaN, one
+ * is finite. */
+int32_t ppi_cpu_ref_draw(const float *logits, int64_t vocab, float max,
+                         const struct ppi_draw *draw);
 
 #endif

@@ -1,9 +1,11 @@
 /*
  * ref_sample.c: the next token of rows of logits, in plain C. Threads share the tokens of all rows;
- * the largest is the largest in any order, so nobody can tell how they did.
+ * the largest is the largest in any order, so nobody can tell how they did. Rows with filters only
+ * have their largest logit found that way; ref_draw.c draws from them, row by row.
  */
 #include "cpu/cpu.h"
-#include "dtype.h"
+#include "cpu/ref_kernels.h"
+#include "draw.h"
 #include "gumbel.h"
 
 #include <math.h>
@@ -18,14 +20,25 @@ struct sample {
     const struct ppi_draw *draws; /* [n_rows] */
     _Atomic uint64_t best[ROWS];
     _Atomic bool has_nan[ROWS], has_finite[ROWS];
+    int32_t *tokens;
+    _Atomic int64_t next; /* row to draw from */
 };
+
+static bool is_filtered(const struct ppi_draw *draw, int64_t vocab)
+{
+    return draw->temperature != 0 &&
+           ((draw->top_k > 0 && draw->top_k < vocab) || draw->top_p < 1 || draw->min_p > 0);
+}
 
 /* Larger for larger values, and of equal values for smaller tokens; never 0. Not for NaN. */
 static uint64_t make_key(float value, int64_t token)
 {
-    uint32_t bits = ppi_f32_bits(value + 0.0f); /* -0 and 0 are equal */
-    bits = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-    return (uint64_t)bits << 32 | (uint32_t) ~(uint32_t)token;
+    return (uint64_t)ppi_draw_key(value) << 32 | (uint32_t) ~(uint32_t)token;
+}
+
+static int32_t token_of(uint64_t key)
+{
+    return (int32_t) ~(uint32_t)key;
 }
 
 /* The best key of tokens [begin, end) of a row; 0: all NaN. begin is the first token of a quad. */
@@ -33,6 +46,7 @@ static uint64_t best_of_range(struct sample *job, int64_t row, int64_t begin, in
 {
     const float *logits = job->logits + row * job->vocab;
     const struct ppi_draw *draw = &job->draws[row];
+    float temperature = is_filtered(draw, job->vocab) ? 0 : draw->temperature;
     float best = -INFINITY;
     int64_t token = -1;
     int has_nan = 0, has_finite = 0;
@@ -41,11 +55,11 @@ static uint64_t best_of_range(struct sample *job, int64_t row, int64_t begin, in
         float value = logits[t];
         has_nan |= isnan(value);
         has_finite |= isfinite(value);
-        if (draw->temperature != 0) {
+        if (temperature != 0) {
             if (t % PPI_GUMBEL_TOKENS == 0)
                 ppi_gumbel_bits(draw->seed, draw->position, (uint32_t)(t / PPI_GUMBEL_TOKENS),
                                 bits);
-            value += draw->temperature * ppi_gumbel(bits[t % PPI_GUMBEL_TOKENS]);
+            value += temperature * ppi_gumbel(bits[t % PPI_GUMBEL_TOKENS]);
         }
         if (value > best || (token < 0 && value == best)) {
             best = value;
@@ -78,6 +92,25 @@ static void run_sample(void *arg, int32_t i_thread, int32_t n_threads)
     }
 }
 
+/* Tokens of the rows whose best keys are known. */
+static void run_draws(void *arg, int32_t i_thread, int32_t n_threads)
+{
+    struct sample *job = arg;
+    (void)i_thread;
+    (void)n_threads;
+    int64_t row;
+    while ((row = atomic_fetch_add(&job->next, 1)) < job->n_rows) {
+        int32_t *token = &job->tokens[row];
+        *token = token_of(job->best[row]);
+        if (job->has_nan[row] || !job->has_finite[row])
+            *token = -1;
+        else if (is_filtered(&job->draws[row], job->vocab)) {
+            const float *logits = job->logits + row * job->vocab;
+            *token = ppi_cpu_ref_draw(logits, job->vocab, logits[*token], &job->draws[row]);
+        }
+    }
+}
+
 pp_status ppi_cpu_sample(struct ppi_backend *backend, const float *logits, int64_t n_rows,
                          int64_t vocab, const struct ppi_draw *draws, int32_t *tokens,
                          pp_error *err)
@@ -87,11 +120,13 @@ pp_status ppi_cpu_sample(struct ppi_backend *backend, const float *logits, int64
         struct sample job = {.logits = logits + first * vocab,
                              .n_rows = n_rows - first < ROWS ? n_rows - first : ROWS,
                              .vocab = vocab,
-                             .draws = draws + first};
+                             .draws = draws + first,
+                             .tokens = tokens + first};
         ppi_cpu_run(backend->pool, job.n_rows * vocab / WORTH_A_THREAD + 1, run_sample, &job);
+        int64_t n_filtered = 0;
         for (int64_t i = 0; i < job.n_rows; i++)
-            tokens[first + i] =
-                job.has_nan[i] || !job.has_finite[i] ? -1 : (int32_t) ~(uint32_t)job.best[i];
+            n_filtered += is_filtered(&job.draws[i], vocab);
+        ppi_cpu_run(backend->pool, n_filtered, run_draws, &job);
     }
     return PP_OK;
 }

@@ -5,9 +5,9 @@
  * For every block of 64 keys (four pages), three rounds over the rows of the tile: scores by
  * product tiles over head_dim, K being a panel slice already; the online softmax; the weights times
  * V, with the sums loaded, shrunk, and stored back. In each round the rows are independent, so the
- * latency of one hides behind the others. Rows go in groups of up to 6; a group stops at the last
- * key it can see. Masked weights are exactly 0, so neither that border nor the company of a row
- * changes its bits.
+ * latency of one hides behind the others. Rows go in groups of up to 6; a group begins at the page
+ * of the first key it can see and stops at the last. Masked weights are exactly 0, so neither
+ * border nor the company of a row changes its bits.
  */
 #ifndef PPI_CPU_X86_ATTENTION_H
 #define PPI_CPU_X86_ATTENTION_H
@@ -26,14 +26,15 @@ struct block {
     int32_t key; /* first */
     const char *k[BLOCK_PAGES], *v[BLOCK_PAGES];
     int32_t v_columns;
-    float factor, inner;            /* of scores, see ppi_cpu_score_factor */
-    int32_t n_keys[TILE_GROUPS];    /* up to the last that a row of the group sees; 0: none */
-    float *sums;                    /* [64, v_columns] */
-    float *max, *total;             /* [64] so far */
-    float *exponent;                /* [64] of the shrink of sums and total, then the shrink */
-    float *block_total;             /* [64] */
-    float (*scores)[PPI_CPU_BLOCK]; /* [64][64] */
-    char *weights;                  /* act [64][64]; f32: where the scores were */
+    float factor, inner;             /* of scores, see ppi_cpu_score_factor */
+    int32_t first_page[TILE_GROUPS]; /* of the block, with a key that a row of the group sees */
+    int32_t n_keys[TILE_GROUPS];     /* of the block up to the last that one sees; 0: none */
+    float *sums;                     /* [64, v_columns] */
+    float *max, *total;              /* [64] so far */
+    float *exponent;                 /* [64] of the shrink of sums and total, then the shrink */
+    float *block_total;              /* [64] */
+    float (*scores)[PPI_CPU_BLOCK];  /* [64][64] */
+    char *weights;                   /* act [64][64]; f32: where the scores were */
 };
 
 /* scores[i][first vector ..] = q k^T */
@@ -63,22 +64,25 @@ PPI_INLINE void score_vectors(bool bf16, int rows, int vectors, const struct blo
 
 PPI_INLINE void score_rows(bool bf16, int rows, const struct block *block, int32_t row)
 {
-    int32_t n_keys = block->n_keys[row / PPI_CPU_ROWS];
+    int32_t page = block->first_page[row / PPI_CPU_ROWS];
+    int32_t end = (block->n_keys[row / PPI_CPU_ROWS] + PPI_CPU_PAGE - 1) / PPI_CPU_PAGE;
 #if LANES == 16
-    if (n_keys > 32)
+    if (page == 0 && end > 2) {
         score_vectors(bf16, rows, 4, block, 0, row);
-    else if (n_keys > 16)
-        score_vectors(bf16, rows, 2, block, 0, row);
-    else
-        score_vectors(bf16, rows, 1, block, 0, row);
+        return;
+    }
+    for (; page + 2 <= end; page += 2)
+        score_vectors(bf16, rows, 2, block, page, row);
+    if (page < end)
+        score_vectors(bf16, rows, 1, block, page, row);
 #else
-    for (int page = 0; page * PPI_CPU_PAGE < n_keys; page++)
+    for (; page < end; page++)
         score_vectors(bf16, rows, 2, block, 2 * page, row);
 #endif
 }
 
-/* Scores of row i, all of `vectors`, to weights; its max moves on. */
-PPI_INLINE void soften_row(bool bf16, int vectors, const struct block *block, int32_t i)
+/* Scores of row i in the vectors from `first` on to weights; its max moves on. */
+PPI_INLINE void soften_row(bool bf16, int first, int vectors, const struct block *block, int32_t i)
 {
     const struct ppi_cpu_tile *tile = block->tile;
     int32_t high = tile->position + i * tile->position_step - block->key;
@@ -86,15 +90,15 @@ PPI_INLINE void soften_row(bool bf16, int vectors, const struct block *block, in
     float *scores = block->scores[i];
     vf max = v_set1(-INFINITY);
     if (block->inner > 0)
-        for (int j = 0; j < vectors; j++) {
+        for (int j = first; j < vectors; j++) {
             vf score = v_mul(v_load(scores + j * LANES), v_set1(block->inner));
             v_store(scores + j * LANES, v_tanh(score));
         }
     if (low > 0 || high < vectors * LANES - 1)
-        for (int j = 0; j < vectors; j++)
+        for (int j = first; j < vectors; j++)
             v_store(scores + j * LANES, v_keep_range(v_load(scores + j * LANES), v_set1(-INFINITY),
                                                      j * LANES, low, high));
-    for (int j = 0; j < vectors; j++)
+    for (int j = first; j < vectors; j++)
         max = v_max(max, v_load(scores + j * LANES));
     float old_max = block->max[i], new_max = v_max_lanes(max);
     if (!(new_max > old_max))
@@ -104,7 +108,7 @@ PPI_INLINE void soften_row(bool bf16, int vectors, const struct block *block, in
     vf total = v_zero();
     size_t act_bytes = bf16 ? sizeof(uint16_t) : sizeof(float);
     char *weights = block->weights + (size_t)i * PPI_CPU_BLOCK * act_bytes;
-    for (int j = 0; j < vectors; j++) {
+    for (int j = first; j < vectors; j++) {
         vf score = v_load(scores + j * LANES);
         vf weight = v_exp2(v_fma(score, v_set1(block->factor), v_set1(-base)));
         total = v_add(total, weight);
@@ -120,11 +124,13 @@ PPI_INLINE void soften_rows(bool bf16, const struct block *block)
     int32_t n_rows = block->tile->n_rows;
     for (int32_t i = 0; i < n_rows; i++) {
         int32_t n_keys = block->n_keys[i / PPI_CPU_ROWS];
-        if (n_keys > PPI_CPU_BLOCK - PPI_CPU_PAGE) {
-            soften_row(bf16, BLOCK_VECTORS, block, i);
+        int32_t page = block->first_page[i / PPI_CPU_ROWS];
+        if (page == 0 && n_keys > PPI_CPU_BLOCK - PPI_CPU_PAGE) {
+            soften_row(bf16, 0, BLOCK_VECTORS, block, i);
         } else if (n_keys > 0) {
             int32_t n_pages = (n_keys + PPI_CPU_PAGE - 1) / PPI_CPU_PAGE;
-            soften_row(bf16, n_pages * (PPI_CPU_PAGE / LANES), block, i);
+            soften_row(bf16, page * (PPI_CPU_PAGE / LANES), n_pages * (PPI_CPU_PAGE / LANES), block,
+                       i);
         } else {
             block->block_total[i] = 0;
             block->exponent[i] = 0;
@@ -153,9 +159,10 @@ PPI_INLINE void add_value_vectors(bool bf16, int rows, int vectors, const struct
             v_load(sums + i * block->v_columns + j * LANES), v_set1(block->exponent[row + i]));
     }
     int32_t per_page = bf16 ? PPI_CPU_PAGE / 2 : PPI_CPU_PAGE;
-    int32_t left = bf16 ? (n_keys + 1) / 2 : n_keys;
-    const char *x = block->weights + (size_t)row * weights_bytes;
-    for (int page = 0; left > 0; page++, left -= per_page) {
+    int page = block->first_page[row / PPI_CPU_ROWS];
+    int32_t left = (bf16 ? (n_keys + 1) / 2 : n_keys) - page * per_page;
+    const char *x = block->weights + (size_t)row * weights_bytes + 4 * page * per_page;
+    for (; left > 0; page++, left -= per_page) {
         const char *b[VECTORS];
         UNROLL for (int j = 0; j < vectors; j++) b[j] = block->v[page] + 4 * (column + j * LANES);
         int32_t n = left < per_page ? left : per_page;
@@ -237,9 +244,10 @@ PPI_INLINE void move_block(bool bf16, struct block *block, int32_t key, int32_t 
         int32_t end = row + PPI_CPU_ROWS < tile->n_rows ? row + PPI_CPU_ROWS : tile->n_rows;
         int32_t first = tile->position + row * tile->position_step;
         int32_t n_keys = tile->position + (end - 1) * tile->position_step - key + 1;
-        bool behind = tile->window > 0 && first - tile->window + 1 >= key + PPI_CPU_BLOCK;
-        if (n_keys < 0 || behind)
+        int32_t unseen = tile->window > 0 ? first - tile->window + 1 - key : 0;
+        if (n_keys < 0 || unseen >= PPI_CPU_BLOCK)
             n_keys = 0;
+        block->first_page[row / PPI_CPU_ROWS] = unseen > 0 ? unseen / PPI_CPU_PAGE : 0;
         block->n_keys[row / PPI_CPU_ROWS] = n_keys < PPI_CPU_BLOCK ? n_keys : PPI_CPU_BLOCK;
     }
 }

@@ -42,7 +42,9 @@ static pp_status own_last_page(pp_kvcache *cache, int32_t page_class, pp_error *
     struct ppi_page_pool *pool = &store->pools[page_class];
     struct ppi_page_list *list = &cache->lists[page_class];
     int64_t i_page = cache->n_tokens / store->page_tokens;
-    if (i_page >= list->n_pages || !ppi_pool_is_shared(pool, list->pages[i_page]))
+    /* a run gives pages back before it moves the length: a page that is gone was the cache's own */
+    if (i_page >= list->n_pages || !list->pages[i_page] ||
+        !ppi_pool_is_shared(pool, list->pages[i_page]))
         return PP_OK;
     struct ppi_page *copy;
     PP_TRY(ppi_pool_take(pool, 1, &copy, err));

@@ -32,7 +32,7 @@ static pp_status draw_tokens(const struct ppi_outputs *out, int32_t first, int32
                              pp_error *err)
 {
     struct pp_session *s = out->session;
-    struct ppi_draw draws[PPI_LOGIT_ROWS];
+    struct ppi_draw draws[PPI_LOGIT_ROWS] = {{0}};
     int32_t tokens[PPI_LOGIT_ROWS];
     for (int32_t j = 0; j < n; j++) {
         const struct ppi_wanted *row = wanted_row(out, first + j);

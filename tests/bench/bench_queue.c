@@ -1,5 +1,5 @@
 /*
- * bench_queue.c: the queue of a packer. How much of its steps stays empty when prompts come one by
+ * bench_queue.c: the queue. How much of its steps stays empty when prompts come one by
  * one, against the usual rules for that; and how many prompts pass through it a second.
  *
  *     bench_queue [FILE ...]     FILE: lengths to draw from, one a line
@@ -117,17 +117,17 @@ static int64_t window_carry(const int64_t *lengths, size_t n, size_t window)
 
 /* ---- the queue ---- */
 
-static pp_packer *make_packer(int64_t max_waiting, double max_age)
+static pp_queue *make_queue(int64_t max_waiting, double max_age)
 {
-    pp_packer_params params;
-    pp_packer_params_init(&params, sizeof params);
+    pp_queue_params params;
+    pp_queue_params_init(&params, sizeof params);
     params.capacity = CAPACITY;
     params.max_waiting = max_waiting;
     params.max_age = max_age;
-    pp_packer *packer = NULL;
+    pp_queue *queue = NULL;
     pp_error err = {.struct_size = sizeof err};
-    check(pp_packer_create(&params, &packer, &err), &err);
-    return packer;
+    check(pp_queue_create(&params, &queue, &err), &err);
+    return queue;
 }
 
 /* Steps that a queue of max_waiting makes when it is kept full. *latest: the most steps that left
@@ -136,7 +136,7 @@ static int64_t queue_steps(const int64_t *lengths, size_t n, int64_t max_waiting
 {
     static pp_step_prompt prompts[CAPACITY];
     static int64_t came[N];
-    pp_packer *packer = make_packer(max_waiting, INFINITY);
+    pp_queue *queue = make_queue(max_waiting, INFINITY);
     pp_error err = {.struct_size = sizeof err};
     pp_step step = {.struct_size = sizeof step, .prompts = prompts, .room = CAPACITY};
     int64_t n_steps = 0;
@@ -146,15 +146,15 @@ static int64_t queue_steps(const int64_t *lengths, size_t n, int64_t max_waiting
         while (i < n) {
             prompt.id = (int64_t)i;
             prompt.n_tokens = lengths[i];
-            pp_status status = pp_packer_add(packer, &prompt, &err);
+            pp_status status = pp_queue_add(queue, &prompt, &err);
             check(status, &err);
             if (status == PP_AGAIN)
                 break;
             came[i++] = n_steps;
         }
         if (i == n)
-            pp_packer_close(packer, NULL);
-        pp_status status = pp_packer_next(packer, 0, &step, &err);
+            pp_queue_close(queue, NULL);
+        pp_status status = pp_queue_next(queue, 0, &step, &err);
         check(status, &err);
         if (status == PP_GONE)
             break;
@@ -164,7 +164,7 @@ static int64_t queue_steps(const int64_t *lengths, size_t n, int64_t max_waiting
         }
         n_steps += status == PP_OK;
     }
-    pp_packer_destroy(packer);
+    pp_queue_destroy(queue);
     return n_steps;
 }
 
@@ -191,7 +191,7 @@ static void bench_waste(const char *name, const int64_t *lengths)
 /* ---- speed ---- */
 
 struct adder {
-    pp_packer *packer;
+    pp_queue *queue;
     const int64_t *lengths;
     int64_t first, n;
 };
@@ -202,7 +202,7 @@ static void *add_all(void *arg)
     for (int64_t i = adder->first; i < adder->first + adder->n; i++) {
         pp_waiting_prompt prompt = {
             .struct_size = sizeof prompt, .id = i, .n_tokens = adder->lengths[i % N]};
-        while (pp_packer_add(adder->packer, &prompt, NULL) == PP_AGAIN)
+        while (pp_queue_add(adder->queue, &prompt, NULL) == PP_AGAIN)
             sched_yield();
     }
     return NULL;
@@ -212,7 +212,7 @@ static void *add_all(void *arg)
 static void bench_speed(const int64_t *lengths, int n_threads)
 {
     static pp_step_prompt prompts[CAPACITY];
-    pp_packer *packer = make_packer(4096, 0.001);
+    pp_queue *queue = make_queue(4096, 0.001);
     pp_error err = {.struct_size = sizeof err};
     pp_step step = {.struct_size = sizeof step, .prompts = prompts, .room = CAPACITY};
     struct adder adders[8];
@@ -222,12 +222,12 @@ static void bench_speed(const int64_t *lengths, int n_threads)
     double started = seconds_of(CLOCK_MONOTONIC);
     for (int i = 0; i < n_threads; i++) {
         int64_t n = N_ADDS / n_threads;
-        adders[i] = (struct adder){packer, lengths, i * n, n};
+        adders[i] = (struct adder){queue, lengths, i * n, n};
         if (pthread_create(&threads[i], NULL, add_all, &adders[i]))
             exit(1);
     }
     while (n_taken < N_ADDS) {
-        pp_status status = pp_packer_next(packer, 1.0, &step, &err);
+        pp_status status = pp_queue_next(queue, 1.0, &step, &err);
         check(status, &err);
         if (status == PP_OK) {
             n_taken += step.n_prompts;
@@ -240,14 +240,14 @@ static void bench_speed(const int64_t *lengths, int n_threads)
     printf("%d adding, 1 taking: %9.0f prompts/s, %8.0f steps/s, %5.2f us a step and its prompts\n",
            n_threads, (double)N_ADDS / seconds, (double)n_steps / seconds,
            1e6 * seconds / (double)n_steps);
-    pp_packer_destroy(packer);
+    pp_queue_destroy(queue);
 }
 
 /* One thread: the cost of an add and of a step, without anybody to wait for. */
 static void bench_calls(const int64_t *lengths)
 {
     static pp_step_prompt prompts[CAPACITY];
-    pp_packer *packer = make_packer(4096, INFINITY);
+    pp_queue *queue = make_queue(4096, INFINITY);
     pp_error err = {.struct_size = sizeof err};
     pp_step step = {.struct_size = sizeof step, .prompts = prompts, .room = CAPACITY};
     double adding = 0, taking = 0;
@@ -258,18 +258,18 @@ static void bench_calls(const int64_t *lengths)
         while (status == PP_OK) {
             pp_waiting_prompt prompt = {
                 .struct_size = sizeof prompt, .id = n_adds, .n_tokens = lengths[n_adds % N]};
-            status = pp_packer_add(packer, &prompt, &err);
+            status = pp_queue_add(queue, &prompt, &err);
             n_adds += status == PP_OK;
         }
         double added = seconds_of(CLOCK_MONOTONIC);
         for (int i = 0; i < 64; i++)
-            n_steps += pp_packer_next(packer, 0, &step, &err) == PP_OK;
+            n_steps += pp_queue_next(queue, 0, &step, &err) == PP_OK;
         adding += added - started;
         taking += seconds_of(CLOCK_MONOTONIC) - added;
     }
     printf("an add: %.0f ns; a step: %.2f us\n", 1e9 * adding / (double)n_adds,
            1e6 * taking / (double)n_steps);
-    pp_packer_destroy(packer);
+    pp_queue_destroy(queue);
 }
 
 int main(int argc, char **argv)

@@ -247,6 +247,11 @@ HW_DEVICE float log2(float x)
     return log2f(x);
 }
 
+HW_DEVICE float reciprocal(float x)
+{
+    return 1.0f / x;
+}
+
 HW_DEVICE uint32_t atomic_add(uint32_t *address, uint32_t x, emu::place at = HW_EMU_HERE)
 {
     return emu::atomic_add(address, x, at);

@@ -6,8 +6,7 @@
 
 #include "unit/test_plan_support.h"
 
-#include "plan/cost/cost_impl.h"
-#include "queue/queue.h"
+#include "queue/queue_impl.h"
 
 #include <math.h>
 
@@ -16,11 +15,9 @@
 
 /* A queue in a time of its own. */
 struct world {
-    struct ppi_mem mem;
-    pp_cost_model cost;
-    struct queue *queue;
+    pp_queue *queue;
     int64_t now; /* nanoseconds */
-    /* What happens while pp_packer_next waits; NULL: time passes until it need not. */
+    /* What happens while pp_queue_next waits; NULL: time passes until it need not. */
     void (*script)(struct world *world, int64_t until);
     int32_t n_waits;
     pp_step step; /* the last one taken */
@@ -47,33 +44,28 @@ static inline void world_wait(void *user, pthread_cond_t *wake, pthread_mutex_t 
     pthread_mutex_lock(mutex);
 }
 
-static inline pp_packer_params rules(int64_t capacity)
+static inline pp_queue_params rules(int64_t capacity)
 {
-    pp_packer_params params;
-    pp_packer_params_init(&params, sizeof params);
+    pp_queue_params params;
+    pp_queue_params_init(&params, sizeof params);
     params.capacity = capacity;
     params.max_waiting = 200;
-    params.policy = PP_POLICY_FFD;
     return params;
 }
 
-static inline struct world *new_world(const pp_packer_params *params)
+static inline struct world *new_world(const pp_queue_params *params)
 {
     struct world *world = calloc(1, sizeof *world);
     assert_that(world != NULL);
-    assert_that(ppi_mem_init(&world->mem, NULL, 0, NULL) == PP_OK);
-    assert_that(ppi_cost_read(&world->cost, params->cost, NULL) == PP_OK);
     struct queue_clock clock = {.now = world_now, .wait = world_wait, .user = world};
-    assert_that(ppi_queue_create(params, &world->cost, &clock, &world->mem, &world->queue, NULL) ==
-                PP_OK);
+    assert_that(ppi_queue_create(params, &clock, &world->queue, NULL) == PP_OK);
     world->now = 77 * MS;
     return world;
 }
 
 static inline void end_world(struct world *world)
 {
-    ppi_queue_destroy(world->queue, &world->mem);
-    ck_assert_int_eq(world->mem.bytes, 0);
+    pp_queue_destroy(world->queue);
     free(world);
 }
 
@@ -86,7 +78,7 @@ static inline void add(struct world *world, int64_t id, int64_t n_tokens, int32_
                                 .priority = priority,
                                 .deadline = deadline};
     pp_error err = {.struct_size = sizeof err};
-    if (ppi_queue_add(world->queue, &prompt, &err) != PP_OK)
+    if (pp_queue_add(world->queue, &prompt, &err) != PP_OK)
         ck_abort_msg("%s", err.message);
 }
 
@@ -95,7 +87,7 @@ static inline pp_status next(struct world *world, double max_wait)
     world->step =
         (pp_step){.struct_size = sizeof world->step, .prompts = world->prompts, .room = ROOM};
     world->n_waits = 0;
-    return ppi_queue_next(world->queue, max_wait, &world->step, NULL);
+    return pp_queue_next(world->queue, max_wait, &world->step, NULL);
 }
 
 static inline bool in_step(const struct world *world, int64_t id)
@@ -106,10 +98,10 @@ static inline bool in_step(const struct world *world, int64_t id)
     return false;
 }
 
-static inline pp_packer_stats stats_of(struct world *world)
+static inline pp_queue_stats stats_of(struct world *world)
 {
-    pp_packer_stats stats;
-    ppi_queue_get_stats(world->queue, &stats);
+    pp_queue_stats stats = {.struct_size = sizeof stats};
+    assert_that(pp_queue_get_stats(world->queue, &stats, NULL) == PP_OK);
     return stats;
 }
 

@@ -1,5 +1,5 @@
 /*
- * test_queue.c: the queue of a packer through its public functions: what is refused and how, room,
+ * test_queue.c: the queue of a queue through its public functions: what is refused and how, room,
  * cancelling, closing, structs of other versions, memory that runs out. No test depends on time.
  */
 #include "unit/test_plan_support.h"
@@ -14,30 +14,30 @@ static pp_error new_error(void)
     return (pp_error){.struct_size = sizeof(pp_error), .index = -77};
 }
 
-static pp_packer_params queue_params(int64_t capacity, int64_t max_waiting, double max_age)
+static pp_queue_params queue_params(int64_t capacity, int64_t max_waiting, double max_age)
 {
-    pp_packer_params params;
-    pp_packer_params_init(&params, sizeof params);
+    pp_queue_params params;
+    pp_queue_params_init(&params, sizeof params);
     params.capacity = capacity;
     params.max_waiting = max_waiting;
     params.max_age = max_age;
     return params;
 }
 
-static pp_packer *make_queue(int64_t capacity, int64_t max_waiting, double max_age)
+static pp_queue *make_queue(int64_t capacity, int64_t max_waiting, double max_age)
 {
-    pp_packer_params params = queue_params(capacity, max_waiting, max_age);
-    pp_packer *packer = NULL;
+    pp_queue_params params = queue_params(capacity, max_waiting, max_age);
+    pp_queue *queue = NULL;
     pp_error err = new_error();
-    if (pp_packer_create(&params, &packer, &err) != PP_OK)
+    if (pp_queue_create(&params, &queue, &err) != PP_OK)
         ck_abort_msg("%s", err.message);
-    return packer;
+    return queue;
 }
 
-static pp_status add(pp_packer *packer, int64_t id, int64_t n_tokens)
+static pp_status add(pp_queue *queue, int64_t id, int64_t n_tokens)
 {
     pp_waiting_prompt prompt = {.struct_size = sizeof prompt, .id = id, .n_tokens = n_tokens};
-    return pp_packer_add(packer, &prompt, NULL);
+    return pp_queue_add(queue, &prompt, NULL);
 }
 
 /* A step and the room for its prompts. */
@@ -46,44 +46,44 @@ struct taken {
     pp_step_prompt prompts[ROOM];
 };
 
-static pp_status next(pp_packer *packer, struct taken *taken)
+static pp_status next(pp_queue *queue, struct taken *taken)
 {
     *taken = (struct taken){.step = {.struct_size = sizeof taken->step, .room = ROOM}};
     taken->step.prompts = taken->prompts;
-    return pp_packer_next(packer, 0, &taken->step, NULL);
+    return pp_queue_next(queue, 0, &taken->step, NULL);
 }
 
-static pp_packer_stats stats_of(const pp_packer *packer)
+static pp_queue_stats stats_of(const pp_queue *queue)
 {
-    pp_packer_stats stats = {.struct_size = sizeof stats};
-    assert_that(pp_packer_get_stats(packer, &stats, NULL) == PP_OK);
+    pp_queue_stats stats = {.struct_size = sizeof stats};
+    assert_that(pp_queue_get_stats(queue, &stats, NULL) == PP_OK);
     assert_that(stats.added == stats.handed_out + stats.cancelled + stats.waiting);
     return stats;
 }
 
 /* ---- creating ---- */
 
-static void assert_create_fails(const pp_packer_params *params, const char *part)
+static void assert_create_fails(const pp_queue_params *params, const char *part)
 {
     pp_error err = new_error();
-    pp_packer *packer = UNTOUCHED;
-    assert_error(pp_packer_create(params, &packer, &err), &err, PP_ERR_ARG, -1, part);
-    ck_assert_ptr_eq(packer, UNTOUCHED);
+    pp_queue *queue = UNTOUCHED;
+    assert_error(pp_queue_create(params, &queue, &err), &err, PP_ERR_ARG, -1, part);
+    ck_assert_ptr_eq(queue, UNTOUCHED);
 }
 
 START_TEST(params_of_queues_are_checked)
 {
-    pp_packer_params defaults;
-    pp_packer_params_init(&defaults, sizeof defaults);
-    ck_assert_int_eq(defaults.max_waiting, 0);
+    pp_queue_params defaults;
+    pp_queue_params_init(&defaults, sizeof defaults);
+    ck_assert_int_eq(defaults.max_waiting, 4096);
     ck_assert(defaults.max_age == 0.010 && defaults.priority_age == 1);
 
-    pp_packer_params params = queue_params(0, 8, 1);
-    assert_create_fails(&params, "max_waiting is 8, but the steps of a queue need a capacity");
+    pp_queue_params params = queue_params(0, 8, 1);
+    assert_create_fails(&params, "pp_queue_params.capacity is 0; allowed: 1 to");
     params = queue_params(10, -1, 1);
-    assert_create_fails(&params, "max_waiting is -1");
+    assert_create_fails(&params, "max_waiting is -1; allowed");
     params = queue_params(10, ((int64_t)1 << 30) + 1, 1);
-    assert_create_fails(&params, "it must be at most 1073741824");
+    assert_create_fails(&params, "max_waiting is 1073741825; allowed: 1 to 1073741824");
     params = queue_params(10, 8, -1);
     assert_create_fails(&params, "max_age is -1 seconds");
     params = queue_params(10, 8, NAN);
@@ -92,33 +92,43 @@ START_TEST(params_of_queues_are_checked)
     params.priority_age = -0.5;
     assert_create_fails(&params, "priority_age is -0.5 seconds");
     params = queue_params(10, 8, 1);
-    params.share_prefixes = 1;
-    assert_create_fails(&params, "a queue cannot do share_prefixes");
+    params.oversize = 4;
+    assert_create_fails(&params, "oversize is 4; allowed: 1 (ERROR) to 3 (SPLIT)");
     params = queue_params(10, 8, 1);
-    params.objective = PP_OBJECTIVE_BALANCED;
-    params.n_bins = 2;
-    assert_create_fails(&params, "a queue cannot do this objective");
+    params.max_prompts = -1;
+    assert_create_fails(&params, "max_prompts is -1; allowed: 0 to");
+    params = queue_params(10, 8, 1);
+    params.prompt_alignment = 0;
+    assert_create_fails(&params, "prompt_alignment is 0; allowed: 1 to");
+    params.prompt_alignment = 11;
+    assert_create_fails(&params, "a step of 10 tokens holds nothing with a bin_alignment of 1 and "
+                                 "a prompt_alignment of 11");
+    params = queue_params(10, 8, 1);
+    params.bin_alignment = 11;
+    assert_create_fails(&params, "a bin_alignment of 11");
+    assert_create_fails(NULL, "pp_queue_params.capacity is 0");
+    pp_error err = new_error();
+    params = queue_params(10, 8, 1);
+    assert_error(pp_queue_create(&params, NULL, &err), &err, PP_ERR_ARG, -1, "queue is NULL");
+    pp_cost_model cost = {.struct_size = sizeof cost, .per_token = -1, .tile = 1};
+    params.cost = &cost;
+    assert_create_fails(&params, "per_token");
+    pp_queue_destroy(NULL);
 }
 END_TEST
 
-START_TEST(packers_without_a_queue)
+START_TEST(no_queue)
 {
-    pp_packer *packer = make_packer(PP_POLICY_FFD, 10, NULL);
     pp_waiting_prompt prompt = {.struct_size = sizeof prompt, .n_tokens = 1};
     pp_step_prompt prompts[1];
     pp_step step = {.struct_size = sizeof step, .prompts = prompts, .room = 1};
-    pp_packer_stats stats = {.struct_size = sizeof stats};
-    pp_packer *const packers[] = {packer, NULL};
-    for (int i = 0; i < 2; i++) {
-        const char *part = packers[i] ? "made with max_waiting 0" : "packer is NULL";
-        pp_error err = new_error();
-        assert_error(pp_packer_add(packers[i], &prompt, &err), &err, PP_ERR_ARG, -1, part);
-        assert_error(pp_packer_next(packers[i], 0, &step, &err), &err, PP_ERR_ARG, -1, part);
-        assert_error(pp_packer_cancel(packers[i], 1, &err), &err, PP_ERR_ARG, -1, part);
-        assert_error(pp_packer_close(packers[i], &err), &err, PP_ERR_ARG, -1, part);
-        assert_error(pp_packer_get_stats(packers[i], &stats, &err), &err, PP_ERR_ARG, -1, part);
-    }
-    pp_packer_destroy(packer);
+    pp_queue_stats stats = {.struct_size = sizeof stats};
+    pp_error err = new_error();
+    assert_error(pp_queue_add(NULL, &prompt, &err), &err, PP_ERR_ARG, -1, "queue is NULL");
+    assert_error(pp_queue_next(NULL, 0, &step, &err), &err, PP_ERR_ARG, -1, "queue is NULL");
+    assert_error(pp_queue_cancel(NULL, 1, &err), &err, PP_ERR_ARG, -1, "queue is NULL");
+    assert_error(pp_queue_close(NULL, &err), &err, PP_ERR_ARG, -1, "queue is NULL");
+    assert_error(pp_queue_get_stats(NULL, &stats, &err), &err, PP_ERR_ARG, -1, "queue is NULL");
 }
 END_TEST
 
@@ -126,14 +136,14 @@ static size_t create_with_failure(int64_t fail_at, bool persistent)
 {
     struct meter meter = {.fail_at = fail_at, .persistent = persistent};
     pp_allocator allocator = meter_allocator(&meter);
-    pp_packer_params params = queue_params(100, 1000, 1);
+    pp_queue_params params = queue_params(100, 1000, 1);
     params.allocator = &allocator;
-    pp_packer *packer = UNTOUCHED;
+    pp_queue *queue = UNTOUCHED;
     pp_error err = new_error();
-    pp_status status = pp_packer_create(&params, &packer, &err);
+    pp_status status = pp_queue_create(&params, &queue, &err);
     if (fail_at > 0 && fail_at <= meter.n_allocations) {
         assert_error(status, &err, PP_ERR_NOMEM, -1, "no memory for");
-        ck_assert_ptr_eq(packer, UNTOUCHED);
+        ck_assert_ptr_eq(queue, UNTOUCHED);
     } else {
         ck_assert_int_eq(status, PP_OK);
         int64_t n_allocations = meter.n_allocations;
@@ -141,11 +151,11 @@ static size_t create_with_failure(int64_t fail_at, bool persistent)
         meter.fail_at = n_allocations + 1;
         struct taken taken;
         for (int64_t i = 0; i < 1000; i++)
-            ck_assert_int_eq(add(packer, i, 1 + i % 100), PP_OK);
-        while (next(packer, &taken) == PP_OK && stats_of(packer).waiting > 100)
+            ck_assert_int_eq(add(queue, i, 1 + i % 100), PP_OK);
+        while (next(queue, &taken) == PP_OK && stats_of(queue).waiting > 100)
             ;
         ck_assert_int_eq(meter.n_allocations, n_allocations);
-        pp_packer_destroy(packer);
+        pp_queue_destroy(queue);
     }
     ck_assert_uint_eq(meter.n_blocks, 0);
     return (size_t)meter.n_allocations;
@@ -164,14 +174,14 @@ END_TEST
 
 /* ---- adding ---- */
 
-static void assert_add_fails(pp_packer *packer, pp_waiting_prompt prompt, pp_status status,
+static void assert_add_fails(pp_queue *queue, pp_waiting_prompt prompt, pp_status status,
                              int64_t index, const char *part)
 {
-    pp_packer_stats before = stats_of(packer);
+    pp_queue_stats before = stats_of(queue);
     pp_error err = new_error();
-    assert_error(pp_packer_add(packer, &prompt, &err), &err, status, index, part);
-    ck_assert_int_eq(pp_packer_add(packer, &prompt, NULL), status);
-    pp_packer_stats after = stats_of(packer);
+    assert_error(pp_queue_add(queue, &prompt, &err), &err, status, index, part);
+    ck_assert_int_eq(pp_queue_add(queue, &prompt, NULL), status);
+    pp_queue_stats after = stats_of(queue);
     ck_assert_int_eq(after.added, before.added);
     ck_assert_int_eq(after.refused, before.refused);
     ck_assert_int_eq(after.waiting_tokens, before.waiting_tokens);
@@ -179,68 +189,65 @@ static void assert_add_fails(pp_packer *packer, pp_waiting_prompt prompt, pp_sta
 
 START_TEST(prompts_are_checked)
 {
-    pp_packer *packer = make_queue(100, 8, 1);
+    pp_queue *queue = make_queue(100, 8, 1);
     const pp_waiting_prompt good = {
         .struct_size = sizeof good, .id = 7, .n_tokens = 100, .priority = -3, .deadline = 2};
     pp_waiting_prompt prompt = good;
     prompt.n_tokens = 0;
-    assert_add_fails(packer, prompt, PP_ERR_ARG, 7, "prompt 7 has 0 tokens");
+    assert_add_fails(queue, prompt, PP_ERR_ARG, 7, "prompt 7 has 0 tokens");
     prompt.n_tokens = INT64_MIN;
-    assert_add_fails(packer, prompt, PP_ERR_ARG, 7, "at least 1");
+    assert_add_fails(queue, prompt, PP_ERR_ARG, 7, "at least 1");
     prompt.n_tokens = 101;
-    assert_add_fails(packer, prompt, PP_ERR_TOO_LONG, 7,
+    assert_add_fails(queue, prompt, PP_ERR_TOO_LONG, 7,
                      "prompt 7 has 101 tokens, but a step holds 100");
     prompt.n_tokens = INT64_MAX;
-    assert_add_fails(packer, prompt, PP_ERR_TOO_LONG, 7, "a step holds 100");
+    assert_add_fails(queue, prompt, PP_ERR_TOO_LONG, 7, "a step holds 100");
     prompt = good;
     prompt.deadline = -1;
-    assert_add_fails(packer, prompt, PP_ERR_ARG, 7, "the deadline of prompt 7 is -1 seconds");
+    assert_add_fails(queue, prompt, PP_ERR_ARG, 7, "the deadline of prompt 7 is -1 seconds");
     prompt.deadline = NAN;
-    assert_add_fails(packer, prompt, PP_ERR_ARG, 7, "the deadline of prompt 7 is nan");
-    prompt = good;
-    prompt.reserved[1] = 5;
-    assert_add_fails(packer, prompt, PP_ERR_ARG, -1, "reserved[1] must be 0");
+    assert_add_fails(queue, prompt, PP_ERR_ARG, 7, "the deadline of prompt 7 is nan");
     prompt = good;
     prompt.struct_size = 2;
-    assert_add_fails(packer, prompt, PP_ERR_STRUCT_SIZE, -1, "pp_waiting_prompt.struct_size is 2");
+    assert_add_fails(queue, prompt, PP_ERR_STRUCT_SIZE, -1, "pp_waiting_prompt.struct_size is 2");
     pp_error err = new_error();
-    assert_error(pp_packer_add(packer, NULL, &err), &err, PP_ERR_ARG, -1, "prompt is NULL");
+    assert_error(pp_queue_add(queue, NULL, &err), &err, PP_ERR_ARG, -1, "prompt is NULL");
 
-    ck_assert_int_eq(pp_packer_add(packer, &good, &err), PP_OK);
-    assert_add_fails(packer, good, PP_ERR_ARG, 7, "the id 7 waits already");
-    ck_assert_int_eq(add(packer, INT64_MIN, 1), PP_OK);
-    ck_assert_int_eq(add(packer, INT64_MAX, 1), PP_OK);
-    pp_packer_destroy(packer); /* with prompts that wait */
+    ck_assert_int_eq(pp_queue_add(queue, &good, &err), PP_OK);
+    assert_add_fails(queue, good, PP_ERR_ARG, 7, "the id 7 waits already");
+    ck_assert_int_eq(add(queue, INT64_MIN, 1), PP_OK);
+    ck_assert_int_eq(add(queue, INT64_MAX, 1), PP_OK);
+    pp_queue_destroy(queue); /* with prompts that wait */
 }
 END_TEST
 
 START_TEST(full_queues_push_back)
 {
-    pp_packer *packer = make_queue(1000, 3, INFINITY);
+    pp_queue *queue = make_queue(1000, 3, INFINITY);
     for (int64_t id = 1; id <= 3; id++)
-        ck_assert_int_eq(add(packer, id, 10 * id), PP_OK);
+        ck_assert_int_eq(add(queue, id, 10 * id), PP_OK);
     pp_error err = new_error();
     pp_waiting_prompt prompt = {.struct_size = sizeof prompt, .id = 4, .n_tokens = 40};
-    ck_assert_int_eq(pp_packer_add(packer, &prompt, &err), PP_AGAIN);
+    ck_assert_int_eq(pp_queue_add(queue, &prompt, &err), PP_AGAIN);
     ck_assert_int_eq(err.index, -77); /* no error */
-    ck_assert_int_eq(add(packer, 4, 40), PP_AGAIN);
-    ck_assert_int_eq(add(packer, 3, 30), PP_ERR_ARG); /* this one waits */
-    pp_packer_stats stats = stats_of(packer);
+    ck_assert_int_eq(add(queue, 4, 40), PP_AGAIN);
+    ck_assert_int_eq(add(queue, 3, 30), PP_ERR_ARG); /* this one waits */
+    pp_queue_stats stats = stats_of(queue);
     ck_assert_int_eq(stats.refused, 2);
     ck_assert_int_eq(stats.waiting, 3);
     ck_assert_int_eq(stats.waiting_tokens, 60);
 
     struct taken taken; /* 6 % full, but nobody else can come */
-    ck_assert_int_eq(next(packer, &taken), PP_OK);
+    ck_assert_int_eq(next(queue, &taken), PP_OK);
     ck_assert_int_eq(taken.step.n_prompts, 3);
     ck_assert_int_eq(taken.step.tokens, 60);
     ck_assert_int_eq(taken.step.used, 60);
     ck_assert_int_eq(taken.step.capacity, 1000);
     ck_assert_int_eq(taken.step.n_waiting, 0);
     ck_assert(taken.step.cost == 60);
-    ck_assert_int_eq(add(packer, 4, 40), PP_OK);
-    ck_assert_int_eq(next(packer, &taken), PP_AGAIN);
-    pp_packer_destroy(packer);
+    ck_assert_int_eq(add(queue, 4, 40), PP_OK);
+    ck_assert_int_eq(next(queue, &taken), PP_AGAIN);
+    pp_queue_destroy(queue);
 }
 END_TEST
 
@@ -248,28 +255,28 @@ END_TEST
 
 START_TEST(steps_are_checked)
 {
-    pp_packer *packer = make_queue(10, 8, 0);
-    ck_assert_int_eq(add(packer, 1, 10), PP_OK);
+    pp_queue *queue = make_queue(10, 8, 0);
+    ck_assert_int_eq(add(queue, 1, 10), PP_OK);
     pp_step_prompt prompts[2];
     const pp_step good = {.struct_size = sizeof good, .prompts = prompts, .room = 2, .tokens = -9};
     pp_step step = good;
     pp_error err = new_error();
     step.prompts = NULL;
-    assert_error(pp_packer_next(packer, 0, &step, &err), &err, PP_ERR_ARG, -1,
+    assert_error(pp_queue_next(queue, 0, &step, &err), &err, PP_ERR_ARG, -1,
                  "a step has room for 0 prompts");
     step = good;
     step.room = 0;
-    assert_error(pp_packer_next(packer, 0, &step, &err), &err, PP_ERR_ARG, -1, "at least 1");
+    assert_error(pp_queue_next(queue, 0, &step, &err), &err, PP_ERR_ARG, -1, "at least 1");
     step = good;
-    assert_error(pp_packer_next(packer, -1, &step, &err), &err, PP_ERR_ARG, -1, "max_wait is -1");
-    assert_error(pp_packer_next(packer, NAN, &step, &err), &err, PP_ERR_ARG, -1, "max_wait is nan");
-    assert_error(pp_packer_next(packer, 0, NULL, &err), &err, PP_ERR_ARG, -1, "step is NULL");
+    assert_error(pp_queue_next(queue, -1, &step, &err), &err, PP_ERR_ARG, -1, "max_wait is -1");
+    assert_error(pp_queue_next(queue, NAN, &step, &err), &err, PP_ERR_ARG, -1, "max_wait is nan");
+    assert_error(pp_queue_next(queue, 0, NULL, &err), &err, PP_ERR_ARG, -1, "step is NULL");
     step.struct_size = 1;
-    assert_error(pp_packer_next(packer, 0, &step, &err), &err, PP_ERR_STRUCT_SIZE, -1,
+    assert_error(pp_queue_next(queue, 0, &step, &err), &err, PP_ERR_STRUCT_SIZE, -1,
                  "pp_step.struct_size is 1");
     ck_assert_int_eq(step.tokens, -9);
     step = good;
-    ck_assert_int_eq(pp_packer_next(packer, 0, &step, &err), PP_OK);
+    ck_assert_int_eq(pp_queue_next(queue, 0, &step, &err), PP_OK);
     ck_assert_int_eq(step.tokens, 10);
     ck_assert_int_eq(step.n_prompts, 1);
     ck_assert_ptr_eq(step.prompts, prompts);
@@ -279,64 +286,64 @@ START_TEST(steps_are_checked)
     ck_assert_int_eq(prompts[0].n_tokens, 10);
     ck_assert_int_eq(prompts[0].continues, 0);
     step.tokens = -9;
-    ck_assert_int_eq(pp_packer_next(packer, 0, &step, &err), PP_AGAIN);
+    ck_assert_int_eq(pp_queue_next(queue, 0, &step, &err), PP_AGAIN);
     ck_assert_int_eq(step.tokens, -9); /* no step, no results */
-    pp_packer_destroy(packer);
+    pp_queue_destroy(queue);
 }
 END_TEST
 
 START_TEST(structs_of_other_versions)
 {
-    pp_packer *packer = make_queue(10, 8, 0);
-    ck_assert_int_eq(add(packer, 1, 4), PP_OK);
-    ck_assert_int_eq(add(packer, 2, 5), PP_OK);
+    pp_queue *queue = make_queue(10, 8, 0);
+    ck_assert_int_eq(add(queue, 1, 4), PP_OK);
+    ck_assert_int_eq(add(queue, 2, 5), PP_OK);
     pp_step_prompt prompts[2];
     struct {
         pp_step step;
         int64_t later_field;
     } newer = {.step = {.struct_size = sizeof newer, .prompts = prompts, .room = 1}};
-    ck_assert_int_eq(pp_packer_next(packer, 0, &newer.step, NULL), PP_OK);
+    ck_assert_int_eq(pp_queue_next(queue, 0, &newer.step, NULL), PP_OK);
     ck_assert_uint_eq(newer.step.struct_size, sizeof newer);
     newer.later_field = 1;
-    ck_assert_int_eq(pp_packer_next(packer, 0, &newer.step, NULL), PP_ERR_STRUCT_SIZE);
+    ck_assert_int_eq(pp_queue_next(queue, 0, &newer.step, NULL), PP_ERR_STRUCT_SIZE);
 
     pp_step older;
     memset(&older, 0x11, sizeof older);
     older.struct_size = offsetof(pp_step, capacity);
     older.prompts = prompts;
     older.room = 1;
-    ck_assert_int_eq(pp_packer_next(packer, 0, &older, NULL), PP_OK);
+    ck_assert_int_eq(pp_queue_next(queue, 0, &older, NULL), PP_OK);
     ck_assert_int_eq(older.n_prompts, 1);
     ck_assert_int_eq(older.capacity, 0x1111111111111111); /* beyond the caller's struct */
 
-    pp_packer_stats stats;
+    pp_queue_stats stats;
     memset(&stats, 0x11, sizeof stats);
-    stats.struct_size = offsetof(pp_packer_stats, steps);
-    ck_assert_int_eq(pp_packer_get_stats(packer, &stats, NULL), PP_OK);
+    stats.struct_size = offsetof(pp_queue_stats, steps);
+    ck_assert_int_eq(pp_queue_get_stats(queue, &stats, NULL), PP_OK);
     ck_assert_int_eq(stats.handed_out, 2);
     ck_assert_int_eq(stats.steps, 0x1111111111111111);
     pp_error err = new_error();
     stats.struct_size = 0;
-    assert_error(pp_packer_get_stats(packer, &stats, &err), &err, PP_ERR_STRUCT_SIZE, -1,
-                 "pp_packer_stats.struct_size is 0");
-    assert_error(pp_packer_get_stats(packer, NULL, &err), &err, PP_ERR_ARG, -1, "pp_packer_stats");
-    pp_packer_destroy(packer);
+    assert_error(pp_queue_get_stats(queue, &stats, &err), &err, PP_ERR_STRUCT_SIZE, -1,
+                 "pp_queue_stats.struct_size is 0");
+    assert_error(pp_queue_get_stats(queue, NULL, &err), &err, PP_ERR_ARG, -1, "pp_queue_stats");
+    pp_queue_destroy(queue);
 }
 END_TEST
 
 START_TEST(room_limits_a_step)
 {
-    pp_packer *packer = make_queue(100, 8, INFINITY);
+    pp_queue *queue = make_queue(100, 8, INFINITY);
     for (int64_t id = 0; id < 5; id++)
-        ck_assert_int_eq(add(packer, id, 3), PP_OK);
+        ck_assert_int_eq(add(queue, id, 3), PP_OK);
     pp_step_prompt prompts[2];
     pp_step step = {.struct_size = sizeof step, .prompts = prompts, .room = 2};
     for (int i = 0; i < 2; i++) { /* two prompts fill such a step */
-        ck_assert_int_eq(pp_packer_next(packer, 0, &step, NULL), PP_OK);
+        ck_assert_int_eq(pp_queue_next(queue, 0, &step, NULL), PP_OK);
         ck_assert_int_eq(step.n_prompts, 2);
     }
-    ck_assert_int_eq(pp_packer_next(packer, 0, &step, NULL), PP_AGAIN);
-    pp_packer_destroy(packer);
+    ck_assert_int_eq(pp_queue_next(queue, 0, &step, NULL), PP_AGAIN);
+    pp_queue_destroy(queue);
 }
 END_TEST
 
@@ -344,55 +351,55 @@ END_TEST
 
 START_TEST(prompts_are_cancelled)
 {
-    pp_packer *packer = make_queue(100, 8, INFINITY);
+    pp_queue *queue = make_queue(100, 8, INFINITY);
     for (int64_t id = 0; id < 4; id++)
-        ck_assert_int_eq(add(packer, id << 40, 10), PP_OK);
-    ck_assert_int_eq(pp_packer_cancel(packer, (int64_t)2 << 40, NULL), PP_OK);
-    ck_assert_int_eq(pp_packer_cancel(packer, (int64_t)2 << 40, NULL), PP_GONE);
-    ck_assert_int_eq(pp_packer_cancel(packer, 77, NULL), PP_GONE);
-    ck_assert_int_eq(add(packer, (int64_t)2 << 40, 20), PP_OK); /* the id is free again */
-    ck_assert_int_eq(pp_packer_cancel(packer, 0, NULL), PP_OK); /* the oldest */
-    pp_packer_stats stats = stats_of(packer);
+        ck_assert_int_eq(add(queue, id << 40, 10), PP_OK);
+    ck_assert_int_eq(pp_queue_cancel(queue, (int64_t)2 << 40, NULL), PP_OK);
+    ck_assert_int_eq(pp_queue_cancel(queue, (int64_t)2 << 40, NULL), PP_GONE);
+    ck_assert_int_eq(pp_queue_cancel(queue, 77, NULL), PP_GONE);
+    ck_assert_int_eq(add(queue, (int64_t)2 << 40, 20), PP_OK); /* the id is free again */
+    ck_assert_int_eq(pp_queue_cancel(queue, 0, NULL), PP_OK);  /* the oldest */
+    pp_queue_stats stats = stats_of(queue);
     ck_assert_int_eq(stats.cancelled, 2);
     ck_assert_int_eq(stats.waiting, 3);
     ck_assert_int_eq(stats.waiting_tokens, 40);
-    ck_assert_int_eq(pp_packer_close(packer, NULL), PP_OK);
+    ck_assert_int_eq(pp_queue_close(queue, NULL), PP_OK);
     struct taken taken;
-    ck_assert_int_eq(next(packer, &taken), PP_OK);
+    ck_assert_int_eq(next(queue, &taken), PP_OK);
     ck_assert_int_eq(taken.step.n_prompts, 3);
-    ck_assert_int_eq(pp_packer_cancel(packer, (int64_t)1 << 40, NULL), PP_GONE);
-    ck_assert_int_eq(next(packer, &taken), PP_GONE);
-    pp_packer_destroy(packer);
+    ck_assert_int_eq(pp_queue_cancel(queue, (int64_t)1 << 40, NULL), PP_GONE);
+    ck_assert_int_eq(next(queue, &taken), PP_GONE);
+    pp_queue_destroy(queue);
 }
 END_TEST
 
 START_TEST(closed_queues_drain)
 {
-    pp_packer *packer = make_queue(100, 8, INFINITY);
+    pp_queue *queue = make_queue(100, 8, INFINITY);
     for (int64_t id = 0; id < 3; id++)
-        ck_assert_int_eq(add(packer, id, 60), PP_OK);
-    ck_assert_int_eq(stats_of(packer).closed, 0);
+        ck_assert_int_eq(add(queue, id, 60), PP_OK);
+    ck_assert_int_eq(stats_of(queue).closed, 0);
     struct taken taken; /* none is due, and 60 of 100 is not filled well */
-    ck_assert_int_eq(next(packer, &taken), PP_AGAIN);
-    ck_assert_int_eq(pp_packer_close(packer, NULL), PP_OK);
-    ck_assert_int_eq(pp_packer_close(packer, NULL), PP_OK);
-    ck_assert_int_eq(stats_of(packer).closed, 1);
+    ck_assert_int_eq(next(queue, &taken), PP_AGAIN);
+    ck_assert_int_eq(pp_queue_close(queue, NULL), PP_OK);
+    ck_assert_int_eq(pp_queue_close(queue, NULL), PP_OK);
+    ck_assert_int_eq(stats_of(queue).closed, 1);
     const pp_waiting_prompt late = {.struct_size = sizeof late, .id = 9, .n_tokens = 1};
-    assert_add_fails(packer, late, PP_ERR_CANCELLED, 9, "after the packer was closed");
+    assert_add_fails(queue, late, PP_ERR_CANCELLED, 9, "after the queue was closed");
     for (int64_t id = 0; id < 3; id++) {
-        ck_assert_int_eq(next(packer, &taken), PP_OK);
+        ck_assert_int_eq(next(queue, &taken), PP_OK);
         ck_assert_int_eq(taken.step.n_prompts, 1);
         ck_assert_int_eq(taken.prompts[0].id, id);
         ck_assert_int_eq(taken.step.n_waiting, 2 - id);
     }
     pp_step_prompt prompts[1];
     pp_step step = {.struct_size = sizeof step, .prompts = prompts, .room = 1};
-    ck_assert_int_eq(pp_packer_next(packer, INFINITY, &step, NULL), PP_GONE); /* at once */
-    pp_packer_stats stats = stats_of(packer);
+    ck_assert_int_eq(pp_queue_next(queue, INFINITY, &step, NULL), PP_GONE); /* at once */
+    pp_queue_stats stats = stats_of(queue);
     ck_assert_int_eq(stats.steps, 3);
     ck_assert_int_eq(stats.tokens, 180);
     ck_assert(fabs(stats.waste - 0.4) < 1e-12);
-    pp_packer_destroy(packer);
+    pp_queue_destroy(queue);
 }
 END_TEST
 
@@ -402,7 +409,7 @@ int main(void)
     TCase *tcase = tcase_create("queue");
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, params_of_queues_are_checked);
-    tcase_add_test(tcase, packers_without_a_queue);
+    tcase_add_test(tcase, no_queue);
     tcase_add_test(tcase, memory_is_reserved_at_create);
     tcase_add_test(tcase, prompts_are_checked);
     tcase_add_test(tcase, full_queues_push_back);

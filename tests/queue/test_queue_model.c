@@ -1,6 +1,6 @@
 /*
  * test_queue_model.c: random calls of a queue against a list of what must wait in it. Every step
- * is held against the promises of stream.h; the list knows nothing of how steps are chosen.
+ * is held against the promises of queue.h; the list knows nothing of how steps are chosen.
  */
 #include "queue_world.h"
 
@@ -85,7 +85,7 @@ static void add_some(struct model *model)
                          : find(model, prompt.id) >= 0 ? PP_ERR_ARG
                          : model->n == MAX             ? PP_AGAIN
                                                        : PP_OK;
-    assert_that(ppi_queue_add(world->queue, &prompt, NULL) == expected);
+    assert_that(pp_queue_add(world->queue, &prompt, NULL) == expected);
     model->n_refused += expected == PP_AGAIN;
     if (expected != PP_OK)
         return;
@@ -148,7 +148,7 @@ static void take_some(struct model *model)
     int64_t tokens = 0;
     for (int64_t i = 0; i < model->n; i++)
         tokens += model->entries[i].n_tokens;
-    pp_status status = ppi_queue_next(world->queue, 0, &world->step, NULL);
+    pp_status status = pp_queue_next(world->queue, 0, &world->step, NULL);
     if (model->n == 0) {
         assert_that(status == (model->closed ? PP_GONE : PP_AGAIN));
     } else if (urgent) {
@@ -167,7 +167,7 @@ static void take_some(struct model *model)
 
 static void check_stats(const struct model *model)
 {
-    pp_packer_stats stats = stats_of(model->world);
+    pp_queue_stats stats = stats_of(model->world);
     int64_t tokens = 0;
     for (int64_t i = 0; i < model->n; i++)
         tokens += model->entries[i].n_tokens;
@@ -183,7 +183,7 @@ static void run_model(struct model *model)
 {
     for (int64_t call = 0; call < N_CALLS || model->n > 0; call++) {
         if (call == N_CALLS) {
-            ppi_queue_close(model->world->queue);
+            assert_that(pp_queue_close(model->world->queue, NULL) == PP_OK);
             model->closed = true;
         }
         int64_t kind = rng_between(&model->rng, 0, 9);
@@ -196,7 +196,7 @@ static void run_model(struct model *model)
         } else {
             int64_t id = rng_between(&model->rng, 0, 40);
             int64_t place = find(model, id);
-            assert_that(ppi_queue_cancel(model->world->queue, id) ==
+            assert_that(pp_queue_cancel(model->world->queue, id, NULL) ==
                         (place >= 0 ? PP_OK : PP_GONE));
             model->n_cancelled += place >= 0;
             if (place >= 0)
@@ -212,7 +212,7 @@ START_TEST(queue_is_like_the_model)
     struct model model = {.rng = rng_seeded(500 + (uint64_t)_i),
                           .keep_order = _i % 4 == 3,
                           .max_prompts = _i % 2 ? INT64_MAX : 4};
-    pp_packer_params params = rules(CAPACITY);
+    pp_queue_params params = rules(CAPACITY);
     params.max_waiting = MAX;
     params.keep_order = model.keep_order;
     params.max_prompts = model.max_prompts < INT64_MAX ? model.max_prompts : 0;

@@ -23,7 +23,7 @@ static void assert_nothing_yet(struct world *world)
 
 START_TEST(prompts_wait_for_company_until_they_are_due)
 {
-    pp_packer_params params = rules(100);
+    pp_queue_params params = rules(100);
     struct world *world = new_world(&params);
     add(world, 1, 30, 0, 0);
     world->now += 4 * MS;
@@ -44,7 +44,7 @@ END_TEST
 
 START_TEST(well_filled_steps_leave_at_once)
 {
-    pp_packer_params params = rules(160);
+    pp_queue_params params = rules(160);
     struct world *world = new_world(&params);
     add(world, 1, 100, 0, 0);
     add(world, 2, 49, 0, 0); /* 149 of 160: more than a sixteenth is empty */
@@ -74,7 +74,7 @@ static void company_comes(struct world *world, int64_t until)
 
 START_TEST(waiting_ends_with_company)
 {
-    pp_packer_params params = rules(100);
+    pp_queue_params params = rules(100);
     struct world *world = new_world(&params);
     add(world, 1, 60, 0, 0);
     world->script = company_comes;
@@ -88,7 +88,7 @@ END_TEST
 
 START_TEST(waiting_ends_in_time)
 {
-    pp_packer_params params = rules(100);
+    pp_queue_params params = rules(100);
     struct world *world = new_world(&params);
     ck_assert_int_eq(next(world, 0.003), PP_AGAIN);
     ck_assert_int_eq(world->now, 80 * MS);
@@ -104,12 +104,12 @@ END_TEST
 static void queue_closes(struct world *world, int64_t until)
 {
     (void)until;
-    ppi_queue_close(world->queue);
+    assert_that(pp_queue_close(world->queue, NULL) == PP_OK);
 }
 
 START_TEST(waiting_ends_with_the_queue)
 {
-    pp_packer_params params = rules(100);
+    pp_queue_params params = rules(100);
     params.max_age = INFINITY;
     struct world *world = new_world(&params);
     world->script = queue_closes;
@@ -126,7 +126,7 @@ END_TEST
 
 START_TEST(a_full_window_waits_for_nobody)
 {
-    pp_packer_params params = rules(100);
+    pp_queue_params params = rules(100);
     params.max_age = INFINITY;
     struct world *world = new_world(&params);
     for (int64_t id = 0; id < 127; id++) /* each fills 60 %, none goes with another */
@@ -143,7 +143,7 @@ END_TEST
 
 START_TEST(priorities_and_ages)
 {
-    pp_packer_params params = rules(10);
+    pp_queue_params params = rules(10);
     params.priority_age = 0.5;
     struct world *world = new_world(&params);
     add(world, 1, 10, 0, 0);
@@ -170,7 +170,7 @@ END_TEST
 
 START_TEST(extreme_priorities_and_ages)
 {
-    pp_packer_params params = rules(10);
+    pp_queue_params params = rules(10);
     params.priority_age = INFINITY;
     params.max_age = INFINITY;
     struct world *world = new_world(&params);
@@ -190,7 +190,7 @@ END_TEST
 
 START_TEST(deadlines)
 {
-    pp_packer_params params = rules(100);
+    pp_queue_params params = rules(100);
     struct world *world = new_world(&params);
     add(world, 1, 20, 0, 0.040); /* has time */
     world->now += 20 * MS;
@@ -208,7 +208,7 @@ END_TEST
 /* 60 goes with neither 50; these fill a step. */
 START_TEST(what_is_not_filled_well_is_carried_over)
 {
-    pp_packer_params params = rules(100);
+    pp_queue_params params = rules(100);
     struct world *world = new_world(&params);
     add(world, 1, 60, 0, 0);
     add(world, 2, 50, 0, 0);
@@ -234,7 +234,7 @@ END_TEST
 
 START_TEST(the_best_company_is_chosen)
 {
-    pp_packer_params params = rules(100);
+    pp_queue_params params = rules(100);
     struct world *world = new_world(&params);
     add(world, 1, 40, 0, 0);
     add(world, 2, 59, 0, 0); /* largest that fits, but 1 stays empty */
@@ -248,28 +248,24 @@ END_TEST
 
 START_TEST(order_is_kept)
 {
-    pp_packer_params params = rules(100);
+    pp_queue_params params = rules(100);
     params.keep_order = 1;
-    for (int32_t i = 0; i < 2; i++) {
-        struct world *world = new_world(&params);
-        pp_waiting_prompt urgent = {
-            .struct_size = sizeof urgent, .id = 9, .n_tokens = 1, .priority = 1};
-        ck_assert_int_eq(ppi_queue_add(world->queue, &urgent, NULL), PP_ERR_ARG);
-        add(world, 1, 30, 0, 0);
-        add(world, 2, 40, 0, 0.001);
-        assert_nothing_yet(world);
-        add(world, 3, 50, 0, 0); /* does not fit: those before it wait for nobody */
-        add(world, 4, 30, 0, 0);
-        assert_step(world, IDS(1, 2));
-        assert_nothing_yet(world);
-        add(world, 5, 90, 0, 0);
-        assert_step(world, IDS(3, 4));
-        world->now += 10 * MS;
-        assert_step(world, IDS(5));
-        end_world(world);
-        params.keep_order = 0;
-        params.policy = PP_POLICY_ARRIVAL;
-    }
+    struct world *world = new_world(&params);
+    pp_waiting_prompt urgent = {
+        .struct_size = sizeof urgent, .id = 9, .n_tokens = 1, .priority = 1};
+    ck_assert_int_eq(pp_queue_add(world->queue, &urgent, NULL), PP_ERR_ARG);
+    add(world, 1, 30, 0, 0);
+    add(world, 2, 40, 0, 0.001);
+    assert_nothing_yet(world);
+    add(world, 3, 50, 0, 0); /* does not fit: those before it wait for nobody */
+    add(world, 4, 30, 0, 0);
+    assert_step(world, IDS(1, 2));
+    assert_nothing_yet(world);
+    add(world, 5, 90, 0, 0);
+    assert_step(world, IDS(3, 4));
+    world->now += 10 * MS;
+    assert_step(world, IDS(5));
+    end_world(world);
 }
 END_TEST
 
@@ -277,12 +273,12 @@ END_TEST
 
 START_TEST(alignment_is_counted)
 {
-    pp_packer_params params = rules(100);
+    pp_queue_params params = rules(100);
     params.prompt_alignment = 8;
     params.bin_alignment = 32; /* a step holds 96 */
     struct world *world = new_world(&params);
     pp_waiting_prompt large = {.struct_size = sizeof large, .id = 9, .n_tokens = 97};
-    ck_assert_int_eq(ppi_queue_add(world->queue, &large, NULL), PP_ERR_TOO_LONG);
+    ck_assert_int_eq(pp_queue_add(world->queue, &large, NULL), PP_ERR_TOO_LONG);
     for (int64_t id = 0; id < 5; id++)
         add(world, id, 17, 0, 0); /* 24 each */
     assert_step(world, IDS(0, 1, 2, 3));
@@ -300,7 +296,7 @@ END_TEST
 
 START_TEST(long_prompts_have_steps_of_their_own)
 {
-    pp_packer_params params = rules(100);
+    pp_queue_params params = rules(100);
     params.oversize = PP_OVERSIZE_OWN_BIN;
     params.bin_alignment = 10;
     struct world *world = new_world(&params);
@@ -312,16 +308,16 @@ START_TEST(long_prompts_have_steps_of_their_own)
     ck_assert_int_eq(world->step.capacity, 130);
     ck_assert_int_eq(world->prompts[0].continues, 0);
     assert_nothing_yet(world);
-    ck_assert_int_eq(ppi_queue_cancel(world->queue, 1), PP_OK);
+    ck_assert_int_eq(pp_queue_cancel(world->queue, 1, NULL), PP_OK);
     add(world, 3, INT64_MAX / 4, 0, 0);
     add(world, 4, INT64_MAX / 4, 0, 0);
     add(world, 5, INT64_MAX / 4, 0, 0);
     pp_waiting_prompt more = {.struct_size = sizeof more, .id = 6, .n_tokens = INT64_MAX / 4};
-    ck_assert_int_eq(ppi_queue_add(world->queue, &more, NULL), PP_OK);
+    ck_assert_int_eq(pp_queue_add(world->queue, &more, NULL), PP_OK);
     more.id = 7; /* no more than 2^63 - 1 tokens together */
-    ck_assert_int_eq(ppi_queue_add(world->queue, &more, NULL), PP_AGAIN);
+    ck_assert_int_eq(pp_queue_add(world->queue, &more, NULL), PP_AGAIN);
     more.n_tokens = INT64_MAX;
-    ck_assert_int_eq(ppi_queue_add(world->queue, &more, NULL), PP_ERR_TOO_LONG);
+    ck_assert_int_eq(pp_queue_add(world->queue, &more, NULL), PP_ERR_TOO_LONG);
     assert_step(world, IDS(3));
     end_world(world);
 }
@@ -329,7 +325,7 @@ END_TEST
 
 START_TEST(long_prompts_are_split)
 {
-    pp_packer_params params = rules(100);
+    pp_queue_params params = rules(100);
     params.oversize = PP_OVERSIZE_SPLIT;
     params.prompt_alignment = 8; /* chunks of 96 */
     pp_cost_model cost = {.struct_size = sizeof cost, .per_square = 1, .tile = 1};
@@ -361,9 +357,9 @@ START_TEST(long_prompts_are_split)
     world->now += 10 * MS;
     assert_step(world, IDS(3));
     assert_step(world, IDS(4));
-    ck_assert_int_eq(ppi_queue_cancel(world->queue, 4), PP_OK); /* the rest */
+    ck_assert_int_eq(pp_queue_cancel(world->queue, 4, NULL), PP_OK); /* the rest */
     assert_nothing_yet(world);
-    pp_packer_stats stats = stats_of(world);
+    pp_queue_stats stats = stats_of(world);
     ck_assert_int_eq(stats.handed_out, 3);
     ck_assert_int_eq(stats.cancelled, 1);
     ck_assert_int_eq(stats.waiting_tokens, 0);
@@ -373,7 +369,7 @@ END_TEST
 
 START_TEST(ages_are_counted)
 {
-    pp_packer_params params = rules(10);
+    pp_queue_params params = rules(10);
     struct world *world = new_world(&params);
     for (int64_t id = 1; id <= 100; id++)
         add(world, id, 10, 0, 0);
@@ -381,7 +377,7 @@ START_TEST(ages_are_counted)
         world->now += MS;
         assert_step(world, IDS(id));
     }
-    pp_packer_stats stats = stats_of(world);
+    pp_queue_stats stats = stats_of(world);
     ck_assert(fabs(stats.mean_age - 0.0505) < 1e-9);
     ck_assert(stats.p50_age >= 0.050 && stats.p50_age <= 0.050 * 1.125);
     ck_assert(stats.p99_age >= 0.099 && stats.p99_age <= 0.100);

@@ -1,7 +1,8 @@
 /*
- * test_queue_threads.c: a packer's queue under many threads: eight add and cancel, one or two take
- * steps, one watches and plans. Each prompt is handed out once, or cancelled once, or was refused.
- * It is also built with ThreadSanitizer where there is one; then any data race fails it, too.
+ * test_queue_threads.c: a queue under many threads: eight add and cancel, one or two take steps,
+ * two watch and plan with one packer. Each prompt is handed out once, or cancelled once, or was
+ * refused. It is also built with ThreadSanitizer where there is one; then any data race fails it,
+ * too.
  */
 #include "support/plain_tap.h"
 #include "support/rng.h"
@@ -31,7 +32,8 @@ struct fate {
 };
 
 struct world {
-    pp_packer *packer;
+    pp_queue *queue;
+    pp_packer *packer;  /* of the watchers */
     struct fate *fates; /* [N_IDS] */
     uint64_t seed;
     _Atomic int64_t n_wrong; /* broken promises */
@@ -60,7 +62,7 @@ static int64_t length_of(int64_t id)
 
 static void cancel(struct world *world, int64_t id)
 {
-    pp_status status = pp_packer_cancel(world->packer, id, NULL);
+    pp_status status = pp_queue_cancel(world->queue, id, NULL);
     expect(world, status == PP_OK || status == PP_GONE, "cancel failed");
     if (status == PP_OK)
         atomic_fetch_add(&world->fates[id].cancelled, 1);
@@ -82,7 +84,7 @@ static void *add(void *arg)
                                     .deadline = 1e-4 * (double)rng_between(&rng, 0, 30)};
         bool patient = rng_between(&rng, 0, 3) > 0;
         pp_status status;
-        while ((status = pp_packer_add(world->packer, &prompt, NULL)) == PP_AGAIN && patient)
+        while ((status = pp_queue_add(world->queue, &prompt, NULL)) == PP_AGAIN && patient)
             sched_yield();
         expect(world, status == PP_OK || status == PP_AGAIN, "add failed");
         world->fates[id].refused = status != PP_OK;
@@ -115,9 +117,9 @@ static void *take_steps(void *arg)
     pp_step_prompt prompts[MAX_PROMPTS];
     pp_step step = {.struct_size = sizeof step, .prompts = prompts, .room = MAX_PROMPTS};
     pp_status status;
-    for (int i = 0; (status = pp_packer_next(self->world->packer, i % 3 ? INFINITY : 1e-4, &step,
-                                             NULL)) >= 0 &&
-                    status != PP_GONE;
+    for (int i = 0;
+         (status = pp_queue_next(self->world->queue, i % 3 ? INFINITY : 1e-4, &step, NULL)) >= 0 &&
+         status != PP_GONE;
          i++)
         if (status == PP_OK)
             take(self->world, &step);
@@ -125,7 +127,7 @@ static void *take_steps(void *arg)
     return NULL;
 }
 
-/* Plans with the same packer, which is const to it, and reads the figures. */
+/* Plans with the packer that the other watcher plans with, too, and reads the figures. */
 static void *watch(void *arg)
 {
     const struct actor *self = arg;
@@ -133,8 +135,8 @@ static void *watch(void *arg)
     static const int64_t lengths[] = {1500, 700, 500, 300, 60};
     int64_t n_steps = 0;
     while (!atomic_load(&world->done)) {
-        pp_packer_stats stats = {.struct_size = sizeof stats};
-        expect(world, pp_packer_get_stats(world->packer, &stats, NULL) == PP_OK, "stats failed");
+        pp_queue_stats stats = {.struct_size = sizeof stats};
+        expect(world, pp_queue_get_stats(world->queue, &stats, NULL) == PP_OK, "stats failed");
         expect(world, stats.added == stats.handed_out + stats.cancelled + stats.waiting,
                "figures that do not add up");
         expect(world, stats.steps >= n_steps, "steps were taken back");
@@ -151,15 +153,25 @@ static void *watch(void *arg)
     return NULL;
 }
 
-static pp_packer *make_packer(int64_t max_waiting, double max_age)
+static pp_queue *make_queue(int64_t max_waiting, double max_age)
+{
+    pp_queue_params params;
+    pp_queue *queue = NULL;
+    pp_queue_params_init(&params, sizeof params);
+    params.capacity = CAPACITY;
+    params.max_waiting = max_waiting;
+    params.max_age = max_age;
+    params.priority_age = 0.001;
+    CALL(pp_queue_create(&params, &queue, perr));
+    return queue;
+}
+
+static pp_packer *make_packer(void)
 {
     pp_packer_params params;
     pp_packer *packer = NULL;
     pp_packer_params_init(&params, sizeof params);
     params.capacity = CAPACITY;
-    params.max_waiting = max_waiting;
-    params.max_age = max_age;
-    params.priority_age = 0.001;
     CALL(pp_packer_create(&params, &packer, perr));
     return packer;
 }
@@ -173,23 +185,26 @@ static void start(struct actor *actor, struct world *world, int32_t index, void 
 
 static void run_world(int n_takers, int64_t max_waiting, double max_age)
 {
-    struct world world = {.packer = make_packer(max_waiting, max_age),
+    struct world world = {.queue = make_queue(max_waiting, max_age),
+                          .packer = make_packer(),
                           .fates = plain_alloc(N_IDS * sizeof *world.fates),
                           .seed = rng_seeded(77).state};
-    struct actor adders[N_ADDERS], takers[2], watcher;
+    struct actor adders[N_ADDERS], takers[2], watchers[2];
     memset(world.fates, 0, N_IDS * sizeof *world.fates);
     for (int i = 0; i < n_takers; i++)
         start(&takers[i], &world, i, take_steps);
-    start(&watcher, &world, 0, watch);
+    for (int i = 0; i < 2; i++)
+        start(&watchers[i], &world, i, watch);
     for (int i = 0; i < N_ADDERS; i++)
         start(&adders[i], &world, i, add);
     for (int i = 0; i < N_ADDERS; i++)
         pthread_join(adders[i].thread, NULL);
-    CALL(pp_packer_close(world.packer, perr));
+    CALL(pp_queue_close(world.queue, perr));
     for (int i = 0; i < n_takers; i++)
         pthread_join(takers[i].thread, NULL);
     atomic_store(&world.done, true);
-    pthread_join(watcher.thread, NULL);
+    for (int i = 0; i < 2; i++)
+        pthread_join(watchers[i].thread, NULL);
 
     int64_t n_out = 0, n_cancelled = 0;
     for (int64_t id = 0; id < N_IDS; id++) {
@@ -200,8 +215,8 @@ static void run_world(int n_takers, int64_t max_waiting, double max_age)
         n_out += fate->handed_out;
         n_cancelled += fate->cancelled;
     }
-    pp_packer_stats stats = {.struct_size = sizeof stats};
-    CALL(pp_packer_get_stats(world.packer, &stats, perr));
+    pp_queue_stats stats = {.struct_size = sizeof stats};
+    CALL(pp_queue_get_stats(world.queue, &stats, perr));
     EXPECT(stats.waiting == 0 && stats.handed_out == n_out && stats.cancelled == n_cancelled,
            "the figures say something else");
     EXPECT(n_out > N_IDS / 4 && n_cancelled > 0, "%lld handed out, %lld cancelled",
@@ -210,6 +225,7 @@ static void run_world(int n_takers, int64_t max_waiting, double max_age)
     printf("# %lld handed out in %lld steps, %lld cancelled, %lld refused, %.1f %% waste\n",
            (long long)n_out, (long long)stats.steps, (long long)n_cancelled,
            (long long)stats.refused, 100 * stats.waste);
+    pp_queue_destroy(world.queue);
     pp_packer_destroy(world.packer);
     free(world.fates);
 }
@@ -227,7 +243,7 @@ static void two_take(void)
 /* One prompt at a time, the takers asleep: a wake-up that is lost is seen as a test that hangs. */
 static void wake(double max_age)
 {
-    struct world world = {.packer = make_packer(4, max_age)};
+    struct world world = {.queue = make_queue(4, max_age)};
     struct actor takers[2];
     world.fates = plain_alloc(N_IDS * sizeof *world.fates);
     memset(world.fates, 0, N_IDS * sizeof *world.fates);
@@ -236,14 +252,15 @@ static void wake(double max_age)
     for (int64_t id = 0; id < ROUNDS; id++) {
         pp_waiting_prompt prompt = {
             .struct_size = sizeof prompt, .id = id, .n_tokens = length_of(id)};
-        CALL(pp_packer_add(world.packer, &prompt, perr));
+        CALL(pp_queue_add(world.queue, &prompt, perr));
         while (atomic_load(&world.fates[id].handed_out) == 0)
             sched_yield();
     }
-    CALL(pp_packer_close(world.packer, perr));
+    CALL(pp_queue_close(world.queue, perr));
     for (int i = 0; i < 2; i++)
         pthread_join(takers[i].thread, NULL);
     EXPECT(atomic_load(&world.n_wrong) == 0, "see above");
+    pp_queue_destroy(world.queue);
     pp_packer_destroy(world.packer);
     free(world.fates);
 }
@@ -267,7 +284,7 @@ static void nap(void)
 
 /* Takes one step, waiting for at most this long. */
 struct taker {
-    pp_packer *packer;
+    pp_queue *queue;
     double max_wait;
     pthread_t thread;
     _Atomic int32_t status; /* of its one call; -100: not back yet */
@@ -278,31 +295,31 @@ static void *take_one(void *arg)
     struct taker *taker = arg;
     pp_step_prompt prompts[4];
     pp_step step = {.struct_size = sizeof step, .prompts = prompts, .room = 4};
-    atomic_store(&taker->status, pp_packer_next(taker->packer, taker->max_wait, &step, NULL));
+    atomic_store(&taker->status, pp_queue_next(taker->queue, taker->max_wait, &step, NULL));
     return NULL;
 }
 
-static void start_taker(struct taker *taker, pp_packer *packer, double max_wait)
+static void start_taker(struct taker *taker, pp_queue *queue, double max_wait)
 {
-    taker->packer = packer;
+    taker->queue = queue;
     taker->max_wait = max_wait;
     atomic_store(&taker->status, -100);
     EXPECT(pthread_create(&taker->thread, NULL, take_one, taker) == 0, "no thread");
     nap(); /* until it sleeps */
 }
 
-static void add_one(pp_packer *packer, int64_t id, double deadline)
+static void add_one(pp_queue *queue, int64_t id, double deadline)
 {
     pp_waiting_prompt prompt = {
         .struct_size = sizeof prompt, .id = id, .n_tokens = 1, .deadline = deadline};
-    CALL(pp_packer_add(packer, &prompt, perr));
+    CALL(pp_queue_add(queue, &prompt, perr));
 }
 
-static bool all_out(const pp_packer *packer)
+static bool all_out(const pp_queue *queue)
 {
-    pp_packer_stats stats = {.struct_size = sizeof stats};
+    pp_queue_stats stats = {.struct_size = sizeof stats};
     for (int i = 0; i < 1000; i++, nap()) { /* 5 s */
-        CALL(pp_packer_get_stats(packer, &stats, perr));
+        CALL(pp_queue_get_stats(queue, &stats, perr));
         if (stats.waiting == 0)
             return true;
     }
@@ -313,69 +330,70 @@ static bool all_out(const pp_packer *packer)
  * next prompt is due later than that one was, and yet it must wake the other. */
 static void the_second_sleeper_wakes_too(void)
 {
-    pp_packer *packer = make_packer(4, 10);
+    pp_queue *queue = make_queue(4, 10);
     struct taker takers[2];
     for (int i = 0; i < 2; i++)
-        start_taker(&takers[i], packer, INFINITY);
+        start_taker(&takers[i], queue, INFINITY);
     for (int64_t id = 0; id < 2; id++) {
-        add_one(packer, id, 0.01);
-        EXPECT(all_out(packer), "nobody woke for prompt %lld", (long long)id);
+        add_one(queue, id, 0.01);
+        EXPECT(all_out(queue), "nobody woke for prompt %lld", (long long)id);
     }
     for (int i = 0; i < 2; i++) {
         pthread_join(takers[i].thread, NULL);
         EXPECT(takers[i].status == PP_OK, "taker %d: %d", i, takers[i].status);
     }
-    pp_packer_destroy(packer);
+    pp_queue_destroy(queue);
 }
 
 /* The sleeper that watches a prompt gives up: another one has to watch. */
 static void who_gives_up_wakes_another(void)
 {
     for (int impatient = 0; impatient < 2; impatient++) {
-        pp_packer *packer = make_packer(4, 10);
+        pp_queue *queue = make_queue(4, 10);
         struct taker takers[2];
         for (int i = 0; i < 2; i++)
-            start_taker(&takers[i], packer, i == impatient ? 0.03 : INFINITY);
-        add_one(packer, 1, 0.06);
-        EXPECT(all_out(packer), "nobody woke");
-        CALL(pp_packer_close(packer, perr)); /* on a slow machine the impatient one took it */
+            start_taker(&takers[i], queue, i == impatient ? 0.03 : INFINITY);
+        add_one(queue, 1, 0.06);
+        EXPECT(all_out(queue), "nobody woke");
+        CALL(pp_queue_close(queue, perr)); /* on a slow machine the impatient one took it */
         for (int i = 0; i < 2; i++)
             pthread_join(takers[i].thread, NULL);
-        pp_packer_destroy(packer);
+        pp_queue_destroy(queue);
     }
 }
 
-/* A step of few prompts is full sooner than the packer's: the add that fills it wakes its taker. */
+/* A step of few prompts is full sooner than the queue's: the add that fills it wakes its taker. */
 static void a_small_room_is_filled_soon(void)
 {
-    pp_packer *packer = make_packer(64, INFINITY);
+    pp_queue *queue = make_queue(64, INFINITY);
     struct taker taker;
-    start_taker(&taker, packer, INFINITY);
+    start_taker(&taker, queue, INFINITY);
     for (int64_t id = 0; id < 4; id++) {
-        add_one(packer, id, 0);
+        add_one(queue, id, 0);
         nap(); /* each time it may look, and sleep again */
     }
-    EXPECT(all_out(packer), "four prompts did not fill a step of four");
+    EXPECT(all_out(queue), "four prompts did not fill a step of four");
     pthread_join(taker.thread, NULL);
-    pp_packer_destroy(packer);
+    pp_queue_destroy(queue);
 }
 
 /* Closing wakes those who sleep without end. */
 static void the_end_wakes_everybody(void)
 {
     for (int round = 0; round < 100; round++) {
-        struct world world = {.packer = make_packer(4, INFINITY),
+        struct world world = {.queue = make_queue(4, INFINITY),
+                              .packer = make_packer(),
                               .fates = plain_alloc(sizeof(struct fate))};
         struct actor takers[2];
         for (int i = 0; i < 2; i++)
             start(&takers[i], &world, i, take_steps);
         if (round % 2)
             sched_yield();
-        CALL(pp_packer_close(world.packer, perr));
+        CALL(pp_queue_close(world.queue, perr));
         for (int i = 0; i < 2; i++)
             pthread_join(takers[i].thread, NULL);
         EXPECT(atomic_load(&world.n_wrong) == 0, "see above");
-        pp_packer_destroy(world.packer);
+        pp_queue_destroy(world.queue);
         free(world.fates);
     }
 }
