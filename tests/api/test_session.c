@@ -28,12 +28,10 @@ static pp_error err = {.struct_size = sizeof err};
 static pp_model *tiny_model(const pp_allocator *allocator)
 {
     pp_model *model = NULL;
-    pp_model_config config = {.struct_size = sizeof config};
     pp_model_params params;
-    OK(pp_model_config_preset("tiny", &config, &err));
     pp_model_params_init(&params, sizeof params);
     params.allocator = allocator;
-    OK(pp_model_create_random(&config, 1, &params, &model, &err));
+    OK(pp_model_create_random(pp_model_preset("tiny"), 1, &params, &model, &err));
     return model;
 }
 
@@ -457,7 +455,6 @@ static void failing_release(void *user, void *memory, size_t bytes)
 /* Open, prefill, fork, decode; the first failure ends it. */
 static pp_status whole_run(const pp_allocator *allocator, float *first_logit)
 {
-    pp_model_config config = {.struct_size = sizeof config};
     pp_model_params model_params;
     pp_session_params params = default_params();
     pp_model *model = NULL;
@@ -465,12 +462,12 @@ static pp_status whole_run(const pp_allocator *allocator, float *first_logit)
     pp_kvcache *caches[4] = {0};
     const float *logits;
     int32_t next[4] = {1, 2, 3, 4};
-    pp_model_config_preset("tiny", &config, &err);
     pp_model_params_init(&model_params, sizeof model_params);
     model_params.allocator = allocator;
     params.allocator = allocator;
     params.max_pass_tokens = 64;
-    pp_status status = pp_model_create_random(&config, 1, &model_params, &model, &err);
+    pp_status status =
+        pp_model_create_random(pp_model_preset("tiny"), 1, &model_params, &model, &err);
     if (status >= 0)
         status = pp_session_create(model, &params, &session, &err);
     if (status >= 0)

@@ -28,7 +28,6 @@ static void read_all(const pp_kvcache *cache, uint16_t *dst)
 
 START_TEST(free_pages_go_and_used_ones_stay)
 {
-    pp_model_config config = {.struct_size = sizeof config};
     pp_session_params params;
     pp_session *session;
     pp_model *model;
@@ -43,8 +42,7 @@ START_TEST(free_pages_go_and_used_ones_stay)
     pp_session_params_init(&params, sizeof params);
     if (getenv("PREPACK_TEST_DEVICE"))
         params.device = getenv("PREPACK_TEST_DEVICE");
-    OK(pp_model_config_preset("tiny", &config, perr));
-    OK(pp_model_create_random(&config, 1, NULL, &model, perr));
+    OK(pp_model_create_random(pp_model_preset("tiny"), 1, NULL, &model, perr));
     OK(pp_session_create(model, &params, &session, perr));
 
     OK(pp_prefill(session, NULL, prompts, N, caches, NULL, perr));

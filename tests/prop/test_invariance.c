@@ -131,10 +131,10 @@ static void check_target(pp_model *model, struct run_target target, const pp_pro
         run_bits_free(&alone[i]);
 }
 
-static void check_model(const pp_model_config *config, const int64_t *lengths, size_t n,
+static void check_model(const struct model_shape *shape, const int64_t *lengths, size_t n,
                         int n_packings)
 {
-    char *dir = checkpoint_write(config, &rng);
+    char *dir = checkpoint_write(shape, &rng);
     pp_model *model;
     OK(pp_model_open(dir, NULL, &model, perr));
     pp_prompt *prompts = run_prompts(model, rng_next(&rng), lengths, n);
@@ -146,17 +146,17 @@ static void check_model(const pp_model_config *config, const int64_t *lengths, s
 }
 
 /* A small fixed model, for the runs with many tokens. */
-static pp_model_config small_config(void)
+static struct model_shape small_shape(void)
 {
-    pp_model_config config = checkpoint_random_config(&rng);
-    config.hidden_size = 40;
-    config.intermediate_size = 72;
-    config.n_layers = 2;
-    config.n_kv_heads = 2;
-    config.n_heads = 4;
-    config.head_dim = 16;
-    config.vocab_size = 60;
-    return config;
+    struct model_shape shape = checkpoint_random_shape(&rng);
+    shape.hidden_size = 40;
+    shape.intermediate_size = 72;
+    shape.n_layers = 2;
+    shape.n_kv_heads = 2;
+    shape.n_heads = 4;
+    shape.head_dim = 16;
+    shape.vocab_size = 60;
+    return shape;
 }
 
 START_TEST(every_length_up_to_130)
@@ -164,8 +164,8 @@ START_TEST(every_length_up_to_130)
     int64_t lengths[130];
     for (int64_t i = 0; i < 130; i++)
         lengths[i] = i + 1;
-    pp_model_config config = small_config();
-    check_model(&config, lengths, 130, 3);
+    struct model_shape shape = small_shape();
+    check_model(&shape, lengths, 130, 3);
 }
 END_TEST
 
@@ -174,11 +174,11 @@ START_TEST(tile_borders)
     static const int64_t lengths[] = {15,  16,  17,  47,  48,  49,  63,  64,  65,  95,  96,
                                       97,  127, 128, 129, 143, 144, 145, 191, 192, 193, 255,
                                       256, 257, 287, 288, 289, 383, 384, 385, 511, 512, 513};
-    pp_model_config config = small_config();
-    check_model(&config, lengths, sizeof lengths / sizeof *lengths, 3);
-    config.arch = PP_ARCH_MISTRAL;
-    config.sliding_window = 70;
-    check_model(&config, lengths, sizeof lengths / sizeof *lengths, 2);
+    struct model_shape shape = small_shape();
+    check_model(&shape, lengths, sizeof lengths / sizeof *lengths, 3);
+    shape.arch = PP_ARCH_MISTRAL;
+    shape.sliding_window = 70;
+    check_model(&shape, lengths, sizeof lengths / sizeof *lengths, 2);
 }
 END_TEST
 
@@ -189,8 +189,8 @@ START_TEST(random_models)
         size_t n = (size_t)rng_between(&rng, 2, 24);
         for (size_t j = 0; j < n; j++)
             lengths[j] = rng_between(&rng, 1, rng_between(&rng, 0, 3) ? 60 : 300);
-        pp_model_config config = checkpoint_random_config(&rng);
-        check_model(&config, lengths, n, 3);
+        struct model_shape shape = checkpoint_random_shape(&rng);
+        check_model(&shape, lengths, n, 3);
     }
 }
 END_TEST
@@ -255,8 +255,8 @@ static void check_decode(pp_model *model, struct run_target target)
 START_TEST(decode_equals_prefill)
 {
     for (int i = 0; i < 4; i++) {
-        pp_model_config config = checkpoint_random_config(&rng);
-        char *dir = checkpoint_write(&config, &rng);
+        struct model_shape shape = checkpoint_random_shape(&rng);
+        char *dir = checkpoint_write(&shape, &rng);
         pp_model *model;
         OK(pp_model_open(dir, NULL, &model, perr));
         FOR_EACH_TARGET(target)

@@ -67,8 +67,8 @@ struct run_bits run_collect(const pp_model *model, const pp_session *session,
     char *dst = bits.kv;
     for (int32_t layer = 0; layer < config.n_layers; layer++)
         for (int32_t which = PP_KV_K; which <= PP_KV_V; which++, dst += half)
-            ck_assert_msg(pp_kvcache_read(cache, layer, which, PP_KV_NHD, info.dtype, dst, half,
-                                          &err) == PP_OK,
+            ck_assert_msg(pp_kvcache_read(cache, layer, which, PP_KV_NHD, info.dtype, 0,
+                                          pp_kvcache_length(cache), dst, half, &err) == PP_OK,
                           "%s", err.message);
     memcpy(bits.logits, logits, bits.logits_bytes);
     return bits;

@@ -84,8 +84,10 @@ int engine_load(struct engine *engine, uint64_t seed)
         engine_is_shape(engine) ? create_random(engine, seed) : open_directory(engine);
     if (status)
         return status;
-    if (engine->config.eos_token >= 0)
-        engine->end_tokens[engine->n_end_tokens++] = engine->config.eos_token;
+    while (engine->n_end_tokens < engine->config.n_eos_tokens) {
+        engine->end_tokens[engine->n_end_tokens] = engine->config.eos_tokens[engine->n_end_tokens];
+        engine->n_end_tokens++;
+    }
     return STATUS_OK;
 }
 
