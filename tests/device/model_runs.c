@@ -157,6 +157,7 @@ pp_session *runs_session(const struct runs_model *model, const char *device, int
     params.device = device;
     params.dtype = dtype;
     params.max_pass_tokens = max_pass_tokens;
+    params.keep_window_pages = 1; /* tests look at all of a cache */
     CALL(pp_session_create(model->model, &params, &session, perr));
     return session;
 }

@@ -117,8 +117,8 @@ static void check_prefill(struct run *run, const float *logits)
                 size_t n = (size_t)(run->prompts[i].n_tokens * run->config.n_kv_heads *
                                     run->config.head_dim);
                 float *kv = malloc(n * sizeof *kv);
-                OK(pp_kvcache_read(run->caches[i], layer, which, PP_KV_NHD, PP_DTYPE_F32, kv,
-                                   n * sizeof *kv, perr));
+                OK(pp_kvcache_read(run->caches[i], layer, which, PP_KV_NHD, PP_DTYPE_F32, 0,
+                                   pp_kvcache_length(run->caches[i]), kv, n * sizeof *kv, perr));
                 snprintf(name, sizeof name, "%s%c.%d", run->prefix, which == PP_KV_K ? 'k' : 'v',
                          layer);
                 expect_close(kv, run->golden, i, name, 0, n, run->tolerance, run->what);

@@ -60,8 +60,8 @@ static struct errors compare(const pp_model *model, const pp_batch_view *view,
                                   ref_logits + (size_t)view->last_rows[i] * vocab, vocab));
         for (int32_t layer = 0; layer < config.n_layers; layer++)
             for (int32_t which = 0; which < 2; which++) {
-                OK(pp_kvcache_read(caches[prompt], layer, which, PP_KV_NHD, PP_DTYPE_F32, ours,
-                                   len * kv_row * sizeof(float), perr));
+                OK(pp_kvcache_read(caches[prompt], layer, which, PP_KV_NHD, PP_DTYPE_F32, 0,
+                                   (int64_t)len, ours, len * kv_row * sizeof(float), perr));
                 keep_worst(&errors.kv,
                            relative_error(
                                ours,

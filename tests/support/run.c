@@ -39,6 +39,7 @@ pp_session *run_session(pp_model *model, struct run_target target, int32_t n_thr
     params.dtype = target.dtype;
     params.n_threads = n_threads;
     params.max_pass_tokens = max_pass_tokens;
+    params.keep_window_pages = 1; /* tests look at all of a cache */
     pp_status status = pp_session_create(model, &params, &session, &err);
     if (status == PP_ERR_NO_BACKEND && !run_on_cuda())
         return NULL;

@@ -84,10 +84,8 @@ int engine_load(struct engine *engine, uint64_t seed)
         engine_is_shape(engine) ? create_random(engine, seed) : open_directory(engine);
     if (status)
         return status;
-    while (engine->n_end_tokens < engine->config.n_eos_tokens) {
-        engine->end_tokens[engine->n_end_tokens] = engine->config.eos_tokens[engine->n_end_tokens];
-        engine->n_end_tokens++;
-    }
+    if (engine->config.eos_token >= 0)
+        engine->end_tokens[engine->n_end_tokens++] = engine->config.eos_token;
     return STATUS_OK;
 }
 
