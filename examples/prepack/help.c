@@ -34,9 +34,9 @@ static const char general_help[] =
 #define POLICY_HELP                                                                                \
     "  --policy P           ffd: first-fit decreasing (default); bfd: best-fit decreasing;\n"      \
     "                       arrival: next fit, keeps the order of the prompts; first-fit and\n"    \
-    "                       best-fit: in order of arrival; mbs: minimum bin slack; exact: "        \
-    "search\n"                                                                                     \
-    "                       until proven optimal; auto: ffd, then as exact for a short time\n"
+    "                       best-fit: in order of arrival; exact: search until proven "            \
+    "optimal;\n"                                                                                   \
+    "                       auto: ffd, then as exact for a short time\n"
 #define CAPACITY_HELP                                                                              \
     "  --capacity N         tokens of a bin (default: the longest prompt of what is packed)\n"
 
@@ -158,11 +158,7 @@ static const char plan_help[] =
     "                       dearest as cheap as possible; cheapest: rows of the lengths in "
     "--shapes,\n"
     "                       each computed in full, the cheapest in all\n" POLICY_HELP
-    "                       balanced: lpt: longest first, kk: largest differences, auto "
-    "(default):\n"
-    "                       the best of both; cheapest: ffd, ordered: one prompt a row, like "
-    "lengths\n"
-    "                       together, auto (default): the best\n" CAPACITY_HELP
+    "                       (fewest)\n" CAPACITY_HELP
     "  --cost FILE          the cost model of a machine and a model, as 'prepack tune' wrote it:\n"
     "                       what a bin costs the planner (default: its tokens)\n"
     "  --bins K             how many bins are made (balanced)\n"
@@ -175,8 +171,7 @@ static const char plan_help[] =
     "                       large as they are; split: in chunks, in bins one after another\n"
     "  --keep-order         bins are runs of prompts in order of arrival\n"
     "  --share-prefixes     what prompts begin with alike is placed once; needs their text\n"
-    "  --max-steps N        of the search of mbs, exact and auto; -1: no limit (default: what "
-    "suits\n"
+    "  --max-steps N        of the search of exact and auto; -1: no limit (default: what suits\n"
     "                       the policy)\n"
     "  --time-limit S       end the search after S seconds; such a plan may differ from run to "
     "run\n"

@@ -6,13 +6,13 @@
 
 #include <string.h>
 
+#define MIN_PREFIX 16 /* tokens that --share-prefixes shares at least */
+
 const struct choice policy_choices[] = {
     {"ffd", PP_POLICY_FFD},           {"bfd", PP_POLICY_BFD},
     {"arrival", PP_POLICY_ARRIVAL},   {"first-fit", PP_POLICY_FIRST_FIT},
-    {"best-fit", PP_POLICY_BEST_FIT}, {"mbs", PP_POLICY_MBS},
-    {"exact", PP_POLICY_EXACT},       {"auto", PP_POLICY_AUTO},
-    {"lpt", PP_POLICY_LPT},           {"kk", PP_POLICY_KK},
-    {"ordered", PP_POLICY_ORDERED},   {NULL, 0},
+    {"best-fit", PP_POLICY_BEST_FIT}, {"exact", PP_POLICY_EXACT},
+    {"auto", PP_POLICY_AUTO},         {NULL, 0},
 };
 
 const struct choice objective_choices[] = {{"fewest", PP_OBJECTIVE_FEWEST_BINS},
@@ -58,6 +58,9 @@ int check_plan_options(const struct options *options)
         return fail_usage(cheapest ? "--objective cheapest needs --shapes: the lengths that a row "
                                      "may have"
                                    : "--shapes goes with --objective cheapest");
+    if ((balanced || cheapest) && (options->policy || options->share_prefixes))
+        return fail_usage("%s goes with --objective fewest",
+                          options->policy ? "--policy" : "--share-prefixes");
     if (options->predict && !options->model)
         return fail_usage("--predict needs --model: a model directory, 'demo', or a shape such as "
                           "llama1b");
@@ -72,21 +75,29 @@ int packer_open(const struct options *options, pp_packer **packer)
     pp_error err = {.struct_size = sizeof err};
     pp_packer_params params;
     pp_cost_model cost;
+    pp_fewest_params fewest = {.struct_size = sizeof fewest,
+                               .policy = (int32_t)options->policy,
+                               .min_shared_prefix = options->share_prefixes ? MIN_PREFIX : 0};
+    pp_balanced_params balanced = {.struct_size = sizeof balanced, .n_bins = options->n_bins};
+    pp_cheapest_params cheapest = {.struct_size = sizeof cheapest,
+                                   .row_lens = options->shapes.items,
+                                   .n_row_lens = options->shapes.n};
     pp_packer_params_init(&params, sizeof params);
-    params.policy = (int32_t)options->policy;
-    params.capacity = options->capacity;
     params.objective = (int32_t)options->objective;
+    params.capacity = options->capacity;
     params.oversize = (int32_t)options->oversize;
     params.keep_order = options->keep_order;
-    params.share_prefixes = options->share_prefixes;
     params.max_prompts = options->max_prompts;
     params.bin_alignment = options->align;
     params.prompt_alignment = options->align_prompts;
-    params.n_bins = options->n_bins;
-    params.capacities = options->shapes.items;
-    params.n_capacities = options->shapes.n;
     params.max_steps = options->max_steps;
     params.max_seconds = options->time_limit;
+    if (options->objective == PP_OBJECTIVE_FEWEST_BINS)
+        params.fewest = &fewest;
+    if (options->objective == PP_OBJECTIVE_BALANCED)
+        params.balanced = &balanced;
+    if (options->objective == PP_OBJECTIVE_CHEAPEST)
+        params.cheapest = &cheapest;
     if (options->cost) {
         const int status = cost_read(options->cost, &cost);
         if (status)

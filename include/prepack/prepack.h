@@ -11,7 +11,7 @@
  *
  *   model.h      checkpoints and shapes          session.h    prefill and decode
  *   kvcache.h    one prompt's KV cache           sample.h     the same, with tokens for logits
- *   measure.h    how fast each operation is
+ *   cost_measure.h  cost.h, measured             measure.h    how fast each operation is
  */
 #ifndef PREPACK_H
 #define PREPACK_H
@@ -21,6 +21,7 @@
 #include "bins.h"
 #include "common.h"
 #include "cost.h"
+#include "cost_measure.h"
 #include "exchange.h"
 #include "kvcache.h"
 #include "measure.h"

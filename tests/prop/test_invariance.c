@@ -3,6 +3,7 @@
  * compared by memcmp between a run alone and runs packed with others, in any order, policy,
  * capacity, pass size (chunking) and number of threads, for every kernel set of this machine.
  */
+#include "support/flat_params.h"
 #include "support/make_checkpoint.h"
 #include "support/run.h"
 #include "support/tap.h"
@@ -42,10 +43,10 @@ static void shuffle(size_t *order, size_t n)
 }
 
 /* Any way to plan n prompts; in a third of them more bins than prompts are possible. */
-static pp_packer_params any_packing(size_t n)
+static struct flat_params any_packing(size_t n)
 {
-    pp_packer_params params;
-    pp_packer_params_init(&params, sizeof params);
+    struct flat_params params;
+    flat_init(&params);
     params.capacity = rng_between(&rng, 0, 1) ? rng_between(&rng, 1, 700) : 0;
     params.max_prompts = rng_between(&rng, 0, 3) ? 0 : rng_between(&rng, 1, 5);
     params.policy = (int32_t)rng_between(&rng, PP_POLICY_FFD, PP_POLICY_AUTO);
@@ -60,7 +61,7 @@ static pp_packer_params any_packing(size_t n)
 
 /* Packs `n` prompts in the given order and compares each with its bits alone. */
 static void compare_packed(pp_model *model, pp_session *session, const pp_prompt *prompts,
-                           const size_t *order, size_t n, pp_packer_params params,
+                           const size_t *order, size_t n, struct flat_params params,
                            const struct run_bits *alone, const char *what)
 {
     pp_prompt packed[MAX_PROMPTS];
@@ -77,7 +78,7 @@ static void compare_packed(pp_model *model, pp_session *session, const pp_prompt
         if (params.capacity && lengths[i] > params.capacity)
             params.capacity = lengths[i];
     }
-    OK(pp_packer_create(&params, &packer, perr));
+    OK(flat_create(&params, &packer, perr));
     OK(pp_packer_plan(packer, lengths, n, &plan, perr));
     OK(pp_prefill(session, plan, packed, n, caches, &logits, perr));
     for (size_t i = 0; i < n; i++) {
@@ -114,7 +115,7 @@ static void check_target(pp_model *model, struct run_target target, const pp_pro
         int32_t n_threads = (int32_t)rng_between(&rng, 1, 3);
         int32_t tokens = pass_tokens[rng_between(&rng, 0, 3)];
         size_t n_packed = (size_t)(p == 0 ? (int64_t)n : rng_between(&rng, 1, (int64_t)n));
-        pp_packer_params params = any_packing(n_packed);
+        struct flat_params params = any_packing(n_packed);
         char what[200];
         snprintf(what, sizeof what,
                  "%s %s, %d threads, pass %d, policy %d, capacity %lld, at most %lld prompts, %lld "
