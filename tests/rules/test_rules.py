@@ -186,6 +186,9 @@ def exports():
         yield f"{name} is exported and not in tests/abi/exports.txt"
     for name in sorted(expected - names):
         yield f"{name} is in tests/abi/exports.txt and not exported"
+    listed = set(re.findall(r"^\s+([\w*?]+);", text("libprepack/prepack.map"), re.M)) - {"*"}
+    for name in sorted(listed ^ expected):
+        yield f"{name} is in only one of libprepack/prepack.map and tests/abi/exports.txt"
     declared = set()
     for path in files("include", ".h", ".in"):
         declared |= set(re.findall(r"^PP_API[^;(]*?(pp_\w+)\(", text(path), re.M))
