@@ -2,7 +2,7 @@
 """Rules about the tree that a compiler does not check: who may include whom, what the library may call,
 what it exports, file sizes and names, and that the prose tells the truth where a program can tell.
 
-usage: test_rules.py SOURCE_ROOT LIBRARY PUBLIC_HEADERS_BUILD_DIR
+usage: test_rules.py SOURCE_ROOT LIBRARY
 Prints TAP."""
 import collections
 import os
