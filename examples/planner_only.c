@@ -53,7 +53,7 @@ static void draw_rest(int64_t column)
 /* ---- the server ---- */
 
 struct client {
-    pp_packer *packer;
+    pp_queue *queue;
     int64_t index;
     pthread_t thread;
 };
@@ -72,7 +72,7 @@ static void *send_requests(void *arg)
                                     .priority = i % 8 == 0,
                                     .deadline = client->index == N_CLIENTS - 1 ? 0.050 : 0};
         /* A full queue: a server would answer "try later" here, or stop reading its sockets. */
-        while (pp_packer_add(client->packer, &prompt, NULL) == PP_AGAIN)
+        while (pp_queue_add(client->queue, &prompt, NULL) == PP_AGAIN)
             sleep_for(0.001);
         sleep_for(1e-4 * (double)(draw % 16));
     }
@@ -99,11 +99,11 @@ static void run_step(const pp_step *step)
 
 static void *run_model(void *arg)
 {
-    pp_packer *packer = arg;
+    pp_queue *queue = arg;
     pp_step_prompt prompts[MAX_PROMPTS];
     pp_step step = {.struct_size = sizeof step, .prompts = prompts, .room = MAX_PROMPTS};
     pp_status status; /* PP_AGAIN: a second went by without work */
-    while ((status = pp_packer_next(packer, 1.0, &step, NULL)) == PP_OK || status == PP_AGAIN)
+    while ((status = pp_queue_next(queue, 1.0, &step, NULL)) == PP_OK || status == PP_AGAIN)
         if (status == PP_OK)
             run_step(&step);
     return NULL;
@@ -113,41 +113,41 @@ static int serve(void)
 {
     pp_error err = {.struct_size = sizeof err};
     pp_cost_model cost;
-    pp_packer_params params;
-    pp_packer *packer = NULL;
+    pp_queue_params params;
+    pp_queue *queue = NULL;
     pp_cost_init(&cost, sizeof cost);
     cost.per_pass = STEP_COST;
     cost.per_token = TOKEN_COST;
-    pp_packer_params_init(&params, sizeof params);
+    pp_queue_params_init(&params, sizeof params);
     params.capacity = CAPACITY;
     params.cost = &cost;
     params.max_waiting = 128;
     params.max_age = 0.005; /* seconds that a prompt waits for company */
-    if (pp_packer_create(&params, &packer, &err) < 0)
+    if (pp_queue_create(&params, &queue, &err) < 0)
         return fail(&err);
 
     struct client clients[N_CLIENTS];
     pthread_t engine;
     int64_t n_clients = 0;
-    int code = pthread_create(&engine, NULL, run_model, packer);
+    int code = pthread_create(&engine, NULL, run_model, queue);
     int engine_runs = code == 0;
     for (; n_clients < N_CLIENTS && code == 0; n_clients += code == 0) {
-        clients[n_clients] = (struct client){.packer = packer, .index = n_clients};
+        clients[n_clients] = (struct client){.queue = queue, .index = n_clients};
         code = pthread_create(&clients[n_clients].thread, NULL, send_requests, &clients[n_clients]);
     }
     for (int64_t i = 0; i < n_clients; i++)
         pthread_join(clients[i].thread, NULL);
-    pp_packer_close(packer, NULL); /* what waits is still handed out */
+    pp_queue_close(queue, NULL); /* what waits is still handed out */
     if (engine_runs)
         pthread_join(engine, NULL);
 
-    pp_packer_stats stats = {.struct_size = sizeof stats};
-    pp_packer_get_stats(packer, &stats, NULL);
+    pp_queue_stats stats = {.struct_size = sizeof stats};
+    pp_queue_get_stats(queue, &stats, NULL);
     printf("%" PRId64 " prompts of %" PRId64 " tokens in %" PRId64 " steps, %.1f %% waste\n",
            stats.handed_out, stats.tokens, stats.steps, 100 * stats.waste);
     printf("waited: half up to %.1f ms, 99 of 100 up to %.1f ms; refused %" PRId64 " times\n",
            1e3 * stats.p50_age, 1e3 * stats.p99_age, stats.refused);
-    pp_packer_destroy(packer);
+    pp_queue_destroy(queue);
     return code || stats.handed_out != N_CLIENTS * N_REQUESTS;
 }
 

@@ -26,3 +26,16 @@ pp_status ppi_backend_find(const char *device, const struct ppi_backend_ops **op
     *variant = device[kind_len] ? device + kind_len + 1 : NULL;
     return PP_OK;
 }
+
+int32_t ppi_backend_n_kinds(void)
+{
+    return 2;
+}
+
+const struct ppi_backend_ops *ppi_backend_kind(int32_t kind)
+{
+    const struct ppi_backend_ops *ops = &ppi_cpu_ops;
+    if (kind == 1 && ppi_cuda_module_open(&ops, NULL) < 0)
+        return NULL;
+    return ops;
+}

@@ -21,6 +21,8 @@
 
 #include "internal.h"
 
+#include <prepack/device.h>
+
 struct ppi_backend; /* a device context of one session; each backend defines its own */
 struct ppi_matrix;  /* a weight matrix in the backend's own layout; each backend defines its own */
 
@@ -225,6 +227,10 @@ struct ppi_backend_ops {
     bool (*supports_dtype)(int32_t dtype); /* as act */
     int32_t default_dtype;                 /* act where the model's own dtype is not supported */
 
+    /* Device i of this kind, the name that opens it included; PP_GONE behind the last. info is
+     * whole, struct_size set. */
+    pp_status (*describe)(int32_t i, pp_device_info *info, pp_error *err);
+
     /* Opens a context. Errors: PP_ERR_NO_BACKEND (variant unknown or not possible here), NOMEM,
      * PP_ERR_UNSUPPORTED (shapes it cannot do). */
     pp_status (*open)(const struct ppi_backend_params *params, struct ppi_backend **backend,
@@ -241,9 +247,9 @@ struct ppi_backend_ops {
     void (*release)(struct ppi_backend *backend, void *memory, size_t bytes);
     pp_status (*upload)(struct ppi_backend *backend, void *device, const void *host, size_t bytes,
                         pp_error *err);
-    /* Row i of device goes to row rows[i] of host; row_bytes each. */
-    pp_status (*download_rows)(struct ppi_backend *backend, void *host, const int32_t *rows,
-                               const void *device, int64_t n, size_t row_bytes, pp_error *err);
+    /* Row i of device goes to rows[i], host memory; row_bytes each. Waits. */
+    pp_status (*download_rows)(struct ppi_backend *backend, void *const *rows, const void *device,
+                               int64_t n, size_t row_bytes, pp_error *err);
 
     /* ---- weights ----
      * A matrix belongs to `mem`, not to the context that made it: every context of the same kind
@@ -271,7 +277,8 @@ struct ppi_backend_ops {
     pp_status (*embed)(struct ppi_backend *backend, const struct ppi_matrix *table,
                        const struct ppi_pass *pass, float scale, float *out, pp_error *err);
 
-    /* out = norm(x). x: f32 [n_rows, dim]; out: act [n_rows, dim]. */
+    /* out = norm(x), or x narrowed when norm is NULL. x: f32 [n_rows, dim]; out: act [n_rows, dim].
+     */
     pp_status (*norm)(struct ppi_backend *backend, const float *x, const struct ppi_norm *norm,
                       int64_t n_rows, int64_t dim, void *out, pp_error *err);
     /* out += scale * norm(x). x, out: f32 [n_rows, dim]. */
@@ -323,8 +330,9 @@ struct ppi_backend_ops {
                              pp_error *err);
 
     /* tokens[i] is drawn from logits[i] as draws[i] says; -1 where a logit is NaN or none is
-     * finite. logits: device f32 [n_rows, vocab]; draws, tokens: host [n_rows]. gumbel: gumbel.h.
-     * Waits. */
+     * finite. +infinity wins over all that is finite. logits: device f32 [n_rows, vocab]; draws,
+     * tokens: host [n_rows]. gumbel: gumbel.h; probabilities that filters compare: draw.h. Waits.
+     */
     pp_status (*sample)(struct ppi_backend *backend, const float *logits, int64_t n_rows,
                         int64_t vocab, const struct ppi_draw *draws, int32_t *tokens,
                         pp_error *err);
@@ -379,5 +387,10 @@ extern const struct ppi_backend_ops ppi_cpu_ops;
  * PP_ERR_NO_BACKEND with the list of devices there are. */
 pp_status ppi_backend_find(const char *device, const struct ppi_backend_ops **ops,
                            const char **variant, pp_error *err);
+
+/* The kinds of device that this library knows, and the table of one: NULL where it cannot be had.
+ */
+int32_t ppi_backend_n_kinds(void);
+const struct ppi_backend_ops *ppi_backend_kind(int32_t kind);
 
 #endif

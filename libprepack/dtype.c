@@ -83,3 +83,10 @@ void ppi_to_f32(float *dst, const void *src, int32_t dtype, size_t n)
         break;
     }
 }
+
+float ppi_round_to(float value, int32_t dtype)
+{
+    if (dtype == PP_DTYPE_BF16)
+        return ppi_bf16_to_f32(ppi_f32_to_bf16(value));
+    return dtype == PP_DTYPE_F16 ? ppi_f16_to_f32(ppi_f32_to_f16(value)) : value;
+}

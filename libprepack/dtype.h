@@ -38,6 +38,9 @@ static inline uint16_t ppi_f32_to_bf16(float value)
 float ppi_f16_to_f32(uint16_t value);
 uint16_t ppi_f32_to_f16(float value);
 
+/* value rounded to a float dtype (PP_DTYPE_*). */
+float ppi_round_to(float value, int32_t dtype);
+
 /* n elements of a float dtype (PP_DTYPE_*) to f32. */
 void ppi_to_f32(float *dst, const void *src, int32_t dtype, size_t n);
 

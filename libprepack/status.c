@@ -25,7 +25,8 @@
     X(PP_ERR_CANCELLED, "cancelled")                                                               \
     X(PP_ERR_NO_BACKEND, "no such device")                                                         \
     X(PP_ERR_STRUCT_SIZE, "struct_size cannot be read")                                            \
-    X(PP_ERR_INTERNAL, "internal error")
+    X(PP_ERR_INTERNAL, "internal error")                                                           \
+    X(PP_ERR_NOT_FINITE, "a result is not a number")
 
 const char *pp_strerror(pp_status status)
 {

@@ -1,66 +1,82 @@
 /* main.c: finds the command and runs it. */
+#include "bench/bench_options.h"
 #include "cancel.h"
-#include "commands.h"
+#include "generate/generate_options.h"
+#include "plan/plan_options.h"
+#include "profile/profile_options.h"
 #include "say.h"
+#include "tune/tune_options.h"
 
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
 
-struct command_rule {
-    const char *name;
-    enum command command;
-    int (*run)(const struct options *options);
-};
+static const struct command *const commands[] = {&profile_command, &generate_command, &plan_command,
+                                                 &bench_command, &tune_command};
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
-static const struct command_rule commands[] = {
-    {"profile", COMMAND_PROFILE, run_profile}, {"generate", COMMAND_GENERATE, run_generate},
-    {"plan", COMMAND_PLAN, run_plan},          {"bench", COMMAND_BENCH, run_bench},
-    {"tune", COMMAND_TUNE, run_tune},
-};
-
-static const struct command_rule *find_command(const char *name)
+static void print_general_help(FILE *out)
 {
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        if (strcmp(name, commands[i].name) == 0)
-            return &commands[i];
+    fputs("prepack: packs prompts, prefills them without padding, and shows what that saves\n"
+          "\n"
+          "usage: prepack COMMAND [OPTION]...\n"
+          "\n",
+          out);
+    for (int i = 0; i < N_COMMANDS; i++)
+        fprintf(out, "  prepack %-10s %s\n", commands[i]->name, commands[i]->summary);
+    fputs("\n"
+          "  prepack help COMMAND    the options of a command (also: prepack COMMAND --help)\n"
+          "  prepack --version       the version\n"
+          "\n"
+          "A first look, on the bundled model and prompts:\n"
+          "  prepack profile\n"
+          "  prepack generate --model demo -p 'The capital of Germany is' --compare\n"
+          "\n"
+          "Exit status: 0 done, 1 failed, 2 wrong command line, 130 interrupted (Ctrl-C).\n"
+          "PREPACK_DATA names the folder that holds lengths/ and demo-model/ when they are not\n"
+          "where the program looks: ../share/prepack beside the program's folder, then the source\n"
+          "tree.\n",
+          out);
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (int i = 0; i < N_COMMANDS; i++)
+        if (strcmp(name, commands[i]->name) == 0)
+            return commands[i];
     return NULL;
 }
 
 static int fail_no_command(const char *name)
 {
-    return fail_usage(
-        "there is no command '%s'; the commands are profile, generate, plan, bench and tune", name);
+    char known[256] = "";
+    for (int i = 0; i < N_COMMANDS; i++) {
+        const size_t n = strlen(known);
+        snprintf(known + n, sizeof known - n, "%s%s",
+                 i == 0               ? ""
+                 : i + 1 < N_COMMANDS ? ", "
+                                      : " and ",
+                 commands[i]->name);
+    }
+    return fail_usage("there is no command '%s'; the commands are %s", name, known);
 }
 
 static int print_help(const char *name)
 {
-    const struct command_rule *rule = name ? find_command(name) : NULL;
-    if (name && !rule)
+    const struct command *command = name ? find_command(name) : NULL;
+    if (name && !command)
         return fail_no_command(name);
-    fputs(help_text(rule ? (int)rule->command : 0), stdout);
+    if (command)
+        command_print_help(command, stdout);
+    else
+        print_general_help(stdout);
     return STATUS_OK;
-}
-
-static int run_command(int argc, char **argv)
-{
-    struct options options;
-    const struct command_rule *rule = find_command(argv[0]);
-    if (!rule)
-        return fail_no_command(argv[0]);
-    int status = options_parse(rule->command, argc, argv, &options);
-    if (!status && options.help)
-        status = print_help(rule->name);
-    else if (!status)
-        status = rule->run(&options);
-    options_free(&options);
-    return status;
 }
 
 static int dispatch(int argc, char **argv)
 {
     if (argc < 2) {
-        fputs(help_text(0), stderr);
+        print_general_help(stderr);
         return fail_usage("a command is missing");
     }
     if (strcmp(argv[1], "--version") == 0) {
@@ -70,7 +86,8 @@ static int dispatch(int argc, char **argv)
     if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
         strcmp(argv[1], "-h") == 0)
         return print_help(argc > 2 ? argv[2] : NULL);
-    return run_command(argc - 1, argv + 1);
+    const struct command *command = find_command(argv[1]);
+    return command ? command_run(command, argc - 1, argv + 1) : fail_no_command(argv[1]);
 }
 
 int main(int argc, char **argv)

@@ -74,8 +74,7 @@ class PackerParams(Structure):
                 ("max_prompts", c_int64), ("bin_alignment", c_int64), ("prompt_alignment", c_int64),
                 ("n_bins", c_int64), ("capacities", POINTER(c_int64)), ("n_capacities", c_int64),
                 ("cost", c_void_p), ("max_steps", c_int64), ("max_seconds", c_double),
-                ("max_waiting", c_int64), ("max_age", c_double), ("priority_age", c_double),
-                ("reserved", c_int64 * 7)]
+                ("reserved", c_int64 * 10)]
 
 
 class PackingInfo(Structure):

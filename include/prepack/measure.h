@@ -1,6 +1,7 @@
 /*
  * prepack/measure.h: how long each operation of a forward pass takes on a session's device, and how
- * fast that device copies memory.
+ * fast that device copies memory. For measuring and developing: this header is not part of the
+ * stable interface, it may change in any release.
  *
  *     pp_measure_params params;
  *     pp_measurement down = {.struct_size = sizeof down};
@@ -22,23 +23,27 @@
 extern "C" {
 #endif
 
-/* Products with a weight matrix; n_rows rows of activations. */
-#define PP_MEASURE_QKV     1
-#define PP_MEASURE_O       2 /* adds to the residual stream */
-#define PP_MEASURE_GATE_UP 3 /* with silu(gate) * up */
-#define PP_MEASURE_DOWN    4 /* adds to the residual stream */
-#define PP_MEASURE_LM_HEAD 5
-/* Attention over prompts of the given lengths. */
-#define PP_MEASURE_ATTENTION 6 /* every token of the prompts */
-#define PP_MEASURE_DECODE    7 /* the last token of each prompt */
-/* Operations on n_rows rows. */
-#define PP_MEASURE_EMBED   8
-#define PP_MEASURE_RMSNORM 9
-#define PP_MEASURE_ROPE_KV 10 /* rotates q and k, writes keys and values to their pages */
-#define PP_MEASURE_GATHER  11 /* of rows of the residual stream, in random order */
-#define PP_MEASURE_SAMPLE  12 /* draws a token from each row of logits, and hands it over */
-/* Copies device memory: what limits operations that move more than they compute. */
-#define PP_MEASURE_COPY 13
+/* Operations. */
+enum {
+    /* products with a weight matrix; n_rows rows of activations */
+    PP_MEASURE_QKV = 1,
+    PP_MEASURE_O = 2,       /* adds to the residual stream */
+    PP_MEASURE_GATE_UP = 3, /* with the activation */
+    PP_MEASURE_DOWN = 4,    /* adds to the residual stream */
+    PP_MEASURE_LM_HEAD = 5,
+    /* attention over prompts of the given lengths */
+    PP_MEASURE_ATTENTION = 6, /* every token of the prompts */
+    PP_MEASURE_DECODE = 7,    /* the last token of each prompt */
+    /* operations on n_rows rows */
+    PP_MEASURE_EMBED = 8,
+    PP_MEASURE_RMSNORM = 9,
+    PP_MEASURE_ROPE_KV = 10, /* rotates q and k, writes keys and values to their pages */
+    PP_MEASURE_GATHER = 11,  /* of rows of the residual stream, in random order */
+    PP_MEASURE_SAMPLE = 12,  /* draws a token from each row of logits, and hands it over */
+    /* copies device memory: what limits operations that move more than they compute */
+    PP_MEASURE_COPY = 13,
+    PP_MEASURE_IS_INT32 = -0x7fffffff - 1
+};
 
 /*
  * What the caches of a device hold when an operation begins. IN_A_PASS: one run after the other
@@ -46,9 +51,12 @@ extern "C" {
  * run uses the memory of the one before. FLUSHED: before each operation, outside its time, memory
  * as large as the last-level cache (32 to 256 MiB) is copied; a run is one operation.
  */
-#define PP_MEASURE_CACHES_IN_A_PASS 0
-#define PP_MEASURE_CACHES_WARM      1
-#define PP_MEASURE_CACHES_FLUSHED   2
+enum {
+    PP_MEASURE_CACHES_IN_A_PASS = 0,
+    PP_MEASURE_CACHES_WARM = 1,
+    PP_MEASURE_CACHES_FLUSHED = 2,
+    PP_MEASURE_CACHES_IS_INT32 = -0x7fffffff - 1
+};
 
 typedef struct pp_measure_params {
     uint32_t struct_size;
@@ -56,13 +64,11 @@ typedef struct pp_measure_params {
     int64_t n_rows;         /* 1 .. max_pass_tokens, of PP_MEASURE_SAMPLE at most 64; 0: the most */
     const int64_t *lengths; /* [n_prompts] of attention: 1 .. max_position tokens each. ATTENTION:
                                at most max_pass_tokens together; DECODE: as many prompts */
-    size_t n_prompts;
+    int64_t n_prompts;
     int32_t n_runs;    /* of which the median counts; at most 99; 0: 9 */
     int32_t unguarded; /* not 0: products also without the guard of packing invariance, and by the
                           library's own kernel, where the device makes a difference (cuda) */
     int32_t caches;    /* PP_MEASURE_CACHES_* */
-    int32_t reserved0;
-    int64_t reserved[3];
 } pp_measure_params;
 
 PP_API void pp_measure_params_init(pp_measure_params *params, size_t struct_size);
@@ -80,7 +86,6 @@ typedef struct pp_measurement {
     double guarded_seconds;   /* as it runs in a pass */
     double unguarded_seconds; /* the fastest there is for this number of rows, whatever its bits */
     double own_seconds;       /* by the library's own kernel */
-    int64_t reserved[3];
 } pp_measurement;
 
 /*

@@ -18,17 +18,42 @@ extern "C" {
 /* Thread-safety: immutable and counted; may be shared by threads and sessions. */
 typedef struct pp_model pp_model;
 
-/* Architectures. Values are frozen. */
-#define PP_ARCH_LLAMA   1 /* LlamaForCausalLM */
-#define PP_ARCH_MISTRAL 2 /* MistralForCausalLM */
+/* Architectures, by their classes in transformers. Values are frozen. */
+enum {
+    PP_ARCH_LLAMA = 1,       /* LlamaForCausalLM */
+    PP_ARCH_MISTRAL = 2,     /* MistralForCausalLM */
+    PP_ARCH_QWEN2 = 3,       /* Qwen2ForCausalLM, also Qwen2.5 */
+    PP_ARCH_QWEN3 = 4,       /* Qwen3ForCausalLM */
+    PP_ARCH_GEMMA2 = 5,      /* Gemma2ForCausalLM */
+    PP_ARCH_GEMMA3 = 6,      /* Gemma3ForCausalLM, the text of Gemma3ForConditionalGeneration */
+    PP_ARCH_PHI3 = 7,        /* Phi3ForCausalLM, also Phi-4 and Phi-4-mini */
+    PP_ARCH_OLMO2 = 8,       /* Olmo2ForCausalLM */
+    PP_ARCH_OLMO3 = 9,       /* Olmo3ForCausalLM */
+    PP_ARCH_GRANITE = 10,    /* GraniteForCausalLM */
+    PP_ARCH_SMOLLM3 = 11,    /* SmolLM3ForCausalLM */
+    PP_ARCH_MINISTRAL = 12,  /* MinistralForCausalLM */
+    PP_ARCH_MINISTRAL3 = 13, /* Ministral3ForCausalLM */
+    PP_ARCH_COHERE2 = 14,    /* Cohere2ForCausalLM */
+    PP_ARCH_GLM4 = 15,       /* Glm4ForCausalLM */
+    PP_ARCH_EXAONE4 = 16,    /* Exaone4ForCausalLM */
+    PP_ARCH_IS_INT32 = -0x7fffffff - 1
+};
+/* "llama", "qwen3", ...: model_type in config.json; "unknown" for another value. Never freed. */
+PP_API const char *pp_arch_name(int32_t arch);
 
-/* Rotary position embedding scaling. Values are frozen. */
-#define PP_ROPE_DEFAULT 0
-#define PP_ROPE_LINEAR  1 /* positions divided by rope_factor */
-#define PP_ROPE_LLAMA3                                                                             \
-    2 /* Llama 3.1: low frequencies divided by rope_factor, smooth in between                      \
-       */
+/* How positions become angles (rotary position embedding, arXiv 2104.09864). Values are frozen. */
+enum {
+    PP_ROPE_NONE = 0,     /* nothing rotates */
+    PP_ROPE_DEFAULT = 1,  /* frequencies theta^(-2 i / rotary_dim) */
+    PP_ROPE_LINEAR = 2,   /* positions divided by rope_factor */
+    PP_ROPE_LLAMA3 = 3,   /* Llama 3.1: low frequencies divided by it, smooth in between */
+    PP_ROPE_YARN = 4,     /* arXiv 2309.00071 */
+    PP_ROPE_LONGROPE = 5, /* arXiv 2402.13753: factors of each pair, others for long prompts */
+    PP_ROPE_DYNAMIC = 6,  /* theta grows with prompts beyond the original length */
+    PP_ROPE_IS_INT32 = -0x7fffffff - 1
+};
 
+/* What holds for the whole model; what may differ from layer to layer has a call of its own. */
 typedef struct pp_model_config {
     uint32_t struct_size;
     int32_t arch;              /* PP_ARCH_* */
@@ -40,38 +65,44 @@ typedef struct pp_model_config {
     int32_t n_kv_heads;
     int32_t head_dim;       /* even, 2 .. 512 */
     int32_t max_position;   /* positions the model was made for; longer prompts are refused */
-    int32_t sliding_window; /* a token sees this many tokens, itself included; 0: all */
     int32_t tie_embeddings; /* 1: the LM head is the embedding table */
     int32_t dtype;          /* of the stored weights: PP_DTYPE_F32, F16, BF16 */
-    int32_t rope_type;      /* PP_ROPE_* */
-    double rms_norm_eps;
-    double rope_theta;
-    double rope_factor;                                 /* PP_ROPE_LINEAR, PP_ROPE_LLAMA3 */
-    double rope_low_freq_factor, rope_high_freq_factor; /* PP_ROPE_LLAMA3 */
-    int32_t rope_original_max_position;                 /* PP_ROPE_LLAMA3 */
-    int32_t bos_token;                                  /* -1: none stated */
-    int32_t eos_token; /* -1: none stated; the first if the file lists several */
-    int32_t reserved0;
-    int64_t reserved[6];
+    int32_t bos_token;      /* -1: none stated */
+    int32_t n_eos_tokens;   /* tokens that end a text */
+    int32_t eos_tokens[16]; /* those of config.json and generation_config.json; the first
+                               n_eos_tokens hold one each, the others -1 */
+    double norm_eps;
 } pp_model_config;
+
+/* One layer. */
+typedef struct pp_layer_config {
+    uint32_t struct_size;
+    int32_t sliding_window; /* keys that a token sees, itself included; 0: all before it */
+    int32_t rope_type;      /* PP_ROPE_* */
+    int32_t rotary_dim;     /* elements of a head that rotate, from the first on */
+    double rope_theta;
+    double rope_factor; /* 1 where the type has none */
+    int32_t n_kv_heads;
+    int32_t head_dim;
+} pp_layer_config;
 
 typedef struct pp_model_params {
     uint32_t struct_size;
-    uint32_t reserved0;
     const pp_allocator *allocator; /* host memory of weights and tables; NULL: malloc */
     pp_log_fn log;                 /* NULL: silence */
     void *log_user;
-    int64_t reserved[6];
 } pp_model_params;
 
 PP_API void pp_model_params_init(pp_model_params *params, size_t struct_size);
 
 /*
  * Opens a Hugging Face model directory: config.json with model.safetensors, or shards named by
- * model.safetensors.index.json. LlamaForCausalLM and MistralForCausalLM; weights f32, f16 or bf16.
- * Everything but the weights' values is read and checked here; the values are read when the first
- * session of a device is created (pp_session_create). Files are read with pread, never mapped, and
- * must stay unchanged until then.
+ * model.safetensors.index.json; generation_config.json for more end tokens. The architectures
+ * above, text models nested in `text_config` included; weights f32, f16 or bf16. Keys that would
+ * change what is computed and are not implemented are refused; stored tensors that the architecture
+ * does not use are named in a warning. Everything but the weights' values is read and checked here;
+ * the values are read when the first session of a device is created (pp_session_create). Files are
+ * read with pread, never mapped, and must stay unchanged until then.
  *
  * dir: UTF-8 path. The caller unrefs *model.
  * Errors: PP_ERR_IO, PP_ERR_FORMAT, PP_ERR_LIMIT, PP_ERR_PATH, PP_ERR_UNSUPPORTED (each message
@@ -81,23 +112,29 @@ PP_API pp_status pp_model_open(const char *dir, const pp_model_params *params, p
                                pp_error *err);
 
 /*
- * A model of the given shape with pseudo-random weights, for measuring shapes without a checkpoint.
- * Weights are a pure function of config, seed and place. Errors: PP_ERR_ARG (config out of the
- * ranges above), PP_ERR_NOMEM, PP_ERR_STRUCT_SIZE.
+ * A model of any architecture with pseudo-random weights, for measuring shapes without a
+ * checkpoint. config_json: the text of a config.json, NUL-terminated; "dtype" is that of the
+ * weights. Weights are a pure function of seed, tensor and place in it: norms' weights are 1
+ * in effect, biases 0, others about normal with standard deviation 0.02.
+ * Errors: PP_ERR_ARG (NULL), PP_ERR_FORMAT, PP_ERR_LIMIT, PP_ERR_UNSUPPORTED, PP_ERR_NOMEM,
+ * PP_ERR_STRUCT_SIZE.
  */
-PP_API pp_status pp_model_create_random(const pp_model_config *config, uint64_t seed,
+PP_API pp_status pp_model_create_random(const char *config_json, uint64_t seed,
                                         const pp_model_params *params, pp_model **model,
                                         pp_error *err);
 
-/* Fills *config (the caller sets struct_size) with a known shape: "tiny", "llama1b"
- * (Sheared-LLaMA-1.3B), "llama2-7b", "llama2-13b", "mistral-7b". Errors: PP_ERR_ARG (unknown name;
- * the message lists the known ones), PP_ERR_STRUCT_SIZE. */
-PP_API pp_status pp_model_config_preset(const char *name, pp_model_config *config, pp_error *err);
+/* The config.json of a known shape: "tiny", "llama1b" (Sheared-LLaMA-1.3B), "llama2-7b",
+ * "llama2-13b", "mistral-7b", ...; NULL for an unknown name. Never freed. */
+PP_API const char *pp_model_preset(const char *name);
 /* The i-th preset's name, NULL past the last. */
-PP_API const char *pp_model_preset_name(size_t i);
+PP_API const char *pp_model_preset_name(int64_t i);
 
 /* Fills *config; the caller sets config->struct_size. Errors: PP_ERR_STRUCT_SIZE. */
 PP_API pp_status pp_model_get_config(const pp_model *model, pp_model_config *config, pp_error *err);
+/* Fills *layer with layer i_layer of 0 .. n_layers - 1; the caller sets layer->struct_size. Errors:
+ * PP_ERR_ARG (err->index: i_layer), PP_ERR_STRUCT_SIZE. */
+PP_API pp_status pp_model_get_layer(const pp_model *model, int32_t i_layer, pp_layer_config *layer,
+                                    pp_error *err);
 /* Number of parameters (a tied LM head counts once). */
 PP_API int64_t pp_model_n_parameters(const pp_model *model);
 /* 1 when the weights are pseudo-random. */

@@ -104,13 +104,10 @@ typedef struct pp_packer_params {
                            a prompt, at most 2,000,000; EXACT, or with max_seconds: 2^31 */
     double max_seconds; /* also stop searching after this time, 0: no such limit (the default). A
                            plan that a clock ended may differ from run to run; its info says so */
-    int64_t max_waiting; /* pp_packer_add: prompts that may wait; default 0: no queue (stream.h) */
-    double max_age;      /* pp_packer_next: seconds a prompt may wait for company; default 0.010 */
-    double priority_age; /* seconds of waiting that a level of priority is worth; default 1 */
-    int64_t reserved[7];
+    int64_t reserved[10];
 } pp_packer_params;
 
-/* Limits and policy. Immutable but for the queue of stream.h, may be shared by threads. */
+/* Limits and policy. Immutable, may be shared by threads. */
 typedef struct pp_packer pp_packer;
 
 /* Fills *params with defaults; `struct_size` is the caller's sizeof. */

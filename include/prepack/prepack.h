@@ -6,12 +6,12 @@
  *
  *   packer.h     lengths -> bins                 bins.h       what a plan says
  *   cost.h       what a forward pass costs       partition.h  a plan over several workers
- *   stream.h     a queue of prompts -> steps     exchange.h   plans as JSON
+ *   queue.h      a queue of prompts -> steps     exchange.h   plans as JSON
  *   batch.h      arrays for a host's own engine  attention.h  attention on a host's own tensors
  *
- *   model.h      checkpoints and shapes          session.h    prefill and decode
- *   kvcache.h    one prompt's KV cache           sample.h     the same, with tokens for logits
- *   measure.h    how fast each operation is
+ *   model.h      checkpoints and shapes          session.h    a model on a device
+ *   run.h        tokens through a model          kvcache.h    one prompt's KV cache
+ *   device.h     which devices there are         measure.h    how fast each operation is
  */
 #ifndef PREPACK_H
 #define PREPACK_H
@@ -21,15 +21,16 @@
 #include "bins.h"
 #include "common.h"
 #include "cost.h"
+#include "device.h"
 #include "exchange.h"
 #include "kvcache.h"
 #include "measure.h"
 #include "model.h"
 #include "packer.h"
 #include "partition.h"
-#include "sample.h"
+#include "queue.h"
+#include "run.h"
 #include "session.h"
-#include "stream.h"
 #include <prepack/version.h>
 
 #endif

@@ -3,9 +3,7 @@
  * workspace and one pool of KV pages.
  *
  *     pp_session_create(model, NULL, &session, &err);
- *     pp_prefill(session, plan, prompts, n, caches, &logits, &err);
- *     next[i] = argmax of logits[i];
- *     pp_decode(session, caches, next, n, &logits, &err);
+ *     pp_run(session, plan, items, n, NULL, &err);              run.h
  *
  * What packing does to the numbers: nothing. Logits and caches of a prompt are bitwise the same
  * alone and packed with others, in any order, capacity, pass size and number of threads, on the
@@ -14,7 +12,7 @@
 #ifndef PREPACK_SESSION_H
 #define PREPACK_SESSION_H
 
-#include "batch.h"
+#include "device.h"
 #include "kvcache.h"
 #include "model.h"
 
@@ -22,8 +20,8 @@
 extern "C" {
 #endif
 
-/* Thread-safety: one thread at a time, except pp_session_cancel. Not for a child after fork: its
- * threads stay in the parent. */
+/* Thread-safety: one thread at a time, except pp_session_cancel; a second one gets PP_ERR_ARG. So
+ * does a child after fork, whose copy has lost its threads; destroying does nothing there. */
 typedef struct pp_session pp_session;
 
 typedef struct pp_session_params {
@@ -47,7 +45,8 @@ typedef struct pp_session_params {
     void *stream; /* cuda: the cudaStream_t to enqueue on, which must outlive the session; NULL: a
                      stream of the session's own. cpu: NULL */
     const pp_device_allocator *device_allocator; /* cuda; NULL: cudaMalloc */
-    int64_t reserved[4];
+    int32_t keep_window_pages; /* 1: layers with a sliding window keep the pages behind it, so that
+                                  caches can be truncated to any length; default 0 */
 } pp_session_params;
 
 PP_API void pp_session_params_init(pp_session_params *params, size_t struct_size);
@@ -68,34 +67,6 @@ PP_API pp_status pp_session_create(pp_model *model, const pp_session_params *par
 PP_API void pp_session_destroy(pp_session *session);
 
 /*
- * Prefill: one padding-free forward pass per token budget over all prompts, in the order of the
- * plan's bins. Prompts longer than max_pass_tokens run in several passes (chunked prefill).
- *
- * plan:    made from these prompts' lengths; NULL: the prompts in the order given.
- * prompts: [n], borrowed for the call; lengths 1 .. max_position, ids 0 .. vocab_size - 1.
- * caches:  [n], receives one new cache per prompt; the caller destroys each (pp_kvcache_destroy).
- * logits:  NULL: no logits wanted (the LM head and what only feeds it are skipped). Otherwise
- * *logits is a view [n, vocab_size], f32, row i for prompt i's last token; it lives until the
- * session's next prefill or decode, or its end. Errors: PP_ERR_ARG (err->index: the prompt),
- * PP_ERR_UNSUPPORTED (a plan that splits prompts or shares prefixes), PP_ERR_TOO_LONG,
- * PP_ERR_NOMEM, PP_ERR_DEVICE_NOMEM, PP_ERR_DEVICE, PP_ERR_CANCELLED. After an error no cache was
- * created and the session is usable (after PP_ERR_DEVICE only if the device is).
- */
-PP_API pp_status pp_prefill(pp_session *session, const pp_plan *plan, const pp_prompt *prompts,
-                            size_t n, pp_kvcache **caches, const float **logits, pp_error *err);
-
-/*
- * Decode: appends one token to each of n caches of any lengths, padding-free.
- * caches: [n] distinct caches of this session. tokens: [n] ids. logits: as in pp_prefill, row i for
- * cache i.
- * Errors: PP_ERR_ARG (an id, a cache given twice or of another session), PP_ERR_TOO_LONG (a cache
- * is at max_position), PP_ERR_NOMEM, PP_ERR_DEVICE_NOMEM, PP_ERR_DEVICE, PP_ERR_CANCELLED. After an
- * error every cache has its length of before.
- */
-PP_API pp_status pp_decode(pp_session *session, pp_kvcache *const *caches, const int32_t *tokens,
-                           size_t n, const float **logits, pp_error *err);
-
-/*
  * Waits until all that the session has enqueued is done. Calls that hand back logits or tokens, and
  * pp_kvcache_read, wait by themselves; a prefill or decode without logits may return while a GPU
  * still computes, which no other call of the session has to care about. cpu: returns at once.
@@ -107,21 +78,27 @@ PP_API pp_status pp_session_synchronize(pp_session *session, pp_error *err);
  * without it they are kept for later caches. Returns the bytes given back; NULL: 0. */
 PP_API int64_t pp_session_trim(pp_session *session);
 
-/* Makes the call that is running on the session, or the next one if none is, return
- * PP_ERR_CANCELLED before its next layer. Thread-safety: safe from any thread and from a signal
- * handler. */
+/* Makes the call that is running on the session return PP_ERR_CANCELLED before its next layer; does
+ * nothing when none is. Thread-safety: safe from any thread and from a signal handler. */
 PP_API void pp_session_cancel(pp_session *session);
+
+/* The model that it runs, alive as long as the session; not a reference. NULL: none. */
+PP_API struct pp_model *pp_session_model(const pp_session *session);
 
 typedef struct pp_session_info {
     uint32_t struct_size;
     int32_t dtype; /* of products and KV */
     int32_t n_threads;
     int32_t max_pass_tokens;
-    int32_t page_tokens;  /* token slots of a KV page */
-    int32_t chunk_tokens; /* a prompt longer than a pass is cut at multiples of this */
-    int64_t page_bytes;
-    char device[32];      /* "cpu:avx512bf16" */
-    int64_t weight_bytes; /* shared by sessions of the same model, device and dtype */
+    int32_t page_tokens;       /* token slots of a KV page */
+    int32_t chunk_tokens;      /* a prompt longer than a pass is cut at multiples of this */
+    int32_t n_page_classes;    /* layers that look equally far back share pages, a class of them */
+    int32_t keep_window_pages; /* as in pp_session_params */
+    int64_t page_bytes;        /* of a page of every class: what page_tokens tokens take at most */
+    int64_t class_page_bytes[4]; /* of a page of each class */
+    int32_t class_windows[4];    /* keys that a token sees in the layers of each class; 0: all */
+    char device[32];             /* "cpu:avx512bf16" */
+    int64_t weight_bytes;        /* shared by sessions of the same model, device and dtype */
     int64_t workspace_bytes;
     int64_t kv_bytes;          /* pages in use by caches */
     int64_t kv_pool_bytes;     /* pages held, in use or free */
@@ -133,7 +110,6 @@ typedef struct pp_session_info {
     char device_name[64];      /* "NVIDIA H200"; empty on the CPU */
     char attention[32];        /* the attention kernel: "avx512bf16", "mma.sync", "wgmma" */
     char pci_address[16];      /* of the GPU, "0000:3b:00.0"; empty where there is none */
-    int64_t reserved[4];
 } pp_session_info;
 
 /* Fills *info; the caller sets info->struct_size. Errors: PP_ERR_STRUCT_SIZE. */
@@ -151,27 +127,6 @@ PP_API pp_status pp_session_get_info(const pp_session *session, pp_session_info 
  */
 PP_API pp_status pp_session_estimate(pp_model *model, const pp_session_params *params,
                                      pp_session_info *info, pp_error *err);
-
-/* What one pp_prefill takes. */
-typedef struct pp_prediction {
-    uint32_t struct_size;
-    int32_t reserved0;
-    double seconds;   /* or the cost model's unit */
-    int64_t passes;   /* forward passes */
-    int64_t pages;    /* KV pages of the prompts' caches */
-    int64_t kv_bytes; /* of those */
-    int64_t reserved[4];
-} pp_prediction;
-
-/*
- * Predicts pp_prefill of a plan by walking its passes; nothing is loaded or run. info: of the
- * session, or of one that only exists as pp_session_estimate. cost: of that device and model; NULL:
- * a pass costs its tokens. The caller sets prediction->struct_size.
- * Errors: PP_ERR_ARG (NULL; an info that no session fills so; a cost model as for pp_cost_predict),
- * PP_ERR_UNSUPPORTED (a plan that pp_prefill refuses), PP_ERR_STRUCT_SIZE.
- */
-PP_API pp_status pp_prefill_predict(const pp_session_info *info, const pp_cost_model *cost,
-                                    const pp_plan *plan, pp_prediction *prediction, pp_error *err);
 
 #ifdef __cplusplus
 }

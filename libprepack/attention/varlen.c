@@ -3,7 +3,7 @@
  * backend runs. Nothing is allocated.
  */
 #include "attention/varlen_plan.h"
-#include "model/session_impl.h"
+#include "run/session_impl.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -138,12 +138,11 @@ static pp_status set_key_strides(const struct pp_attention_plan *plan,
     return set_strides(v, PPI_COUNT(v), element_bytes, shape->head_dim, err);
 }
 
-pp_status pp_attention_varlen(pp_session *session, const pp_attention_plan *plan,
-                              const pp_attention_params *caller_params, pp_error *err)
+static pp_status run_plan(pp_session *session, const pp_attention_plan *plan,
+                          const pp_attention_params *caller_params, pp_error *err)
 {
-    if (!session || !plan)
-        return ppi_error(err, PP_ERR_ARG, "pp_attention_varlen: %s is NULL",
-                         session ? "plan" : "session");
+    if (!plan)
+        return ppi_error(err, PP_ERR_ARG, "pp_attention_varlen: plan is NULL");
     if (plan->session != session)
         return ppi_error(err, PP_ERR_ARG, "pp_attention_varlen: the plan is another session's");
     if (!plan->uploaded)
@@ -174,4 +173,13 @@ pp_status pp_attention_varlen(pp_session *session, const pp_attention_plan *plan
     PP_TRY(set_query_strides(plan, &params, &tensors, err));
     PP_TRY(set_key_strides(plan, &params, &tensors, err));
     return session->ops->varlen_run(session->backend, plan->list, &tensors, err);
+}
+
+pp_status pp_attention_varlen(pp_session *session, const pp_attention_plan *plan,
+                              const pp_attention_params *params, pp_error *err)
+{
+    PP_TRY(ppi_session_enter(session, "pp_attention_varlen", false, err));
+    pp_status status = run_plan(session, plan, params, err);
+    ppi_session_leave(session);
+    return status;
 }

@@ -4,7 +4,7 @@
  * the device.
  */
 #include "attention/varlen_plan.h"
-#include "model/session_impl.h"
+#include "run/session_impl.h"
 
 #include <inttypes.h>
 
@@ -202,7 +202,8 @@ pp_status pp_attention_plan_create(pp_session *session,
     pp_attention_plan *plan = ppi_zalloc(&session->mem, 1, sizeof *plan);
     if (!plan)
         return ppi_error_nomem(err, "an attention plan", sizeof *plan);
-    plan->session = ppi_session_ref(session);
+    ppi_store_ref(&session->store);
+    plan->session = session;
     pp_status status = build(plan, &params, err);
     if (status < 0) {
         pp_attention_plan_destroy(plan);
@@ -220,7 +221,7 @@ void pp_attention_plan_destroy(pp_attention_plan *plan)
     session->ops->varlen_plan_destroy(session->backend, plan->list);
     ppi_free(&session->mem, plan->prompts);
     ppi_free(&session->mem, plan);
-    ppi_session_unref(session);
+    ppi_store_unref(&session->store);
 }
 
 pp_status pp_attention_plan_get_info(const pp_attention_plan *plan, pp_attention_plan_info *info,

@@ -17,6 +17,8 @@
 /* Linux reads at most about 2 GiB at once. */
 #define MAX_READ ((size_t)1 << 30)
 
+#define MAX_POINTER_BYTES 1024 /* by the specification of Git LFS, version 1 */
+
 pp_status ppi_dir_open(const char *path, struct ppi_dir *dir, pp_error *err)
 {
     if (!path)
@@ -93,6 +95,22 @@ static pp_status open_regular(const char *path, struct ppi_file *file, pp_error 
     return PP_OK;
 }
 
+/* What Git LFS leaves in the place of a file that was not fetched. */
+static pp_status refuse_pointer(const struct ppi_file *file, pp_error *err)
+{
+    static const char first_line[] = "version https://git-lfs.github.com/spec/";
+    char begin[sizeof first_line - 1];
+    if (file->size < (int64_t)sizeof begin || file->size > MAX_POINTER_BYTES)
+        return PP_OK;
+    PP_TRY(ppi_file_read(file, 0, begin, sizeof begin, err));
+    if (memcmp(begin, first_line, sizeof begin) != 0)
+        return PP_OK;
+    return ppi_error(err, PP_ERR_FORMAT,
+                     "%s is a Git LFS pointer in place of the file; fetch the file with \"git lfs "
+                     "pull\" in the model directory, or download it again",
+                     file->label.text);
+}
+
 pp_status ppi_dir_open_file(const struct ppi_dir *dir, const char *name, struct ppi_file *file,
                             pp_error *err)
 {
@@ -108,6 +126,8 @@ pp_status ppi_dir_open_file(const struct ppi_dir *dir, const char *name, struct 
                          "or in the blobs of its Hugging Face cache",
                          opened.label.text, ppi_label_path(real, NULL).text);
     pp_status status = open_regular(real, &opened, err);
+    if (status >= 0)
+        status = refuse_pointer(&opened, err);
     if (status < 0)
         ppi_file_close(&opened);
     else

@@ -331,8 +331,8 @@ pp_status ppi_safetensors_read(const struct ppi_file *file, struct ppi_mem *mem,
     return status;
 }
 
-const struct ppi_safetensors_entry *ppi_safetensors_find(const struct ppi_safetensors *table,
-                                                         const char *name)
+struct ppi_safetensors_entry *ppi_safetensors_find(const struct ppi_safetensors *table,
+                                                   const char *name)
 {
     struct ppi_safetensors_entry key = {.name = name};
     return bsearch(&key, table->entries, table->n_entries, sizeof key, by_name);

@@ -17,6 +17,7 @@ struct ppi_safetensors_entry {
     int32_t rank;
     int32_t dtype;          /* PP_DTYPE_*, or 0: the format knows it, we do not compute with it */
     const char *dtype_name; /* as the file spells it; static */
+    bool asked;             /* for who owns the table: somebody asked for it */
 };
 
 /* What is known after reading: every name occurs once, every range has the size of its shape and
@@ -40,8 +41,8 @@ pp_status ppi_safetensors_parse(char *header, size_t len, int64_t data_bytes, co
                                 struct ppi_mem *mem, struct ppi_safetensors *table, pp_error *err);
 
 /* NULL where there is none of that name. */
-const struct ppi_safetensors_entry *ppi_safetensors_find(const struct ppi_safetensors *table,
-                                                         const char *name);
+struct ppi_safetensors_entry *ppi_safetensors_find(const struct ppi_safetensors *table,
+                                                   const char *name);
 
 void ppi_safetensors_free(struct ppi_safetensors *table, struct ppi_mem *mem);
 

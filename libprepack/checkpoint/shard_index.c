@@ -120,8 +120,8 @@ pp_status ppi_shard_index_read(const struct ppi_dir *dir, struct ppi_mem *mem,
     return status;
 }
 
-struct ppi_shard_entry *ppi_shard_index_find(const struct ppi_shard_index *index,
-                                             const char *tensor)
+const struct ppi_shard_entry *ppi_shard_index_find(const struct ppi_shard_index *index,
+                                                   const char *tensor)
 {
     struct ppi_shard_entry key = {.tensor = tensor};
     return bsearch(&key, index->entries, index->n_entries, sizeof key, by_tensor);

@@ -13,7 +13,6 @@ struct ppi_shard_entry {
     const char *tensor;
     const char *shard;
     int32_t i_shard;
-    bool found; /* for the reader of the shards: the shard does hold it */
 };
 
 struct ppi_shard_index {
@@ -32,8 +31,8 @@ pp_status ppi_shard_index_read(const struct ppi_dir *dir, struct ppi_mem *mem,
                                struct ppi_shard_index *index, pp_error *err);
 
 /* NULL where the index does not have the tensor. */
-struct ppi_shard_entry *ppi_shard_index_find(const struct ppi_shard_index *index,
-                                             const char *tensor);
+const struct ppi_shard_entry *ppi_shard_index_find(const struct ppi_shard_index *index,
+                                                   const char *tensor);
 
 void ppi_shard_index_free(struct ppi_shard_index *index, struct ppi_mem *mem);
 

@@ -1,63 +1,46 @@
 /*
- * source.h: where weights come from: the files of a checkpoint, or a seeded generator. A source
- * knows each tensor's dtype and hands its rows out; it has checked every name, shape, dtype and
- * offset when it was opened, so that reading can fail only for I/O.
+ * source.h: the tensors that a model directory stores, by name: model.safetensors, or the shards of
+ * an index. It knows names, shapes, dtypes and places, and nothing of what a model needs.
  */
 #ifndef PPI_SOURCE_H
 #define PPI_SOURCE_H
 
 #include "internal.h"
-
-#include <prepack/model.h>
-
-/* The tensors of a Llama-like decoder, with the shapes that a config gives them. */
-enum ppi_tensor {
-    PPI_TENSOR_EMBED,      /* [vocab_size, hidden_size] model.embed_tokens.weight */
-    PPI_TENSOR_ATTN_NORM,  /* [hidden_size] model.layers.N.input_layernorm.weight */
-    PPI_TENSOR_Q,          /* [n_heads * head_dim, hidden_size] ...self_attn.q_proj.weight */
-    PPI_TENSOR_K,          /* [n_kv_heads * head_dim, hidden_size] */
-    PPI_TENSOR_V,          /* [n_kv_heads * head_dim, hidden_size] */
-    PPI_TENSOR_O,          /* [hidden_size, n_heads * head_dim] */
-    PPI_TENSOR_MLP_NORM,   /* [hidden_size] ...post_attention_layernorm.weight */
-    PPI_TENSOR_GATE,       /* [intermediate_size, hidden_size] ...mlp.gate_proj.weight */
-    PPI_TENSOR_UP,         /* [intermediate_size, hidden_size] */
-    PPI_TENSOR_DOWN,       /* [hidden_size, intermediate_size] */
-    PPI_TENSOR_FINAL_NORM, /* [hidden_size] model.norm.weight */
-    PPI_TENSOR_LM_HEAD, /* [vocab_size, hidden_size] lm_head.weight; with tied embeddings: EMBED */
-    PPI_N_TENSORS
-};
-
-/* Rows and columns of a tensor under a config; a vector is one row. */
-void ppi_tensor_shape(const pp_model_config *config, enum ppi_tensor tensor, int64_t *n_rows,
-                      int64_t *n_cols);
+#include "checkpoint/model_file.h"
+#include "checkpoint/safetensors.h"
 
 struct ppi_source;
 
-/* Opens the checkpoint in dir and checks every tensor that the config asks for. Errors: as
- * pp_model_open. mem must outlive the source. (checkpoint.c) */
-pp_status ppi_source_open_dir(const char *dir, const pp_model_config *config, struct ppi_mem *mem,
-                              const struct ppi_log *log, struct ppi_source **source, pp_error *err);
+/* One stored tensor; its parts are the source's. */
+struct ppi_stored {
+    const struct ppi_safetensors_entry *entry; /* name, dtype, shape; NULL: none */
+    const struct ppi_file *file;
+    int64_t begin; /* offset of the values in the file */
+};
 
-/* A generator: values depend on (seed, tensor, layer, row, column) alone; norm weights are 1,
- * others about normal with standard deviation 0.02, in config->dtype. (random_source.c) */
-pp_status ppi_source_open_random(const pp_model_config *config, uint64_t seed, struct ppi_mem *mem,
-                                 struct ppi_source **source, pp_error *err);
-
-/* The dtype in which ppi_source_read hands a tensor out. layer is ignored outside layers. */
-int32_t ppi_source_dtype(const struct ppi_source *source, enum ppi_tensor tensor, int32_t layer);
-
-/* Reads rows [first_row, first_row + n_rows) into dst, densely. Thread-safety: safe. Errors:
- * PP_ERR_IO (also when the file's size or modification time is not that of the opening). */
-pp_status ppi_source_read(const struct ppi_source *source, enum ppi_tensor tensor, int32_t layer,
-                          int64_t first_row, int64_t n_rows, void *dst, pp_error *err);
-
+/* Opens the files and reads and checks their tables of contents. Errors: PP_ERR_IO, PP_ERR_FORMAT,
+ * PP_ERR_LIMIT, PP_ERR_PATH, PP_ERR_NOMEM. mem must outlive the source. */
+pp_status ppi_source_open(const struct ppi_dir *dir, struct ppi_mem *mem, const struct ppi_log *log,
+                          struct ppi_source **source, pp_error *err);
 void ppi_source_close(struct ppi_source *source);
 
-/* config_file.c: reads and checks DIR/config.json; mem holds its text meanwhile; log gets warnings.
- */
-pp_status ppi_config_read(const char *dir, struct ppi_mem *mem, const struct ppi_log *log,
-                          pp_model_config *config, pp_error *err);
-/* config.c: the ranges that pp_model_config's declaration gives. */
-pp_status ppi_config_check(const pp_model_config *config, pp_error *err);
+/* false where no tensor has the name; one that is found is noted as asked for. */
+bool ppi_source_find(struct ppi_source *source, const char *name, struct ppi_stored *stored);
+
+/* The error for a tensor that was not found and is needed. */
+pp_status ppi_source_missing(const struct ppi_source *source, const char *name, pp_error *err);
+
+/* The names of the tensors that nobody asked for, one a call; NULL after the last. *cursor begins
+ * as 0. */
+const char *ppi_source_unasked(const struct ppi_source *source, size_t *cursor);
+
+/* Elements [first, first + n) of the values, in row-major order and the stored dtype.
+ * Thread-safety: safe. Errors: PP_ERR_IO (also when the file's size or modification time is not
+ * that of the opening), PP_ERR_INTERNAL (the range is not in the tensor). */
+pp_status ppi_stored_read(const struct ppi_stored *stored, int64_t first, int64_t n, void *dst,
+                          pp_error *err);
+
+/* The product of the shape. */
+int64_t ppi_stored_n_elements(const struct ppi_stored *stored);
 
 #endif

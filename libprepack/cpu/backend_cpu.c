@@ -4,9 +4,11 @@
  * row_ops.c (norms, softcap, gather_rows, copy), page_ops.c (rope_kv, attention, kv_read),
  * ref_sample.c (sample) and varlen_cpu.c (varlen_*).
  */
+#define _GNU_SOURCE
 #include "cpu/cpu.h"
 
 #include <assert.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -91,8 +93,8 @@ static void cpu_get_info(const struct ppi_backend *backend, struct ppi_backend_i
     snprintf(info->attention, sizeof info->attention, "%s", backend->variant->name);
 }
 
-/* Memory that the machine says is available; 0 when it does not say. */
-static int64_t available_memory(void)
+/* A figure of the machine's memory in bytes; 0 when it does not say. format: for its line. */
+static int64_t read_memory(const char *format)
 {
     FILE *file = fopen("/proc/meminfo", "re");
     if (!file)
@@ -100,10 +102,38 @@ static int64_t available_memory(void)
     char line[128];
     long long kib = 0;
     while (fgets(line, sizeof line, file))
-        if (sscanf(line, "MemAvailable: %lld kB", &kib) == 1)
+        if (sscanf(line, format, &kib) == 1)
             break;
     fclose(file);
     return (int64_t)kib * 1024;
+}
+
+static int64_t available_memory(void)
+{
+    return read_memory("MemAvailable: %lld kB");
+}
+
+/* Processors that this process may use. */
+static int32_t count_processors(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
+        return 1;
+    return CPU_COUNT(&set) < 1 ? 1 : CPU_COUNT(&set);
+}
+
+static pp_status cpu_describe(int32_t i, pp_device_info *info, pp_error *err)
+{
+    const struct ppi_cpu_variant *variant;
+    if (i > 0)
+        return PP_GONE;
+    PP_TRY(ppi_cpu_find_variant(NULL, &variant, err));
+    info->n_units = count_processors();
+    info->memory_bytes = read_memory("MemTotal: %lld kB");
+    info->available_bytes = available_memory();
+    snprintf(info->device, sizeof info->device, "cpu");
+    snprintf(info->kernels, sizeof info->kernels, "%s", variant->name);
+    return PP_OK;
 }
 
 static void cpu_get_memory(const struct ppi_backend *backend, struct ppi_backend_memory *memory)
@@ -143,14 +173,13 @@ static pp_status cpu_upload(struct ppi_backend *backend, void *device, const voi
     return PP_OK;
 }
 
-static pp_status cpu_download_rows(struct ppi_backend *backend, void *host, const int32_t *rows,
+static pp_status cpu_download_rows(struct ppi_backend *backend, void *const *rows,
                                    const void *device, int64_t n, size_t row_bytes, pp_error *err)
 {
     (void)backend;
     (void)err;
     for (int64_t i = 0; i < n; i++)
-        memcpy((char *)host + (size_t)rows[i] * row_bytes,
-               (const char *)device + (size_t)i * row_bytes, row_bytes);
+        memcpy(rows[i], (const char *)device + (size_t)i * row_bytes, row_bytes);
     return PP_OK;
 }
 
@@ -167,6 +196,7 @@ const struct ppi_backend_ops ppi_cpu_ops = {
     .name = "cpu",
     .supports_dtype = cpu_supports_dtype,
     .default_dtype = PP_DTYPE_F32,
+    .describe = cpu_describe,
     .open = cpu_open,
     .close = cpu_close,
     .get_info = cpu_get_info,

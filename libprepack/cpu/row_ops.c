@@ -3,6 +3,7 @@
  * Threads take equal runs of rows.
  */
 #include "cpu/cpu.h"
+#include "dtype.h"
 
 #include <assert.h>
 #include <string.h>
@@ -46,10 +47,33 @@ static void run_norm(void *arg, int32_t i_thread, int32_t n_threads)
                        job->out + (size_t)at * job->act_bytes);
 }
 
+static void run_narrow(void *arg, int32_t i_thread, int32_t n_threads)
+{
+    const struct norm_job *job = arg;
+    int64_t first = ppi_cpu_share(job->n_rows, i_thread, n_threads) * job->norm.dim;
+    int64_t end = ppi_cpu_share(job->n_rows, i_thread + 1, n_threads) * job->norm.dim;
+    if (job->act_bytes == sizeof(float)) {
+        memcpy((float *)(void *)job->out + first, job->x + first,
+               (size_t)(end - first) * sizeof(float));
+        return;
+    }
+    for (int64_t i = first; i < end; i++)
+        ((uint16_t *)(void *)job->out)[i] = ppi_f32_to_bf16(job->x[i]);
+}
+
 pp_status ppi_cpu_norm(struct ppi_backend *backend, const float *x, const struct ppi_norm *norm,
                        int64_t n_rows, int64_t dim, void *out, pp_error *err)
 {
     (void)err;
+    if (!norm) {
+        struct norm_job narrow = {.norm = {.dim = dim},
+                                  .n_rows = n_rows,
+                                  .act_bytes = backend->act_bytes,
+                                  .x = x,
+                                  .out = out};
+        ppi_cpu_run(backend->pool, n_rows * dim / WORTH_A_THREAD + 1, run_narrow, &narrow);
+        return PP_OK;
+    }
     struct norm_job job = make_job(backend, norm, n_rows, dim);
     job.x = x;
     job.out = out;

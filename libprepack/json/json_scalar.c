@@ -201,7 +201,8 @@ static bool to_integer(const char *digits, int64_t *value)
     return true;
 }
 
-/* As strtod where the decimal point is a point, whatever the program's locale says. */
+/* As strtod where the decimal point is a point, whatever the program's locale says; false without
+ * memory for that. */
 static bool to_real(const char *digits, double *value)
 {
     locale_t c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
@@ -209,13 +210,36 @@ static bool to_real(const char *digits, double *value)
         return false;
     *value = strtod_l(digits, NULL, c_locale);
     freelocale(c_locale);
-    return isfinite(*value);
+    return true;
 }
 
-const char *ppi_json_scan_number(struct ppi_json_cursor *cursor, struct ppi_json_value *value)
+/* The words that Python's json has for numbers that are not finite. */
+static bool scan_nonfinite(struct ppi_json_cursor *cursor, double *value)
+{
+    static const struct {
+        const char *word;
+        double value;
+    } words[] = {{"NaN", NAN}, {"Infinity", INFINITY}, {"-Infinity", -INFINITY}};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        size_t len = strlen(words[i].word);
+        if (len <= cursor->len - cursor->at &&
+            memcmp(cursor->text + cursor->at, words[i].word, len) == 0) {
+            cursor->at += len;
+            *value = words[i].value;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *ppi_json_scan_number(struct ppi_json_cursor *cursor, bool any,
+                                 struct ppi_json_value *value)
 {
     char digits[MAX_NUMBER_BYTES + 1];
     bool is_integer = false;
+    value->type = PPI_JSON_REAL;
+    if (any && scan_nonfinite(cursor, &value->real))
+        return NULL;
     size_t n = number_bytes(cursor, &is_integer);
     if (n == 0)
         return "a value is needed";
@@ -223,10 +247,11 @@ const char *ppi_json_scan_number(struct ppi_json_cursor *cursor, struct ppi_json
         return "a number of more than 127 characters";
     memcpy(digits, cursor->text + cursor->at, n);
     digits[n] = '\0';
-    value->type = is_integer ? PPI_JSON_INTEGER : PPI_JSON_REAL;
-    if (is_integer && !to_integer(digits, &value->integer))
+    if (is_integer && to_integer(digits, &value->integer))
+        value->type = PPI_JSON_INTEGER;
+    else if (is_integer && !any)
         return "an integer of more than 64 bits";
-    if (!is_integer && !to_real(digits, &value->real))
+    else if (!to_real(digits, &value->real) || (!any && !isfinite(value->real)))
         return "a number beyond the range of double";
     cursor->at += n;
     return NULL;

@@ -6,6 +6,7 @@
 #include "json/json_text.h"
 #include "json/json_scalar.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,7 +134,8 @@ static pp_status read_value(struct parser *parser, const char *name)
         reason = ppi_json_scan_word(&parser->cursor, "null");
         break;
     default:
-        reason = ppi_json_scan_number(&parser->cursor, value);
+        reason = ppi_json_scan_number(&parser->cursor, parser->limits && parser->limits->any_number,
+                                      value);
     }
     return reason ? bad(parser, reason) : PP_OK;
 }
@@ -306,6 +308,8 @@ struct ppi_label ppi_json_describe(const struct ppi_json_value *value)
         return label;
     if (value->type == PPI_JSON_INTEGER) {
         snprintf(label.text, sizeof label.text, "%lld", (long long)value->integer);
+    } else if (value->type == PPI_JSON_REAL && !isfinite(value->real)) {
+        strcpy(label.text, isnan(value->real) ? "NaN" : value->real > 0 ? "Infinity" : "-Infinity");
     } else if (value->type == PPI_JSON_REAL) {
         snprintf(label.text, sizeof label.text - 2, "%.15g", value->real);
         if (!strpbrk(label.text, ".,e"))

@@ -14,7 +14,7 @@ enum ppi_json_type {
     PPI_JSON_FALSE,
     PPI_JSON_TRUE,
     PPI_JSON_INTEGER, /* without fraction and exponent: exact */
-    PPI_JSON_REAL,    /* finite */
+    PPI_JSON_REAL,    /* finite, unless any_number allows others */
     PPI_JSON_STRING,
     PPI_JSON_ARRAY,
     PPI_JSON_OBJECT,
@@ -39,6 +39,8 @@ struct ppi_json_limits {
     int64_t max_members; /* of the objects and arrays there, together */
     int64_t max_name;    /* bytes of a name or string there */
     bool allow_nul;      /* in strings (never in names): the caller looks at their len */
+    bool any_number;     /* also NaN, Infinity, -Infinity and numbers beyond 64 bits and double, as
+                            Python's json writes them: reals */
 };
 
 struct ppi_json {

@@ -1,30 +1,53 @@
 /*
- * cache.h: a cache is a list of pages and a length. Slot i of the list of pages holds
- * token i; slots past the length are undefined.
+ * cache.h: a cache is a length and, for each class of layers, a list of pages. Entry i of a list
+ * holds tokens i * page_tokens and on; slots past the length are undefined, and entries before
+ * `first` were given back, because no token to come can see them.
  */
 #ifndef PPI_CACHE_H
 #define PPI_CACHE_H
 
-#include "kv/pages.h"
+#include "kv/store.h"
 
 #include <prepack/kvcache.h>
 
-struct pp_session;
-
-struct pp_kvcache {
-    struct pp_session *session; /* counted */
-    int64_t n_tokens;
-    int64_t n_pages;  /* at least what n_tokens needs */
+struct ppi_page_list {
+    int64_t first;    /* pages before it are not held */
+    int64_t n_pages;  /* entries, those before `first` included */
     int64_t capacity; /* of pages[] */
     struct ppi_page **pages;
 };
 
-/* An empty cache of the session with room for n_tokens. */
-pp_status ppi_kvcache_create(struct pp_session *session, int64_t n_tokens, pp_kvcache **cache,
-                             pp_error *err);
+struct pp_kvcache {
+    struct ppi_kv_store *store; /* counted */
+    int64_t n_tokens;
+    struct ppi_page_list lists[PPI_MAX_PAGE_CLASSES];
+    /* Where rotations depend on a prompt's length: the set that keys were rotated by, and the
+     * tokens, so that they can be computed anew when it changes. Else 0, NULL. */
+    int64_t rope_set;
+    int32_t *tokens; /* [tokens_capacity], the first n_tokens are set */
+    int64_t tokens_capacity;
+};
+
+/* An empty cache without pages. */
+pp_status ppi_kvcache_create(struct ppi_kv_store *store, pp_kvcache **cache, pp_error *err);
 
 /* Makes the slots up to n_tokens (at least the length) writable: takes pages and copies a shared
  * last one. The length stays. On an error the cache is as before. */
 pp_status ppi_kvcache_reserve(pp_kvcache *cache, int64_t n_tokens, pp_error *err);
+/* The same in the classes that see every token. */
+pp_status ppi_kvcache_reserve_full(pp_kvcache *cache, int64_t n_tokens, pp_error *err);
+
+/* Gives back the pages that a cache of n_tokens tokens needs no more, but none that holds a token
+ * below keep. */
+void ppi_kvcache_release(pp_kvcache *cache, int64_t n_tokens, int64_t keep);
+
+/* Keeps the first n_tokens tokens and the pages that they are in. */
+void ppi_kvcache_cut(pp_kvcache *cache, int64_t n_tokens);
+
+/* Room for the ids of n more tokens. */
+pp_status ppi_kvcache_reserve_tokens(pp_kvcache *cache, int64_t n, pp_error *err);
+
+/* Exchanges what two caches of one store hold. */
+void ppi_kvcache_swap(pp_kvcache *a, pp_kvcache *b);
 
 #endif

@@ -1,84 +1,157 @@
 /*
- * kvcache.c: one prompt's cache: reserve, fork (shares pages, copies on write), truncate, read,
- * destroy.
+ * kvcache.c: one prompt's cache: reserve, release what is out of sight, fork (shares pages, copies
+ * on write), truncate, destroy. Reading is in kv_read.c.
  */
 #include "kv/cache.h"
-#include "model/session_impl.h"
 
 #include <string.h>
 
-static int64_t pages_for(const struct pp_session *session, int64_t n_tokens)
+pp_status ppi_kvcache_create(struct ppi_kv_store *store, pp_kvcache **out, pp_error *err)
 {
-    return ppi_div_up(n_tokens, session->pool.page_tokens);
-}
-
-pp_status ppi_kvcache_create(struct pp_session *session, int64_t n_tokens, pp_kvcache **out,
-                             pp_error *err)
-{
-    pp_kvcache *cache = ppi_zalloc(&session->mem, 1, sizeof *cache);
+    pp_kvcache *cache = ppi_zalloc(store->mem, 1, sizeof *cache);
     if (!cache)
         return ppi_error_nomem(err, "a KV cache handle", sizeof *cache);
-    cache->session = ppi_session_ref(session);
-    pp_status status = ppi_kvcache_reserve(cache, n_tokens, err);
-    if (status < 0) {
-        pp_kvcache_destroy(cache);
-        return status;
-    }
+    ppi_store_ref(store);
+    cache->store = store;
     *out = cache;
     return PP_OK;
 }
 
 /* Room for n entries in pages[]. */
-static pp_status grow_list(pp_kvcache *cache, int64_t n, pp_error *err)
+static pp_status grow_list(struct ppi_mem *mem, struct ppi_page_list *list, int64_t n,
+                           pp_error *err)
 {
-    if (n <= cache->capacity)
+    if (n <= list->capacity)
         return PP_OK;
-    struct ppi_mem *mem = &cache->session->mem;
     int64_t capacity = n + n / 4 + 4; /* decoding appends a page now and then */
     struct ppi_page **pages = ppi_alloc(mem, (size_t)capacity, sizeof *pages);
     if (!pages)
         return ppi_error_nomem(err, "a KV page list", (size_t)capacity * sizeof *pages);
-    if (cache->n_pages > 0)
-        memcpy(pages, cache->pages, (size_t)cache->n_pages * sizeof *pages);
-    ppi_free(mem, cache->pages);
-    cache->pages = pages;
-    cache->capacity = capacity;
+    if (list->n_pages > 0)
+        memcpy(pages, list->pages, (size_t)list->n_pages * sizeof *pages);
+    ppi_free(mem, list->pages);
+    list->pages = pages;
+    list->capacity = capacity;
     return PP_OK;
 }
 
 /* Gives the cache a page of its own where it will write next. */
-static pp_status own_last_page(pp_kvcache *cache, pp_error *err)
+static pp_status own_last_page(pp_kvcache *cache, int32_t page_class, pp_error *err)
 {
-    struct pp_session *session = cache->session;
-    int64_t i_page = cache->n_tokens / session->pool.page_tokens;
-    if (i_page >= cache->n_pages || !ppi_pool_is_shared(&session->pool, cache->pages[i_page]))
+    struct ppi_kv_store *store = cache->store;
+    struct ppi_page_pool *pool = &store->pools[page_class];
+    struct ppi_page_list *list = &cache->lists[page_class];
+    int64_t i_page = cache->n_tokens / store->page_tokens;
+    /* a run gives pages back before it moves the length: a page that is gone was the cache's own */
+    if (i_page >= list->n_pages || !list->pages[i_page] ||
+        !ppi_pool_is_shared(pool, list->pages[i_page]))
         return PP_OK;
     struct ppi_page *copy;
-    PP_TRY(ppi_pool_take(&session->pool, 1, &copy, err));
-    pp_status status = session->ops->copy(session->backend, copy->data, cache->pages[i_page]->data,
-                                          (size_t)session->pool.page_bytes, err);
+    PP_TRY(ppi_pool_take(pool, 1, &copy, err));
+    pp_status status = store->ops->copy(store->backend, copy->data, list->pages[i_page]->data,
+                                        (size_t)pool->page_bytes, err);
     if (status < 0) {
-        ppi_pool_drop(&session->pool, 1, &copy);
+        ppi_pool_drop(pool, 1, &copy);
         return status;
     }
-    ppi_pool_drop(&session->pool, 1, &cache->pages[i_page]);
-    cache->pages[i_page] = copy;
+    ppi_pool_drop(pool, 1, &list->pages[i_page]);
+    list->pages[i_page] = copy;
+    return PP_OK;
+}
+
+static pp_status reserve_class(pp_kvcache *cache, int32_t page_class, int64_t n_tokens,
+                               pp_error *err)
+{
+    struct ppi_page_list *list = &cache->lists[page_class];
+    int64_t needed = ppi_store_pages(cache->store, n_tokens);
+    if (n_tokens > cache->n_tokens)
+        PP_TRY(own_last_page(cache, page_class, err));
+    if (needed <= list->n_pages)
+        return PP_OK;
+    PP_TRY(grow_list(cache->store->mem, list, needed, err));
+    PP_TRY(ppi_pool_take(&cache->store->pools[page_class], needed - list->n_pages,
+                         list->pages + list->n_pages, err));
+    list->n_pages = needed;
     return PP_OK;
 }
 
 pp_status ppi_kvcache_reserve(pp_kvcache *cache, int64_t n_tokens, pp_error *err)
 {
-    int64_t needed = pages_for(cache->session, n_tokens);
-    if (n_tokens > cache->n_tokens)
-        PP_TRY(own_last_page(cache, err));
-    if (needed <= cache->n_pages)
-        return PP_OK;
-    PP_TRY(grow_list(cache, needed, err));
-    PP_TRY(ppi_pool_take(&cache->session->pool, needed - cache->n_pages,
-                         cache->pages + cache->n_pages, err));
-    cache->n_pages = needed;
+    for (int32_t c = 0; c < cache->store->shape.n_classes; c++)
+        PP_TRY(reserve_class(cache, c, n_tokens, err));
     return PP_OK;
 }
+
+pp_status ppi_kvcache_reserve_full(pp_kvcache *cache, int64_t n_tokens, pp_error *err)
+{
+    for (int32_t c = 0; c < cache->store->shape.n_classes; c++)
+        if (cache->store->shape.windows[c] == 0)
+            PP_TRY(reserve_class(cache, c, n_tokens, err));
+    return PP_OK;
+}
+
+void ppi_kvcache_release(pp_kvcache *cache, int64_t n_tokens, int64_t keep)
+{
+    struct ppi_kv_store *store = cache->store;
+    for (int32_t c = 0; c < store->shape.n_classes; c++) {
+        struct ppi_page_list *list = &cache->lists[c];
+        int64_t window = store->shape.keep_all ? 0 : store->shape.windows[c];
+        int64_t end = ppi_kv_first_needed(window, n_tokens, store->page_tokens);
+        /* pages with tokens below `keep` lie before those without */
+        int64_t begin = keep > 0 ? ppi_store_pages(store, keep) : list->first;
+        if (begin < list->first)
+            begin = list->first;
+        if (end <= begin)
+            continue;
+        ppi_pool_drop(&store->pools[c], end - begin, list->pages + begin);
+        memset(list->pages + begin, 0, (size_t)(end - begin) * sizeof *list->pages);
+        if (begin == list->first)
+            list->first = end;
+    }
+}
+
+void ppi_kvcache_cut(pp_kvcache *cache, int64_t n_tokens)
+{
+    struct ppi_kv_store *store = cache->store;
+    int64_t n_pages = ppi_store_pages(store, n_tokens);
+    for (int32_t c = 0; c < store->shape.n_classes; c++) {
+        struct ppi_page_list *list = &cache->lists[c];
+        int64_t from = n_pages > list->first ? n_pages : list->first;
+        if (from < list->n_pages)
+            ppi_pool_drop(&store->pools[c], list->n_pages - from, list->pages + from);
+        if (n_pages < list->n_pages)
+            list->n_pages = n_pages;
+        if (list->first > n_pages)
+            list->first = n_pages;
+    }
+    cache->n_tokens = n_tokens;
+}
+
+pp_status ppi_kvcache_reserve_tokens(pp_kvcache *cache, int64_t n, pp_error *err)
+{
+    int64_t needed = cache->n_tokens + n;
+    if (needed <= cache->tokens_capacity)
+        return PP_OK;
+    int64_t capacity = needed + needed / 4 + 64;
+    int32_t *tokens = ppi_alloc(cache->store->mem, (size_t)capacity, sizeof *tokens);
+    if (!tokens)
+        return ppi_error_nomem(err, "the tokens of a cache", (size_t)capacity * sizeof *tokens);
+    if (cache->n_tokens > 0)
+        memcpy(tokens, cache->tokens, (size_t)cache->n_tokens * sizeof *tokens);
+    ppi_free(cache->store->mem, cache->tokens);
+    cache->tokens = tokens;
+    cache->tokens_capacity = capacity;
+    return PP_OK;
+}
+
+void ppi_kvcache_swap(pp_kvcache *a, pp_kvcache *b)
+{
+    pp_kvcache held = *a;
+    *a = *b;
+    *b = held;
+}
+
+/* ---- the public calls ---- */
 
 int64_t pp_kvcache_length(const pp_kvcache *cache)
 {
@@ -87,88 +160,104 @@ int64_t pp_kvcache_length(const pp_kvcache *cache)
 
 int64_t pp_kvcache_bytes(const pp_kvcache *cache)
 {
-    return cache ? cache->n_pages * cache->session->pool.page_bytes : 0;
+    int64_t bytes = 0;
+    for (int32_t c = 0; cache && c < cache->store->shape.n_classes; c++)
+        bytes +=
+            (cache->lists[c].n_pages - cache->lists[c].first) * cache->store->pools[c].page_bytes;
+    return bytes;
 }
 
-static pp_status check_length(const pp_kvcache *cache, int64_t n_tokens, const char *call,
-                              pp_error *err)
+int64_t pp_kvcache_first_token(const pp_kvcache *cache, int32_t layer)
 {
-    if (!cache)
-        return ppi_error(err, PP_ERR_ARG, "%s: cache is NULL", call);
+    if (!cache || layer < 0 || layer >= cache->store->shape.n_layers)
+        return 0;
+    const struct ppi_kv_store *store = cache->store;
+    return cache->lists[store->shape.places[layer].page_class].first * store->page_tokens;
+}
+
+/* Whether the cache can be cut to n_tokens: the next token's window must be held. */
+static pp_status check_cut(const pp_kvcache *cache, int64_t n_tokens, const char *call,
+                           pp_error *err)
+{
+    const struct ppi_kv_store *store = cache->store;
     if (n_tokens < 0 || n_tokens > cache->n_tokens)
         return ppi_error(err, PP_ERR_ARG, "%s: n_tokens is %lld, the cache holds %lld", call,
                          (long long)n_tokens, (long long)cache->n_tokens);
+    for (int32_t c = 0; c < store->shape.n_classes; c++) {
+        int64_t first = cache->lists[c].first * store->page_tokens;
+        int64_t seen = n_tokens - store->shape.windows[c] + 1;
+        if (first > 0 && n_tokens > 0 && seen < first)
+            return ppi_error(
+                err, PP_ERR_ARG,
+                "%s: n_tokens is %lld; layers with a window of %d tokens have given back those "
+                "before %lld, so it may be 0 or %lld to %lld (pp_session_params.keep_window_pages "
+                "keeps all)",
+                call, (long long)n_tokens, store->shape.windows[c], (long long)first,
+                (long long)(first + store->shape.windows[c] - 1), (long long)cache->n_tokens);
+    }
+    return PP_OK;
+}
+
+static pp_status copy_list(const pp_kvcache *cache, int32_t page_class, int64_t n_tokens,
+                           pp_kvcache *copy, pp_error *err)
+{
+    const struct ppi_page_list *from = &cache->lists[page_class];
+    struct ppi_page_list *to = &copy->lists[page_class];
+    int64_t n_pages = ppi_store_pages(cache->store, n_tokens);
+    if (n_pages == 0)
+        return PP_OK;
+    PP_TRY(grow_list(cache->store->mem, to, n_pages, err));
+    memcpy(to->pages, from->pages, (size_t)n_pages * sizeof *to->pages);
+    ppi_pool_share(&cache->store->pools[page_class], n_pages - from->first,
+                   to->pages + from->first);
+    to->n_pages = n_pages;
+    to->first = from->first;
+    return PP_OK;
+}
+
+static pp_status copy_cache(const pp_kvcache *cache, int64_t n_tokens, pp_kvcache *copy,
+                            pp_error *err)
+{
+    for (int32_t c = 0; c < cache->store->shape.n_classes; c++)
+        PP_TRY(copy_list(cache, c, n_tokens, copy, err));
+    if (cache->tokens && n_tokens > 0) {
+        PP_TRY(ppi_kvcache_reserve_tokens(copy, n_tokens, err));
+        memcpy(copy->tokens, cache->tokens, (size_t)n_tokens * sizeof *copy->tokens);
+    }
+    copy->n_tokens = n_tokens;
+    copy->rope_set = cache->rope_set;
     return PP_OK;
 }
 
 pp_status pp_kvcache_fork(const pp_kvcache *cache, int64_t n_tokens, pp_kvcache **fork,
                           pp_error *err)
 {
-    PP_TRY(check_length(cache, n_tokens, "pp_kvcache_fork", err));
-    if (!fork)
-        return ppi_error(err, PP_ERR_ARG, "pp_kvcache_fork: fork is NULL");
-    pp_kvcache *copy;
-    PP_TRY(ppi_kvcache_create(cache->session, 0, &copy, err));
-    int64_t n_pages = pages_for(cache->session, n_tokens);
-    pp_status status = grow_list(copy, n_pages, err);
-    if (status < 0) {
+    if (!cache || !fork)
+        return ppi_error(err, PP_ERR_ARG, "pp_kvcache_fork: %s is NULL", cache ? "fork" : "cache");
+    PP_TRY(ppi_guard_enter(cache->store->guard, "pp_kvcache_fork", err));
+    pp_kvcache *copy = NULL;
+    pp_status status = check_cut(cache, n_tokens, "pp_kvcache_fork", err);
+    if (status >= 0)
+        status = ppi_kvcache_create(cache->store, &copy, err);
+    if (status >= 0)
+        status = copy_cache(cache, n_tokens, copy, err);
+    if (status >= 0)
+        *fork = copy;
+    else
         pp_kvcache_destroy(copy);
-        return status;
-    }
-    if (n_pages > 0)
-        memcpy(copy->pages, cache->pages, (size_t)n_pages * sizeof *copy->pages);
-    ppi_pool_share(&cache->session->pool, n_pages, copy->pages);
-    copy->n_pages = n_pages;
-    copy->n_tokens = n_tokens;
-    *fork = copy;
-    return PP_OK;
+    ppi_guard_leave(cache->store->guard);
+    return status;
 }
 
 pp_status pp_kvcache_truncate(pp_kvcache *cache, int64_t n_tokens, pp_error *err)
 {
-    PP_TRY(check_length(cache, n_tokens, "pp_kvcache_truncate", err));
-    int64_t n_pages = pages_for(cache->session, n_tokens);
-    ppi_pool_drop(&cache->session->pool, cache->n_pages - n_pages, cache->pages + n_pages);
-    cache->n_pages = n_pages;
-    cache->n_tokens = n_tokens;
-    return PP_OK;
-}
-
-pp_status pp_kvcache_read(const pp_kvcache *cache, int32_t layer, int32_t which, int32_t layout,
-                          int32_t dtype, void *dst, size_t bytes, pp_error *err)
-{
-    PP_TRY(check_length(cache, 0, "pp_kvcache_read", err));
-    struct pp_session *session = cache->session;
-    const pp_model_config *config = &session->model->config;
-    if (layer < 0 || layer >= config->n_layers)
-        return ppi_error(err, PP_ERR_ARG, "pp_kvcache_read: layer %d is outside [0, %d)", layer,
-                         config->n_layers);
-    if (which != PP_KV_K && which != PP_KV_V)
-        return ppi_error(err, PP_ERR_ARG, "pp_kvcache_read: which is %d; use PP_KV_K or PP_KV_V",
-                         which);
-    if (layout != PP_KV_NHD && layout != PP_KV_HND)
-        return ppi_error(err, PP_ERR_ARG,
-                         "pp_kvcache_read: layout is %d; use PP_KV_NHD or PP_KV_HND", layout);
-    if (dtype != PP_DTYPE_F32 && dtype != session->dtype)
-        return ppi_error(err, PP_ERR_ARG, "pp_kvcache_read: dtype is %s; use f32 or %s",
-                         pp_dtype_name(dtype), pp_dtype_name(session->dtype));
-    size_t expected = (size_t)cache->n_tokens * (size_t)config->n_kv_heads *
-                      (size_t)config->head_dim * pp_dtype_size(dtype);
-    if (bytes != expected || (!dst && expected > 0))
-        return ppi_error(
-            err, PP_ERR_ARG, "pp_kvcache_read: dst %s has %zu bytes; %lld tokens need %zu",
-            dst ? "buffer" : "is NULL and", bytes, (long long)cache->n_tokens, expected);
-    if (cache->n_tokens == 0)
-        return PP_OK;
-    size_t n_pages = (size_t)pages_for(session, cache->n_tokens);
-    void **pages = ppi_alloc(&session->mem, n_pages, sizeof *pages);
-    if (!pages)
-        return ppi_error_nomem(err, "a KV page list", n_pages * sizeof *pages);
-    for (size_t i = 0; i < n_pages; i++)
-        pages[i] = cache->pages[i]->data;
-    pp_status status = session->ops->kv_read(session->backend, pages, 0, cache->n_tokens, layer,
-                                             which, layout, dtype, dst, err);
-    ppi_free(&session->mem, pages);
+    if (!cache)
+        return ppi_error(err, PP_ERR_ARG, "pp_kvcache_truncate: cache is NULL");
+    PP_TRY(ppi_guard_enter(cache->store->guard, "pp_kvcache_truncate", err));
+    pp_status status = check_cut(cache, n_tokens, "pp_kvcache_truncate", err);
+    if (status >= 0)
+        ppi_kvcache_cut(cache, n_tokens);
+    ppi_guard_leave(cache->store->guard);
     return status;
 }
 
@@ -176,9 +265,15 @@ void pp_kvcache_destroy(pp_kvcache *cache)
 {
     if (!cache)
         return;
-    struct pp_session *session = cache->session;
-    ppi_pool_drop(&session->pool, cache->n_pages, cache->pages);
-    ppi_free(&session->mem, cache->pages);
-    ppi_free(&session->mem, cache);
-    ppi_session_unref(session);
+    struct ppi_kv_store *store = cache->store;
+    if (ppi_guard_is_foreign(store->guard))
+        return; /* a lock of the pool may be held for ever in this process */
+    for (int32_t c = 0; c < store->shape.n_classes; c++) {
+        struct ppi_page_list *list = &cache->lists[c];
+        ppi_pool_drop(&store->pools[c], list->n_pages - list->first, list->pages + list->first);
+        ppi_free(store->mem, list->pages);
+    }
+    ppi_free(store->mem, cache->tokens);
+    ppi_free(store->mem, cache);
+    ppi_store_unref(store);
 }

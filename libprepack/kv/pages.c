@@ -15,18 +15,17 @@ struct ppi_slab {
 };
 
 void ppi_pool_init(struct ppi_page_pool *pool, const struct ppi_backend_ops *ops,
-                   struct ppi_backend *backend, struct ppi_mem *mem,
-                   const struct ppi_backend_info *info)
+                   struct ppi_backend *backend, struct ppi_mem *mem, int64_t page_bytes,
+                   pp_status no_memory)
 {
-    int64_t slab_pages = SLAB_BYTES / info->page_bytes[0];
+    int64_t slab_pages = SLAB_BYTES / page_bytes;
     if (slab_pages > MAX_SLAB_PAGES)
         slab_pages = MAX_SLAB_PAGES;
     *pool = (struct ppi_page_pool){.ops = ops,
                                    .backend = backend,
                                    .mem = mem,
-                                   .page_tokens = info->page_tokens,
-                                   .page_bytes = info->page_bytes[0],
-                                   .no_memory = ppi_no_device_memory(info),
+                                   .page_bytes = page_bytes,
+                                   .no_memory = no_memory,
                                    .slab_pages = slab_pages < 1 ? 1 : (int32_t)slab_pages};
     pthread_mutex_init(&pool->lock, NULL);
 }
@@ -39,6 +38,8 @@ static void free_slab(struct ppi_page_pool *pool, struct ppi_slab *slab)
 
 void ppi_pool_close(struct ppi_page_pool *pool)
 {
+    if (pool->zeros)
+        pool->ops->release(pool->backend, pool->zeros, (size_t)pool->page_bytes);
     while (pool->slabs) {
         struct ppi_slab *slab = pool->slabs;
         pool->slabs = slab->next;
@@ -139,6 +140,28 @@ pp_status ppi_pool_take(struct ppi_page_pool *pool, int64_t n, struct ppi_page *
     return PP_OK;
 }
 
+pp_status ppi_pool_zeros(struct ppi_page_pool *pool, void **zeros, pp_error *err)
+{
+    if (!pool->zeros) {
+        size_t bytes = (size_t)pool->page_bytes;
+        void *host = ppi_zalloc(pool->mem, 1, bytes);
+        void *device = pool->ops->alloc(pool->backend, bytes);
+        pp_status status = pool->no_memory;
+        if (host && device)
+            status = pool->ops->upload(pool->backend, device, host, bytes, err);
+        else
+            ppi_error(err, status, "no memory for a page of zeros (%zu bytes)", bytes);
+        ppi_free(pool->mem, host);
+        if (status < 0) {
+            pool->ops->release(pool->backend, device, bytes);
+            return status;
+        }
+        pool->zeros = device;
+    }
+    *zeros = pool->zeros;
+    return PP_OK;
+}
+
 void ppi_pool_share(struct ppi_page_pool *pool, int64_t n, struct ppi_page *const *pages)
 {
     pthread_mutex_lock(&pool->lock);
@@ -151,7 +174,7 @@ void ppi_pool_drop(struct ppi_page_pool *pool, int64_t n, struct ppi_page *const
 {
     pthread_mutex_lock(&pool->lock);
     for (int64_t i = n - 1; i >= 0; i--) {
-        if (--pages[i]->n_owners > 0)
+        if (!pages[i] || --pages[i]->n_owners > 0)
             continue;
         pages[i]->next_free = pool->free_pages;
         pool->free_pages = pages[i];

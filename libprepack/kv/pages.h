@@ -1,7 +1,7 @@
 /*
- * pages.h: the pool of KV pages of a session. A page holds a fixed number of token slots, keys and
- * values of every layer, in the backend's own layout. Pages are counted: caches that forked share
- * them.
+ * pages.h: a pool of KV pages of one class. A page holds a fixed number of token slots, keys and
+ * values of every layer of the class, in the backend's own layout. Pages are counted: caches that
+ * forked share them.
  */
 #ifndef PPI_PAGES_H
 #define PPI_PAGES_H
@@ -23,7 +23,6 @@ struct ppi_page_pool {
     const struct ppi_backend_ops *ops;
     struct ppi_backend *backend;
     struct ppi_mem *mem;
-    int32_t page_tokens;
     int64_t page_bytes;
     int32_t slab_pages;  /* pages allocated at once */
     pp_status no_memory; /* when none is left */
@@ -32,11 +31,12 @@ struct ppi_page_pool {
     struct ppi_page *free_pages;
     int64_t n_pages; /* in all slabs */
     int64_t n_free;
+    void *zeros; /* page_bytes of zeros, which stand for pages given back; NULL until needed */
 };
 
 void ppi_pool_init(struct ppi_page_pool *pool, const struct ppi_backend_ops *ops,
-                   struct ppi_backend *backend, struct ppi_mem *mem,
-                   const struct ppi_backend_info *info);
+                   struct ppi_backend *backend, struct ppi_mem *mem, int64_t page_bytes,
+                   pp_status no_memory);
 /* Every page must be free. */
 void ppi_pool_close(struct ppi_page_pool *pool);
 
@@ -49,8 +49,11 @@ pp_status ppi_pool_take(struct ppi_page_pool *pool, int64_t n, struct ppi_page *
                         pp_error *err);
 /* One more owner for each of n pages. */
 void ppi_pool_share(struct ppi_page_pool *pool, int64_t n, struct ppi_page *const *pages);
-/* One owner less for each; pages without owner become free. */
+/* One owner less for each; pages without owner become free. NULL is passed over. */
 void ppi_pool_drop(struct ppi_page_pool *pool, int64_t n, struct ppi_page *const *pages);
+/* A page of zeros that nobody writes. Errors: PP_ERR_NOMEM or PP_ERR_DEVICE_NOMEM, PP_ERR_DEVICE.
+ */
+pp_status ppi_pool_zeros(struct ppi_page_pool *pool, void **zeros, pp_error *err);
 /* Pages in all slabs, and the free ones of them. */
 void ppi_pool_count(const struct ppi_page_pool *pool, int64_t *n_pages, int64_t *n_free);
 /* true when a page has several owners. */

@@ -20,7 +20,7 @@ void pp_measure_params_init(pp_measure_params *params, size_t struct_size)
 
 static pp_status check_cancelled(const struct measure *measure, const char *name, pp_error *err)
 {
-    if (atomic_exchange(&measure->session->cancelled, 0))
+    if (ppi_session_check_cancelled(measure->session, 0, NULL) < 0)
         return ppi_error(err, PP_ERR_CANCELLED, "cancelled while measuring %s", name);
     return PP_OK;
 }
@@ -36,7 +36,7 @@ static pp_status time_repeats(const struct measure *measure,
     double start = ppi_seconds();
     for (int64_t k = 0; k < n_repeats; k++, *i += step)
         PP_TRY(operation->run(measure, *i, err));
-    PP_TRY(pp_session_synchronize(measure->session, err));
+    PP_TRY(ppi_session_wait(measure->session, err));
     *seconds = (ppi_seconds() - start) / (double)n_repeats;
     return PP_OK;
 }
@@ -58,10 +58,10 @@ static pp_status time_flushed(const struct measure *measure,
         PP_TRY(ops->mark(session->backend, 1, err));
         return ops->marked_seconds(session->backend, seconds, err);
     }
-    PP_TRY(pp_session_synchronize(session, err));
+    PP_TRY(ppi_session_wait(session, err));
     double start = ppi_seconds();
     PP_TRY(operation->run(measure, (*i)++, err));
-    PP_TRY(pp_session_synchronize(session, err));
+    PP_TRY(ppi_session_wait(session, err));
     *seconds = ppi_seconds() - start;
     return PP_OK;
 }
@@ -114,10 +114,6 @@ static pp_status time_unguarded(const struct measure *measure, pp_measurement *r
 static pp_status check_params(const struct pp_session *session, const pp_measure_params *params,
                               pp_error *err)
 {
-    PP_TRY(ppi_reserved_check(params->reserved, PPI_COUNT(params->reserved), "pp_measure_params",
-                              err));
-    if (params->reserved0 != 0)
-        return ppi_error(err, PP_ERR_ARG, "pp_measure_params.reserved0 must be 0");
     if (!ppi_measure_find(params->operation))
         return ppi_error(err, PP_ERR_ARG, "pp_measure_params.operation is %d; use a PP_MEASURE_*",
                          params->operation);
@@ -143,17 +139,17 @@ static pp_status check_lengths(const struct pp_session *session, const pp_measur
     int64_t n_tokens = 0;
     if (params->operation != PP_MEASURE_ATTENTION && params->operation != PP_MEASURE_DECODE)
         return PP_OK;
-    if (!params->lengths || params->n_prompts == 0)
+    if (!params->lengths || params->n_prompts < 1)
         return ppi_error(err, PP_ERR_ARG, "pp_measure_params.lengths is needed for attention");
-    for (size_t i = 0; i < params->n_prompts; i++) {
+    for (int64_t i = 0; i < params->n_prompts; i++) {
         int64_t length = params->lengths[i];
-        if (length < 1 || length > session->model->config.max_position)
-            return ppi_error_at(err, length < 1 ? PP_ERR_ARG : PP_ERR_TOO_LONG, (int64_t)i,
-                                "pp_measure_params.lengths[%zu] is %lld; allowed: 1 to %d", i,
-                                (long long)length, session->model->config.max_position);
+        if (length < 1 || length > session->model->spec.max_position)
+            return ppi_error_at(err, length < 1 ? PP_ERR_ARG : PP_ERR_TOO_LONG, i,
+                                "pp_measure_params.lengths[%lld] is %lld; allowed: 1 to %d",
+                                (long long)i, (long long)length, session->model->spec.max_position);
         n_tokens += params->operation == PP_MEASURE_DECODE ? 1 : length;
         if (n_tokens > session->info.max_pass_tokens)
-            return ppi_error_at(err, PP_ERR_ARG, (int64_t)i,
+            return ppi_error_at(err, PP_ERR_ARG, i,
                                 "pp_measure_params.lengths has more tokens than one pass of the "
                                 "session can hold, %d",
                                 session->info.max_pass_tokens);
@@ -177,12 +173,11 @@ static pp_status run_measurement(struct measure *measure, pp_measurement *result
     return PP_OK;
 }
 
-pp_status pp_session_measure(pp_session *session, const pp_measure_params *caller_params,
-                             pp_measurement *out, pp_error *err)
+static pp_status measure_operation(struct pp_session *session,
+                                   const pp_measure_params *caller_params, pp_measurement *result,
+                                   pp_error *err)
 {
     pp_measure_params params = DEFAULT_PARAMS;
-    pp_measurement result = {.struct_size = sizeof result};
-    PP_TRY(ppi_session_check(session, "pp_session_measure", err));
     PP_TRY(ppi_struct_read(&params, sizeof params, caller_params, "pp_measure_params", err));
     PP_TRY(check_params(session, &params, err));
     PP_TRY(check_lengths(session, &params, err));
@@ -190,8 +185,18 @@ pp_status pp_session_measure(pp_session *session, const pp_measure_params *calle
     if (measure.n_rows == 0)
         measure.n_rows =
             params.operation == PP_MEASURE_SAMPLE ? PPI_LOGIT_ROWS : session->info.max_pass_tokens;
-    pp_status status = run_measurement(&measure, &result, err);
+    pp_status status = run_measurement(&measure, result, err);
     ppi_measure_free(&measure);
+    return status;
+}
+
+pp_status pp_session_measure(pp_session *session, const pp_measure_params *params,
+                             pp_measurement *out, pp_error *err)
+{
+    pp_measurement result = {.struct_size = sizeof result};
+    PP_TRY(ppi_session_enter(session, "pp_session_measure", true, err));
+    pp_status status = measure_operation(session, params, &result, err);
+    ppi_session_leave(session);
     PP_TRY(status);
     return ppi_struct_write(out, &result, sizeof result, "pp_measurement", err);
 }

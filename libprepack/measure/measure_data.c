@@ -5,6 +5,7 @@
 #include "measure/measure_impl.h"
 
 #include "dtype.h"
+#include "run/pass.h"
 
 #include <string.h>
 
@@ -117,21 +118,24 @@ pp_status ppi_measure_take_flush(struct measure *measure, pp_error *err)
     return upload_random(session, measure->flush, measure->flush_bytes, PP_DTYPE_F32, err);
 }
 
-static pp_status create_caches(struct measure *measure, const int64_t *lengths, size_t n,
+static pp_status create_caches(struct measure *measure, const int64_t *lengths, int64_t n,
                                pp_error *err)
 {
     struct pp_session *session = measure->session;
-    int64_t longest = 0;
-    for (size_t i = 0; i < n; i++)
-        if (lengths[i] > longest)
-            longest = lengths[i];
-    PP_TRY(ppi_rope_reserve(session, longest, err));
-    measure->caches = ppi_zalloc(&session->mem, n, sizeof(pp_kvcache *));
+    measure->caches = ppi_zalloc(&session->mem, (size_t)n, sizeof(pp_kvcache *));
     if (!measure->caches)
-        return ppi_error_nomem(err, "a list of caches", n * sizeof(pp_kvcache *));
-    for (; measure->n_caches < n; measure->n_caches++)
-        PP_TRY(ppi_kvcache_create(session, lengths[measure->n_caches],
-                                  &measure->caches[measure->n_caches], err));
+        return ppi_error_nomem(err, "a list of caches", (size_t)n * sizeof(pp_kvcache *));
+    ppi_angles_begin(session);
+    for (; measure->n_caches < n; measure->n_caches++) {
+        int64_t length = lengths[measure->n_caches];
+        pp_kvcache **cache = &measure->caches[measure->n_caches];
+        PP_TRY(ppi_kvcache_create(&session->store, cache, err));
+        (*cache)->rope_set = ppi_spec_rope_set(&session->model->spec, length);
+        PP_TRY(ppi_angles_need(session, (*cache)->rope_set, length, err));
+    }
+    PP_TRY(ppi_angles_make(session, err));
+    for (int64_t i = 0; i < n; i++)
+        PP_TRY(ppi_kvcache_reserve(measure->caches[i], lengths[i], err));
     return PP_OK;
 }
 
@@ -142,12 +146,19 @@ static pp_status write_pages(struct pp_session *session, pp_error *err)
     struct ppi_pass pass = ppi_pass_drafted(session);
     ppi_pass_reset(session);
     PP_TRY(session->ops->pass_begin(session->backend, &pass, err));
-    for (int32_t layer = 0; layer < session->model->config.n_layers; layer++) {
-        const struct ppi_rope rope = ppi_rope_of_layer(session, layer);
+    for (int32_t layer = 0; layer < session->model->spec.n_layers; layer++) {
+        struct ppi_rope rope = ppi_layer_rope(session, layer);
         PP_TRY(session->ops->rope_kv(session->backend, &pass, &rope, ws->wide, ws->q, err));
     }
     /* The arrays of the pass are written again for the next. */
-    return pp_session_synchronize(session, err);
+    return ppi_session_wait(session, err);
+}
+
+/* Tokens of which no logits are wanted. */
+static pp_status add_tokens(struct pp_session *session, const pp_kvcache *cache,
+                            const int32_t *tokens, int64_t begin, int64_t n, pp_error *err)
+{
+    return ppi_pass_add(session, cache, tokens, begin, n, n, (struct ppi_wanted){0}, err);
 }
 
 /* tokens: [longest] any ids. */
@@ -156,33 +167,32 @@ static pp_status fill_pages(struct measure *measure, const int64_t *lengths, con
 {
     struct pp_session *session = measure->session;
     int64_t most = session->info.max_pass_tokens;
-    for (size_t i = 0; i < measure->n_caches; i++)
+    for (int64_t i = 0; i < measure->n_caches; i++)
         for (int64_t begin = 0, n; begin < lengths[i]; begin += n) {
             n = lengths[i] - begin < most ? lengths[i] - begin : most;
             if (session->draft.n_rows + n > most)
                 PP_TRY(write_pages(session, err));
-            PP_TRY(ppi_pass_add(session, measure->caches[i], tokens, begin, n, -1, err));
+            PP_TRY(add_tokens(session, measure->caches[i], tokens, begin, n, err));
         }
     return write_pages(session, err);
 }
 
 /* Caches of random keys and values, then a pass of each prompt's tokens from `begin` on: 0, or the
  * last. */
-static pp_status make_prompts(struct measure *measure, const int64_t *lengths, size_t n,
+static pp_status make_prompts(struct measure *measure, const int64_t *lengths, int64_t n,
                               bool last_only, const int32_t *tokens, pp_error *err)
 {
     struct pp_session *session = measure->session;
-    const pp_model_config *config = &session->model->config;
-    size_t qkv_dim = (size_t)(config->n_heads + 2 * config->n_kv_heads) * (size_t)config->head_dim;
+    const struct ppi_model_spec *spec = &session->model->spec;
+    size_t qkv_dim = (size_t)(spec->n_heads + 2 * spec->n_kv_heads) * (size_t)spec->head_dim;
     size_t bytes = (size_t)session->info.max_pass_tokens * qkv_dim * sizeof(float);
     PP_TRY(create_caches(measure, lengths, n, err));
     PP_TRY(upload_random(session, session->workspace.wide, bytes, PP_DTYPE_F32, err));
     ppi_pass_reset(session);
     PP_TRY(fill_pages(measure, lengths, tokens, err));
-    for (size_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < n; i++) {
         int64_t begin = last_only ? lengths[i] - 1 : 0;
-        PP_TRY(
-            ppi_pass_add(session, measure->caches[i], tokens, begin, lengths[i] - begin, -1, err));
+        PP_TRY(add_tokens(session, measure->caches[i], tokens, begin, lengths[i] - begin, err));
     }
     measure->pass = ppi_pass_drafted(session);
     ppi_pass_reset(session);
@@ -190,29 +200,29 @@ static pp_status make_prompts(struct measure *measure, const int64_t *lengths, s
     return session->ops->pass_begin(session->backend, &measure->pass, err);
 }
 
-static pp_status begin_pass(struct measure *measure, const int64_t *lengths, size_t n,
+static pp_status begin_pass(struct measure *measure, const int64_t *lengths, int64_t n,
                             bool last_only, pp_error *err)
 {
     struct pp_session *session = measure->session;
-    const pp_model_config *config = &session->model->config;
+    const struct ppi_model_spec *spec = &session->model->spec;
     uint64_t state = 2;
-    int32_t *tokens = ppi_alloc(&session->mem, (size_t)config->max_position, sizeof *tokens);
+    int32_t *tokens = ppi_alloc(&session->mem, (size_t)spec->max_position, sizeof *tokens);
     if (!tokens)
-        return ppi_error_nomem(err, "token ids", (size_t)config->max_position * sizeof *tokens);
-    for (int32_t i = 0; i < config->max_position; i++)
-        tokens[i] = (int32_t)(next_random(&state) % (uint64_t)config->vocab_size);
+        return ppi_error_nomem(err, "token ids", (size_t)spec->max_position * sizeof *tokens);
+    for (int32_t i = 0; i < spec->max_position; i++)
+        tokens[i] = (int32_t)(next_random(&state) % (uint64_t)spec->vocab_size);
     pp_status status = make_prompts(measure, lengths, n, last_only, tokens, err);
     ppi_free(&session->mem, tokens);
     return status;
 }
 
-pp_status ppi_measure_prompts(struct measure *measure, const int64_t *lengths, size_t n,
+pp_status ppi_measure_prompts(struct measure *measure, const int64_t *lengths, int64_t n,
                               pp_error *err)
 {
     return begin_pass(measure, lengths, n, false, err);
 }
 
-pp_status ppi_measure_last_tokens(struct measure *measure, const int64_t *lengths, size_t n,
+pp_status ppi_measure_last_tokens(struct measure *measure, const int64_t *lengths, int64_t n,
                                   pp_error *err)
 {
     return begin_pass(measure, lengths, n, true, err);
@@ -221,7 +231,7 @@ pp_status ppi_measure_last_tokens(struct measure *measure, const int64_t *length
 pp_status ppi_measure_rows(struct measure *measure, pp_error *err)
 {
     struct pp_session *session = measure->session;
-    int64_t longest = session->model->config.max_position;
+    int64_t longest = session->model->spec.max_position;
     if (longest > ROWS_LENGTH)
         longest = ROWS_LENGTH;
     int64_t n = ppi_div_up(measure->n_rows, longest);
@@ -231,7 +241,7 @@ pp_status ppi_measure_rows(struct measure *measure, pp_error *err)
     for (int64_t i = 0; i < n; i++)
         lengths[i] = longest;
     lengths[n - 1] = measure->n_rows - (n - 1) * longest;
-    pp_status status = ppi_measure_prompts(measure, lengths, (size_t)n, err);
+    pp_status status = ppi_measure_prompts(measure, lengths, n, err);
     ppi_free(&session->mem, lengths);
     return status;
 }
@@ -239,11 +249,11 @@ pp_status ppi_measure_rows(struct measure *measure, pp_error *err)
 void ppi_measure_free(struct measure *measure)
 {
     struct pp_session *session = measure->session;
-    pp_session_synchronize(session, NULL); /* nothing may use what is freed below */
+    ppi_session_wait(session, NULL); /* nothing may use what is freed below */
     ppi_pass_reset(session);
     free_rings(measure);
     session->ops->release(session->backend, measure->flush, 2 * measure->flush_bytes);
-    for (size_t i = 0; i < measure->n_caches; i++)
+    for (int64_t i = 0; i < measure->n_caches; i++)
         pp_kvcache_destroy(measure->caches[i]);
     ppi_free(&session->mem, measure->caches);
     ppi_free(&session->mem, measure->source_rows);

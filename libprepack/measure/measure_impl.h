@@ -4,7 +4,7 @@
 #ifndef PPI_MEASURE_IMPL_H
 #define PPI_MEASURE_IMPL_H
 
-#include "model/session_impl.h"
+#include "run/session_impl.h"
 
 #include <prepack/measure.h>
 
@@ -21,7 +21,7 @@ struct measure {
     int64_t n_rows;
     struct ring in, out;
     pp_kvcache **caches; /* [n_caches] of the prompts that the pass is made of */
-    size_t n_caches;
+    int64_t n_caches;
     struct ppi_pass pass;
     int32_t *source_rows; /* host [n_rows], of gather */
     char *flush; /* [2 * flush_bytes] device memory, whose first half is copied to the second;
@@ -61,10 +61,10 @@ static inline void *ppi_ring_at(const struct ring *ring, int64_t i)
 }
 /* Begins a pass of all tokens of n prompts with random ids, whose keys and values are random too.
  */
-pp_status ppi_measure_prompts(struct measure *measure, const int64_t *lengths, size_t n,
+pp_status ppi_measure_prompts(struct measure *measure, const int64_t *lengths, int64_t n,
                               pp_error *err);
 /* The same prompts, but a pass of the last token of each. */
-pp_status ppi_measure_last_tokens(struct measure *measure, const int64_t *lengths, size_t n,
+pp_status ppi_measure_last_tokens(struct measure *measure, const int64_t *lengths, int64_t n,
                                   pp_error *err);
 /* A pass of n_rows tokens in prompts of a few hundred. */
 pp_status ppi_measure_rows(struct measure *measure, pp_error *err);

@@ -14,19 +14,19 @@ struct dims {
 
 static struct dims dims_of(const struct pp_session *session)
 {
-    const pp_model_config *config = &session->model->config;
-    return (struct dims){.hidden = config->hidden_size,
-                         .q_dim = (int64_t)config->n_heads * config->head_dim,
-                         .kv_dim = (int64_t)config->n_kv_heads * config->head_dim,
-                         .intermediate = config->intermediate_size,
-                         .vocab = config->vocab_size,
-                         .head_dim = config->head_dim,
+    const struct ppi_model_spec *spec = &session->model->spec;
+    return (struct dims){.hidden = spec->hidden_size,
+                         .q_dim = (int64_t)spec->n_heads * spec->head_dim,
+                         .kv_dim = (int64_t)spec->n_kv_heads * spec->head_dim,
+                         .intermediate = spec->intermediate_size,
+                         .vocab = spec->vocab_size,
+                         .head_dim = spec->head_dim,
                          .act = (int64_t)pp_dtype_size(session->dtype)};
 }
 
 static int32_t layer_of(const struct measure *measure, int64_t i)
 {
-    return (int32_t)(i % measure->session->model->config.n_layers);
+    return (int32_t)(i % measure->session->model->spec.n_layers);
 }
 
 /* ---- products ---- */
@@ -100,8 +100,7 @@ static pp_status prepare_product(struct measure *measure, pp_error *err)
 static pp_status run_product(const struct measure *measure, int64_t i, pp_error *err)
 {
     struct pp_session *session = measure->session;
-    const struct ppi_epilogue epilogue = {.scale = 1,
-                                          .accumulate = ppi_measure_accumulates(measure)};
+    const struct ppi_epilogue epilogue = {NULL, 1, ppi_measure_accumulates(measure)};
     return session->ops->matmul(session->backend, ppi_ring_at(&measure->in, i),
                                 ppi_measure_weights(measure, i), measure->n_rows, &epilogue,
                                 ppi_ring_at(&measure->out, i), err);
@@ -110,9 +109,9 @@ static pp_status run_product(const struct measure *measure, int64_t i, pp_error 
 static pp_status run_gate_up(const struct measure *measure, int64_t i, pp_error *err)
 {
     struct pp_session *session = measure->session;
-    return session->ops->gate_up(session->backend, ppi_ring_at(&measure->in, i),
-                                 ppi_measure_weights(measure, i), NULL, PPI_ACTIVATION_SILU,
-                                 measure->n_rows, ppi_ring_at(&measure->out, i), err);
+    return session->ops->gate_up(
+        session->backend, ppi_ring_at(&measure->in, i), ppi_measure_weights(measure, i), NULL,
+        session->model->spec.activation, measure->n_rows, ppi_ring_at(&measure->out, i), err);
 }
 
 /* ---- attention ---- */
@@ -138,18 +137,22 @@ static pp_status prepare_attention_of(struct measure *measure, bool last_only, p
     struct pp_session *session = measure->session;
     const pp_measure_params *params = measure->params;
     struct dims d = dims_of(session);
-    int64_t window = session->model->config.sliding_window;
-    double pairs = 0;
-    int64_t keys = 0;
+    const struct ppi_model_spec *spec = &session->model->spec;
+    double pairs = 0, keys = 0; /* of a layer on average: windows may differ */
     PP_TRY((last_only ? ppi_measure_last_tokens : ppi_measure_prompts)(measure, params->lengths,
                                                                        params->n_prompts, err));
-    for (size_t i = 0; i < params->n_prompts; i++) {
+    for (int64_t i = 0; i < params->n_prompts; i++) {
         int64_t begin = last_only ? params->lengths[i] - 1 : 0;
-        pairs += seen_pairs(begin, params->lengths[i], window);
-        keys += seen_keys(begin, params->lengths[i], window);
+        for (int32_t c = 0; c < spec->n_page_classes; c++) {
+            double share = (double)spec->n_class_layers[c] / (double)spec->n_layers;
+            int64_t window = spec->class_windows[c];
+            pairs += share * seen_pairs(begin, params->lengths[i], window);
+            keys += share * (double)seen_keys(begin, params->lengths[i], window);
+        }
     }
     measure->flop = 4 * pairs * (double)d.q_dim; /* q k^T and the sum of v, 2 each */
-    measure->bytes = (double)((2 * measure->n_rows * d.q_dim + 2 * keys * d.kv_dim) * d.act);
+    measure->bytes =
+        ((double)(2 * measure->n_rows * d.q_dim) + 2 * keys * (double)d.kv_dim) * (double)d.act;
     size_t q_bytes = (size_t)(measure->n_rows * d.q_dim * d.act);
     return ppi_measure_operands(measure, q_bytes, session->dtype, q_bytes, session->dtype, err);
 }
@@ -167,7 +170,7 @@ static pp_status prepare_decode(struct measure *measure, pp_error *err)
 static pp_status run_attention(const struct measure *measure, int64_t i, pp_error *err)
 {
     struct pp_session *session = measure->session;
-    const struct ppi_attention attention = ppi_attention_of_layer(session, layer_of(measure, i));
+    const struct ppi_attention attention = ppi_layer_attention(session, layer_of(measure, i));
     return session->ops->attention(session->backend, &measure->pass, &attention,
                                    ppi_ring_at(&measure->in, i), ppi_ring_at(&measure->out, i),
                                    err);
@@ -206,12 +209,13 @@ static pp_status prepare_rmsnorm(struct measure *measure, pp_error *err)
 static pp_status run_rmsnorm(const struct measure *measure, int64_t i, pp_error *err)
 {
     struct pp_session *session = measure->session;
-    const pp_model_config *config = &session->model->config;
-    const struct ppi_norm norm = {.weight =
-                                      session->weights->layers[layer_of(measure, i)].attn_norm,
-                                  .eps = config->rms_norm_eps};
+    const struct ppi_model_spec *spec = &session->model->spec;
+    const struct ppi_layer_weights *layer = &session->weights->layers[layer_of(measure, i)];
+    /* every model has one of the two */
+    const struct ppi_norm norm = {layer->attn_norm ? layer->attn_norm : layer->attn_post_norm,
+                                  spec->norm_eps, spec->center};
     return session->ops->norm(session->backend, ppi_ring_at(&measure->in, i), &norm,
-                              measure->n_rows, config->hidden_size, ppi_ring_at(&measure->out, i),
+                              measure->n_rows, spec->hidden_size, ppi_ring_at(&measure->out, i),
                               err);
 }
 
@@ -230,7 +234,7 @@ static pp_status prepare_rope_kv(struct measure *measure, pp_error *err)
 static pp_status run_rope_kv(const struct measure *measure, int64_t i, pp_error *err)
 {
     struct pp_session *session = measure->session;
-    const struct ppi_rope rope = ppi_rope_of_layer(session, layer_of(measure, i));
+    const struct ppi_rope rope = ppi_layer_rope(session, layer_of(measure, i));
     return session->ops->rope_kv(session->backend, &measure->pass, &rope,
                                  ppi_ring_at(&measure->in, i), ppi_ring_at(&measure->out, i), err);
 }
@@ -270,7 +274,7 @@ static pp_status prepare_gather(struct measure *measure, pp_error *err)
 static pp_status run_gather(const struct measure *measure, int64_t i, pp_error *err)
 {
     struct pp_session *session = measure->session;
-    size_t row_bytes = (size_t)session->model->config.hidden_size * sizeof(float);
+    size_t row_bytes = (size_t)session->model->spec.hidden_size * sizeof(float);
     return session->ops->gather_rows(session->backend, ppi_ring_at(&measure->in, i), &measure->pass,
                                      row_bytes, ppi_ring_at(&measure->out, i), err);
 }
@@ -291,7 +295,7 @@ static pp_status run_sample(const struct measure *measure, int64_t i, pp_error *
     for (int32_t row = 0; row < measure->n_rows; row++)
         draws[row] = (struct ppi_draw){.temperature = 1, .top_p = 1, .position = row};
     return session->ops->sample(session->backend, ppi_ring_at(&measure->in, i), measure->n_rows,
-                                session->model->config.vocab_size, draws, tokens, err);
+                                session->model->spec.vocab_size, draws, tokens, err);
 }
 
 /* ---- copying ---- */

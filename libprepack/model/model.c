@@ -12,13 +12,12 @@ void pp_model_params_init(pp_model_params *params, size_t struct_size)
     ppi_struct_init(params, struct_size, &DEFAULT_PARAMS, sizeof DEFAULT_PARAMS);
 }
 
-/* A model without config or source yet, living in its own allocator. */
+/* A model without anything yet, living in its own allocator. */
 static pp_status create_empty(const pp_model_params *caller_params, pp_model **out, pp_error *err)
 {
     pp_model_params params = DEFAULT_PARAMS;
     struct ppi_mem mem;
     PP_TRY(ppi_struct_read(&params, sizeof params, caller_params, "pp_model_params", err));
-    PP_TRY(ppi_reserved_check(params.reserved, PPI_COUNT(params.reserved), "pp_model_params", err));
     PP_TRY(ppi_mem_init(&mem, params.allocator, 0, err));
     pp_model *model = ppi_zalloc(&mem, 1, sizeof *model);
     if (!model)
@@ -38,11 +37,25 @@ static void destroy(pp_model *model)
         model->weights = weights->next;
         ppi_weights_free(weights, &model->mem);
     }
-    if (model->source)
-        ppi_source_close(model->source);
+    ppi_tensors_close(&model->tensors, &model->mem);
+    ppi_spec_free(&model->spec, &model->mem);
     pthread_mutex_destroy(&model->lock);
     struct ppi_mem mem = {.allocator = model->mem.allocator};
     ppi_free(&mem, model);
+}
+
+/* The config passes to the model, whatever comes of the tensors. */
+static pp_status open_dir(pp_model *model, const char *path, pp_error *err)
+{
+    struct ppi_dir dir;
+    struct ppi_config config;
+    PP_TRY(ppi_dir_open(path, &dir, err));
+    PP_TRY(ppi_config_read(&dir, &model->mem, &model->log, &config, err));
+    pp_status status =
+        ppi_tensors_open(&dir, &config, &model->mem, &model->log, &model->tensors, err);
+    model->spec = config.spec;
+    model->arch = config.arch;
+    return status;
 }
 
 pp_status pp_model_open(const char *dir, const pp_model_params *params, pp_model **out,
@@ -52,63 +65,111 @@ pp_status pp_model_open(const char *dir, const pp_model_params *params, pp_model
         return ppi_error(err, PP_ERR_ARG, "pp_model_open: %s is NULL", dir ? "model" : "dir");
     pp_model *model;
     PP_TRY(create_empty(params, &model, err));
-    pp_status status = ppi_config_read(dir, &model->mem, &model->log, &model->config, err);
-    if (status >= 0)
-        status =
-            ppi_source_open_dir(dir, &model->config, &model->mem, &model->log, &model->source, err);
-    if (status < 0) {
+    pp_status status = open_dir(model, dir, err);
+    if (status < 0)
         destroy(model);
-        return status;
-    }
-    /* what the files hold, whatever config.json says */
-    model->config.dtype = ppi_source_dtype(model->source, PPI_TENSOR_Q, 0);
-    *out = model;
+    else
+        *out = model;
+    return status;
+}
+
+static pp_status make_random(pp_model *model, const char *text, uint64_t seed, pp_error *err)
+{
+    static const char label[] = "config_json";
+    size_t len = strlen(text);
+    struct ppi_config config;
+    char *copy = ppi_alloc(&model->mem, len + 1, 1);
+    if (!copy)
+        return ppi_error_nomem(err, label, len + 1);
+    memcpy(copy, text, len + 1);
+    pp_status status = ppi_config_parse(copy, len, label, &model->mem, &model->log, &config, err);
+    ppi_free(&model->mem, copy);
+    PP_TRY(status);
+    model->spec = config.spec;
+    model->arch = config.arch;
+    model->is_random = true;
+    if (model->spec.dtype == 0)
+        return ppi_error(err, PP_ERR_UNSUPPORTED,
+                         "%s: \"dtype\" is none of float32, float16 and bfloat16", label);
+    ppi_tensors_random(&config, seed, &model->tensors);
     return PP_OK;
 }
 
-pp_status pp_model_create_random(const pp_model_config *config, uint64_t seed,
+pp_status pp_model_create_random(const char *config_json, uint64_t seed,
                                  const pp_model_params *params, pp_model **out, pp_error *err)
 {
-    if (!config || !out)
+    if (!config_json || !out)
         return ppi_error(err, PP_ERR_ARG, "pp_model_create_random: %s is NULL",
-                         config ? "model" : "config");
-    pp_model_config known = {.struct_size = sizeof known, .bos_token = -1, .eos_token = -1};
-    PP_TRY(ppi_struct_read(&known, sizeof known, config, "pp_model_config", err));
-    PP_TRY(ppi_reserved_check(known.reserved, PPI_COUNT(known.reserved), "pp_model_config", err));
-    PP_TRY(ppi_config_check(&known, err));
+                         config_json ? "model" : "config_json");
     pp_model *model;
     PP_TRY(create_empty(params, &model, err));
-    model->config = known;
-    model->is_random = true;
-    pp_status status = ppi_source_open_random(&known, seed, &model->mem, &model->source, err);
-    if (status < 0) {
+    pp_status status = make_random(model, config_json, seed, err);
+    if (status < 0)
         destroy(model);
-        return status;
-    }
-    *out = model;
-    return PP_OK;
+    else
+        *out = model;
+    return status;
 }
 
 pp_status pp_model_get_config(const pp_model *model, pp_model_config *config, pp_error *err)
 {
     if (!model)
         return ppi_error(err, PP_ERR_ARG, "pp_model_get_config: model is NULL");
-    return ppi_struct_write(config, &model->config, sizeof model->config, "pp_model_config", err);
+    const struct ppi_model_spec *spec = &model->spec;
+    pp_model_config full = {
+        .struct_size = sizeof full,
+        .arch = spec->arch,
+        .vocab_size = spec->vocab_size,
+        .hidden_size = spec->hidden_size,
+        .intermediate_size = spec->intermediate_size,
+        .n_layers = spec->n_layers,
+        .n_heads = spec->n_heads,
+        .n_kv_heads = spec->n_kv_heads,
+        .head_dim = spec->head_dim,
+        .max_position = spec->max_position,
+        .tie_embeddings = spec->tie_embeddings,
+        .dtype = spec->dtype,
+        .bos_token = spec->bos_token,
+        .n_eos_tokens = spec->n_eos_tokens,
+        .norm_eps = spec->norm_eps,
+    };
+    _Static_assert(PPI_COUNT(full.eos_tokens) == PPI_MAX_EOS_TOKENS, "each has room for each");
+    for (int32_t i = 0; i < PPI_MAX_EOS_TOKENS; i++)
+        full.eos_tokens[i] = i < spec->n_eos_tokens ? spec->eos_tokens[i] : -1;
+    return ppi_struct_write(config, &full, sizeof full, "pp_model_config", err);
+}
+
+pp_status pp_model_get_layer(const pp_model *model, int32_t i_layer, pp_layer_config *layer,
+                             pp_error *err)
+{
+    if (!model)
+        return ppi_error(err, PP_ERR_ARG, "pp_model_get_layer: model is NULL");
+    const struct ppi_model_spec *spec = &model->spec;
+    if (i_layer < 0 || i_layer >= spec->n_layers)
+        return ppi_error_at(err, PP_ERR_ARG, i_layer, "layer %d: the model has layers 0 to %d",
+                            i_layer, spec->n_layers - 1);
+    const struct ppi_layer_spec *at = &spec->layers[i_layer];
+    pp_layer_config full = {
+        .struct_size = sizeof full,
+        .sliding_window = at->window,
+        .rope_type = PP_ROPE_NONE,
+        .rope_factor = 1,
+        .n_kv_heads = spec->n_kv_heads,
+        .head_dim = spec->head_dim,
+    };
+    if (at->i_rope >= 0) {
+        const struct ppi_rope_spec *rope = &spec->ropes[at->i_rope];
+        full.rope_type = rope->type;
+        full.rotary_dim = rope->rotary_dim;
+        full.rope_theta = rope->theta;
+        full.rope_factor = rope->factor;
+    }
+    return ppi_struct_write(layer, &full, sizeof full, "pp_layer_config", err);
 }
 
 int64_t pp_model_n_parameters(const pp_model *model)
 {
-    if (!model)
-        return 0;
-    int64_t total = 0;
-    for (int t = 0; t < PPI_N_TENSORS; t++) {
-        int64_t n_rows, n_cols;
-        ppi_tensor_shape(&model->config, (enum ppi_tensor)t, &n_rows, &n_cols);
-        bool once = t == PPI_TENSOR_EMBED || t == PPI_TENSOR_FINAL_NORM || t == PPI_TENSOR_LM_HEAD;
-        if (t != PPI_TENSOR_LM_HEAD || !model->config.tie_embeddings)
-            total += n_rows * n_cols * (once ? 1 : model->config.n_layers);
-    }
-    return total;
+    return model ? ppi_weights_n_parameters(model) : 0;
 }
 
 int32_t pp_model_is_random(const pp_model *model)

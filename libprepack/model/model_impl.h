@@ -5,17 +5,27 @@
 #define PPI_MODEL_IMPL_H
 
 #include "backend.h"
-#include "checkpoint/source.h"
+#include "model/spec.h"
+#include "model/tensors.h"
 
 #include <pthread.h>
 
+/* NULL where the model has none of a kind. A bias is a VECTOR in f32. */
 struct ppi_layer_weights {
-    struct ppi_matrix *attn_norm; /* [hidden] */
-    struct ppi_matrix *qkv;       /* [(n_heads + 2 n_kv_heads) head_dim, hidden] */
-    struct ppi_matrix *o;         /* [hidden, n_heads head_dim] */
-    struct ppi_matrix *mlp_norm;  /* [hidden] */
-    struct ppi_matrix *gate_up;   /* [2 intermediate, hidden] */
-    struct ppi_matrix *down;      /* [hidden, intermediate] */
+    struct ppi_matrix *attn_norm;      /* [hidden] */
+    struct ppi_matrix *qkv;            /* [(n_heads + 2 n_kv_heads) head_dim, hidden] */
+    struct ppi_matrix *qkv_bias;       /* [(n_heads + 2 n_kv_heads) head_dim] */
+    struct ppi_matrix *q_norm;         /* [head_dim], or [n_heads head_dim] */
+    struct ppi_matrix *k_norm;         /* [head_dim], or [n_kv_heads head_dim] */
+    struct ppi_matrix *o;              /* [hidden, n_heads head_dim] */
+    struct ppi_matrix *o_bias;         /* [hidden] */
+    struct ppi_matrix *attn_post_norm; /* [hidden], of what attention gives */
+    struct ppi_matrix *mlp_norm;       /* [hidden] */
+    struct ppi_matrix *gate_up;        /* [2 intermediate, hidden] */
+    struct ppi_matrix *gate_up_bias;   /* [2 intermediate] */
+    struct ppi_matrix *down;           /* [hidden, intermediate] */
+    struct ppi_matrix *down_bias;      /* [hidden] */
+    struct ppi_matrix *mlp_post_norm;  /* [hidden], of what the MLP gives */
 };
 
 /* All weights in the layout of one kind of backend and dtype. Immutable once loaded. */
@@ -26,19 +36,20 @@ struct ppi_weights {
     int32_t dtype;
     int32_t n_layers;
     int64_t bytes;
-    struct ppi_matrix *embed; /* [vocab, hidden] */
-    struct ppi_layer_weights *layers;
+    struct ppi_matrix *embed;      /* [vocab, hidden] */
     struct ppi_matrix *final_norm; /* [hidden] */
     struct ppi_matrix *lm_head;    /* [vocab, hidden] */
+    struct ppi_layer_weights *layers;
 };
 
 struct pp_model {
     _Atomic int32_t refs;
-    pp_model_config config;
+    struct ppi_model_spec spec;
+    const struct ppi_arch *arch; /* of loading alone: what is computed is in the spec */
+    struct ppi_tensors tensors;
+    bool is_random;
     struct ppi_mem mem;
     struct ppi_log log;
-    struct ppi_source *source;
-    bool is_random;
     pthread_mutex_t lock;        /* guards the list */
     struct ppi_weights *weights; /* one for each kind of device and dtype in use so far */
 };
@@ -46,6 +57,9 @@ struct pp_model {
 /* Bytes that the weights take on a backend. */
 int64_t ppi_weights_bytes(const pp_model *model, const struct ppi_backend_ops *ops,
                           const struct ppi_backend *backend);
+
+/* A tied LM head counts once. */
+int64_t ppi_weights_n_parameters(const pp_model *model);
 
 bool ppi_weights_are_loaded(pp_model *model, const struct ppi_backend_ops *ops, int32_t domain,
                             int32_t dtype);
@@ -60,5 +74,8 @@ pp_status ppi_weights_prepare(const struct ppi_weights *weights, struct ppi_back
                               pp_error *err);
 
 void ppi_weights_free(struct ppi_weights *weights, struct ppi_mem *mem);
+
+/* Whether a norm stands behind attention or the MLP. */
+bool ppi_model_has_post_norms(const pp_model *model);
 
 #endif

@@ -1,93 +1,116 @@
 /*
- * rope.c: the angles of the rotary position embedding (Su et al., arXiv 2104.09864), with linear
- * and Llama 3.1 scaling. A pair's frequency and its product with the position are rounded to f32,
- * as in the code that models are trained with; cosine and sine of that angle are exact to f32.
+ * rope.c: the frequencies of the rotary position embedding (Su et al., arXiv 2104.09864) and its
+ * scalings: by a constant, by frequency (Llama 3.1; YaRN, arXiv 2309.00071), by lists of factors
+ * (LongRoPE, arXiv 2402.13753), by the length of the prompt (dynamic NTK). A value is rounded to
+ * f32 after each step in which the code that models are trained with does so.
  */
-#include "model/session_impl.h"
+#include "model/spec.h"
 
 #include <math.h>
 
-#define MIN_POSITIONS 1024
+#define PI 3.14159265358979323846
+
+/* theta^(2 i / exponent_dim) */
+static float wave(const struct ppi_rope_spec *rope, double theta, int32_t i)
+{
+    float exponent = (float)(2 * i) / (float)rope->exponent_dim;
+    return (float)pow(theta, (double)exponent);
+}
 
 /* Llama 3.1: long wavelengths are divided by the factor, short ones kept, the rest blended. */
-static double scale_llama3(const pp_model_config *config, double frequency)
+static float scale_llama3(const struct ppi_rope_spec *rope, float frequency)
 {
-    double wavelength = 2 * 3.14159265358979323846 / frequency;
-    double original = config->rope_original_max_position;
-    if (wavelength < original / config->rope_high_freq_factor)
+    float wavelength = (float)(2 * PI) / frequency;
+    float original = (float)rope->original_max_position, factor = (float)rope->factor;
+    float low = (float)rope->low_freq_factor;
+    if (wavelength < (float)(rope->original_max_position / rope->high_freq_factor))
         return frequency;
-    if (wavelength > original / config->rope_low_freq_factor)
-        return frequency / config->rope_factor;
-    double smooth = (original / wavelength - config->rope_low_freq_factor) /
-                    (config->rope_high_freq_factor - config->rope_low_freq_factor);
-    return (1 - smooth) * frequency / config->rope_factor + smooth * frequency;
+    if (wavelength > (float)(rope->original_max_position / rope->low_freq_factor))
+        return frequency / factor;
+    float smooth =
+        (original / wavelength - low) / (float)(rope->high_freq_factor - rope->low_freq_factor);
+    return (1 - smooth) * frequency / factor + smooth * frequency;
 }
 
-/* Radians per position of pair i. */
-static float pair_frequency(const pp_model_config *config, int32_t i)
+/* YaRN: the pair, not a whole number, that turns n_turns times over the original length. */
+static double yarn_pair(const struct ppi_rope_spec *rope, double n_turns)
 {
-    double frequency = pow(config->rope_theta, -2.0 * i / config->head_dim);
-    if (config->rope_type == PP_ROPE_LINEAR)
-        frequency /= config->rope_factor;
-    else if (config->rope_type == PP_ROPE_LLAMA3)
-        frequency = scale_llama3(config, (float)frequency);
-    return (float)frequency;
+    return rope->exponent_dim * log(rope->original_max_position / (n_turns * 2 * PI)) /
+           (2 * log(rope->theta));
 }
 
-/* table: [n_positions, 2, head_dim / 2] */
-static void fill_table(const pp_model_config *config, int32_t n_positions, float *table)
+/* Pairs below `low` keep their frequency, those above `high` are divided by the factor, the rest is
+ * blended. */
+static float scale_yarn(const struct ppi_rope_spec *rope, int32_t i, float pair_wave)
 {
-    int32_t half = config->head_dim / 2;
-    for (int32_t i = 0; i < half; i++) {
-        float frequency = pair_frequency(config, i);
-        for (int32_t p = 0; p < n_positions; p++) {
-            float *row = table + (int64_t)p * config->head_dim;
-            float angle = (float)p * frequency;
-            row[i] = (float)cos(angle);
-            row[half + i] = (float)sin(angle);
-        }
+    double low = yarn_pair(rope, rope->beta_fast), high = yarn_pair(rope, rope->beta_slow);
+    if (rope->truncate) {
+        low = floor(low);
+        high = ceil(high);
     }
+    low = fmax(low, 0);
+    high = fmin(high, rope->exponent_dim - 1);
+    if (low == high)
+        high += 0.001;
+    float ramp = ((float)i - (float)low) / (float)(high - low);
+    ramp = ramp < 0 ? 0 : ramp > 1 ? 1 : ramp;
+    float kept = 1 - ramp;
+    float divided = 1 / ((float)rope->factor * pair_wave);
+    return divided * (1 - kept) + 1 / pair_wave * kept;
 }
 
-void ppi_rope_free(struct pp_session *session)
+/* Dynamic NTK: the theta for n tokens. */
+static double longer_theta(const struct ppi_rope_spec *rope, int64_t n)
 {
-    size_t bytes = (size_t)session->rope_len * sizeof(float);
-    if (session->rope)
-        session->ops->release(session->backend, session->rope,
-                              bytes * (size_t)session->model->config.head_dim);
-    session->rope = NULL;
+    float stretch = (float)(rope->factor * (double)n) / (float)rope->original_max_position -
+                    (float)(rope->factor - 1);
+    double dim = rope->exponent_dim;
+    return (float)(rope->theta * (double)(float)pow((double)stretch, dim / (dim - 2)));
 }
 
-pp_status ppi_rope_reserve(struct pp_session *session, int64_t n_positions, pp_error *err)
+void ppi_rope_frequencies(const struct ppi_rope_spec *rope, int64_t set, float *frequencies,
+                          float *magnitude)
 {
-    const pp_model_config *config = &session->model->config;
-    if (n_positions <= session->rope_len)
-        return PP_OK;
-    int64_t len = session->rope_len * 2 > MIN_POSITIONS ? session->rope_len * 2 : MIN_POSITIONS;
-    if (len < n_positions)
-        len = n_positions;
-    if (len > config->max_position)
-        len = config->max_position;
-    size_t bytes = (size_t)len * (size_t)config->head_dim * sizeof(float);
-    float *host = ppi_alloc(&session->mem, 1, bytes);
-    float *device = session->ops->alloc(session->backend, bytes);
-    if (!device && ppi_pool_trim(&session->pool) > 0) /* free KV pages are in the way */
-        device = session->ops->alloc(session->backend, bytes);
-    pp_status status = PP_OK;
-    if (!host || !device) {
-        status = ppi_error(err, host ? ppi_no_device_memory(&session->info) : PP_ERR_NOMEM,
-                           "no memory for rotary angles (%zu bytes)", bytes);
-    } else {
-        fill_table(config, (int32_t)len, host);
-        status = session->ops->upload(session->backend, device, host, bytes, err);
+    const float *factors = set > 0 ? rope->long_factors : rope->short_factors;
+    double theta = rope->type == PP_ROPE_DYNAMIC && set > 0 ? longer_theta(rope, set) : rope->theta;
+    for (int32_t i = 0; i < rope->rotary_dim / 2; i++) {
+        float pair_wave = wave(rope, theta, i);
+        if (rope->type == PP_ROPE_LONGROPE)
+            frequencies[i] = 1 / (factors[i] * pair_wave);
+        else if (rope->type == PP_ROPE_YARN)
+            frequencies[i] = scale_yarn(rope, i, pair_wave);
+        else if (rope->type == PP_ROPE_LLAMA3)
+            frequencies[i] = scale_llama3(rope, 1 / pair_wave);
+        else if (rope->type == PP_ROPE_LINEAR)
+            frequencies[i] = 1 / pair_wave / (float)rope->factor;
+        else
+            frequencies[i] = 1 / pair_wave;
     }
-    ppi_free(&session->mem, host);
-    if (status < 0) {
-        session->ops->release(session->backend, device, bytes);
-        return status;
+    *magnitude = (float)rope->magnitude;
+}
+
+int64_t ppi_rope_set(const struct ppi_rope_spec *rope, int64_t n_tokens)
+{
+    bool longer = n_tokens > rope->original_max_position;
+    if (rope->type == PP_ROPE_DYNAMIC)
+        return longer ? n_tokens : 0;
+    return rope->type == PP_ROPE_LONGROPE && longer;
+}
+
+int64_t ppi_spec_rope_set(const struct ppi_model_spec *spec, int64_t n_tokens)
+{
+    int64_t largest = 0;
+    for (int32_t i = 0; i < spec->n_ropes; i++) {
+        int64_t set = ppi_rope_set(&spec->ropes[i], n_tokens);
+        largest = set > largest ? set : largest;
     }
-    ppi_rope_free(session);
-    session->rope = device;
-    session->rope_len = (int32_t)len;
-    return PP_OK;
+    return largest;
+}
+
+bool ppi_spec_rope_depends_on_length(const struct ppi_model_spec *spec)
+{
+    for (int32_t i = 0; i < spec->n_ropes; i++)
+        if (spec->ropes[i].type == PP_ROPE_DYNAMIC || spec->ropes[i].type == PP_ROPE_LONGROPE)
+            return true;
+    return false;
 }

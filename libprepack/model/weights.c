@@ -1,132 +1,161 @@
 /*
- * weights.c: reads a model's weights from its source and packs them for a backend, tensor by
- * tensor, so that no second copy of the whole is ever held.
+ * weights.c: reads a model's weights by its architecture's rules and packs them for a backend,
+ * tensor by tensor, so that no second copy of the whole is ever held.
  */
 #include "model/model_impl.h"
+#include "dtype.h"
 
 #define CHUNK_BYTES ((int64_t)8 << 20) /* most bytes of a tensor in flight */
 
-/* One packed matrix and the tensors whose rows it stacks. */
-struct recipe {
-    int32_t kind;
-    int32_t n_tensors;
-    enum ppi_tensor tensors[3];
+/* One weight: the rules of its parts, which stand together in the list. */
+struct group {
+    int32_t i_rule, n_parts;
+    const struct ppi_weight_kind *kind;
+    enum ppi_weight weight;
 };
 
-static const struct recipe EMBED = {PPI_MATRIX_TABLE, 1, {PPI_TENSOR_EMBED}};
-static const struct recipe ATTN_NORM = {PPI_MATRIX_VECTOR, 1, {PPI_TENSOR_ATTN_NORM}};
-static const struct recipe QKV = {PPI_MATRIX_LINEAR, 3, {PPI_TENSOR_Q, PPI_TENSOR_K, PPI_TENSOR_V}};
-static const struct recipe O = {PPI_MATRIX_LINEAR, 1, {PPI_TENSOR_O}};
-static const struct recipe MLP_NORM = {PPI_MATRIX_VECTOR, 1, {PPI_TENSOR_MLP_NORM}};
-static const struct recipe GATE_UP = {PPI_MATRIX_GATE_UP, 2, {PPI_TENSOR_GATE, PPI_TENSOR_UP}};
-static const struct recipe DOWN = {PPI_MATRIX_LINEAR, 1, {PPI_TENSOR_DOWN}};
-static const struct recipe FINAL_NORM = {PPI_MATRIX_VECTOR, 1, {PPI_TENSOR_FINAL_NORM}};
-static const struct recipe LM_HEAD = {PPI_MATRIX_LINEAR, 1, {PPI_TENSOR_LM_HEAD}};
-
-/* n as matrix_create takes it, and k. */
-static void recipe_shape(const pp_model_config *config, const struct recipe *recipe, int64_t *n,
-                         int64_t *k)
+/* The next group that the model has, from rule *i_rule on; false after the last. */
+static bool next_group(const pp_model *model, int32_t *i_rule, struct group *group)
 {
-    *n = 0;
-    for (int32_t i = 0; i < recipe->n_tensors; i++) {
-        int64_t n_rows;
-        ppi_tensor_shape(config, recipe->tensors[i], &n_rows, k);
-        *n += n_rows;
+    const struct ppi_tensor_rule *rules = model->arch->tensors;
+    while (rules[*i_rule].name) {
+        const struct ppi_tensor_rule *rule = &rules[*i_rule];
+        *group = (struct group){*i_rule, ppi_rule_n_parts(rule), &ppi_weight_kinds[rule->weight],
+                                rule->weight};
+        *i_rule += group->n_parts;
+        if (ppi_rule_holds(rule, &model->spec))
+            return true;
     }
-    if (recipe->kind == PPI_MATRIX_GATE_UP)
-        *n /= 2;
+    return false;
 }
 
-static int64_t recipe_bytes(const pp_model *model, const struct ppi_backend_ops *ops,
-                            const struct ppi_backend *backend, const struct recipe *recipe)
+/* n as matrix_create takes it, and k. */
+static void group_shape(const pp_model *model, const struct group *group, int64_t *n, int64_t *k)
 {
-    int64_t n, k;
-    recipe_shape(&model->config, recipe, &n, &k);
-    return (int64_t)ops->matrix_bytes(backend, recipe->kind, n, k);
+    ppi_part_shape(&model->spec, group->weight, PPI_PART_ALL, n, k);
+    if (group->kind->matrix == PPI_MATRIX_GATE_UP)
+        *n /= 2;
 }
 
 int64_t ppi_weights_bytes(const pp_model *model, const struct ppi_backend_ops *ops,
                           const struct ppi_backend *backend)
 {
-    const struct recipe *layer[] = {&ATTN_NORM, &QKV, &O, &MLP_NORM, &GATE_UP, &DOWN};
-    const struct recipe *outer[] = {&EMBED, &FINAL_NORM, &LM_HEAD};
-    int64_t layer_bytes = 0, outer_bytes = 0;
-    for (size_t i = 0; i < PPI_COUNT(layer); i++)
-        layer_bytes += recipe_bytes(model, ops, backend, layer[i]);
-    for (size_t i = 0; i < PPI_COUNT(outer); i++)
-        outer_bytes += recipe_bytes(model, ops, backend, outer[i]);
-    return outer_bytes + layer_bytes * model->config.n_layers;
+    int64_t total = 0, n, k;
+    struct group group;
+    for (int32_t i = 0; next_group(model, &i, &group);) {
+        group_shape(model, &group, &n, &k);
+        int64_t bytes = (int64_t)ops->matrix_bytes(backend, group.kind->matrix, n, k);
+        total += bytes * (group.kind->in_layer ? model->spec.n_layers : 1);
+    }
+    return total;
 }
+
+int64_t ppi_weights_n_parameters(const pp_model *model)
+{
+    int64_t total = 0, n, k;
+    struct group group;
+    for (int32_t i = 0; next_group(model, &i, &group);) {
+        ppi_part_shape(&model->spec, group.weight, PPI_PART_ALL, &n, &k);
+        if (group.weight != PPI_WEIGHT_LM_HEAD || !model->spec.tie_embeddings)
+            total += n * k * (group.kind->in_layer ? model->spec.n_layers : 1);
+    }
+    return total;
+}
+
+/* ---- reading ---- */
 
 /* What loading needs at hand. */
 struct loader {
     pp_model *model;
     const struct ppi_backend_ops *ops;
     struct ppi_backend *backend;
-    void *buffer; /* CHUNK_BYTES, or one row if that is more */
+    char *buffer; /* CHUNK_BYTES, or twice the widest row if that is more */
     int64_t buffer_bytes;
 };
 
-/* Streams one tensor into rows of the matrix from first_row on. */
-static pp_status fill_from(struct loader *loader, struct ppi_matrix *matrix, int64_t first_row,
-                           enum ppi_tensor tensor, int32_t layer, pp_error *err)
+/* Streams one part into rows of the matrix from *first_row on. */
+static pp_status fill_part(struct loader *loader, struct ppi_matrix *matrix, int32_t i_rule,
+                           int32_t layer, int64_t *first_row, pp_error *err)
 {
-    const struct ppi_source *source = loader->model->source;
-    int32_t dtype = ppi_source_dtype(source, tensor, layer);
+    const struct ppi_tensors *tensors = &loader->model->tensors;
+    const struct ppi_tensor_rule *rule = &tensors->rules[i_rule];
+    int32_t dtype = ppi_tensors_dtype(tensors, i_rule, layer);
     int64_t n_rows, n_cols;
-    ppi_tensor_shape(&loader->model->config, tensor, &n_rows, &n_cols);
+    ppi_part_shape(&loader->model->spec, rule->weight, rule->part, &n_rows, &n_cols);
     int64_t chunk_rows = loader->buffer_bytes / (n_cols * (int64_t)pp_dtype_size(dtype));
     for (int64_t row = 0; row < n_rows; row += chunk_rows) {
         int64_t n = n_rows - row < chunk_rows ? n_rows - row : chunk_rows;
-        PP_TRY(ppi_source_read(source, tensor, layer, row, n, loader->buffer, err));
-        PP_TRY(loader->ops->matrix_fill(loader->backend, matrix, first_row + row, n, loader->buffer,
-                                        dtype, err));
+        PP_TRY(ppi_tensors_read(tensors, &loader->model->spec, i_rule, layer, row, n,
+                                loader->buffer, err));
+        PP_TRY(loader->ops->matrix_fill(loader->backend, matrix, *first_row + row, n,
+                                        loader->buffer, dtype, err));
     }
+    *first_row += n_rows;
     return PP_OK;
 }
 
-static pp_status load(struct loader *loader, const struct recipe *recipe, int32_t layer,
-                      struct ppi_matrix **matrix, pp_error *err)
+/* A vector is one row, so its parts meet in the buffer, as f32; norms stored without their 1 get
+ * it there. */
+static pp_status fill_vector(struct loader *loader, struct ppi_matrix *matrix,
+                             const struct group *group, int32_t layer, pp_error *err)
 {
-    int64_t n, k;
-    recipe_shape(&loader->model->config, recipe, &n, &k);
-    PP_TRY(loader->ops->matrix_create(loader->backend, &loader->model->mem, recipe->kind, n, k,
-                                      matrix, err));
-    int64_t first_row = 0;
-    for (int32_t i = 0; i < recipe->n_tensors; i++) {
-        PP_TRY(fill_from(loader, *matrix, first_row, recipe->tensors[i], layer, err));
-        int64_t n_rows;
-        ppi_tensor_shape(&loader->model->config, recipe->tensors[i], &n_rows, &k);
-        first_row += n_rows;
+    const struct ppi_tensors *tensors = &loader->model->tensors;
+    float *values = (float *)loader->buffer;
+    void *raw = loader->buffer + loader->buffer_bytes / 2;
+    int64_t n_rows, n_cols, n = 0;
+    for (int32_t i = group->i_rule; i < group->i_rule + group->n_parts; i++) {
+        ppi_part_shape(&loader->model->spec, group->weight, tensors->rules[i].part, &n_rows,
+                       &n_cols);
+        PP_TRY(ppi_tensors_read(tensors, &loader->model->spec, i, layer, 0, 1, raw, err));
+        ppi_to_f32(values + n, raw, ppi_tensors_dtype(tensors, i, layer), (size_t)n_cols);
+        n += n_cols;
     }
+    bool plus_one = group->kind->meaning == PPI_MEANS_NORM && loader->model->arch->norm_plus_one;
+    for (int64_t i = 0; plus_one && i < n; i++)
+        values[i] += 1;
+    return loader->ops->matrix_fill(loader->backend, matrix, 0, 1, values, PP_DTYPE_F32, err);
+}
+
+static struct ppi_matrix **field_of(struct ppi_weights *weights, const struct ppi_weight_kind *kind,
+                                    int32_t layer)
+{
+    char *base = kind->in_layer ? (char *)&weights->layers[layer] : (char *)weights;
+    return (struct ppi_matrix **)(base + kind->offset);
+}
+
+static pp_status load(struct loader *loader, const struct group *group, int32_t layer,
+                      struct ppi_weights *weights, pp_error *err)
+{
+    struct ppi_matrix **matrix = field_of(weights, group->kind, layer);
+    int64_t n, k, first_row = 0;
+    group_shape(loader->model, group, &n, &k);
+    PP_TRY(loader->ops->matrix_create(loader->backend, &loader->model->mem, group->kind->matrix, n,
+                                      k, matrix, err));
+    if (group->kind->matrix == PPI_MATRIX_VECTOR)
+        return fill_vector(loader, *matrix, group, layer, err);
+    for (int32_t i = group->i_rule; i < group->i_rule + group->n_parts; i++)
+        PP_TRY(fill_part(loader, *matrix, i, layer, &first_row, err));
     return PP_OK;
 }
 
 static pp_status load_all(struct loader *loader, struct ppi_weights *weights, pp_error *err)
 {
-    PP_TRY(load(loader, &EMBED, 0, &weights->embed, err));
-    for (int32_t i = 0; i < weights->n_layers; i++) {
-        struct ppi_layer_weights *layer = &weights->layers[i];
-        PP_TRY(load(loader, &ATTN_NORM, i, &layer->attn_norm, err));
-        PP_TRY(load(loader, &QKV, i, &layer->qkv, err));
-        PP_TRY(load(loader, &O, i, &layer->o, err));
-        PP_TRY(load(loader, &MLP_NORM, i, &layer->mlp_norm, err));
-        PP_TRY(load(loader, &GATE_UP, i, &layer->gate_up, err));
-        PP_TRY(load(loader, &DOWN, i, &layer->down, err));
-    }
-    PP_TRY(load(loader, &FINAL_NORM, 0, &weights->final_norm, err));
-    return load(loader, &LM_HEAD, 0, &weights->lm_head, err);
+    struct group group;
+    for (int32_t layer = 0; layer < weights->n_layers; layer++)
+        for (int32_t i = 0; next_group(loader->model, &i, &group);)
+            if (group.kind->in_layer || layer == 0)
+                PP_TRY(load(loader, &group, layer, weights, err));
+    return PP_OK;
 }
 
-/* The widest row of any tensor, so that at least one fits the buffer. */
-static int64_t widest_row_bytes(const pp_model_config *config)
+/* Of any weight, as f32. */
+static int64_t widest_row_bytes(const pp_model *model)
 {
-    int64_t widest = 0;
-    for (int t = 0; t < PPI_N_TENSORS; t++) {
-        int64_t n_rows, n_cols;
-        ppi_tensor_shape(config, (enum ppi_tensor)t, &n_rows, &n_cols);
-        if (n_cols > widest)
-            widest = n_cols;
+    int64_t widest = 0, n, k;
+    struct group group;
+    for (int32_t i = 0; next_group(model, &i, &group);) {
+        group_shape(model, &group, &n, &k);
+        widest = k > widest ? k : widest;
     }
     return widest * (int64_t)sizeof(float);
 }
@@ -144,8 +173,8 @@ static pp_status read_and_pack(pp_model *model, const struct ppi_backend_ops *op
     weights->dtype = dtype;
     weights->bytes = ppi_weights_bytes(model, ops, backend);
     weights->layers =
-        ppi_zalloc(&model->mem, (size_t)model->config.n_layers, sizeof *weights->layers);
-    loader.buffer_bytes = widest_row_bytes(&model->config);
+        ppi_zalloc(&model->mem, (size_t)model->spec.n_layers, sizeof *weights->layers);
+    loader.buffer_bytes = 2 * ppi_round_up(widest_row_bytes(model), 64);
     if (loader.buffer_bytes < CHUNK_BYTES)
         loader.buffer_bytes = CHUNK_BYTES;
     loader.buffer = ppi_alloc(&model->mem, 1, (size_t)loader.buffer_bytes);
@@ -153,7 +182,7 @@ static pp_status read_and_pack(pp_model *model, const struct ppi_backend_ops *op
         ppi_error_nomem(err, "reading weights", (size_t)loader.buffer_bytes);
         goto fail;
     }
-    weights->n_layers = model->config.n_layers;
+    weights->n_layers = model->spec.n_layers;
     status = load_all(&loader, weights, err);
     if (status < 0)
         goto fail;
@@ -165,6 +194,8 @@ fail:
     ppi_weights_free(weights, &model->mem);
     return status;
 }
+
+/* ---- one for each device and dtype ---- */
 
 /* The lock is held. */
 static struct ppi_weights *find(pp_model *model, const struct ppi_backend_ops *ops, int32_t domain,
@@ -206,35 +237,45 @@ pp_status ppi_weights_get(pp_model *model, const struct ppi_backend_ops *ops,
     return status;
 }
 
+static bool is_multiplied(const struct ppi_weight_kind *kind)
+{
+    return kind->matrix == PPI_MATRIX_LINEAR || kind->matrix == PPI_MATRIX_GATE_UP;
+}
+
 pp_status ppi_weights_prepare(const struct ppi_weights *weights, struct ppi_backend *backend,
                               pp_error *err)
 {
     const struct ppi_backend_ops *ops = weights->ops;
     if (!ops->prepare)
         return PP_OK;
-    for (int32_t i = 0; i < weights->n_layers; i++) {
-        const struct ppi_layer_weights *layer = &weights->layers[i];
-        PP_TRY(ops->prepare(backend, layer->qkv, err));
-        PP_TRY(ops->prepare(backend, layer->o, err));
-        PP_TRY(ops->prepare(backend, layer->gate_up, err));
-        PP_TRY(ops->prepare(backend, layer->down, err));
-    }
-    return ops->prepare(backend, weights->lm_head, err);
+    for (int32_t layer = 0; layer < weights->n_layers; layer++)
+        for (size_t w = 0; w < PPI_N_WEIGHTS; w++) {
+            const struct ppi_weight_kind *kind = &ppi_weight_kinds[w];
+            /* field_of only finds the place */
+            const struct ppi_matrix *matrix = *field_of((struct ppi_weights *)weights, kind, layer);
+            if (matrix && is_multiplied(kind) && (kind->in_layer || layer == 0))
+                PP_TRY(ops->prepare(backend, matrix, err));
+        }
+    return PP_OK;
 }
 
+/* Copes with half of them. */
 void ppi_weights_free(struct ppi_weights *weights, struct ppi_mem *mem)
 {
-    const struct ppi_backend_ops *ops = weights->ops;
-    for (int32_t i = 0; i < weights->n_layers; i++) {
-        struct ppi_layer_weights *layer = &weights->layers[i];
-        struct ppi_matrix *all[] = {layer->attn_norm, layer->qkv,     layer->o,
-                                    layer->mlp_norm,  layer->gate_up, layer->down};
-        for (size_t m = 0; m < PPI_COUNT(all); m++)
-            ops->matrix_destroy(all[m]);
+    for (size_t w = 0; w < PPI_N_WEIGHTS; w++) {
+        const struct ppi_weight_kind *kind = &ppi_weight_kinds[w];
+        for (int32_t layer = 0; layer < (kind->in_layer ? weights->n_layers : 1); layer++)
+            weights->ops->matrix_destroy(*field_of(weights, kind, layer));
     }
-    ops->matrix_destroy(weights->embed);
-    ops->matrix_destroy(weights->final_norm);
-    ops->matrix_destroy(weights->lm_head);
     ppi_free(mem, weights->layers);
     ppi_free(mem, weights);
+}
+
+bool ppi_model_has_post_norms(const pp_model *model)
+{
+    struct group group;
+    for (int32_t i = 0; next_group(model, &i, &group);)
+        if (group.weight == PPI_WEIGHT_ATTN_POST_NORM || group.weight == PPI_WEIGHT_MLP_POST_NORM)
+            return true;
+    return false;
 }

@@ -4,7 +4,7 @@
  */
 #include "plan.h"
 
-#include "cost/cost_impl.h"
+#include "plan/cost/cost_impl.h"
 
 int64_t ppi_plan_bin_used(const struct pp_plan *plan, int64_t bin)
 {

@@ -9,8 +9,6 @@
 #include "plan/fewest/bounds.h"
 #include "plan/parts/parts.h"
 
-#include "stream/queue.h"
-
 #include <string.h>
 
 /* Puts the lengths that rows may have in ascending order, each once. */
@@ -65,9 +63,6 @@ pp_status pp_packer_create(const pp_packer_params *params, pp_packer **packer, p
     new_packer->cost = cost;
     new_packer->params.cost = &new_packer->cost;
     pp_status status = copy_capacities(new_packer, chosen.capacities, err);
-    if (status >= 0 && chosen.max_waiting > 0)
-        status = ppi_queue_create(&new_packer->params, &new_packer->cost, NULL, &new_packer->mem,
-                                  &new_packer->queue, err);
     if (status < 0) {
         pp_packer_destroy(new_packer);
         return status;
@@ -80,7 +75,6 @@ void pp_packer_destroy(pp_packer *packer)
 {
     if (!packer)
         return;
-    ppi_queue_destroy(packer->queue, &packer->mem);
     ppi_free(&packer->mem, packer->capacities);
     struct ppi_mem mem = packer->mem;
     ppi_free(&mem, packer);

@@ -8,14 +8,11 @@
 
 #include <prepack/packer.h>
 
-struct queue;
-
 struct pp_packer {
     struct ppi_mem mem;
     pp_packer_params params; /* checked; policy is set, alignments are at least 1 */
     pp_cost_model cost;      /* params.cost points here */
     int64_t *capacities;     /* params.capacities, or NULL */
-    struct queue *queue;     /* of stream.h, or NULL; has a lock of its own */
 };
 
 /* Reads and checks a caller's params: *chosen (pointers still the caller's) and *cost. */

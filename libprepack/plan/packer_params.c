@@ -3,7 +3,7 @@
  */
 #include "packer_impl.h"
 
-#include "cost/cost_impl.h"
+#include "plan/cost/cost_impl.h"
 
 #define MAX_SHAPES (1 << 20)
 
@@ -12,9 +12,7 @@ static const pp_packer_params default_params = {.struct_size = sizeof(pp_packer_
                                                 .oversize = PP_OVERSIZE_ERROR,
                                                 .min_prefix = 16,
                                                 .bin_alignment = 1,
-                                                .prompt_alignment = 1,
-                                                .max_age = 0.010,
-                                                .priority_age = 1};
+                                                .prompt_alignment = 1};
 
 void pp_packer_params_init(pp_packer_params *params, size_t struct_size)
 {
@@ -97,23 +95,15 @@ static pp_status check_limits(const pp_packer_params *chosen, pp_error *err)
         {"n_bins", chosen->n_bins, chosen->objective == PP_OBJECTIVE_BALANCED},
         {"n_capacities", chosen->n_capacities, chosen->objective == PP_OBJECTIVE_CHEAPEST},
         {"max_steps", chosen->max_steps, -1},
-        {"max_waiting", chosen->max_waiting, 0},
     };
     for (size_t i = 0; i < PPI_COUNT(limits); i++)
         if (limits[i].value < limits[i].least || limits[i].value > INT64_MAX / 4)
             return ppi_error(err, PP_ERR_ARG, "%s is %lld; it must be at least %lld",
                              limits[i].name, (long long)limits[i].value,
                              (long long)limits[i].least);
-    const struct {
-        const char *name;
-        double value;
-    } times[] = {{"max_seconds", chosen->max_seconds},
-                 {"max_age", chosen->max_age},
-                 {"priority_age", chosen->priority_age}};
-    for (size_t i = 0; i < PPI_COUNT(times); i++)
-        if (!(times[i].value >= 0))
-            return ppi_error(err, PP_ERR_ARG, "%s is %g seconds; it must be at least 0",
-                             times[i].name, times[i].value);
+    if (!(chosen->max_seconds >= 0))
+        return ppi_error(err, PP_ERR_ARG, "max_seconds is %g seconds; it must be at least 0",
+                         chosen->max_seconds);
     for (int64_t i = 0; i < chosen->n_capacities; i++)
         if (!chosen->capacities || chosen->capacities[i] < 1)
             return ppi_error_at(err, PP_ERR_ARG, i,

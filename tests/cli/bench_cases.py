@@ -92,7 +92,7 @@ MASK = (1 << 64) - 1
 
 
 class Random:
-    """xoshiro256** from splitmix64, as examples/prepack/random.h promises."""
+    """xoshiro256** from splitmix64, as examples/prepack/common/random.h promises."""
 
     def __init__(self, seed):
         self.x = seed

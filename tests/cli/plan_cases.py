@@ -125,7 +125,7 @@ def bad_text_files(program):
         ("a.jsonl", '{"prompt": "x"}\n{"prompt": 5}\n', [], "line 2"),
         ("a.jsonl", '{"prompt": "x"}\n{"prompt"\n', [], "line 2"),
         ("a.jsonl", '{"prompt": "x", "prompt": "y"}\n', [], "line 1"),
-        ("a.jsonl", "[1]\n", [], "not a JSON object"),
+        ("a.jsonl", "[1]\n", [], "neither a JSON object nor a string"),
         ("a.jsonl", '{"prompt": "\\u0000"}\n', [], "line 1"),
         ("a.jsonl", "[" * 100000, [], "line 1"),
         ("a.jsonl", '{"a": "x"}\n', ["--field", "b"], "'b'"),

@@ -11,10 +11,12 @@ import harness
 import model_cases
 import plan_cases
 import plan_view_cases
+import text_cases
 import usage_cases
 
 if __name__ == "__main__":
     sys.exit(harness.run_cases(sys.argv[1:4],
                                usage_cases.CASES + plan_cases.CASES + plan_view_cases.CASES +
+                               text_cases.CASES +
                                model_cases.CASES + device_cases.CASES + bench_cases.CASES +
                                cost_cases.CASES))

@@ -56,7 +56,7 @@ def wrong_command_lines(program):
         (plan + ["--capacity", "0"], "from 1 to"),
         (plan + ["--policy", "worst-fit"], "ffd, bfd, arrival"),
         (plan + ["--seed", "-3"], "from 0 to"),
-        (plan + ["--field", "x"], ".jsonl or .csv"),
+        (plan + ["--field", "x"], "JSON, CSV and TSV"),
         (plan + ["--num-runs", "2"], "'--num-runs'"),
         (plan + ["--predict"], "--predict needs --model"),
         (plan + ["--threads", "2"], "need --predict"),

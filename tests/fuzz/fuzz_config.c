@@ -1,8 +1,9 @@
 /*
- * fuzz_config.c: any config.json: refused with a sentence, or a configuration within the ranges.
+ * fuzz_config.c: any config.json: refused with a sentence, or a spec within the ranges, of which
+ * every layer, rope and place can be used.
  */
 #include "fuzz.h"
-#include "checkpoint/config_file.h"
+#include "model/config.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,20 @@ const char *const fuzz_seeds[] = {
     "{\"rope_type\":\"llama3\",\"rope_theta\":500000,\"factor\":32.0,\"low_freq_factor\":1.0,"
     "\"high_freq_factor\":4,\"original_max_position_embeddings\":8192},\"sliding_window\":5,"
     "\"partial_rotary_factor\":1.0,\"quantization_config\":null,\"attention_bias\":false}",
+    "{\"model_type\":\"gemma3\",\"text_config\":{\"num_hidden_layers\":3,\"sliding_window\":8,"
+    "\"layer_types\":[\"sliding_attention\",\"full_attention\",\"sliding_attention\"],"
+    "\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"linear\",\"factor\":8},"
+    "\"sliding_attention\":null},\"final_logit_softcapping\":30.0},\"a\":Infinity}",
+    "{\"model_type\":\"phi3\",\"hidden_size\":64,\"num_attention_heads\":8,\"num_hidden_layers\":2,"
+    "\"sliding_window\":9,\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1,1,1,1.5],"
+    "\"long_factor\":[2,2,2,2.5]}}",
+    "{\"model_type\":\"ministral3\",\"num_hidden_layers\":2,\"rope_parameters\":{\"rope_type\":"
+    "\"yarn\",\"factor\":null,\"beta_fast\":32,\"mscale\":1,\"mscale_all_dim\":0.5,\"truncate\":"
+    "false,\"original_max_position_embeddings\":64,\"llama_4_scaling_beta\":0.1}}",
+    "{\"model_type\":\"smollm3\",\"num_hidden_layers\":3,\"no_rope_layers\":[1,0,1],"
+    "\"use_sliding_window\":true,\"sliding_window\":7,\"rope_scaling\":{\"type\":\"dynamic\","
+    "\"factor\":2}}",
+    "{\"model_type\":\"exaone4\",\"num_hidden_layers\":4,\"sliding_window_pattern\":\"LLLG\"}",
     NULL,
 };
 
@@ -27,18 +42,55 @@ static void check(bool holds)
         abort();
 }
 
+static void check_rope(const struct ppi_rope_spec *rope)
+{
+    float frequencies[256], magnitude;
+    const int64_t lengths[] = {1, rope->original_max_position, INT32_MAX};
+    check(rope->rotary_dim >= 2 && rope->rotary_dim <= 512 && rope->rotary_dim % 2 == 0);
+    check(rope->theta > 0 && rope->factor > 0);
+    for (size_t i = 0; i < PPI_COUNT(lengths); i++) {
+        ppi_rope_frequencies(rope, ppi_rope_set(rope, lengths[i]), frequencies, &magnitude);
+        check(magnitude >= 0);
+    }
+}
+
+static void check_spec(const struct ppi_model_spec *spec)
+{
+    check(pp_arch_name(spec->arch)[0] != 'u'); /* "unknown" */
+    check(spec->vocab_size >= 1 && spec->vocab_size <= 1 << 24);
+    check(spec->hidden_size >= 1 && spec->hidden_size <= 65536);
+    check(spec->intermediate_size >= 1 && spec->intermediate_size <= 1 << 20);
+    check(spec->n_layers >= 1 && spec->n_layers <= 1024 && spec->n_heads >= 1);
+    check(spec->n_heads <= 1024 && spec->n_heads % spec->n_kv_heads == 0);
+    check(spec->head_dim >= 2 && spec->head_dim <= 512 && spec->head_dim % 2 == 0);
+    check(spec->max_position >= 1 && spec->norm_eps > 0);
+    check(spec->n_eos_tokens >= 0 && spec->n_eos_tokens <= PPI_MAX_EOS_TOKENS);
+    check(spec->n_ropes >= 1 && spec->n_ropes <= PPI_MAX_ROPES);
+    for (int32_t i = 0; i < spec->n_ropes; i++)
+        check_rope(&spec->ropes[i]);
+    for (int32_t i = 0; i < spec->n_layers; i++) {
+        const struct ppi_layer_place *place = &spec->places[i];
+        check(spec->layers[i].window >= 0);
+        check(spec->layers[i].i_rope >= -1 && spec->layers[i].i_rope < spec->n_ropes);
+        check(place->page_class >= 0 && place->page_class < spec->n_page_classes);
+        check(place->index >= 0 && place->index < spec->n_class_layers[place->page_class]);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
     struct ppi_mem mem;
-    pp_model_config config;
+    struct ppi_config config;
     pp_error err = {.struct_size = sizeof err};
     char *text = malloc(len ? len : 1);
     memcpy(text, bytes, len);
     ppi_mem_init(&mem, NULL, 0, NULL);
-    if (ppi_config_parse(text, len, "config", &mem, NULL, &config, &err) >= 0)
-        check(ppi_config_check(&config, NULL) == PP_OK);
-    else
-        check(strncmp(err.message, "config", 6) == 0);
+    if (ppi_config_parse(text, len, "config", &mem, NULL, &config, &err) >= 0) {
+        check_spec(&config.spec);
+        ppi_config_free(&config, &mem);
+    } else {
+        check(strncmp(err.message, "config", 6) == 0 || err.code == PP_ERR_NOMEM);
+    }
     check(mem.bytes == 0);
     free(text);
     return 0;

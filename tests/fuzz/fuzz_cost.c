@@ -1,7 +1,7 @@
 /*
  * fuzz_cost.c: the reader of cost models: what it accepts it also writes, and reads back the same.
  */
-#include "cost/cost_impl.h"
+#include "plan/cost/cost_impl.h"
 #include "fuzz.h"
 
 #include <stdio.h>

@@ -39,6 +39,22 @@ def includes(path):
     return re.findall(r'^\s*#\s*include\s+[<"]([^>"]+)[>"]', text(path), re.M)
 
 
+# The folders of libprepack in their order, lowest first. A file may include its own folder, the
+# folders of lines above and the files at the top of libprepack; folders of one line do not know
+# one another. Joined by "+" are folders that do: they count as one.
+ORDER = (
+    ("json",),
+    ("plan",),
+    ("queue", "batch"),
+    ("checkpoint",),
+    ("model",),
+    ("kv",),
+    ("run",),
+    ("attention", "measure"),
+)
+# A device sees the seam and these files, nothing else of the library.
+SEAM = {"backend.h", "dtype.h", "draw.h", "gumbel.h", "internal.h", "module.h"}
+
 OUR_SOURCES = [p for folder in ("include", "libprepack", "cuda", "examples", "tests")
                for p in files(folder, ".c", ".h", ".cc", ".cpp", ".cu", ".cuh")]
 
@@ -51,12 +67,6 @@ def include_rules():
             if os.path.basename(name) not in os.listdir(os.path.join(ROOT, "include/prepack")) \
                     and name != "prepack/version.h":
                 yield f"{path} includes {name}"
-    neutral = {"plan", "cost", "json", "batch", "checkpoint", "model", "kv", "measure", "attention", "stream"}
-    for folder in ("libprepack/cpu", "cuda"):
-        for path in files(folder, ".c", ".h", ".cu", ".cuh"):
-            for name in includes(path):
-                if name.split("/")[0] in neutral:
-                    yield f"{path} knows {name}"
     for path in ("libprepack/model/forward.c",):
         for name in includes(path):
             if name.startswith(("cpu/", "cuda/")):
@@ -69,6 +79,65 @@ def include_rules():
             for name in includes(path):
                 if os.path.basename(name) in internal - own:
                     yield f"{path} includes the internal {name}"
+
+
+def program_folders():
+    """The program's folders: common < text < commands, which do not know one another; main knows all."""
+    home = "examples/prepack"
+    folders = {d for d in os.listdir(os.path.join(ROOT, home)) if os.path.isdir(os.path.join(ROOT, home, d))}
+    owner = {os.path.basename(p): p.split("/")[2] for d in folders for p in files(f"{home}/{d}", ".h")}
+    for folder in sorted(folders):
+        below = {"common": {"common"}, "text": {"common", "text"}}.get(folder, {"common", "text", folder})
+        for path in files(f"{home}/{folder}", ".c", ".cc", ".h"):
+            for name in includes(path):
+                where = owner.get(os.path.basename(name))
+                if where and where not in below:
+                    yield f"{path} includes {name} of {where}/"
+
+
+def included_file(path, name):
+    """The file of libprepack or cuda that an #include names, or None."""
+    for folder in (os.path.dirname(path), "libprepack"):
+        file = os.path.normpath(os.path.join(folder, name))
+        if os.path.isfile(os.path.join(ROOT, file)):
+            return file
+    return None
+
+
+def folder_of(path):
+    """The folder of libprepack that a file belongs to; "" for those at its top."""
+    parts = path.split("/")
+    return parts[1] if len(parts) > 2 else ""
+
+
+def folder_order():
+    level, unit = {"": 0}, {"": ""}
+    for i, line in enumerate(ORDER, 1):
+        for names in line:
+            for name in names.split("+"):
+                level[name], unit[name] = i, names
+    for path in files("libprepack", ".c", ".h"):
+        folder = folder_of(path)
+        if folder == "cpu":
+            continue
+        if folder not in level:
+            yield f"{path}: the folder has no place in ORDER"
+            continue
+        for name in includes(path):
+            target = included_file(path, name)
+            other = folder_of(target) if target else folder
+            if unit[folder] != unit.get(other) and level.get(other, len(ORDER)) >= level[folder]:
+                yield f"{path} includes {target}, which is not below it"
+
+
+def device_seam():
+    for folder in ("libprepack/cpu", "cuda"):
+        for path in files(folder, ".c", ".h", ".cu", ".cuh"):
+            for name in includes(path):
+                target = included_file(path, name)
+                if target and not target.startswith(folder + "/") \
+                        and os.path.relpath(target, "libprepack") not in SEAM:
+                    yield f"{path} knows {target}"
 
 
 def long_files():
@@ -146,6 +215,9 @@ def readme():
 
 
 check("include rules", include_rules())
+check("the program's folders form an order", program_folders())
+check("folders of libprepack form an order", folder_order())
+check("devices know the seam alone", device_seam())
 check("no file is too long", long_files())
 check("file names are unique", repeated_names())
 check("nothing is left open", left_open())

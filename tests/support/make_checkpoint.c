@@ -7,6 +7,7 @@
 #include "dtype.h"
 #include "checkpoint/source.h"
 
+#include <dirent.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -236,12 +237,14 @@ void checkpoint_poison(const char *dir, const pp_model_config *config, int32_t t
 
 void checkpoint_remove(char *dir)
 {
-    static const char *const names[] = {"config.json", "model.safetensors"};
-    for (size_t i = 0; i < PPI_COUNT(names); i++) {
-        char path[512];
-        snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+    DIR *listing = opendir(dir);
+    for (struct dirent *entry; listing && (entry = readdir(listing));) {
+        char path[1024];
+        snprintf(path, sizeof path, "%s/%s", dir, entry->d_name);
         unlink(path);
     }
+    if (listing)
+        closedir(listing);
     rmdir(dir);
     free(dir);
 }

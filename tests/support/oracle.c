@@ -1,118 +1,154 @@
 /*
- * oracle.c: see oracle.h.
+ * oracle.c: see oracle.h. The forward pass in mathematical order.
  */
 #include "oracle.h"
+#include "oracle_weights.h"
 
-#include "dtype.h"
-#include "model/model_impl.h"
-
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct oracle {
-    pp_model_config config;
-    double *tensors[PPI_N_TENSORS][3]; /* at most 3 layers; outside layers: [0] */
+    struct oracle_config config;
+    struct oracle_weights weights;
+    int64_t rope_length;
 };
 
-static double *read_tensor(const pp_model *model, enum ppi_tensor tensor, int32_t layer)
-{
-    int64_t n_rows, n_cols;
-    ppi_tensor_shape(&model->config, tensor, &n_rows, &n_cols);
-    size_t n = (size_t)(n_rows * n_cols);
-    int32_t dtype = ppi_source_dtype(model->source, tensor, layer);
-    void *raw = malloc(n * pp_dtype_size(dtype));
-    float *f32 = malloc(n * sizeof *f32);
-    double *values = malloc(n * sizeof *values);
-    pp_error err = {.struct_size = sizeof err};
-    ck_assert_msg(ppi_source_read(model->source, tensor, layer, 0, n_rows, raw, &err) == PP_OK,
-                  "%s", err.message);
-    ppi_to_f32(f32, raw, dtype, n);
-    for (size_t i = 0; i < n; i++)
-        values[i] = f32[i];
-    free(raw);
-    free(f32);
-    return values;
-}
-
-struct oracle *oracle_create(const pp_model *model)
+struct oracle *oracle_open(const char *dir)
 {
     struct oracle *oracle = calloc(1, sizeof *oracle);
-    oracle->config = model->config;
-    ck_assert_int_le(model->config.n_layers, 3);
-    for (int t = 0; t < PPI_N_TENSORS; t++)
-        for (int32_t layer = 0; layer < model->config.n_layers; layer++)
-            oracle->tensors[t][layer] = read_tensor(model, (enum ppi_tensor)t, layer);
+    oracle_config_read(dir, &oracle->config);
+    oracle_weights_read(dir, &oracle->config, &oracle->weights);
     return oracle;
 }
 
-void oracle_destroy(struct oracle *oracle)
+void oracle_close(struct oracle *oracle)
 {
-    for (int t = 0; t < PPI_N_TENSORS; t++)
-        for (int32_t layer = 0; layer < 3; layer++)
-            free(oracle->tensors[t][layer]);
+    oracle_weights_free(&oracle->weights);
     free(oracle);
 }
 
-/* out [n, rows] = a [n, cols] w^T, or += */
-static void product(double *out, const double *a, const double *w, int64_t n, int64_t rows,
-                    int64_t cols, int add)
+const struct oracle_config *oracle_get_config(const struct oracle *oracle)
+{
+    return &oracle->config;
+}
+
+void oracle_set_rope_length(struct oracle *oracle, int64_t length)
+{
+    oracle->rope_length = length;
+}
+
+/* out [n, rows] = a [n, cols] w^T + bias */
+static void product(double *out, const double *a, const double *w, const double *bias, int64_t n,
+                    int64_t rows, int64_t cols)
 {
     for (int64_t i = 0; i < n; i++)
         for (int64_t r = 0; r < rows; r++) {
-            double sum = 0;
+            double sum = bias ? bias[r] : 0;
             for (int64_t c = 0; c < cols; c++)
                 sum += a[i * cols + c] * w[r * cols + c];
-            out[i * rows + r] = (add ? out[i * rows + r] : 0) + sum;
+            out[i * rows + r] = sum;
         }
 }
 
+/* out and x: [n, dim]; they may be the same. */
 static void norm(double *out, const double *x, const double *weight, int64_t n, int64_t dim,
-                 double eps)
+                 double eps, enum oracle_norm kind)
 {
     for (int64_t i = 0; i < n; i++) {
-        double sum = 0;
+        double mean = 0, sum = 0;
+        for (int64_t c = 0; c < dim && kind == ORACLE_LAYER_NORM; c++)
+            mean += x[i * dim + c] / (double)dim;
         for (int64_t c = 0; c < dim; c++)
-            sum += x[i * dim + c] * x[i * dim + c];
+            sum += (x[i * dim + c] - mean) * (x[i * dim + c] - mean);
+        double size = sqrt(sum / (double)dim + eps);
         for (int64_t c = 0; c < dim; c++)
-            out[i * dim + c] = x[i * dim + c] / sqrt(sum / (double)dim + eps) * weight[c];
+            out[i * dim + c] =
+                (x[i * dim + c] - mean) / size * (weight[c] + (kind == ORACLE_RMS_PLUS_ONE));
     }
 }
 
-/* Rotates each head of x [n, heads, dim] in place. */
-static void rotate(double *x, const int32_t *positions, int64_t n, int64_t heads, int64_t dim,
-                   double theta)
+/* The norm at a place of a layer, or a copy where there is none. */
+static void norm_at(double *out, const double *x, const struct oracle_config *c,
+                    const struct oracle_layer *layer, int place, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t h = 0; h < heads; h++)
-            for (int64_t p = 0; p < dim / 2; p++) {
-                double angle = positions[i] * pow(theta, -2.0 * (double)p / (double)dim);
-                double *head = x + (i * heads + h) * dim;
-                double a = head[p], b = head[p + dim / 2];
-                head[p] = a * cos(angle) - b * sin(angle);
-                head[p + dim / 2] = b * cos(angle) + a * sin(angle);
-            }
+    if (layer->norms[place])
+        norm(out, x, layer->norms[place], n, c->hidden, c->eps, c->norm);
+    else if (out != x)
+        memcpy(out, x, (size_t)(n * c->hidden) * sizeof *x);
 }
 
-/* out [n, heads, dim]; softmax over the columns that the mask allows. */
-static void attend(double *out, const double *q, const double *k, const double *v,
-                   const uint8_t *mask, int64_t n, const pp_model_config *config)
+static void norm_heads(double *x, const double *weight, const struct oracle_config *c, int64_t n,
+                       int64_t heads)
 {
-    int64_t heads = config->n_heads, kv_heads = config->n_kv_heads, dim = config->head_dim;
+    if (c->qk_norm == ORACLE_QK_NORM_HEAD)
+        norm(x, x, weight, n * heads, c->head_dim, c->eps, c->norm);
+    if (c->qk_norm == ORACLE_QK_NORM_WHOLE)
+        norm(x, x, weight, n, heads * c->head_dim, c->eps, c->norm);
+}
+
+/* One past the last row of the prompt that begins at a row. */
+static int64_t prompt_end(const int32_t *positions, int64_t begin, int64_t n)
+{
+    int64_t end = begin + 1;
+    while (end < n && positions[end] == positions[end - 1] + 1)
+        end++;
+    return end;
+}
+
+/* Rotates each head of x [n, heads, head_dim] in place. */
+static void rotate(double *x, const struct oracle *oracle, const struct oracle_rope *rope,
+                   const int32_t *positions, int64_t n, int64_t heads)
+{
+    static double angles[ORACLE_MAX_PAIRS];
+    for (int64_t begin = 0, end; begin < n; begin = end) {
+        end = prompt_end(positions, begin, n);
+        int64_t length = oracle->rope_length > 0 ? oracle->rope_length : positions[end - 1] + 1;
+        double magnitude = oracle_rope_angles(rope, length, angles);
+        for (int64_t i = begin; i < end; i++)
+            for (int64_t h = 0; h < heads; h++)
+                oracle_rope_rotate(rope, angles, magnitude, positions[i],
+                                   x + (i * heads + h) * oracle->config.head_dim);
+    }
+}
+
+/* Ministral 3: queries grow with the logarithm of their position. */
+static void scale_queries(double *q, const struct oracle_config *c, const int32_t *positions,
+                          int64_t n)
+{
+    int64_t dim = c->n_heads * c->head_dim;
+    for (int64_t i = 0; i < n && c->query_beta != 0; i++)
+        for (int64_t d = 0; d < dim; d++)
+            q[i * dim + d] *= 1 + c->query_beta * log(1 + floor(positions[i] / c->query_length));
+}
+
+/* -INFINITY where row i may not see row j. */
+static double score(const double *q, const double *k, const struct oracle_config *c, bool seen)
+{
+    double sum = 0;
+    if (!seen)
+        return -INFINITY;
+    for (int64_t d = 0; d < c->head_dim; d++)
+        sum += q[d] * k[d];
+    sum *= c->scale;
+    return c->score_cap > 0 ? c->score_cap * tanh(sum / c->score_cap) : sum;
+}
+
+/* out [n, heads, dim]; softmax over the columns that the mask and the window allow. */
+static void attend(double *out, const double *q, const double *k, const double *v,
+                   const uint8_t *mask, const int32_t *positions, int64_t window, int64_t n,
+                   const struct oracle_config *c)
+{
+    int64_t dim = c->head_dim, group = c->n_heads / c->n_kv_heads;
     double *scores = malloc((size_t)n * sizeof *scores);
     for (int64_t i = 0; i < n; i++)
-        for (int64_t h = 0; h < heads; h++) {
-            int64_t kv = h / (heads / kv_heads);
+        for (int64_t h = 0; h < c->n_heads; h++) {
             double largest = -INFINITY, sum = 0;
             for (int64_t j = 0; j < n; j++) {
-                scores[j] = -INFINITY;
-                if (!mask[i * n + j])
-                    continue;
-                scores[j] = 0;
-                for (int64_t d = 0; d < dim; d++)
-                    scores[j] += q[(i * heads + h) * dim + d] * k[(j * kv_heads + kv) * dim + d];
-                scores[j] /= sqrt((double)dim);
+                bool seen =
+                    mask[i * n + j] && (window == 0 || positions[i] - positions[j] < window);
+                scores[j] = score(q + (i * c->n_heads + h) * dim,
+                                  k + (j * c->n_kv_heads + h / group) * dim, c, seen);
                 largest = fmax(largest, scores[j]);
             }
             for (int64_t j = 0; j < n; j++)
@@ -120,58 +156,124 @@ static void attend(double *out, const double *q, const double *k, const double *
             for (int64_t d = 0; d < dim; d++) {
                 double value = 0;
                 for (int64_t j = 0; j < n; j++)
-                    value += scores[j] * v[(j * kv_heads + kv) * dim + d];
-                out[(i * heads + h) * dim + d] = value / sum;
+                    value += scores[j] * v[(j * c->n_kv_heads + h / group) * dim + d];
+                out[(i * c->n_heads + h) * dim + d] = value / sum;
             }
         }
     free(scores);
+}
+
+static double activate(double x, enum oracle_act act)
+{
+    if (act == ORACLE_SILU)
+        return x / (1 + exp(-x));
+    if (act == ORACLE_GELU)
+        return 0.5 * x * (1 + erf(x / sqrt(2)));
+    return 0.5 * x * (1 + tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)));
+}
+
+/* What the rows of a pass go through. */
+struct pass {
+    int64_t n;
+    const int32_t *positions;
+    const uint8_t *mask;
+    double *x, *h, *normed; /* [n, hidden]: the stream, a block's result, its input */
+    double *q, *k, *v, *a, *gate, *up;
+};
+
+static void run_attention(const struct oracle *oracle, int64_t i_layer, struct pass *p)
+{
+    const struct oracle_config *c = &oracle->config;
+    const struct oracle_layer *l = &oracle->weights.layers[i_layer];
+    int64_t q_dim = c->n_heads * c->head_dim, kv_dim = c->n_kv_heads * c->head_dim;
+    int rope = c->layers[i_layer].rope;
+    product(p->q, p->normed, l->q, l->q_bias, p->n, q_dim, c->hidden);
+    product(p->k, p->normed, l->k, l->k_bias, p->n, kv_dim, c->hidden);
+    product(p->v, p->normed, l->v, l->v_bias, p->n, kv_dim, c->hidden);
+    norm_heads(p->q, l->q_norm, c, p->n, c->n_heads);
+    norm_heads(p->k, l->k_norm, c, p->n, c->n_kv_heads);
+    if (rope >= 0) {
+        rotate(p->q, oracle, &c->ropes[rope], p->positions, p->n, c->n_heads);
+        rotate(p->k, oracle, &c->ropes[rope], p->positions, p->n, c->n_kv_heads);
+    }
+    scale_queries(p->q, c, p->positions, p->n);
+    attend(p->a, p->q, p->k, p->v, p->mask, p->positions, c->layers[i_layer].window, p->n, c);
+    product(p->h, p->a, l->o, l->o_bias, p->n, c->hidden, q_dim);
+}
+
+static void run_mlp(const struct oracle *oracle, int64_t i_layer, struct pass *p)
+{
+    const struct oracle_config *c = &oracle->config;
+    const struct oracle_layer *l = &oracle->weights.layers[i_layer];
+    product(p->gate, p->normed, l->gate, l->gate_bias, p->n, c->inter, c->hidden);
+    product(p->up, p->normed, l->up, l->up_bias, p->n, c->inter, c->hidden);
+    for (int64_t i = 0; i < p->n * c->inter; i++)
+        p->gate[i] = activate(p->gate[i], c->act) * p->up[i];
+    product(p->h, p->gate, l->down, l->down_bias, p->n, c->hidden, c->inter);
+}
+
+static void add_block(const struct oracle *oracle, int64_t i_layer, struct pass *p, int place)
+{
+    const struct oracle_config *c = &oracle->config;
+    norm_at(p->h, p->h, c, &oracle->weights.layers[i_layer], place, p->n);
+    for (int64_t i = 0; i < p->n * c->hidden; i++)
+        p->x[i] += c->residual_multiplier * p->h[i];
+}
+
+static double *rows(int64_t n, int64_t dim)
+{
+    return malloc((size_t)(n * dim) * sizeof(double));
+}
+
+static void compute_logits(const struct oracle *oracle, struct pass *p, double *logits)
+{
+    const struct oracle_config *c = &oracle->config;
+    norm(p->h, p->x, oracle->weights.norm, p->n, c->hidden, c->eps, c->norm);
+    product(logits, p->h, oracle->weights.head, NULL, p->n, c->vocab, c->hidden);
+    for (int64_t i = 0; i < p->n * c->vocab; i++) {
+        logits[i] *= c->logit_multiplier;
+        if (c->logit_cap > 0)
+            logits[i] = c->logit_cap * tanh(logits[i] / c->logit_cap);
+    }
 }
 
 void oracle_forward(const struct oracle *oracle, int64_t n, const int32_t *tokens,
                     const int32_t *positions, const uint8_t *mask, double *logits, double *k_out,
                     double *v_out)
 {
-    const pp_model_config *c = &oracle->config;
-    int64_t hidden = c->hidden_size, inter = c->intermediate_size;
-    int64_t q_dim = (int64_t)c->n_heads * c->head_dim,
-            kv_dim = (int64_t)c->n_kv_heads * c->head_dim;
-    double *x = malloc((size_t)(n * hidden) * sizeof *x);
-    double *h = malloc((size_t)(n * hidden) * sizeof *h);
-    double *q = malloc((size_t)(n * q_dim) * sizeof *q);
-    double *k = malloc((size_t)(n * kv_dim) * sizeof *k);
-    double *v = malloc((size_t)(n * kv_dim) * sizeof *v);
-    double *a = malloc((size_t)(n * q_dim) * sizeof *a);
-    double *gate = malloc((size_t)(n * inter) * sizeof *gate);
-    double *up = malloc((size_t)(n * inter) * sizeof *up);
-
-    for (int64_t i = 0; i < n; i++)
-        memcpy(x + i * hidden, oracle->tensors[PPI_TENSOR_EMBED][0] + tokens[i] * hidden,
-               (size_t)hidden * sizeof *x);
-    for (int32_t layer = 0; layer < c->n_layers; layer++) {
-#define W(name) oracle->tensors[PPI_TENSOR_##name][layer]
-        norm(h, x, W(ATTN_NORM), n, hidden, c->rms_norm_eps);
-        product(q, h, W(Q), n, q_dim, hidden, 0);
-        product(k, h, W(K), n, kv_dim, hidden, 0);
-        product(v, h, W(V), n, kv_dim, hidden, 0);
-        rotate(q, positions, n, c->n_heads, c->head_dim, c->rope_theta);
-        rotate(k, positions, n, c->n_kv_heads, c->head_dim, c->rope_theta);
+    const struct oracle_config *c = &oracle->config;
+    int64_t q_dim = c->n_heads * c->head_dim, kv_dim = c->n_kv_heads * c->head_dim;
+    struct pass p = {n,
+                     positions,
+                     mask,
+                     rows(n, c->hidden),
+                     rows(n, c->hidden),
+                     rows(n, c->hidden),
+                     rows(n, q_dim),
+                     rows(n, kv_dim),
+                     rows(n, kv_dim),
+                     rows(n, q_dim),
+                     rows(n, c->inter),
+                     rows(n, c->inter)};
+    for (int64_t i = 0; i < n * c->hidden; i++)
+        p.x[i] = c->embed_multiplier *
+                 oracle->weights.embed[tokens[i / c->hidden] * c->hidden + i % c->hidden];
+    for (int64_t i = 0; i < c->n_layers; i++) {
+        const struct oracle_layer *layer = &oracle->weights.layers[i];
+        norm_at(p.normed, p.x, c, layer, BEFORE_ATTENTION, n);
+        run_attention(oracle, i, &p);
         if (k_out)
-            memcpy(k_out + layer * n * kv_dim, k, (size_t)(n * kv_dim) * sizeof *k);
+            memcpy(k_out + i * n * kv_dim, p.k, (size_t)(n * kv_dim) * sizeof *k_out);
         if (v_out)
-            memcpy(v_out + layer * n * kv_dim, v, (size_t)(n * kv_dim) * sizeof *v);
-        attend(a, q, k, v, mask, n, c);
-        product(x, a, W(O), n, hidden, q_dim, 1);
-        norm(h, x, W(MLP_NORM), n, hidden, c->rms_norm_eps);
-        product(gate, h, W(GATE), n, inter, hidden, 0);
-        product(up, h, W(UP), n, inter, hidden, 0);
-        for (int64_t i = 0; i < n * inter; i++)
-            gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i];
-        product(x, gate, W(DOWN), n, hidden, inter, 1);
-#undef W
+            memcpy(v_out + i * n * kv_dim, p.v, (size_t)(n * kv_dim) * sizeof *v_out);
+        add_block(oracle, i, &p, AFTER_ATTENTION);
+        if (!c->parallel)
+            norm_at(p.normed, p.x, c, layer, BEFORE_MLP, n);
+        run_mlp(oracle, i, &p);
+        add_block(oracle, i, &p, AFTER_MLP);
     }
-    if (logits) {
-        norm(h, x, oracle->tensors[PPI_TENSOR_FINAL_NORM][0], n, hidden, c->rms_norm_eps);
-        product(logits, h, oracle->tensors[PPI_TENSOR_LM_HEAD][0], n, c->vocab_size, hidden, 0);
-    }
-    free(x), free(h), free(q), free(k), free(v), free(a), free(gate), free(up);
+    if (logits)
+        compute_logits(oracle, &p, logits);
+    free(p.x), free(p.h), free(p.normed), free(p.q), free(p.k), free(p.v), free(p.a);
+    free(p.gate), free(p.up);
 }

@@ -25,9 +25,7 @@ END_TEST
 
 struct opened {
     struct path dir;
-    struct ppi_mem mem;
-    pp_model_config config;
-    struct ppi_source *source;
+    struct opened_model files;
 };
 
 /* Opens `path`; dir, removed by close_model, is the directory around it. */
@@ -35,17 +33,15 @@ static void open_model(struct opened *model, struct path dir, const char *path)
 {
     pp_error err = {.struct_size = sizeof err};
     model->dir = dir;
-    ck_assert_int_eq(ppi_mem_init(&model->mem, NULL, 0, NULL), PP_OK);
-    pp_status status = ppi_config_read(path, &model->mem, NULL, &model->config, &err);
-    ck_assert_msg(status == PP_OK, "%s", err.message);
-    status = ppi_source_open_dir(path, &model->config, &model->mem, NULL, &model->source, &err);
+    ck_assert_int_eq(ppi_mem_init(&model->files.mem, NULL, 0, NULL), PP_OK);
+    pp_status status = open_files(path, NULL, &model->files, &err);
     ck_assert_msg(status == PP_OK, "%s", err.message);
 }
 
 static void close_model(struct opened *model)
 {
-    ppi_source_close(model->source);
-    ck_assert_int_eq(model->mem.bytes, 0);
+    close_files(&model->files);
+    ck_assert_int_eq(model->files.mem.bytes, 0);
     remove_dir(model->dir.text);
 }
 
@@ -56,19 +52,38 @@ static void check_bytes(const unsigned char *bytes, size_t n, size_t begin)
         ck_assert_msg(bytes[i] == (((begin + i) * 7 + 3) & 0xff), "byte %zu is %u", i, bytes[i]);
 }
 
+/* The rule for a part of a weight. */
+static int32_t rule_of(const struct ppi_tensors *tensors, enum ppi_weight weight,
+                       enum ppi_part part)
+{
+    int32_t i = 0;
+    while (tensors->rules[i].weight != weight || tensors->rules[i].part != part)
+        ck_assert_int_lt(++i, tensors->n_rules);
+    return i;
+}
+
 /* A tensor's rows, read whole and one by one, are the file's bytes from `begin`. */
-static void check_tensor(const struct opened *model, enum ppi_tensor tensor, size_t begin)
+static void check_part(const struct opened *model, enum ppi_weight weight, enum ppi_part part,
+                       size_t begin)
 {
     unsigned char bytes[256];
     int64_t rows, cols;
-    ppi_tensor_shape(&model->config, tensor, &rows, &cols);
-    ck_assert_int_eq(ppi_source_dtype(model->source, tensor, 0), PP_DTYPE_BF16);
-    ck_assert_int_eq(ppi_source_read(model->source, tensor, 0, 0, rows, bytes, NULL), PP_OK);
+    const struct ppi_tensors *tensors = &model->files.tensors;
+    const struct ppi_model_spec *spec = &model->files.config.spec;
+    int32_t i = rule_of(tensors, weight, part);
+    ppi_part_shape(spec, weight, part, &rows, &cols);
+    ck_assert_int_eq(ppi_tensors_dtype(tensors, i, 0), PP_DTYPE_BF16);
+    ck_assert_int_eq(ppi_tensors_read(tensors, spec, i, 0, 0, rows, bytes, NULL), PP_OK);
     check_bytes(bytes, (size_t)(rows * cols) * 2, begin);
     for (int64_t row = 0; row < rows; row++) {
-        ck_assert_int_eq(ppi_source_read(model->source, tensor, 0, row, 1, bytes, NULL), PP_OK);
+        ck_assert_int_eq(ppi_tensors_read(tensors, spec, i, 0, row, 1, bytes, NULL), PP_OK);
         check_bytes(bytes, (size_t)cols * 2, begin + (size_t)(row * cols) * 2);
     }
+}
+
+static void check_tensor(const struct opened *model, enum ppi_weight weight, size_t begin)
+{
+    check_part(model, weight, PPI_PART_ALL, begin);
 }
 
 START_TEST(reads_a_single_file)
@@ -77,18 +92,18 @@ START_TEST(reads_a_single_file)
     struct path dir = make_dir();
     write_single(dir.text);
     open_model(&model, dir, dir.text);
-    check_tensor(&model, PPI_TENSOR_EMBED, 0);
-    check_tensor(&model, PPI_TENSOR_ATTN_NORM, 64);
-    check_tensor(&model, PPI_TENSOR_Q, 72);
-    check_tensor(&model, PPI_TENSOR_K, 104);
-    check_tensor(&model, PPI_TENSOR_V, 120);
-    check_tensor(&model, PPI_TENSOR_O, 136);
-    check_tensor(&model, PPI_TENSOR_MLP_NORM, 168);
-    check_tensor(&model, PPI_TENSOR_GATE, 176);
-    check_tensor(&model, PPI_TENSOR_UP, 224);
-    check_tensor(&model, PPI_TENSOR_DOWN, 272);
-    check_tensor(&model, PPI_TENSOR_LM_HEAD, 320);
-    check_tensor(&model, PPI_TENSOR_FINAL_NORM, 384);
+    check_tensor(&model, PPI_WEIGHT_EMBED, 0);
+    check_tensor(&model, PPI_WEIGHT_ATTN_NORM, 64);
+    check_part(&model, PPI_WEIGHT_QKV, PPI_PART_Q, 72);
+    check_part(&model, PPI_WEIGHT_QKV, PPI_PART_K, 104);
+    check_part(&model, PPI_WEIGHT_QKV, PPI_PART_V, 120);
+    check_tensor(&model, PPI_WEIGHT_O, 136);
+    check_tensor(&model, PPI_WEIGHT_MLP_NORM, 168);
+    check_part(&model, PPI_WEIGHT_GATE_UP, PPI_PART_GATE, 176);
+    check_part(&model, PPI_WEIGHT_GATE_UP, PPI_PART_UP, 224);
+    check_tensor(&model, PPI_WEIGHT_DOWN, 272);
+    check_tensor(&model, PPI_WEIGHT_LM_HEAD, 320);
+    check_tensor(&model, PPI_WEIGHT_FINAL_NORM, 384);
     close_model(&model);
 }
 END_TEST
@@ -99,10 +114,10 @@ START_TEST(reads_shards)
     struct path dir = make_dir();
     write_sharded(dir.text);
     open_model(&model, dir, dir.text);
-    check_tensor(&model, PPI_TENSOR_EMBED, 0);
-    check_tensor(&model, PPI_TENSOR_UP, 224);
-    check_tensor(&model, PPI_TENSOR_DOWN, 0);
-    check_tensor(&model, PPI_TENSOR_FINAL_NORM, 112);
+    check_tensor(&model, PPI_WEIGHT_EMBED, 0);
+    check_part(&model, PPI_WEIGHT_GATE_UP, PPI_PART_UP, 224);
+    check_tensor(&model, PPI_WEIGHT_DOWN, 0);
+    check_tensor(&model, PPI_WEIGHT_FINAL_NORM, 112);
     close_model(&model);
 }
 END_TEST
@@ -117,34 +132,22 @@ START_TEST(reads_unaligned_tensors)
     write_safetensors(dir.text, SINGLE_FILE, header, strlen(header), TINY_DATA_BYTES + 1);
     free(header);
     open_model(&model, dir, dir.text);
-    check_tensor(&model, PPI_TENSOR_Q, 73);
-    check_tensor(&model, PPI_TENSOR_FINAL_NORM, 385);
+    check_part(&model, PPI_WEIGHT_QKV, PPI_PART_Q, 73);
+    check_tensor(&model, PPI_WEIGHT_FINAL_NORM, 385);
     close_model(&model);
 }
 END_TEST
 
-/* Tied: the LM head is the embedding, whether the file has one or not. */
-START_TEST(reads_tied_embeddings)
+static char last_warning[512];
+
+static void keep_warning(void *user, int32_t level, const char *message)
 {
-    char *config = replaced(tiny_config, "embeddings\":false", "embeddings\":true");
-    for (int has_head = 0; has_head < 2; has_head++) {
-        struct opened model;
-        struct path dir = make_dir();
-        write_single(dir.text);
-        write_file(dir.text, "config.json", config, strlen(config));
-        char *header = make_header(0, TINY_N_TENSORS, 0);
-        char *without = replaced(header, "\"lm_head.weight\"", "\"something.else\"");
-        write_safetensors(dir.text, SINGLE_FILE, has_head ? header : without, strlen(header),
-                          TINY_DATA_BYTES);
-        open_model(&model, dir, dir.text);
-        check_tensor(&model, PPI_TENSOR_LM_HEAD, 0);
-        close_model(&model);
-        free(without);
-        free(header);
-    }
-    free(config);
+    (void)user;
+    if (level == PP_LOG_WARNING)
+        snprintf(last_warning, sizeof last_warning, "%s", message);
 }
-END_TEST
+
+static const struct ppi_log KEEP = {.fn = keep_warning};
 
 START_TEST(needs_an_lm_head)
 {
@@ -192,7 +195,7 @@ START_TEST(reads_the_hugging_face_cache)
     ck_assert_int_eq(open_and_close(revision.text, NULL, NULL), PP_OK);
     ck_assert_int_eq(symlink("models--owner--name/snapshots/0123abcd", link.text), 0);
     open_model(&model, dir, link.text);
-    check_tensor(&model, PPI_TENSOR_Q, 72);
+    check_part(&model, PPI_WEIGHT_QKV, PPI_PART_Q, 72);
     close_model(&model);
 }
 END_TEST
@@ -227,34 +230,24 @@ START_TEST(follows_links_inside)
     ck_assert_int_eq(chdir(dir.text), 0);
     open_model(&model, dir, ".");
     ck_assert_int_eq(chdir("/"), 0);
-    check_tensor(&model, PPI_TENSOR_Q, 72);
+    check_part(&model, PPI_WEIGHT_QKV, PPI_PART_Q, 72);
     close_model(&model);
 }
 END_TEST
 
-static char last_warning[512];
-
-static void keep_warning(void *user, int32_t level, const char *message)
-{
-    (void)user;
-    if (level == PP_LOG_WARNING)
-        snprintf(last_warning, sizeof last_warning, "%s", message);
-}
-
 /* A wrong total_size is worth a word, no more (54). */
 START_TEST(warns_of_total_size)
 {
-    const struct ppi_log log = {.fn = keep_warning};
     struct path dir = make_dir();
     size_t len;
     write_sharded(dir.text);
-    ck_assert_int_eq(open_and_close(dir.text, &log, NULL), PP_OK);
+    ck_assert_int_eq(open_and_close(dir.text, &KEEP, NULL), PP_OK);
     ck_assert_str_eq(last_warning, "");
     char *index = read_file(dir.text, INDEX_FILE, &len);
     index[len] = '\0';
     char *spoiled = replaced(index, "\"total_size\":392", "\"total_size\":391");
     write_file(dir.text, INDEX_FILE, spoiled, strlen(spoiled));
-    ck_assert_int_eq(open_and_close(dir.text, &log, NULL), PP_OK);
+    ck_assert_int_eq(open_and_close(dir.text, &KEEP, NULL), PP_OK);
     ck_assert_ptr_nonnull(strstr(last_warning, "total_size is 391, but the shards hold 392"));
     free(spoiled);
     free(index);
@@ -262,20 +255,44 @@ START_TEST(warns_of_total_size)
 }
 END_TEST
 
-START_TEST(refuses_rows_outside)
+/* What Git LFS leaves where a file was not fetched: of weights, of an index, of config.json. */
+START_TEST(recognises_pointers)
+{
+    static const char *const names[] = {SINGLE_FILE, "config.json", INDEX_FILE, SHARD_2};
+    static const char pointer[] =
+        "version https://git-lfs.github.com/spec/v1\noid sha256:"
+        "4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n";
+    struct path dir = make_dir();
+    pp_error err = {.struct_size = sizeof err};
+    if (_i < 2)
+        write_single(dir.text);
+    else
+        write_sharded(dir.text);
+    write_file(dir.text, names[_i], pointer, strlen(pointer));
+    ck_assert_int_eq(open_and_close(dir.text, NULL, &err), PP_ERR_FORMAT);
+    ck_assert_ptr_nonnull(strstr(err.message, names[_i]));
+    ck_assert_ptr_nonnull(strstr(err.message, "is a Git LFS pointer in place of the file; fetch"));
+    remove_dir(dir.text);
+}
+END_TEST
+
+START_TEST(refuses_elements_outside)
 {
     struct opened model;
     struct path dir = make_dir();
     unsigned char bytes[256];
+    struct ppi_stored q;
     write_single(dir.text);
     open_model(&model, dir, dir.text);
-    struct ppi_source *source = model.source;
-    ck_assert_int_eq(ppi_source_read(source, PPI_TENSOR_Q, 0, 4, 0, bytes, NULL), PP_OK);
-    ck_assert_int_eq(ppi_source_read(source, PPI_TENSOR_Q, 0, 4, 1, bytes, NULL), PP_ERR_INTERNAL);
-    ck_assert_int_eq(ppi_source_read(source, PPI_TENSOR_Q, 0, -1, 1, bytes, NULL), PP_ERR_INTERNAL);
-    ck_assert_int_eq(ppi_source_read(source, PPI_TENSOR_Q, 1, 0, 1, bytes, NULL), PP_ERR_INTERNAL);
-    ck_assert_int_eq(ppi_source_read(source, PPI_TENSOR_Q, -1, 0, 1, bytes, NULL), PP_ERR_INTERNAL);
-    ck_assert_int_eq(ppi_source_read(source, PPI_TENSOR_EMBED, 9, 0, 1, bytes, NULL), PP_OK);
+    ck_assert(
+        ppi_source_find(model.files.tensors.source, "model.layers.0.self_attn.q_proj.weight", &q));
+    ck_assert_int_eq(ppi_stored_read(&q, 16, 0, bytes, NULL), PP_OK);
+    ck_assert_int_eq(ppi_stored_read(&q, 0, 16, bytes, NULL), PP_OK);
+    ck_assert_int_eq(ppi_stored_read(&q, 1, 16, bytes, NULL), PP_ERR_INTERNAL);
+    ck_assert_int_eq(ppi_stored_read(&q, -1, 1, bytes, NULL), PP_ERR_INTERNAL);
+    ck_assert_int_eq(ppi_stored_read(&q, 0, -1, bytes, NULL), PP_ERR_INTERNAL);
+    ck_assert_int_eq(ppi_stored_read(&q, INT64_MAX, INT64_MAX, bytes, NULL), PP_ERR_INTERNAL);
+    ck_assert(!ppi_source_find(model.files.tensors.source, "q", &q));
     close_model(&model);
 }
 END_TEST
@@ -284,8 +301,8 @@ static void *read_repeatedly(void *argument)
 {
     const struct opened *model = argument;
     for (int i = 0; i < 200; i++) {
-        check_tensor(model, PPI_TENSOR_GATE, 176);
-        check_tensor(model, PPI_TENSOR_O, 136);
+        check_part(model, PPI_WEIGHT_GATE_UP, PPI_PART_GATE, 176);
+        check_tensor(model, PPI_WEIGHT_O, 136);
     }
     return NULL;
 }
@@ -328,7 +345,10 @@ START_TEST(notices_changes)
             0);
     else
         ck_assert_int_eq(truncate(file.text, info.st_size + 1), 0);
-    ck_assert_int_eq(ppi_source_read(model.source, PPI_TENSOR_Q, 0, 0, 4, bytes, &err), PP_ERR_IO);
+    ck_assert_int_eq(ppi_tensors_read(&model.files.tensors, &model.files.config.spec,
+                                      rule_of(&model.files.tensors, PPI_WEIGHT_QKV, PPI_PART_Q), 0,
+                                      0, 4, bytes, &err),
+                     PP_ERR_IO);
     ck_assert_ptr_nonnull(strstr(err.message, words[_i]));
     ck_assert_ptr_nonnull(strstr(err.message, dir.text));
     close_model(&model);
@@ -344,7 +364,7 @@ START_TEST(keeps_a_replaced_file)
     open_model(&model, dir, dir.text);
     ck_assert_int_eq(unlink(path_in(dir.text, SINGLE_FILE).text), 0);
     write_file(dir.text, SINGLE_FILE, "x", 1);
-    check_tensor(&model, PPI_TENSOR_Q, 72);
+    check_part(&model, PPI_WEIGHT_QKV, PPI_PART_Q, 72);
     close_model(&model);
 }
 END_TEST
@@ -379,7 +399,6 @@ START_TEST(survives_failing_allocations)
 {
     bool persistent = _i & 1;
     struct path dir = make_dir();
-    pp_model_config config;
     if (_i & 2)
         write_sharded(dir.text);
     else
@@ -390,18 +409,15 @@ START_TEST(survives_failing_allocations)
         struct failing failing = {.n_left = ++n, .persistent = persistent};
         const pp_allocator allocator = {sizeof allocator, 0, &failing, failing_allocate,
                                         failing_release};
-        struct ppi_mem mem;
-        struct ppi_source *source = NULL;
+        struct opened_model model;
         pp_error err = {.struct_size = sizeof err};
         int n_fds = count_fds();
-        ck_assert_int_eq(ppi_mem_init(&mem, &allocator, 0, NULL), PP_OK);
-        status = ppi_config_read(dir.text, &mem, NULL, &config, &err);
+        ck_assert_int_eq(ppi_mem_init(&model.mem, &allocator, 0, NULL), PP_OK);
+        status = open_files(dir.text, NULL, &model, &err);
         if (status == PP_OK)
-            status = ppi_source_open_dir(dir.text, &config, &mem, NULL, &source, &err);
-        ck_assert_int_eq(status == PP_OK, source != NULL);
-        if (status != PP_OK)
+            close_files(&model);
+        else
             ck_assert_ptr_nonnull(strstr(err.message, "no memory for"));
-        ppi_source_close(source);
         ck_assert_int_eq(failing.n_blocks, 0);
         ck_assert_int_eq(count_fds(), n_fds);
     }
@@ -423,14 +439,14 @@ int main(void)
     tcase_add_loop_test(refused, refuses_every_truncation, 0, 5);
     tcase_add_test(refused, needs_an_lm_head);
     tcase_add_test(refused, refuses_blobs_of_another_model);
-    tcase_add_test(refused, refuses_rows_outside);
+    tcase_add_test(refused, refuses_elements_outside);
+    tcase_add_loop_test(refused, recognises_pointers, 0, 4);
     suite_add_tcase(suite, refused);
     TCase *reading = tcase_create("reading");
     tcase_set_timeout(reading, 60);
     tcase_add_test(reading, reads_a_single_file);
     tcase_add_test(reading, reads_shards);
     tcase_add_test(reading, reads_unaligned_tensors);
-    tcase_add_test(reading, reads_tied_embeddings);
     tcase_add_test(reading, reads_the_hugging_face_cache);
     tcase_add_test(reading, follows_links_inside);
     tcase_add_test(reading, warns_of_total_size);

@@ -3,8 +3,8 @@
  * ever negative, no other choice of them is better, samples that cannot tell terms apart do no
  * harm; the shapes that are measured; the reader of its JSON when memory runs out.
  */
-#include "cost/cost_fit.h"
-#include "cost/cost_shapes.h"
+#include "measure/cost_fit.h"
+#include "measure/cost_shapes.h"
 #include "malformed/failing.h"
 #include "support/rng.h"
 #include "support/tap.h"

@@ -218,6 +218,44 @@ static const struct {
     {"{\"b\":{\"a\":1,\"c\":2,\"a\":1}}", "\"a\" occurs twice"},
 };
 
+/* What Python's json writes beyond JSON is read where it is asked for, and nowhere else. */
+START_TEST(reads_any_number_where_allowed)
+{
+    static const struct ppi_json_limits any = {.what = "value", .any_number = true};
+    static const struct {
+        const char *text, *described;
+    } values[] = {
+        {"{\"a\":NaN}", "NaN"},
+        {"{\"a\":Infinity}", "Infinity"},
+        {"{\"a\":-Infinity}", "-Infinity"},
+        {"{\"a\":1e999}", "Infinity"},
+        {"{\"a\":-1e999}", "-Infinity"},
+        {"{\"a\":18446744073709551615}", "1.84467440737096e+19"},
+        {"{\"a\":-5}", "-5"},
+        {"{\"a\":2.5}", "2.5"},
+    };
+    static const char *const never[] = {"{\"a\":nan}",  "{\"a\":-NaN}",       "{\"a\":Inf}",
+                                        "{\"a\":+1}",   "{\"a\":Infinit}",    "{\"a\":-}",
+                                        "{\"a\":NaNs}", "{\"a\":-Infinityx}", "{\"a\":.5}"};
+    struct parsed parsed;
+    for (size_t i = 0; i < PPI_COUNT(values); i++) {
+        parse_bytes(&parsed, values[i].text, strlen(values[i].text), &any);
+        ck_assert_msg(parsed.status == PP_OK, "%s: %s", values[i].text, parsed.err.message);
+        ck_assert_str_eq(ppi_json_describe(ppi_json_get(parsed.json.root, "a")).text,
+                         values[i].described);
+        release(&parsed);
+        parse_bytes(&parsed, values[i].text, strlen(values[i].text), NULL);
+        ck_assert_int_eq(parsed.status, i < PPI_COUNT(values) - 2 ? PP_ERR_FORMAT : PP_OK);
+        release(&parsed);
+    }
+    for (size_t i = 0; i < PPI_COUNT(never); i++) {
+        parse_bytes(&parsed, never[i], strlen(never[i]), &any);
+        ck_assert_int_eq(parsed.status, PP_ERR_FORMAT);
+        release(&parsed);
+    }
+}
+END_TEST
+
 START_TEST(refuses)
 {
     struct parsed parsed;
@@ -448,6 +486,7 @@ int main(void)
     tcase_add_loop_test(tests, decodes_strings, 0, (int)PPI_COUNT(strings));
     tcase_add_test(tests, reads_exact_integers);
     tcase_add_test(tests, reads_reals);
+    tcase_add_test(tests, reads_any_number_where_allowed);
     tcase_add_loop_test(tests, refuses, 0, (int)PPI_COUNT(malformed));
     tcase_add_test(tests, refuses_nul_bytes);
     tcase_add_test(tests, bounds_nesting_and_numbers);

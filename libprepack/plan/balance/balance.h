@@ -9,7 +9,7 @@
 #ifndef PPI_BALANCE_H
 #define PPI_BALANCE_H
 
-#include "cost/cost_impl.h"
+#include "plan/cost/cost_impl.h"
 #include "plan/packing.h"
 
 /* One item. */

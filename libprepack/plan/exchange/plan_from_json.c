@@ -6,7 +6,7 @@
 #include "plan_words.h"
 #include "plan/plan.h"
 
-#include "cost/cost_impl.h"
+#include "plan/cost/cost_impl.h"
 #include "json/json_text.h"
 
 #include <prepack/exchange.h>

@@ -5,7 +5,7 @@
 #ifndef TEST_MODEL_MAKER_H
 #define TEST_MODEL_MAKER_H
 
-#include "checkpoint/source.h"
+#include "model/tensors.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,8 +51,17 @@ void write_sharded(const char *dir);
 /* text with the first `find` (it must be there) replaced; the caller frees it. */
 char *replaced(const char *text, const char *find, const char *with);
 
-/* Reads config.json and opens the weights, as pp_model_open does; on success closes them again.
- * Leaks of memory counted by mem, or of descriptors, end the test. */
+/* A model directory as pp_model_open holds it. */
+struct opened_model {
+    struct ppi_mem mem;
+    struct ppi_config config;
+    struct ppi_tensors tensors;
+};
+pp_status open_files(const char *dir, const struct ppi_log *log, struct opened_model *model,
+                     pp_error *err);
+void close_files(struct opened_model *model);
+
+/* Opens and closes again. Leaks of memory counted by mem, or of descriptors, end the test. */
 pp_status open_and_close(const char *dir, const struct ppi_log *log, pp_error *err);
 
 /* Open descriptors of the process. */

@@ -1,0 +1,441 @@
+/* bench.c: `prepack bench`: which operations are measured, at which sizes. */
+#include "bench.h"
+#include "cancel.h"
+#include "engine.h"
+#include "outputs.h"
+#include "progress.h"
+#include "say.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DECODE_PROMPTS = 64, ROOF_ROWS = 8192 };
+
+struct benching {
+    const struct bench_options *options;
+    struct engine engine;
+    pp_session *session;
+    struct progress progress;
+    struct outputs outputs;
+    struct numbers rows;       /* that fit the session */
+    struct lengths_list usual; /* lengths where none are asked for */
+    const struct lengths_list *lengths;
+    int64_t *prompt_lengths; /* [max_pass_tokens] of the attention that is measured */
+    char kernel[32];         /* of attention, of the session that is open */
+    struct bench_report report;
+};
+
+static const struct {
+    int32_t operation;
+    const char *name;
+} products[] = {{PP_MEASURE_QKV, "qkv"},
+                {PP_MEASURE_O, "o"},
+                {PP_MEASURE_GATE_UP, "gate_up"},
+                {PP_MEASURE_DOWN, "down"},
+                {PP_MEASURE_LM_HEAD, "lm_head"}},
+  row_operations[] = {{PP_MEASURE_EMBED, "embed"},
+                      {PP_MEASURE_RMSNORM, "rmsnorm"},
+                      {PP_MEASURE_ROPE_KV, "rope_kv"},
+                      {PP_MEASURE_GATHER, "gather"},
+                      {PP_MEASURE_SAMPLE, "sample"}};
+enum {
+    N_PRODUCTS = sizeof products / sizeof *products,
+    N_ROW_OPERATIONS = sizeof row_operations / sizeof *row_operations,
+    MAX_SAMPLE_ROWS = 64,
+};
+
+static int measure(struct benching *benching, const pp_measure_params *params,
+                   pp_measurement *measured)
+{
+    pp_error err = {.struct_size = sizeof err};
+    if (cancel_requested())
+        return fail_interrupted();
+    measured->struct_size = sizeof *measured;
+    if (pp_session_measure(benching->session, params, measured, &err) < 0)
+        return fail_library(&err);
+    progress_step(&benching->progress);
+    return STATUS_OK;
+}
+
+static pp_measure_params params_of(const struct benching *benching, int32_t operation)
+{
+    pp_measure_params params;
+    pp_measure_params_init(&params, sizeof params);
+    params.operation = operation;
+    params.n_runs = (int32_t)benching->options->num_runs;
+    return params;
+}
+
+/* Measures one more figure, of attention twice. */
+static int add_figure(struct benching *benching, const pp_measure_params *params,
+                      const struct bench_figure *what)
+{
+    struct bench_report *report = &benching->report;
+    struct bench_figure *larger =
+        realloc(report->figures, (report->n_figures + 1) * sizeof *larger);
+    if (!larger)
+        return fail_memory();
+    report->figures = larger;
+    struct bench_figure *added = &larger[report->n_figures];
+    *added = *what;
+    added->order = (int)report->n_figures;
+    int status = measure(benching, params, &added->measured);
+    if (!status && what->bench == BENCH_ATTENTION) {
+        pp_measure_params warm = *params;
+        warm.caches = PP_MEASURE_CACHES_WARM;
+        status = measure(benching, &warm, &added->warm);
+    }
+    report->n_figures += status == STATUS_OK;
+    return status;
+}
+
+/* ---- what the device can do ---- */
+
+static int measure_copy(struct benching *benching)
+{
+    const pp_measure_params params = params_of(benching, PP_MEASURE_COPY);
+    pp_measurement m;
+    const int status = measure(benching, &params, &m);
+    if (!status && m.bytes / m.seconds > benching->report.roofs.bytes)
+        benching->report.roofs.bytes = m.bytes / m.seconds;
+    return status;
+}
+
+static void raise_product_roof(struct bench_roofs *roofs, const pp_measurement *m)
+{
+    const double seconds[] = {m->seconds, m->guarded_seconds, m->unguarded_seconds};
+    for (size_t i = 0; i < sizeof seconds / sizeof *seconds; i++)
+        if (seconds[i] > 0 && m->flop / seconds[i] > roofs->flop)
+            roofs->flop = m->flop / seconds[i];
+}
+
+/* The products of a layer over a whole pass, or as much of it as keeps a device busy. */
+static int measure_products(struct benching *benching)
+{
+    int status = STATUS_OK;
+    for (int i = 0; i < N_PRODUCTS && !status; i++) {
+        pp_measure_params params = params_of(benching, products[i].operation);
+        pp_measurement m;
+        params.unguarded = 1;
+        params.n_rows = benching->report.session.max_pass_tokens;
+        if (params.n_rows > ROOF_ROWS)
+            params.n_rows = ROOF_ROWS;
+        if (products[i].operation == PP_MEASURE_LM_HEAD)
+            continue;
+        status = measure(benching, &params, &m);
+        if (!status)
+            raise_product_roof(&benching->report.roofs, &m);
+    }
+    return status;
+}
+
+/* ---- gemm ---- */
+
+static void matrix_shape(const pp_model_config *config, int32_t operation, int64_t *n, int64_t *k)
+{
+    const int64_t q_dim = (int64_t)config->n_heads * config->head_dim;
+    const int64_t kv_dim = (int64_t)config->n_kv_heads * config->head_dim;
+    *n = operation == PP_MEASURE_QKV       ? q_dim + 2 * kv_dim
+         : operation == PP_MEASURE_GATE_UP ? 2 * (int64_t)config->intermediate_size
+         : operation == PP_MEASURE_LM_HEAD ? config->vocab_size
+                                           : config->hidden_size;
+    *k = operation == PP_MEASURE_O      ? q_dim
+         : operation == PP_MEASURE_DOWN ? config->intermediate_size
+                                        : config->hidden_size;
+}
+
+static int bench_gemm(struct benching *benching)
+{
+    int status = STATUS_OK;
+    for (int r = 0; r < benching->rows.n; r++)
+        for (int i = 0; i < N_PRODUCTS && !status; i++) {
+            pp_measure_params params = params_of(benching, products[i].operation);
+            struct bench_figure what = {
+                .bench = BENCH_GEMM, .name = products[i].name, .rows = benching->rows.items[r]};
+            params.n_rows = what.rows;
+            params.unguarded = 1;
+            matrix_shape(&benching->engine.config, products[i].operation, &what.n, &what.k);
+            status = add_figure(benching, &params, &what);
+        }
+    for (size_t i = 0; i < benching->report.n_figures; i++)
+        raise_product_roof(&benching->report.roofs, &benching->report.figures[i].measured);
+    return status;
+}
+
+/* ---- attention ---- */
+
+/* Prompts of the lengths of number i_lengths, by the kernel of the session that is open. */
+static int bench_lengths(struct benching *benching, int i_lengths, bool decode)
+{
+    const struct lengths *lengths = &benching->lengths->items[i_lengths];
+    const struct bench_options *options = benching->options;
+    const int64_t room =
+        options->tokens > 0 ? options->tokens : benching->report.session.max_pass_tokens;
+    const int64_t fits = benching->engine.config.max_position;
+    pp_measure_params params =
+        params_of(benching, decode ? PP_MEASURE_DECODE : PP_MEASURE_ATTENTION);
+    struct bench_figure what = {.bench = BENCH_ATTENTION,
+                                .name = decode ? "decode" : "prefill",
+                                .lengths = lengths,
+                                .place = decode * MAX_LENGTHS + i_lengths};
+    snprintf(what.kernel, sizeof what.kernel, "%s", benching->kernel);
+    /* Twice as many keys as a pass has tokens are enough to leave caches. */
+    params.n_prompts = lengths_draw(lengths, options->seed.value, fits < room ? fits : room,
+                                    decode ? DECODE_PROMPTS : (size_t)room,
+                                    decode ? 2 * room : room, benching->prompt_lengths);
+    params.lengths = benching->prompt_lengths;
+    params.caches = PP_MEASURE_CACHES_FLUSHED;
+    what.prompts = (int64_t)params.n_prompts;
+    for (size_t i = 0; i < params.n_prompts; i++) {
+        what.tokens += params.lengths[i];
+        what.rows += decode ? 1 : params.lengths[i];
+        if (i == 0 || what.low > params.lengths[i])
+            what.low = params.lengths[i];
+        if (what.high < params.lengths[i])
+            what.high = params.lengths[i];
+    }
+    if (lengths->kind == LENGTHS_RANGE) {
+        what.low = lengths->low;
+        what.high = lengths->high;
+    }
+    return add_figure(benching, &params, &what);
+}
+
+static int bench_attention(struct benching *benching)
+{
+    int status = STATUS_OK;
+    for (int decode = 0; decode < 2; decode++)
+        for (int i = 0; i < benching->lengths->n && !status; i++)
+            status = bench_lengths(benching, i, decode);
+    return status;
+}
+
+/* Whether the device has attention kernels besides those of every GPU. */
+static bool has_more_kernels(const struct benching *benching)
+{
+    return strcmp(benching->report.session.attention, "wgmma") == 0;
+}
+
+/* The same prompts by the kernels of every GPU: "cuda:mma". */
+static int bench_attention_by_mma(struct benching *benching)
+{
+    char device[64];
+    struct bench_options options = *benching->options;
+    pp_session_info info;
+    snprintf(device, sizeof device, "%s:mma", options.device.device);
+    options.device.device = device;
+    engine_session_close(benching->session);
+    benching->session = NULL;
+    int status = engine_session_open(&benching->engine, &options.device,
+                                     benching->report.session.max_pass_tokens, &benching->session);
+    if (!status)
+        status = engine_session_info(benching->session, &info);
+    if (status)
+        return status;
+    snprintf(benching->kernel, sizeof benching->kernel, "%s", info.attention);
+    return bench_attention(benching);
+}
+
+/* ---- rows ---- */
+
+static int64_t rows_for(int32_t operation, int64_t rows)
+{
+    return operation == PP_MEASURE_SAMPLE && rows > MAX_SAMPLE_ROWS ? MAX_SAMPLE_ROWS : rows;
+}
+
+static int bench_rows(struct benching *benching)
+{
+    int status = STATUS_OK;
+    for (int i = 0; i < N_ROW_OPERATIONS; i++) {
+        int64_t last = 0;
+        for (int r = 0; r < benching->rows.n && !status; r++) {
+            const int32_t operation = row_operations[i].operation;
+            pp_measure_params params = params_of(benching, operation);
+            struct bench_figure what = {
+                .bench = BENCH_ROWS,
+                .name = row_operations[i].name,
+                .rows = rows_for(operation, benching->rows.items[r]),
+            };
+            if (what.rows == last)
+                continue;
+            params.n_rows = last = what.rows;
+            status = add_figure(benching, &params, &what);
+        }
+    }
+    return status;
+}
+
+/* ---- sizes ---- */
+
+/* The sizes asked for, or those of the defaults that fit. */
+static int choose_sizes(struct benching *benching)
+{
+    static const int64_t some_rows[] = {1, 8, 64, 256, 1024};
+    static const int64_t some_lengths[] = {50, 100, 200, 500, 1000, 2000, 4000, 8000};
+    const struct bench_options *options = benching->options;
+    const int64_t most = benching->report.session.max_pass_tokens;
+    int64_t longest = benching->engine.config.max_position;
+    int status = STATUS_OK;
+    if (longest > most)
+        longest = most;
+    benching->rows = options->rows;
+    benching->lengths = &options->lengths;
+    if (options->rows.n == 0) {
+        for (size_t i = 0; i < sizeof some_rows / sizeof *some_rows; i++)
+            if (some_rows[i] < most)
+                benching->rows.items[benching->rows.n++] = some_rows[i];
+        benching->rows.items[benching->rows.n++] = most;
+    }
+    if (options->lengths.n > 0)
+        return STATUS_OK;
+    benching->lengths = &benching->usual;
+    for (size_t i = 0; i < sizeof some_lengths / sizeof *some_lengths && !status; i++)
+        if (some_lengths[i] <= longest)
+            status = lengths_add_range(&benching->usual, some_lengths[i], some_lengths[i]);
+    if (!status && longest >= 500)
+        status = lengths_add_range(&benching->usual, 100, 500);
+    if (!status && benching->usual.n == 0)
+        status = lengths_add_range(&benching->usual, longest, longest);
+    return status;
+}
+
+/* Tokens of the largest pass that was asked for; 0: none was. */
+static int64_t most_asked_for(const struct bench_options *options)
+{
+    int64_t most = options->tokens;
+    for (int i = 0; i < options->rows.n; i++)
+        if (options->rows.items[i] > most)
+            most = options->rows.items[i];
+    for (int i = 0; i < options->lengths.n; i++)
+        if (lengths_longest(&options->lengths.items[i]) > most)
+            most = lengths_longest(&options->lengths.items[i]);
+    return most;
+}
+
+/* Passes that hold what was asked for. */
+static int open_session(struct benching *benching)
+{
+    const struct bench_options *options = benching->options;
+    const int64_t most = most_asked_for(options);
+    pp_session_info *info = &benching->report.session;
+    int status = engine_estimate(&benching->engine, &options->device, info);
+    if (status)
+        return status;
+    status =
+        engine_session_open(&benching->engine, &options->device,
+                            most > info->max_pass_tokens ? (int32_t)most : 0, &benching->session);
+    if (!status)
+        status = engine_session_info(benching->session, info);
+    if (!status)
+        status = choose_sizes(benching);
+    if (status)
+        return status;
+    snprintf(benching->kernel, sizeof benching->kernel, "%s", info->attention);
+    benching->prompt_lengths =
+        calloc((size_t)info->max_pass_tokens, sizeof *benching->prompt_lengths);
+    return benching->prompt_lengths ? STATUS_OK : fail_memory();
+}
+
+static int64_t count_measurements(const struct benching *benching)
+{
+    const int64_t benches = benching->options->benches;
+    int64_t n = 2 + N_PRODUCTS - 1;
+    if (benches & BENCH_GEMM)
+        n += benching->rows.n * N_PRODUCTS;
+    if (benches & BENCH_ATTENTION)
+        n += 4 * benching->lengths->n * (has_more_kernels(benching) ? 2 : 1);
+    if (benches & BENCH_ROWS)
+        n += benching->rows.n * N_ROW_OPERATIONS;
+    return n;
+}
+
+/* The roofs are measured around the rest: machines get slower as they get warm. */
+static int measure_all(struct benching *benching)
+{
+    const int64_t benches = benching->options->benches;
+    progress_start(&benching->progress, "measuring", count_measurements(benching));
+    int status = measure_copy(benching);
+    if (!status)
+        status = measure_products(benching);
+    if (!status && benches & BENCH_GEMM)
+        status = bench_gemm(benching);
+    if (!status && benches & BENCH_ATTENTION)
+        status = bench_attention(benching);
+    if (!status && benches & BENCH_ROWS)
+        status = bench_rows(benching);
+    if (!status)
+        status = measure_copy(benching);
+    if (!status && benches & BENCH_ATTENTION && has_more_kernels(benching))
+        status = bench_attention_by_mma(benching);
+    progress_clear(&benching->progress);
+    return status;
+}
+
+/* Kernels that ran over the same prompts stand side by side, in the order in which they ran. */
+static int compare_places(const void *left, const void *right)
+{
+    const struct bench_figure *a = left, *b = right;
+    if (a->bench != b->bench)
+        return a->bench < b->bench ? -1 : 1;
+    return a->place != b->place ? (a->place < b->place ? -1 : 1)
+                                : (a->order > b->order) - (a->order < b->order);
+}
+
+/* The shape with other heads where there are some, and then with positions for prompts of what was
+ * asked for. */
+static int change_heads(const struct bench_options *options, struct engine *engine)
+{
+    const bool has_heads = options->heads.q > 0;
+    pp_model_config *config = &engine->config;
+    if (!has_heads && options->head_dim == 0)
+        return STATUS_OK;
+    if (!engine_is_shape(engine))
+        return fail_usage("--heads and --head-dim are for shapes with random weights, such as "
+                          "llama1b, not for the weights of '%s'",
+                          engine->name);
+    if (has_heads) {
+        config->n_heads = (int32_t)options->heads.q;
+        config->n_kv_heads = (int32_t)options->heads.kv;
+    }
+    if (options->head_dim > 0)
+        config->head_dim = (int32_t)options->head_dim;
+    if (config->max_position < most_asked_for(options))
+        config->max_position = (int32_t)most_asked_for(options);
+    return STATUS_OK;
+}
+
+int run_bench(const void *line)
+{
+    const struct bench_options *options = line;
+    struct benching benching = {.options = options};
+    benching.report.options = options;
+    int status = outputs_open(options->json, &benching.outputs);
+    if (!status)
+        status = engine_find(options->model, &benching.engine);
+    if (!status)
+        status = change_heads(options, &benching.engine);
+    if (!status)
+        status = engine_load(&benching.engine, options->seed.value);
+    benching.report.model = benching.engine.name;
+    benching.report.config = benching.engine.config;
+    if (!status)
+        status = open_session(&benching);
+    if (!status)
+        status = measure_all(&benching);
+    if (!status && benching.report.n_figures > 0)
+        qsort(benching.report.figures, benching.report.n_figures, sizeof *benching.report.figures,
+              compare_places);
+    if (!status)
+        status = bench_print(&benching.report, benching.outputs.text);
+    if (!status)
+        status = outputs_write_json(&benching.outputs, bench_json(&benching.report));
+    engine_session_close(benching.session);
+    free(benching.prompt_lengths);
+    lengths_free(&benching.usual);
+    free(benching.report.figures);
+    engine_close(&benching.engine);
+    outputs_close(&benching.outputs);
+    return status;
+}

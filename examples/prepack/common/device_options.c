@@ -1,0 +1,42 @@
+/* device_options.c: the table of the options of devices. */
+#include "device_options.h"
+
+#include <prepack/prepack.h>
+
+static const struct choice dtypes[] = {{"auto", PP_DTYPE_AUTO, "the device's usual"},
+                                       {"f32", PP_DTYPE_F32, "cpu only"},
+                                       {"bf16", PP_DTYPE_BF16, "every device"},
+                                       {"f16", PP_DTYPE_F16, "cuda only"},
+                                       {NULL, 0, NULL}};
+
+#define AT(member) offsetof(struct device_options, member)
+
+const struct option_rule device_rules[] = {
+    {.name = "threads",
+     .argument = "N",
+     .kind = &option_integer,
+     .place = AT(threads),
+     .low = 1,
+     .high = 256,
+     .help = "CPU threads (default: every processor this process may use)"},
+    {.name = "dtype",
+     .argument = "T",
+     .kind = &option_choice,
+     .place = AT(dtype),
+     .choices = dtypes,
+     .help = "of products and KV caches"},
+    {.name = "device",
+     .argument = "D",
+     .kind = &option_text,
+     .place = AT(device),
+     .help = "cpu; cpu:ref, cpu:avx2, cpu:avx512, cpu:avx512bf16 force a set of kernels; cuda or "
+             "cuda:N: an NVIDIA GPU, the first or number N; cuda:own or cuda:N:own: without "
+             "cuBLASLt; cuda:mma or cuda:N:mma: attention by mma.sync on every GPU"},
+    {.name = "memory-limit",
+     .argument = "SIZE",
+     .kind = &option_bytes,
+     .place = AT(memory_limit),
+     .help = "of the device's memory that a session may hold (weights, workspace, KV pages), as "
+             "6GB or 512MiB (default: nine tenths of what is free)"},
+    {.name = NULL},
+};

@@ -1,0 +1,163 @@
+/* generate_options.c: the options and the help of `prepack generate`. */
+#include "generate_options.h"
+#include "say.h"
+
+#include <stdlib.h>
+
+static int read_more_text(const struct option_rule *rule, const char *value, void *place)
+{
+    struct text_list *list = place;
+    const char **larger = realloc(list->items, (list->n + 1) * sizeof *larger);
+    (void)rule;
+    if (!larger)
+        return fail_memory();
+    list->items = larger;
+    list->items[list->n++] = value;
+    return STATUS_OK;
+}
+
+static const struct option_kind kind_texts = {true, read_more_text, NULL};
+
+#define AT(member) offsetof(struct generate_options, member)
+
+static const struct option_rule prompt_rules[] = {
+    {.name = "model",
+     .argument = "DIR",
+     .kind = &option_text,
+     .place = AT(model),
+     .help = "a model directory with a SentencePiece tokenizer.model, or 'demo'. What "
+             "tokenizer_config.json beside it says of the beginning and end of a text and of added "
+             "tokens holds"},
+    {.name = "prompt",
+     .letter = 'p',
+     .argument = "TEXT",
+     .kind = &kind_texts,
+     .place = AT(texts),
+     .help = "a prompt; may be repeated"},
+    {.name = "prompts",
+     .argument = "FILE",
+     .kind = &option_text,
+     .place = AT(prompts),
+     .help = "one prompt a line, JSON lines, a JSON array, CSV or TSV; '-': standard input; "
+             "'demo': the bundled prompts. A field 'answer' is compared with the text up to its "
+             "first full stop, and the right ones are counted"},
+    {.name = NULL},
+};
+
+static const struct option_rule run_rules[] = {
+    {.name = "max-new-tokens",
+     .argument = "N",
+     .kind = &option_integer,
+     .place = AT(max_new_tokens),
+     .low = 1,
+     .high = 1 << 20,
+     .help = "most tokens to generate for each prompt"},
+    {.name = "batch-size",
+     .argument = "N",
+     .kind = &option_integer,
+     .place = AT(batch_size),
+     .low = 1,
+     .high = 1 << 20,
+     .help = "prompts that run together"},
+    {.name = "compare",
+     .kind = &option_flag,
+     .place = AT(compare),
+     .help = "run every prompt alone as well, without packing or batching, print both side by side "
+             "and fail (status 1) if any token differs"},
+    {.name = "show",
+     .argument = "N",
+     .kind = &option_integer,
+     .place = AT(show),
+     .low = 0,
+     .high = INT32_MAX,
+     .help = "rows of that comparison; differing ones always show"},
+    {.name = "temperature",
+     .argument = "T",
+     .kind = &option_real,
+     .place = AT(temperature),
+     .low = 0,
+     .high = 100,
+     .help = "0: the most likely token; above: sample"},
+    {.name = "top-p",
+     .argument = "P",
+     .kind = &option_real,
+     .place = AT(top_p),
+     .low = 0,
+     .high = 1,
+     .help = "sample from the most likely tokens that have P of the probability; 1: from all"},
+    {.name = "seed",
+     .argument = "S",
+     .kind = &option_seed,
+     .place = AT(seed),
+     .help = "of the sampling. Each prompt has its own stream of random numbers, so what is drawn "
+             "does not depend on the batch"},
+    {.name = NULL},
+};
+
+static const struct option_rule json_rule[] = {
+    {.name = "json",
+     .argument = "FILE",
+     .kind = &option_text,
+     .help = "write [{\"prompt\", \"text\", \"tokens\"}] too; '-': to standard output, and the "
+             "rest to standard error"},
+    {.name = NULL},
+};
+
+static const struct option_group groups[] = {
+    {NULL, prompt_rules, 0},
+    {NULL, data_rules, AT(data)},
+    {NULL, run_rules, 0},
+    {NULL, packer_rules, AT(packing)},
+    {NULL, device_rules, AT(device)},
+    {NULL, json_rule, AT(json)},
+    {NULL, NULL, 0},
+};
+
+static const struct generate_options defaults = {
+    .max_new_tokens = 32,
+    .batch_size = 64,
+    .show = 16,
+    .top_p = 1,
+    .seed = {.value = 41},
+    .packing = PACKER_DEFAULTS,
+    .device = DEVICE_DEFAULTS,
+};
+
+static int check(const void *line)
+{
+    const struct generate_options *options = line;
+    if (!options->model)
+        return fail_usage("generate needs --model: a model directory, or 'demo'");
+    if (!options->prompts && options->texts.n == 0)
+        return fail_usage("generate needs prompts: -p TEXT, or --prompts FILE");
+    if (options->prompts && options->texts.n > 0)
+        return fail_usage("generate takes -p or --prompts, not both");
+    if (!options->prompts && (options->data.field || options->data.format != FORMAT_AUTO))
+        return fail_usage("--field and --format say how a file is read and need --prompts");
+    if (options->top_p <= 0)
+        return fail_usage("--top-p must be above 0, and at most 1");
+    return STATUS_OK;
+}
+
+static void release(void *line)
+{
+    struct generate_options *options = line;
+    free(options->texts.items);
+}
+
+static const char about[] =
+    "Continues prompts: each batch is packed and prefilled at once, then decoded together until\n"
+    "each prompt reached an end-of-text token or its limit; finished prompts leave the batch.\n";
+
+const struct command generate_command = {
+    .name = "generate",
+    .summary = "continue prompts: packed prefill, then batched decoding",
+    .usage = "--model DIR (-p TEXT... | --prompts FILE) [OPTION]...",
+    .about = about,
+    .groups = groups,
+    .defaults = &defaults,
+    .options_bytes = sizeof defaults,
+    .check = check,
+    .run = run_generate,
+    .release = release,
+};

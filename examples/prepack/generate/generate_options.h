@@ -1,0 +1,36 @@
+/* generate_options.h: the command line of `prepack generate`. */
+#ifndef PREPACK_GENERATE_OPTIONS_H
+#define PREPACK_GENERATE_OPTIONS_H
+
+#include "command.h"
+#include "data_options.h"
+#include "device_options.h"
+#include "packer_options.h"
+
+struct text_list {
+    const char **items; /* [n] owned; the texts are not */
+    size_t n;
+};
+
+struct generate_options {
+    const char *model;
+    struct text_list texts; /* of -p */
+    const char *prompts;    /* the file of --prompts; NULL: not given */
+    struct data_options data;
+    int64_t max_new_tokens;
+    int64_t batch_size;
+    bool compare;
+    int64_t show;       /* rows of the comparison */
+    double temperature; /* 0: greedy */
+    double top_p;
+    struct seed seed;
+    struct packer_options packing;
+    struct device_options device;
+    const char *json; /* "-": standard output; NULL: not given */
+};
+
+extern const struct command generate_command;
+
+int run_generate(const void *options);
+
+#endif

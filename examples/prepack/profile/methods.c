@@ -1,0 +1,357 @@
+/*
+ * methods.c: the four ways to run the prompts. A method is an order of the prompts and a cut of
+ * that order into steps; what is timed is marked by span_begin and span_end. A pass that only
+ * counts walks the same steps, with nothing prefilled.
+ */
+#include "methods.h"
+#include "cancel.h"
+#include "choose.h"
+#include "engine.h"
+#include "say.h"
+#include "stopwatch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* One pass and its buffers, each as large as the largest step. */
+struct pass {
+    const struct workload *work;
+    pp_session *session;         /* NULL: a pass that only counts */
+    const pp_session_info *info; /* of such a pass */
+    struct needs *needs;         /* of such a pass */
+    const pp_packer *packer;
+    struct usage *usage; /* NULL: a pass that only counts */
+    struct pass_figures *figures;
+    size_t *order;       /* [n_prompts] */
+    pp_prompt *prompts;  /* [n_prompts] of a step */
+    int64_t *lengths;    /* [n_prompts] of a step */
+    pp_kvcache **caches; /* [n_prompts] of a step */
+    int32_t *next;       /* [n_prompts] first tokens of a step */
+    int32_t *padded;     /* [padded_room] */
+    size_t padded_room;
+    double began;
+};
+
+static void span_begin(struct pass *pass)
+{
+    if (pass->usage)
+        usage_resume(pass->usage);
+    pass->began = seconds_now();
+}
+
+static void span_end(struct pass *pass)
+{
+    pass->figures->seconds += seconds_now() - pass->began;
+    if (pass->usage)
+        usage_pause(pass->usage);
+}
+
+/* For a call over the prompts of order[0..n) that failed over one of them. */
+static int fail_call(const struct workload *work, const size_t *order, size_t n,
+                     const pp_error *err)
+{
+    if (err->index < 0 || (size_t)err->index >= n)
+        return fail_library(err);
+    return dataset_fail_library(work->dataset, order[err->index], err);
+}
+
+/* Timed: the caches of n prompts, and their first tokens if the metric wants them. */
+static int prefill(struct pass *pass, const pp_plan *plan, const size_t *order, size_t n)
+{
+    pp_error err = {.struct_size = sizeof err, .index = -1};
+    pp_session *session = pass->session;
+    pp_status done;
+    if (!session)
+        return needs_add_step(pass->needs, pass->info, plan, pass->prompts, n);
+    if (pass->work->first_tokens)
+        done = pp_prefill_sample(session, plan, pass->prompts, n, NULL, pass->caches, pass->next,
+                                 &err);
+    else
+        done = pp_prefill(session, plan, pass->prompts, n, pass->caches, NULL, &err);
+    if (done < 0)
+        return fail_call(pass->work, order, n, &err);
+    return pp_session_synchronize(session, &err) < 0 ? fail_library(&err) : STATUS_OK;
+}
+
+static void drop_caches(struct pass *pass, size_t n)
+{
+    for (size_t i = 0; pass->session && i < n; i++)
+        pp_kvcache_destroy(pass->caches[i]);
+}
+
+/* Lays the prompts of order[0..n) out as a step. */
+static void load_step(struct pass *pass, const size_t *order, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        pass->prompts[i] = pass->work->prompts->prompts[order[i]];
+        pass->lengths[i] = pass->prompts[i].n_tokens;
+        pass->figures->tokens_real += pass->lengths[i];
+    }
+}
+
+static int add_plan_figures(struct pass *pass, const pp_plan *plan)
+{
+    pp_error err = {.struct_size = sizeof err};
+    pp_plan_info info = {.struct_size = sizeof info};
+    if (pp_plan_get_info(plan, &info, &err) < 0)
+        return fail_library(&err);
+    pass->figures->bins += info.n_bins;
+    pass->figures->capacity_total += info.n_bins * info.capacity;
+    return STATUS_OK;
+}
+
+static int run_packed(struct pass *pass, const size_t *order, size_t n)
+{
+    pp_error err = {.struct_size = sizeof err, .index = -1};
+    pp_plan *plan = NULL;
+    load_step(pass, order, n);
+    span_begin(pass);
+    int status = STATUS_OK;
+    if (pp_packer_plan(pass->packer, pass->lengths, n, &plan, &err) < 0)
+        status = fail_call(pass->work, order, n, &err);
+    else
+        status = prefill(pass, plan, order, n);
+    span_end(pass);
+    if (!status) {
+        drop_caches(pass, n);
+        status = add_plan_figures(pass, plan);
+    }
+    pp_plan_destroy(plan);
+    return status;
+}
+
+/* Replaces the prompts of a step by copies padded on the right to the longest. */
+static int pad_step(struct pass *pass, size_t n)
+{
+    size_t longest = 0;
+    for (size_t i = 0; i < n; i++)
+        if ((size_t)pass->lengths[i] > longest)
+            longest = (size_t)pass->lengths[i];
+    if (longest > SIZE_MAX / sizeof *pass->padded / n)
+        return fail_memory();
+    if (longest * n > pass->padded_room) {
+        int32_t *larger = realloc(pass->padded, longest * n * sizeof *larger);
+        if (!larger)
+            return fail_memory();
+        pass->padded = larger;
+        pass->padded_room = longest * n;
+    }
+    for (size_t i = 0; i < n; i++) {
+        int32_t *row = pass->padded + i * longest;
+        const size_t length = (size_t)pass->lengths[i];
+        memcpy(row, pass->prompts[i].tokens, length * sizeof *row);
+        for (size_t t = length; t < longest; t++)
+            row[t] = pass->work->pad_token;
+        pass->prompts[i] = (pp_prompt){.tokens = row, .n_tokens = (int64_t)longest};
+    }
+    return STATUS_OK;
+}
+
+static int run_padded(struct pass *pass, const size_t *order, size_t n)
+{
+    load_step(pass, order, n);
+    int status = pad_step(pass, n);
+    if (status)
+        return status;
+    span_begin(pass);
+    status = prefill(pass, NULL, order, n);
+    span_end(pass);
+    if (!status)
+        drop_caches(pass, n);
+    return status;
+}
+
+/* Runs the batches of the pass's order one after another. */
+static int run_batches(struct pass *pass, int (*run)(struct pass *, const size_t *, size_t))
+{
+    const struct workload *work = pass->work;
+    for (size_t b = 0; b < work->n_batches; b++) {
+        const size_t first = b * work->batch_size;
+        const size_t left = work->n_prompts - first;
+        const size_t n = left < work->batch_size ? left : work->batch_size;
+        if (cancel_requested())
+            return fail_interrupted();
+        const int status = run(pass, pass->order + first, n);
+        if (status)
+            return status;
+        progress_step(work->progress);
+    }
+    return STATUS_OK;
+}
+
+static int sort_order(struct pass *pass)
+{
+    span_begin(pass);
+    const int status = sort_by_length(pass->work->lengths, pass->order, pass->work->n_prompts);
+    span_end(pass);
+    return status;
+}
+
+/*
+ * Puts the prompts in the order of the bins and cuts it after every bin that brings the tokens to
+ * the next n-th part, n being the number of batches. cuts: [n_batches + 1]; *n_steps: how many.
+ */
+static int order_by_bins(struct pass *pass, const pp_plan *plan, size_t *cuts, size_t *n_steps)
+{
+    pp_error err = {.struct_size = sizeof err};
+    pp_plan_info info = {.struct_size = sizeof info};
+    const size_t n_batches = pass->work->n_batches;
+    if (pp_plan_get_info(plan, &info, &err) < 0)
+        return fail_library(&err);
+    size_t n = 0, steps = 0;
+    int64_t tokens = 0;
+    cuts[0] = 0;
+    for (int64_t b = 0; b < info.n_bins; b++) {
+        const int32_t *members;
+        int64_t n_members, bin_tokens;
+        if (pp_plan_get_bin(plan, b, &members, &n_members, &bin_tokens, &err) < 0)
+            return fail_library(&err);
+        for (int64_t i = 0; i < n_members; i++)
+            pass->order[n++] = pass->work->order[members[i]];
+        tokens += bin_tokens;
+        const double share = (double)tokens / (double)info.tokens * (double)n_batches;
+        if (b + 1 == info.n_bins || share >= (double)(steps + 1))
+            cuts[++steps] = n;
+        if (steps == n_batches && b + 1 < info.n_bins)
+            steps--; /* rounding: the last step takes the rest */
+    }
+    *n_steps = steps;
+    return STATUS_OK;
+}
+
+static int pack_all(struct pass *pass, size_t *cuts, size_t *n_steps)
+{
+    pp_error err = {.struct_size = sizeof err, .index = -1};
+    const struct workload *work = pass->work;
+    pp_plan *plan = NULL;
+    for (size_t i = 0; i < work->n_prompts; i++)
+        pass->lengths[i] = work->lengths[work->order[i]];
+    span_begin(pass);
+    int status = STATUS_OK;
+    if (pp_packer_plan(pass->packer, pass->lengths, work->n_prompts, &plan, &err) < 0)
+        status = fail_call(work, work->order, work->n_prompts, &err);
+    else
+        status = order_by_bins(pass, plan, cuts, n_steps);
+    span_end(pass);
+    if (!status)
+        status = add_plan_figures(pass, plan);
+    pp_plan_destroy(plan);
+    return status;
+}
+
+static int run_dataset(struct pass *pass)
+{
+    size_t n_steps = 0;
+    size_t *cuts = calloc(pass->work->n_batches + 1, sizeof *cuts);
+    if (!cuts)
+        return fail_memory();
+    int status = pack_all(pass, cuts, &n_steps);
+    for (size_t s = 0; s < n_steps && !status; s++) {
+        const size_t n = cuts[s + 1] - cuts[s];
+        if (cancel_requested()) {
+            status = fail_interrupted();
+            break;
+        }
+        load_step(pass, pass->order + cuts[s], n);
+        span_begin(pass);
+        status = prefill(pass, NULL, pass->order + cuts[s], n);
+        span_end(pass);
+        if (!status)
+            drop_caches(pass, n);
+        progress_step(pass->work->progress);
+    }
+    free(cuts);
+    return status;
+}
+
+static int run_method(enum method method, struct pass *pass)
+{
+    const struct workload *work = pass->work;
+    memcpy(pass->order, work->order, work->n_prompts * sizeof *pass->order);
+    switch (method) {
+    case METHOD_PREPACKING:
+        return run_batches(pass, run_packed);
+    case METHOD_ORDERED: {
+        const int status = sort_order(pass);
+        return status ? status : run_batches(pass, run_padded);
+    }
+    case METHOD_DATASET:
+        return run_dataset(pass);
+    default:
+        return run_batches(pass, run_padded);
+    }
+}
+
+/* Runs or counts, with buffers of its own. */
+static int walk(enum method method, struct pass *pass)
+{
+    const size_t n = pass->work->n_prompts;
+    int status = STATUS_OK;
+    pass->order = calloc(n, sizeof *pass->order);
+    pass->prompts = calloc(n, sizeof *pass->prompts);
+    pass->lengths = calloc(n, sizeof *pass->lengths);
+    pass->caches = calloc(n, sizeof(pp_kvcache *));
+    pass->next = calloc(n, sizeof *pass->next);
+    *pass->figures = (struct pass_figures){0};
+    if (!pass->order || !pass->prompts || !pass->lengths || !pass->caches || !pass->next)
+        status = fail_memory();
+    else
+        status = run_method(method, pass);
+    free(pass->order);
+    free(pass->prompts);
+    free(pass->lengths);
+    free(pass->caches);
+    free(pass->next);
+    free(pass->padded);
+    return status;
+}
+
+int methods_run(enum method method, const struct workload *work, pp_session *session,
+                const pp_packer *packer, struct usage *usage, struct pass_figures *figures)
+{
+    pp_session_info before, after;
+    struct pass pass = {
+        .work = work, .session = session, .packer = packer, .usage = usage, .figures = figures};
+    int status = engine_session_info(session, &before);
+    if (!status)
+        status = walk(method, &pass);
+    if (!status)
+        status = engine_session_info(session, &after);
+    if (status)
+        return status;
+    figures->tokens_computed = after.tokens_computed - before.tokens_computed;
+    figures->passes = after.passes - before.passes;
+    return STATUS_OK;
+}
+
+int methods_count(enum method method, const struct workload *work, const pp_session_info *info,
+                  const pp_packer *packer, struct needs *needs, struct pass_figures *figures)
+{
+    struct pass pass = {
+        .work = work, .info = info, .needs = needs, .packer = packer, .figures = figures};
+    *needs = (struct needs){0};
+    const int status = walk(method, &pass);
+    figures->tokens_computed = needs->tokens;
+    figures->passes = needs->passes;
+    return status;
+}
+
+int methods_warm_up(const struct workload *work, pp_session *session)
+{
+    enum { MAX_PROMPTS = 4, MAX_TOKENS = 16 };
+    pp_error err = {.struct_size = sizeof err, .index = -1};
+    pp_prompt prompts[MAX_PROMPTS];
+    pp_kvcache *caches[MAX_PROMPTS];
+    int32_t next[MAX_PROMPTS];
+    size_t n = 0;
+    for (; n < MAX_PROMPTS && n < work->n_prompts; n++) {
+        prompts[n] = work->prompts->prompts[work->order[n]];
+        if (prompts[n].n_tokens > MAX_TOKENS)
+            prompts[n].n_tokens = MAX_TOKENS;
+    }
+    if (pp_prefill_sample(session, NULL, prompts, n, NULL, caches, next, &err) < 0)
+        return fail_call(work, work->order, n, &err);
+    for (size_t i = 0; i < n; i++)
+        pp_kvcache_destroy(caches[i]);
+    return STATUS_OK;
+}

@@ -1,0 +1,62 @@
+/*
+ * store.c: the pools of a session as one, and the sight of its classes of layers.
+ */
+#include "kv/store.h"
+
+void ppi_store_init(struct ppi_kv_store *store, const struct ppi_backend_ops *ops,
+                    struct ppi_backend *backend, struct ppi_mem *mem,
+                    const struct ppi_backend_info *info, const struct ppi_kv_shape *shape)
+{
+    atomic_init(&store->refs, 1);
+    store->ops = ops;
+    store->backend = backend;
+    store->mem = mem;
+    store->shape = *shape;
+    store->page_tokens = info->page_tokens;
+    for (int32_t c = 0; c < shape->n_classes; c++)
+        ppi_pool_init(&store->pools[c], ops, backend, mem, info->page_bytes[c],
+                      ppi_no_device_memory(info));
+}
+
+void ppi_store_close(struct ppi_kv_store *store)
+{
+    for (int32_t c = 0; c < store->shape.n_classes; c++)
+        ppi_pool_close(&store->pools[c]);
+}
+
+void ppi_store_ref(struct ppi_kv_store *store)
+{
+    atomic_fetch_add(&store->refs, 1);
+}
+
+void ppi_store_unref(struct ppi_kv_store *store)
+{
+    if (atomic_fetch_sub(&store->refs, 1) == 1)
+        store->last_unref(store->owner);
+}
+
+int64_t ppi_store_trim(struct ppi_kv_store *store)
+{
+    int64_t bytes = 0;
+    for (int32_t c = 0; c < store->shape.n_classes; c++)
+        bytes += ppi_pool_trim(&store->pools[c]);
+    return bytes;
+}
+
+void ppi_store_count(const struct ppi_kv_store *store, int64_t *bytes, int64_t *used)
+{
+    *bytes = *used = 0;
+    for (int32_t c = 0; c < store->shape.n_classes; c++) {
+        int64_t n_pages, n_free;
+        ppi_pool_count(&store->pools[c], &n_pages, &n_free); /* any thread may destroy caches */
+        *bytes += n_pages * store->pools[c].page_bytes;
+        *used += (n_pages - n_free) * store->pools[c].page_bytes;
+    }
+}
+
+int64_t ppi_kv_first_needed(int64_t window, int64_t n_tokens, int32_t page_tokens)
+{
+    /* the next token, at position n_tokens, sees n_tokens - window + 1 and later */
+    int64_t first = window > 0 ? n_tokens - window + 1 - PPI_KV_SLACK : 0;
+    return first > 0 ? first / page_tokens : 0;
+}

@@ -1,0 +1,62 @@
+/*
+ * store.h: where the caches of one session keep their keys and values: a pool of pages for each
+ * class of layers, and what reading them back takes. It knows nothing of sessions: who owns it
+ * embeds it and is told when the last reference goes.
+ */
+#ifndef PPI_STORE_H
+#define PPI_STORE_H
+
+#include "guard.h"
+#include "kv/pages.h"
+
+/* Tokens behind a window whose pages are kept on: a cache may lose so many tokens at its end and
+ * still see all that its window reaches. */
+#define PPI_KV_SLACK 64
+
+struct ppi_kv_shape {
+    int32_t n_layers, n_kv_heads, head_dim;
+    int32_t dtype; /* of what pages hold */
+    const struct ppi_layer_place *places;
+    int32_t n_classes;
+    int32_t windows[PPI_MAX_PAGE_CLASSES]; /* keys that a token of the class sees; 0: all */
+    bool keep_all;                         /* pages behind a window are not given back */
+};
+
+struct ppi_kv_store {
+    _Atomic int32_t refs; /* the owner's and one for each cache */
+    void *owner;
+    void (*last_unref)(void *owner);
+    struct ppi_guard *guard; /* the owner's */
+    const struct ppi_backend_ops *ops;
+    struct ppi_backend *backend;
+    struct ppi_mem *mem;
+    struct ppi_kv_shape shape;
+    int32_t page_tokens;
+    struct ppi_page_pool pools[PPI_MAX_PAGE_CLASSES];
+};
+
+/* The store begins with one reference, the owner's. What it is given outlives it. */
+void ppi_store_init(struct ppi_kv_store *store, const struct ppi_backend_ops *ops,
+                    struct ppi_backend *backend, struct ppi_mem *mem,
+                    const struct ppi_backend_info *info, const struct ppi_kv_shape *shape);
+/* Every page must be free. */
+void ppi_store_close(struct ppi_kv_store *store);
+
+void ppi_store_ref(struct ppi_kv_store *store);
+void ppi_store_unref(struct ppi_kv_store *store);
+
+/* Gives memory of free pages back to the device; returns the bytes. */
+int64_t ppi_store_trim(struct ppi_kv_store *store);
+/* Bytes of all pages, and of those in use by caches. */
+void ppi_store_count(const struct ppi_kv_store *store, int64_t *bytes, int64_t *used);
+
+static inline int64_t ppi_store_pages(const struct ppi_kv_store *store, int64_t n_tokens)
+{
+    return ppi_div_up(n_tokens, store->page_tokens);
+}
+
+/* The first page that a cache of n_tokens tokens still needs in layers with a window (0: none):
+ * those before it are out of the sight of every token to come. */
+int64_t ppi_kv_first_needed(int64_t window, int64_t n_tokens, int32_t page_tokens);
+
+#endif

@@ -1,0 +1,51 @@
+/*
+ * config.h: from config.json to a spec. config.c holds it together and reads what is the same in
+ * all; config_layers.c reads windows and which layers rotate, config_rope.c how, config_tokens.c
+ * which tokens begin and end a text.
+ *
+ * Both spellings are read: that of transformers 5 (rope_parameters, dtype) and the one before
+ * (rope_theta, rope_scaling, torch_dtype). A missing key means what it means to its class there. A
+ * key that would change what is computed and is not implemented is refused; one that its class
+ * passes over is said to the log.
+ */
+#ifndef PPI_CONFIG_H
+#define PPI_CONFIG_H
+
+#include "checkpoint/model_file.h"
+#include "model/arch.h"
+
+struct ppi_config {
+    const struct ppi_arch *arch;
+    const struct ppi_wrapper *wrapper; /* NULL: a text model on its own */
+    struct ppi_model_spec spec;
+    bool states_dtype; /* spec.dtype is what the file says; else f32 */
+    bool states_bos, states_eos;
+};
+
+/* config.json from memory. text is changed; label names it in messages. Errors: PP_ERR_FORMAT,
+ * PP_ERR_LIMIT, PP_ERR_UNSUPPORTED, PP_ERR_NOMEM. ppi_config_free releases what it made. */
+pp_status ppi_config_parse(char *text, size_t len, const char *label, struct ppi_mem *mem,
+                           const struct ppi_log *log, struct ppi_config *config, pp_error *err);
+
+/* A model directory's config.json, and generation_config.json if there is one. Further errors:
+ * PP_ERR_IO, PP_ERR_PATH. */
+pp_status ppi_config_read(const struct ppi_dir *dir, struct ppi_mem *mem, const struct ppi_log *log,
+                          struct ppi_config *config, pp_error *err);
+
+void ppi_config_free(struct ppi_config *config, struct ppi_mem *mem);
+
+/* ---- between the files of config ---- */
+
+/* spec->layers, with i_rope 0, 1 (with rope_by_type: where there is a window) or -1. */
+pp_status ppi_config_layers(const struct ppi_config_reader *reader, const struct ppi_arch *arch,
+                            struct ppi_model_spec *spec);
+/* spec->ropes, and spec->max_position where a rope changes it. */
+pp_status ppi_config_ropes(const struct ppi_config_reader *reader, const struct ppi_arch *arch,
+                           struct ppi_model_spec *spec);
+/* Tokens that reader->top and reader->root state; what is stated already stays, the same token is
+ * taken once. */
+pp_status ppi_config_tokens(const struct ppi_config_reader *reader, struct ppi_config *config);
+/* Those of the class, where nothing is stated. */
+void ppi_config_default_tokens(struct ppi_config *config);
+
+#endif

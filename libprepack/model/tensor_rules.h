@@ -1,0 +1,140 @@
+/*
+ * tensor_rules.h: the weights that a model may have, and the rules by which they come from stored
+ * tensors. An architecture's list of rules (arch.h) is the only place that knows names; the shapes
+ * follow here from a weight and the spec. Loading, checking, counting, sizing and freeing walk
+ * these lists.
+ */
+#ifndef PPI_TENSOR_RULES_H
+#define PPI_TENSOR_RULES_H
+
+#include "model/spec.h"
+
+/* The fields of ppi_weights and ppi_layer_weights. */
+enum ppi_weight {
+    PPI_WEIGHT_EMBED,
+    PPI_WEIGHT_FINAL_NORM,
+    PPI_WEIGHT_LM_HEAD,
+    PPI_WEIGHT_ATTN_NORM, /* from here on: one for each layer */
+    PPI_WEIGHT_QKV,
+    PPI_WEIGHT_QKV_BIAS,
+    PPI_WEIGHT_Q_NORM,
+    PPI_WEIGHT_K_NORM,
+    PPI_WEIGHT_O,
+    PPI_WEIGHT_O_BIAS,
+    PPI_WEIGHT_ATTN_POST_NORM,
+    PPI_WEIGHT_MLP_NORM,
+    PPI_WEIGHT_GATE_UP,
+    PPI_WEIGHT_GATE_UP_BIAS,
+    PPI_WEIGHT_DOWN,
+    PPI_WEIGHT_DOWN_BIAS,
+    PPI_WEIGHT_MLP_POST_NORM,
+    PPI_N_WEIGHTS
+};
+
+/* Which rows of a weight a stored tensor holds; parts stand in this order. A tensor with the rows
+ * of q, k and v, or of gate and up, one after the other is simply the whole. */
+enum ppi_part { PPI_PART_ALL, PPI_PART_Q, PPI_PART_K, PPI_PART_V, PPI_PART_GATE, PPI_PART_UP };
+
+enum ppi_meaning { PPI_MEANS_MATRIX, PPI_MEANS_NORM, PPI_MEANS_BIAS };
+
+/* What holds for a weight in every model. */
+struct ppi_weight_kind {
+    enum ppi_meaning meaning;
+    int32_t matrix; /* PPI_MATRIX_* */
+    bool in_layer;
+    size_t offset; /* of its field in ppi_layer_weights, or in ppi_weights */
+};
+
+extern const struct ppi_weight_kind ppi_weight_kinds[PPI_N_WEIGHTS];
+
+/* Which models have the weight. */
+enum ppi_when { PPI_ALWAYS, PPI_WHEN_QKV_BIAS, PPI_WHEN_O_BIAS, PPI_WHEN_MLP_BIAS };
+
+/* One stored tensor, or one a layer. Rules of one weight stand together, in the order of their
+ * parts. */
+struct ppi_tensor_rule {
+    enum ppi_weight weight;
+    enum ppi_part part;
+    const char *name; /* below the place of its kind: see ppi_rule_name; NULL: the end of a list */
+    enum ppi_when when;
+};
+
+#define PPI_TENSORS_ENDS                                                                           \
+    {PPI_WEIGHT_EMBED, PPI_PART_ALL, "embed_tokens.weight", PPI_ALWAYS},                           \
+        {PPI_WEIGHT_FINAL_NORM, PPI_PART_ALL, "norm.weight", PPI_ALWAYS},                          \
+    {                                                                                              \
+        PPI_WEIGHT_LM_HEAD, PPI_PART_ALL, "lm_head.weight", PPI_ALWAYS                             \
+    }
+#define PPI_TENSORS_QKV                                                                            \
+    {PPI_WEIGHT_QKV, PPI_PART_Q, "self_attn.q_proj.weight", PPI_ALWAYS},                           \
+        {PPI_WEIGHT_QKV, PPI_PART_K, "self_attn.k_proj.weight", PPI_ALWAYS},                       \
+    {                                                                                              \
+        PPI_WEIGHT_QKV, PPI_PART_V, "self_attn.v_proj.weight", PPI_ALWAYS                          \
+    }
+#define PPI_TENSORS_QKV_BIAS                                                                       \
+    {PPI_WEIGHT_QKV_BIAS, PPI_PART_Q, "self_attn.q_proj.bias", PPI_WHEN_QKV_BIAS},                 \
+        {PPI_WEIGHT_QKV_BIAS, PPI_PART_K, "self_attn.k_proj.bias", PPI_WHEN_QKV_BIAS},             \
+    {                                                                                              \
+        PPI_WEIGHT_QKV_BIAS, PPI_PART_V, "self_attn.v_proj.bias", PPI_WHEN_QKV_BIAS                \
+    }
+#define PPI_TENSORS_QK_NORM                                                                        \
+    {PPI_WEIGHT_Q_NORM, PPI_PART_ALL, "self_attn.q_norm.weight", PPI_ALWAYS},                      \
+    {                                                                                              \
+        PPI_WEIGHT_K_NORM, PPI_PART_ALL, "self_attn.k_norm.weight", PPI_ALWAYS                     \
+    }
+#define PPI_TENSORS_O                                                                              \
+    {                                                                                              \
+        PPI_WEIGHT_O, PPI_PART_ALL, "self_attn.o_proj.weight", PPI_ALWAYS                          \
+    }
+#define PPI_TENSORS_O_BIAS                                                                         \
+    {                                                                                              \
+        PPI_WEIGHT_O_BIAS, PPI_PART_ALL, "self_attn.o_proj.bias", PPI_WHEN_O_BIAS                  \
+    }
+#define PPI_TENSORS_MLP                                                                            \
+    {PPI_WEIGHT_GATE_UP, PPI_PART_GATE, "mlp.gate_proj.weight", PPI_ALWAYS},                       \
+        {PPI_WEIGHT_GATE_UP, PPI_PART_UP, "mlp.up_proj.weight", PPI_ALWAYS}, PPI_TENSORS_DOWN
+#define PPI_TENSORS_MLP_BIAS                                                                       \
+    {PPI_WEIGHT_GATE_UP_BIAS, PPI_PART_GATE, "mlp.gate_proj.bias", PPI_WHEN_MLP_BIAS},             \
+        {PPI_WEIGHT_GATE_UP_BIAS, PPI_PART_UP, "mlp.up_proj.bias", PPI_WHEN_MLP_BIAS},             \
+    {                                                                                              \
+        PPI_WEIGHT_DOWN_BIAS, PPI_PART_ALL, "mlp.down_proj.bias", PPI_WHEN_MLP_BIAS                \
+    }
+#define PPI_TENSORS_GATE_UP                                                                        \
+    {                                                                                              \
+        PPI_WEIGHT_GATE_UP, PPI_PART_ALL, "mlp.gate_up_proj.weight", PPI_ALWAYS                    \
+    }
+#define PPI_TENSORS_DOWN                                                                           \
+    {                                                                                              \
+        PPI_WEIGHT_DOWN, PPI_PART_ALL, "mlp.down_proj.weight", PPI_ALWAYS                          \
+    }
+#define PPI_NORM_OF(which, name)                                                                   \
+    {                                                                                              \
+        PPI_WEIGHT_##which, PPI_PART_ALL, name ".weight", PPI_ALWAYS                               \
+    }
+#define PPI_TENSORS_END                                                                            \
+    {                                                                                              \
+        PPI_N_WEIGHTS, PPI_PART_ALL, NULL, PPI_ALWAYS                                              \
+    }
+
+bool ppi_rule_holds(const struct ppi_tensor_rule *rule, const struct ppi_model_spec *spec);
+
+/* The rules of the weight that `rule` begins: 1 or more. */
+int32_t ppi_rule_n_parts(const struct ppi_tensor_rule *rule);
+
+int32_t ppi_rules_count(const struct ppi_tensor_rule *rules);
+
+/* Rows and columns of a part; a vector is one row. */
+void ppi_part_shape(const struct ppi_model_spec *spec, enum ppi_weight weight, enum ppi_part part,
+                    int64_t *n_rows, int64_t *n_cols);
+
+/* Where the tensors of a model hang: a layer's tensor is PREFIXlayers.N.NAME, others are
+ * PREFIX NAME, and the LM head is HEAD_PREFIX NAME. */
+struct ppi_name_prefixes {
+    const char *model, *head;
+};
+
+#define PPI_TENSOR_NAME_BYTES 128
+void ppi_rule_name(const struct ppi_tensor_rule *rule, const struct ppi_name_prefixes *prefixes,
+                   int32_t layer, char name[PPI_TENSOR_NAME_BYTES]);
+
+#endif

@@ -1,0 +1,301 @@
+/*
+ * tensors.c: finds the stored tensors of a model by its architecture's rules.
+ */
+#include "model/tensors.h"
+#include "dtype.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define CHUNK_ELEMENTS ((int64_t)1 << 20) /* compared at a time */
+
+/* Where the names of a text model hang: by itself, inside another model as transformers writes it
+ * (the second) and holds it (the third), and saved without its LM head. */
+static const struct ppi_name_prefixes PREFIXES[] = {
+    {"model.", ""},
+    {"language_model.model.", "language_model."},
+    {"model.language_model.", ""},
+    {"", ""},
+};
+
+struct opening {
+    const struct ppi_dir *dir;
+    struct ppi_config *config;
+    struct ppi_mem *mem;
+    const struct ppi_log *log;
+    struct ppi_tensors *tensors;
+    struct ppi_name_prefixes prefixes;
+    pp_error *err;
+};
+
+static struct ppi_stored *place_of(const struct ppi_tensors *tensors, int32_t i_rule, int32_t layer)
+{
+    bool in_layer = ppi_weight_kinds[tensors->rules[i_rule].weight].in_layer;
+    return &tensors->stored[(in_layer ? (size_t)layer * (size_t)tensors->n_rules : 0) +
+                            (size_t)i_rule];
+}
+
+static int32_t rule_of(const struct ppi_tensors *tensors, enum ppi_weight weight)
+{
+    int32_t i = 0;
+    while (tensors->rules[i].weight != weight)
+        i++;
+    return i;
+}
+
+/* ---- one tensor ---- */
+
+static void shape_text(char *text, size_t size, const int64_t *shape, int32_t rank)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (int32_t i = 0; i < rank && used < size; i++)
+        used +=
+            (size_t)snprintf(text + used, size - used, i ? ", %lld" : "%lld", (long long)shape[i]);
+}
+
+/* Shape and dtype of a tensor that the model needs. */
+static pp_status check_stored(const struct opening *opening, const struct ppi_tensor_rule *rule,
+                              const struct ppi_stored *stored)
+{
+    const struct ppi_safetensors_entry *entry = stored->entry;
+    const char *label = stored->file->label.text;
+    int64_t matrix[2];
+    ppi_part_shape(&opening->config->spec, rule->weight, rule->part, &matrix[0], &matrix[1]);
+    bool is_vector = ppi_weight_kinds[rule->weight].matrix == PPI_MATRIX_VECTOR;
+    const int64_t *shape = is_vector ? &matrix[1] : matrix;
+    int32_t rank = is_vector ? 1 : 2;
+    if (entry->rank != rank || memcmp(entry->shape, shape, (size_t)rank * sizeof *shape) != 0) {
+        char found[PPI_SAFETENSORS_MAX_RANK * 22], wanted[2 * 22];
+        shape_text(found, sizeof found, entry->shape, entry->rank);
+        shape_text(wanted, sizeof wanted, shape, rank);
+        return ppi_error(opening->err, PP_ERR_FORMAT,
+                         "%s: tensor \"%s\" has shape [%s]; config.json asks for [%s]", label,
+                         entry->name, found, wanted);
+    }
+    if (entry->dtype == 0)
+        return ppi_error(opening->err, PP_ERR_UNSUPPORTED,
+                         "%s: tensor \"%s\" has dtype %s; F32, F16 and BF16 are supported", label,
+                         entry->name, entry->dtype_name);
+    return PP_OK;
+}
+
+static pp_status find_one(const struct opening *opening, int32_t i_rule, int32_t layer)
+{
+    struct ppi_tensors *tensors = opening->tensors;
+    const struct ppi_tensor_rule *rule = &tensors->rules[i_rule];
+    struct ppi_stored *stored = place_of(tensors, i_rule, layer);
+    char name[PPI_TENSOR_NAME_BYTES];
+    if (rule->weight == PPI_WEIGHT_LM_HEAD && opening->config->spec.tie_embeddings) {
+        *stored = *place_of(tensors, rule_of(tensors, PPI_WEIGHT_EMBED), 0);
+        return PP_OK;
+    }
+    ppi_rule_name(rule, &opening->prefixes, layer, name);
+    if (!ppi_source_find(tensors->source, name, stored))
+        return ppi_source_missing(tensors->source, name, opening->err);
+    return check_stored(opening, rule, stored);
+}
+
+/* ---- tied embeddings ---- */
+
+/* Whether the values are the same, bit for bit where the dtypes are. */
+static pp_status compare(const struct opening *opening, const struct ppi_stored *a,
+                         const struct ppi_stored *b, bool *equal)
+{
+    int64_t n = ppi_stored_n_elements(a);
+    *equal = a->entry->dtype && b->entry->dtype && a->entry->rank == b->entry->rank &&
+             memcmp(a->entry->shape, b->entry->shape, sizeof a->entry->shape) == 0;
+    float *values = ppi_alloc(opening->mem, 4 * (size_t)CHUNK_ELEMENTS, sizeof *values);
+    if (!values)
+        return ppi_error_nomem(opening->err, "comparing the LM head with the embedding",
+                               4 * (size_t)CHUNK_ELEMENTS * sizeof *values);
+    pp_status status = PP_OK;
+    for (int64_t first = 0; status >= 0 && *equal && first < n; first += CHUNK_ELEMENTS) {
+        size_t count = (size_t)(n - first < CHUNK_ELEMENTS ? n - first : CHUNK_ELEMENTS);
+        const struct ppi_stored *both[] = {a, b};
+        for (int i = 0; status >= 0 && i < 2; i++) {
+            float *raw = values + (2 * i + 1) * CHUNK_ELEMENTS;
+            status = ppi_stored_read(both[i], first, (int64_t)count, raw, opening->err);
+            if (status >= 0)
+                ppi_to_f32(values + 2 * i * CHUNK_ELEMENTS, raw, both[i]->entry->dtype, count);
+        }
+        if (status >= 0)
+            *equal = memcmp(values, values + 2 * CHUNK_ELEMENTS, count * sizeof *values) == 0;
+    }
+    ppi_free(opening->mem, values);
+    return status;
+}
+
+/* As transformers does: two tensors that differ are two weights, whatever config.json says. */
+static pp_status check_tied(const struct opening *opening)
+{
+    struct ppi_tensors *tensors = opening->tensors;
+    struct ppi_stored embed, head;
+    char names[2][PPI_TENSOR_NAME_BYTES];
+    bool equal;
+    ppi_rule_name(&tensors->rules[rule_of(tensors, PPI_WEIGHT_EMBED)], &opening->prefixes, 0,
+                  names[0]);
+    ppi_rule_name(&tensors->rules[rule_of(tensors, PPI_WEIGHT_LM_HEAD)], &opening->prefixes, 0,
+                  names[1]);
+    if (!opening->config->spec.tie_embeddings ||
+        !ppi_source_find(tensors->source, names[0], &embed) ||
+        !ppi_source_find(tensors->source, names[1], &head))
+        return PP_OK;
+    PP_TRY(compare(opening, &embed, &head, &equal));
+    opening->config->spec.tie_embeddings = equal;
+    if (!equal)
+        ppi_log(
+            opening->log, PP_LOG_WARNING,
+            "%s: tie_word_embeddings is true, but \"%s\" and \"%s\" are both stored and differ; "
+            "each is used",
+            opening->dir->label.text, names[0], names[1]);
+    return PP_OK;
+}
+
+/* ---- what nobody uses ---- */
+
+static bool begins_with(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/* Tables that old files hold and everybody computes; and the parts of a model that a text model is
+ * inside of. */
+static bool is_harmless(const struct opening *opening, const char *name)
+{
+    static const char *const tables[] = {"rotary_emb.inv_freq", "rotary_emb.cos_cached",
+                                         "rotary_emb.sin_cached"};
+    static const char *const others[] = {"vision_tower.", "multi_modal_projector."};
+    for (size_t i = 0; i < PPI_COUNT(tables); i++) {
+        size_t len = strlen(name), tail = strlen(tables[i]);
+        if (len >= tail && strcmp(name + len - tail, tables[i]) == 0)
+            return true;
+    }
+    if (begins_with(name, "model."))
+        name += strlen("model.");
+    for (size_t i = 0; opening->config->wrapper && i < PPI_COUNT(others); i++)
+        if (begins_with(name, others[i]))
+            return true;
+    return false;
+}
+
+static void warn_of_unused(const struct opening *opening)
+{
+    char list[320] = "";
+    int64_t n = 0, n_listed = 0;
+    size_t cursor = 0;
+    const char *name;
+    while ((name = ppi_source_unasked(opening->tensors->source, &cursor))) {
+        size_t used = strlen(list);
+        if (is_harmless(opening, name))
+            continue;
+        bool fits = n_listed == n && n < 4 && used + strlen(name) + 4 < sizeof list;
+        if (fits)
+            snprintf(list + used, sizeof list - used, "%s\"%s\"", n ? ", " : "", name);
+        n_listed += fits;
+        n++;
+    }
+    if (n == 0)
+        return;
+    const char *type = opening->config->arch->model_type, *label = opening->dir->label.text;
+    if (n_listed == n)
+        ppi_log(opening->log, PP_LOG_WARNING, "%s: stored, and not used by %s: %s", label, type,
+                list);
+    else
+        ppi_log(opening->log, PP_LOG_WARNING, "%s: stored, and not used by %s: %s%s%lld %stensors",
+                label, type, list, n_listed ? " and " : "", (long long)(n - n_listed),
+                n_listed ? "more " : "");
+}
+
+/* ---- the whole ---- */
+
+static void find_prefixes(struct opening *opening)
+{
+    struct ppi_stored stored;
+    char name[PPI_TENSOR_NAME_BYTES];
+    const struct ppi_tensors *tensors = opening->tensors;
+    const struct ppi_tensor_rule *embed = &tensors->rules[rule_of(tensors, PPI_WEIGHT_EMBED)];
+    opening->prefixes = PREFIXES[0];
+    for (size_t i = 0; i < PPI_COUNT(PREFIXES); i++) {
+        ppi_rule_name(embed, &PREFIXES[i], 0, name);
+        if (ppi_source_find(tensors->source, name, &stored)) {
+            opening->prefixes = PREFIXES[i];
+            return;
+        }
+    }
+}
+
+static pp_status find_all(const struct opening *opening)
+{
+    struct ppi_tensors *tensors = opening->tensors;
+    const struct ppi_model_spec *spec = &opening->config->spec;
+    for (int32_t layer = 0; layer < spec->n_layers; layer++)
+        for (int32_t i = 0; i < tensors->n_rules; i++) {
+            const struct ppi_tensor_rule *rule = &tensors->rules[i];
+            bool once = !ppi_weight_kinds[rule->weight].in_layer;
+            if ((!once || layer == 0) && ppi_rule_holds(rule, spec))
+                PP_TRY(find_one(opening, i, layer));
+        }
+    return PP_OK;
+}
+
+static pp_status open_tensors(struct opening *opening)
+{
+    struct ppi_tensors *tensors = opening->tensors;
+    size_t n_layers = (size_t)opening->config->spec.n_layers, n = (size_t)tensors->n_rules;
+    PP_TRY(
+        ppi_source_open(opening->dir, opening->mem, opening->log, &tensors->source, opening->err));
+    tensors->stored = ppi_zalloc(opening->mem, n_layers * n, sizeof *tensors->stored);
+    if (!tensors->stored)
+        return ppi_error_nomem(opening->err, "the places of tensors",
+                               n_layers * n * sizeof *tensors->stored);
+    find_prefixes(opening);
+    PP_TRY(check_tied(opening));
+    PP_TRY(find_all(opening));
+    warn_of_unused(opening);
+    opening->config->spec.dtype = ppi_tensors_dtype(tensors, rule_of(tensors, PPI_WEIGHT_QKV), 0);
+    return PP_OK;
+}
+
+pp_status ppi_tensors_open(const struct ppi_dir *dir, struct ppi_config *config,
+                           struct ppi_mem *mem, const struct ppi_log *log,
+                           struct ppi_tensors *tensors, pp_error *err)
+{
+    struct opening opening = {
+        .dir = dir, .config = config, .mem = mem, .log = log, .tensors = tensors, .err = err};
+    *tensors = (struct ppi_tensors){.rules = config->arch->tensors,
+                                    .n_rules = ppi_rules_count(config->arch->tensors)};
+    pp_status status = open_tensors(&opening);
+    if (status < 0)
+        ppi_tensors_close(tensors, mem);
+    return status;
+}
+
+void ppi_tensors_close(struct ppi_tensors *tensors, struct ppi_mem *mem)
+{
+    ppi_source_close(tensors->source);
+    ppi_free(mem, tensors->stored);
+    *tensors = (struct ppi_tensors){0};
+}
+
+int32_t ppi_tensors_dtype(const struct ppi_tensors *tensors, int32_t i_rule, int32_t layer)
+{
+    if (!tensors->source)
+        return tensors->random_dtype;
+    return place_of(tensors, i_rule, layer)->entry->dtype;
+}
+
+pp_status ppi_tensors_read(const struct ppi_tensors *tensors, const struct ppi_model_spec *spec,
+                           int32_t i_rule, int32_t layer, int64_t first_row, int64_t n_rows,
+                           void *dst, pp_error *err)
+{
+    const struct ppi_tensor_rule *rule = &tensors->rules[i_rule];
+    int64_t rows, cols;
+    if (!tensors->source) {
+        ppi_random_read(tensors, spec, i_rule, layer, first_row, n_rows, dst);
+        return PP_OK;
+    }
+    ppi_part_shape(spec, rule->weight, rule->part, &rows, &cols);
+    return ppi_stored_read(place_of(tensors, i_rule, layer), first_row * cols, n_rows * cols, dst,
+                           err);
+}

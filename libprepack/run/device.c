@@ -1,0 +1,46 @@
+/*
+ * device.c: the devices of this machine, kind by kind.
+ */
+#include "backend.h"
+
+/* Device i of all, in the order of kinds; PP_GONE behind the last. */
+static pp_status find_device(int64_t i, pp_device_info *info, pp_error *err)
+{
+    for (int32_t kind = 0; kind < ppi_backend_n_kinds(); kind++) {
+        const struct ppi_backend_ops *ops = ppi_backend_kind(kind);
+        int32_t n = 0;
+        pp_status status = PP_GONE;
+        for (; ops && n <= i; n++) {
+            *info = (pp_device_info){.struct_size = sizeof *info};
+            status = ops->describe(n, info, err);
+            if (status == PP_GONE)
+                break;
+            if (n == i)
+                return status;
+        }
+        i -= n;
+    }
+    return PP_GONE;
+}
+
+int64_t pp_device_count(void)
+{
+    pp_device_info info;
+    int64_t n = 0;
+    while (find_device(n, &info, NULL) != PP_GONE)
+        n++;
+    return n;
+}
+
+pp_status pp_device_get(int64_t i, pp_device_info *out, pp_error *err)
+{
+    pp_device_info info;
+    pp_status status = i < 0 ? PP_GONE : find_device(i, &info, err);
+    if (status == PP_GONE)
+        return ppi_error_at(err, PP_ERR_ARG, i,
+                            "pp_device_get: there is no device %lld; there are "
+                            "%lld",
+                            (long long)i, (long long)pp_device_count());
+    PP_TRY(status);
+    return ppi_struct_write(out, &info, sizeof info, "pp_device_info", err);
+}

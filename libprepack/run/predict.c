@@ -1,0 +1,133 @@
+/*
+ * predict.c: pp_run_predict: walks the passes that a run would be cut into and adds up what they
+ * cost. Nothing is loaded or run.
+ */
+#include "plan/cost/cost_impl.h"
+#include "kv/store.h"
+#include "run/schedule.h"
+
+#include <prepack/run.h>
+
+/* The sums over passes so far, and over the pass at hand. */
+struct walk {
+    const pp_session_info *info;
+    pp_cost_model cost;
+    int64_t rows, n_ends; /* of this pass: tokens; items whose last token is in it */
+    double squares;       /* of this pass */
+    double seconds;
+    int64_t passes, kv_bytes;
+};
+
+static void end_pass(struct walk *walk)
+{
+    walk->seconds += ppi_cost(&walk->cost, walk->rows, walk->squares, walk->n_ends);
+    walk->passes++;
+    walk->rows = walk->n_ends = 0;
+    walk->squares = 0;
+}
+
+/* Tokens begin .. end - 1 see those before them too: end^2 - begin^2 of the square that the whole
+ * prompt costs. */
+static void add_piece(struct walk *walk, const struct ppi_piece *piece)
+{
+    double from = (double)piece->begin, to = (double)(piece->begin + piece->n_tokens);
+    walk->squares += (to - from) * (to + from);
+    walk->rows += piece->n_tokens;
+    walk->n_ends += piece->is_last;
+}
+
+/* false on overflow. */
+static bool add_cache(struct walk *walk, int64_t n_tokens)
+{
+    const pp_session_info *info = walk->info;
+    for (int32_t c = 0; c < info->n_page_classes; c++) {
+        int64_t window = info->keep_window_pages ? 0 : info->class_windows[c], bytes;
+        int64_t n_pages = ppi_div_up(n_tokens, info->page_tokens) -
+                          ppi_kv_first_needed(window, n_tokens, info->page_tokens);
+        if (__builtin_mul_overflow(n_pages, info->class_page_bytes[c], &bytes) ||
+            __builtin_add_overflow(walk->kv_bytes, bytes, &walk->kv_bytes))
+            return false;
+    }
+    return true;
+}
+
+static pp_status check_info(const pp_session_info *info, pp_error *err)
+{
+    static const char fill[] = "fill the info with pp_session_get_info or pp_session_estimate";
+    if (info->page_tokens < 1 || info->n_page_classes < 1 ||
+        info->n_page_classes > (int32_t)PPI_COUNT(info->class_page_bytes))
+        return ppi_error(err, PP_ERR_ARG, "pp_run_predict: pages of %d tokens in %d classes; %s",
+                         info->page_tokens, info->n_page_classes, fill);
+    for (int32_t c = 0; c < info->n_page_classes; c++)
+        if (info->class_page_bytes[c] < 0 || info->class_windows[c] < 0)
+            return ppi_error(err, PP_ERR_ARG,
+                             "pp_run_predict: pages of %lld bytes, a window of %d; %s",
+                             (long long)info->class_page_bytes[c], info->class_windows[c], fill);
+    if (info->chunk_tokens < 1 || info->chunk_tokens > info->max_pass_tokens)
+        return ppi_error(err, PP_ERR_ARG,
+                         "pp_run_predict: passes of up to %d tokens, cut at multiples of %d; %s",
+                         info->max_pass_tokens, info->chunk_tokens, fill);
+    return PP_OK;
+}
+
+static pp_status check_lengths(const pp_plan *plan, const int64_t *lengths, int64_t n,
+                               pp_error *err)
+{
+    if (plan && ppi_plan_has_parts(plan))
+        return ppi_error(err, PP_ERR_UNSUPPORTED,
+                         "pp_run_predict: the plan splits prompts or shares their prefixes; pp_run "
+                         "does not run such plans");
+    if (plan)
+        return PP_OK;
+    if (n < 0 || (n > 0 && !lengths))
+        return ppi_error(err, PP_ERR_ARG, "pp_run_predict: there is neither a plan nor lengths");
+    for (int64_t i = 0; i < n; i++)
+        if (lengths[i] < 1)
+            return ppi_error_at(err, PP_ERR_ARG, i,
+                                "pp_run_predict: prompt %lld has %lld tokens; at least 1 is needed",
+                                (long long)i, (long long)lengths[i]);
+    return PP_OK;
+}
+
+/* lengths: [n] of the prompts, in the plan's order of prompts if there is one. */
+static pp_status walk_passes(struct walk *walk, const pp_plan *plan, const int64_t *lengths,
+                             int64_t n, pp_error *err)
+{
+    struct ppi_schedule schedule = {.max_pass_tokens = walk->info->max_pass_tokens,
+                                    .chunk_tokens = walk->info->chunk_tokens,
+                                    .plan = plan,
+                                    .n_items = n,
+                                    .lengths = lengths};
+    struct ppi_piece piece;
+    for (enum ppi_step step; (step = ppi_schedule_next(&schedule, &piece)) != PPI_STEP_DONE;) {
+        if (step == PPI_STEP_PASS)
+            end_pass(walk);
+        else
+            add_piece(walk, &piece);
+        if (step == PPI_STEP_PIECE && piece.is_last && !add_cache(walk, lengths[piece.i_item]))
+            return ppi_error_at(err, PP_ERR_ARG, piece.i_item,
+                                "pp_run_predict: the caches are more than 2^63 - 1 bytes");
+    }
+    return PP_OK;
+}
+
+pp_status pp_run_predict(const pp_session_info *caller_info, const pp_cost_model *cost,
+                         const pp_plan *plan, const int64_t *lengths, int64_t n,
+                         pp_prediction *prediction, pp_error *err)
+{
+    pp_session_info info = {.struct_size = sizeof info};
+    struct walk walk = {.info = &info};
+    if (!caller_info)
+        return ppi_error(err, PP_ERR_ARG, "pp_run_predict: info is NULL");
+    PP_TRY(ppi_struct_read(&info, sizeof info, caller_info, "pp_session_info", err));
+    PP_TRY(check_info(&info, err));
+    PP_TRY(check_lengths(plan, lengths, n, err));
+    PP_TRY(ppi_cost_read(&walk.cost, cost, err));
+    PP_TRY(plan ? walk_passes(&walk, plan, plan->lengths, plan->info.n_prompts, err)
+                : walk_passes(&walk, NULL, lengths, n, err));
+    pp_prediction result = {.struct_size = sizeof result,
+                            .seconds = walk.seconds,
+                            .passes = walk.passes,
+                            .kv_bytes = walk.kv_bytes};
+    return ppi_struct_write(prediction, &result, sizeof result, "pp_prediction", err);
+}

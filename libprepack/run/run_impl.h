@@ -1,0 +1,17 @@
+/*
+ * run_impl.h: running items for a public call that has entered the session.
+ */
+#ifndef PPI_RUN_IMPL_H
+#define PPI_RUN_IMPL_H
+
+#include "run/items.h"
+
+/* As pp_run. */
+pp_status ppi_run_items(struct pp_session *session, const pp_plan *plan,
+                        const struct ppi_items *items, const pp_run_params *params, pp_error *err);
+
+/* As pp_prefill. */
+pp_status ppi_prefill(struct pp_session *session, const pp_plan *plan, const pp_prompt *prompts,
+                      int64_t n, pp_kvcache **caches, const float **logits, pp_error *err);
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * schedule.h: cuts runs of tokens into passes. The one place that does: running, predicting and
+ * whoever wants to know what a run will do ask it.
+ *
+ * Bins stay whole where they fit into a pass; an item that is longer than what is left of a pass
+ * is cut at multiples of the backend's chunk (no bit of a result depends on the cut).
+ */
+#ifndef PPI_SCHEDULE_H
+#define PPI_SCHEDULE_H
+
+#include "internal.h"
+#include "plan/plan.h"
+
+/* Consecutive tokens of an item that share a pass. */
+struct ppi_piece {
+    int64_t i_item;
+    int64_t begin;    /* position in the prompt of its first token */
+    int64_t n_tokens; /* at least 1 */
+    bool is_last;     /* of the item */
+};
+
+struct ppi_schedule {
+    int64_t max_pass_tokens, chunk_tokens;
+    const struct pp_plan *plan; /* whose bins are walked; NULL: each item is a bin, in order */
+    int64_t n_items;            /* without a plan */
+    const int64_t *begins;      /* [items] position of each item's first token; NULL: 0 */
+    const int64_t *lengths;     /* [items] tokens */
+    /* where it is; zero at first */
+    int64_t n_bins_begun, at, bin_end; /* items at .. bin_end - 1 of the bin are to be cut */
+    int64_t done;                      /* tokens of the item at `at` */
+    int64_t n_rows;                    /* in this pass */
+};
+
+enum ppi_step {
+    PPI_STEP_PIECE, /* *piece is the next of this pass */
+    PPI_STEP_PASS,  /* the pass is full */
+    PPI_STEP_DONE   /* everything was cut; every pass was announced */
+};
+
+enum ppi_step ppi_schedule_next(struct ppi_schedule *schedule, struct ppi_piece *piece);
+
+#endif

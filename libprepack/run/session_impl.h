@@ -1,0 +1,115 @@
+/*
+ * session_impl.h: the session object: a device context, the workspace of one pass, tables of
+ * angles, the store of KV pages, and the call that is running.
+ */
+#ifndef PPI_SESSION_IMPL_H
+#define PPI_SESSION_IMPL_H
+
+#include "backend.h"
+#include "guard.h"
+#include "kv/cache.h"
+#include "model/model_impl.h"
+#include "run/angles.h"
+
+#include <prepack/run.h>
+
+#define PPI_LOGIT_ROWS 64 /* rows of logits computed at once */
+
+/* Buffers of one forward pass, for max_pass_tokens rows. */
+struct ppi_workspace {
+    /* device */
+    float *x;      /* residual stream [rows, hidden] */
+    float *x_last; /* its wanted rows [rows, hidden] */
+    void *h;       /* act [rows, max(hidden, n_heads head_dim)]: normed input, attention's output */
+    void *a;    /* where blocks are parallel: attention's output, as h is needed longer; else h */
+    void *q;    /* act [rows, n_heads head_dim] */
+    void *wide; /* qkv f32 [rows, (n_heads + 2 n_kv_heads) head_dim], later q of the wanted rows,
+                   later the MLP's act [rows, intermediate] */
+    float *t;   /* where norms stand behind blocks: a block's output [rows, hidden]; else NULL */
+    float *logits; /* [PPI_LOGIT_ROWS, vocab] */
+    int64_t device_bytes;
+    /* host */
+    int32_t *tokens, *positions;        /* [rows] */
+    struct ppi_segment *segments;       /* [rows] */
+    struct ppi_segment *last;           /* [rows] the wanted rows as segments */
+    int32_t *last_rows;                 /* [rows] which rows of the pass they are */
+    struct ppi_wanted *wanted;          /* [rows] what each of them is for */
+    void **pages[PPI_MAX_PAGE_CLASSES]; /* [pages_capacity] */
+    int64_t pages_capacity;
+};
+
+/* A row whose logits are wanted. */
+struct ppi_wanted {
+    int64_t i_item;
+    int64_t i_token; /* of the item's tokens */
+    int32_t position;
+};
+
+/* A pass while it is being filled. */
+struct ppi_pass_draft {
+    int32_t n_rows, n_segments, n_last, n_last_segments, n_pages;
+};
+
+struct pp_cancel {
+    _Atomic int32_t requested;
+};
+
+struct pp_session {
+    struct ppi_guard guard;
+    _Atomic uint64_t n_calls;   /* calls so far, the running one included */
+    _Atomic uint64_t running;   /* its number; 0: none */
+    _Atomic uint64_t cancelled; /* the number of the last call that was cancelled */
+    const pp_cancel *cancel;    /* of the running call; or NULL */
+    pp_model *model;            /* counted; NULL: a session for pp_attention_varlen alone */
+    const struct ppi_weights *weights;
+    const struct ppi_backend_ops *ops;
+    struct ppi_backend *backend;
+    struct ppi_backend_info info;
+    struct ppi_mem mem;
+    struct ppi_log log;
+    int32_t dtype;
+    int32_t n_threads;
+    bool keep_window_pages;
+    struct ppi_kv_store store; /* counts the references to all of this */
+    struct ppi_workspace workspace;
+    struct ppi_pass_draft draft;
+    struct ppi_angles angles;
+    float *logits; /* host [logits_rows, vocab], of the short forms */
+    int64_t logits_rows;
+    float *staging; /* host [PPI_LOGIT_ROWS, vocab] of a device with memory of its own; or NULL */
+    int64_t tokens_computed;
+    int64_t passes;
+};
+
+/* Enters a session for a call of `caller`, a public function. Errors: PP_ERR_ARG (NULL; no model,
+ * where one is needed; another thread; a child after fork). */
+pp_status ppi_session_enter(struct pp_session *session, const char *caller, bool needs_model,
+                            pp_error *err);
+void ppi_session_leave(struct pp_session *session);
+/* PP_ERR_CANCELLED when the running call was cancelled. layer: for the sentence. */
+pp_status ppi_session_check_cancelled(const struct pp_session *session, int32_t layer,
+                                      pp_error *err);
+
+/* Waits until all that was enqueued is done. */
+pp_status ppi_session_wait(struct pp_session *session, pp_error *err);
+
+/* workspace.c */
+pp_status ppi_workspace_create(struct pp_session *session, pp_error *err);
+void ppi_workspace_free(struct pp_session *session);
+/* Bytes of its device part, and of its host part. */
+int64_t ppi_workspace_bytes(const struct pp_session *session);
+int64_t ppi_workspace_host_bytes(const struct pp_session *session);
+
+/* forward.c: how a layer turns queries and keys by their positions, and how it attends. */
+struct ppi_rope ppi_layer_rope(const struct pp_session *session, int32_t layer);
+struct ppi_attention ppi_layer_attention(const struct pp_session *session, int32_t layer);
+
+/* forward.c: the model. wanted: the rows of which logits are wanted, as a pass of its own (or the
+ * pass itself: all rows); NULL: only the KV cache is. take: gets them, PPI_LOGIT_ROWS at a time, in
+ * workspace.logits: rows first .. first + n_rows - 1 of the wanted ones. */
+typedef pp_status (*ppi_take_logits)(void *user, int32_t first, int32_t n_rows, pp_error *err);
+pp_status ppi_forward(struct pp_session *session, const struct ppi_pass *pass,
+                      const struct ppi_pass *wanted, ppi_take_logits take, void *user,
+                      pp_error *err);
+
+#endif

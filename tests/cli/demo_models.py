@@ -1,0 +1,66 @@
+"""Changed copies of the demo model."""
+
+import json
+import os
+import shutil
+import struct
+
+SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../examples/demo-model")
+EMBEDDINGS = "model.embed_tokens.weight"
+
+
+def scaled(row, factor):
+    """A row of bf16, each value times factor, cut to bf16 again."""
+    out = []
+    for (bits,) in struct.iter_unpack("<H", row):
+        (value,) = struct.unpack("<f", struct.pack("<I", bits << 16))
+        out.append(struct.unpack("<I", struct.pack("<f", value * factor))[0] >> 16)
+    return struct.pack(f"<{len(out)}H", *out)
+
+
+def read_weights():
+    with open(os.path.join(SOURCE, "model.safetensors"), "rb") as file:
+        raw = file.read()
+    (n,) = struct.unpack("<Q", raw[:8])
+    head = json.loads(raw[8:8 + n])
+    return {name: [t["dtype"], t["shape"], raw[8 + n:][slice(*t["data_offsets"])]]
+            for name, t in head.items() if name != "__metadata__"}
+
+
+def write_weights(path, tensors):
+    head, place, data = {}, 0, b""
+    for name, (dtype, shape, values) in sorted(tensors.items()):
+        head[name] = {"dtype": dtype, "shape": shape, "data_offsets": [place, place + len(values)]}
+        place += len(values)
+        data += values
+    text = json.dumps(head).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + data)
+
+
+def copy(program, name="model", files=None, weights=True):
+    """A copy of the demo model in a folder of its own, with files of these names and JSON contents beside it."""
+    folder = os.path.join(program.folder, name)
+    os.makedirs(folder, exist_ok=True)
+    for file in ("config.json", "tokenizer.model") + (("model.safetensors",) if weights else ()):
+        shutil.copy(os.path.join(SOURCE, file), folder)
+    for file, content in (files or {}).items():
+        program.file(f"{name}/{file}", json.dumps(content))
+    return folder
+
+
+def padded(program, rows, row, like, factor):
+    """The demo model with more embeddings than its tokenizer has pieces: `row` is that of `like`, enlarged."""
+    folder = copy(program, "padded", weights=False)
+    tensors = read_weights()
+    dtype, (n, width), values = tensors[EMBEDDINGS]
+    table = [values[i * width * 2:(i + 1) * width * 2] for i in range(n)]
+    table += [bytes(width * 2)] * (rows - n)
+    table[row] = scaled(table[like], factor)
+    tensors[EMBEDDINGS] = [dtype, [rows, width], b"".join(table)]
+    write_weights(os.path.join(folder, "model.safetensors"), tensors)
+    with open(os.path.join(SOURCE, "config.json"), encoding="utf-8") as file:
+        config = json.load(file)
+    program.file("padded/config.json", json.dumps({**config, "vocab_size": rows}))
+    return folder
