@@ -4,14 +4,15 @@
  *
  *     bench_cost PRESET SECONDS FILE...
  *
- * PRESET: a shape of pp_model_config_preset, or "mid" (134 million parameters); SECONDS: for the
- * measuring. FILE: lengths to draw from, one a line. The environment may name a device and a number
- * of threads (PREPACK_BENCH_DEVICE, PREPACK_BENCH_THREADS). Times are the shortest of several runs;
- * only a calm machine gives figures worth keeping. Where there is none, PREPACK_BENCH_CLOCK=cpu
- * with one thread takes the processor time of this process for the clock, here and in the library.
+ * PRESET: llama1b and others, or "mid" (134 million parameters); SECONDS: for the measuring. FILE:
+ * lengths to draw from, one a line. The environment may name a device and a number of threads
+ * (PREPACK_BENCH_DEVICE, PREPACK_BENCH_THREADS). Times are the shortest of several runs; only a
+ * calm machine gives figures worth keeping. Where there is none, PREPACK_BENCH_CLOCK=cpu with one
+ * thread takes the processor time of this process for the clock, here and in the library.
  */
 #define _GNU_SOURCE
 #include "length_list.h"
+#include "support/model_json.h"
 
 #include <prepack/prepack.h>
 
@@ -45,21 +46,20 @@ int clock_gettime(clockid_t id, struct timespec *time)
 
 static pp_session *open_session(const char *preset)
 {
-    pp_model_config config = {.struct_size = sizeof config};
+    struct model_shape shape = model_shape_of(strcmp(preset, "mid") ? preset : "llama1b");
     pp_model *model;
     pp_session *session;
     const char *device = getenv("PREPACK_BENCH_DEVICE");
     const char *threads = getenv("PREPACK_BENCH_THREADS");
     pp_session_params params;
-    CALL(pp_model_config_preset(strcmp(preset, "mid") ? preset : "llama1b", &config, &err));
     if (strcmp(preset, "mid") == 0) {
-        config.hidden_size = 768;
-        config.intermediate_size = 2048;
-        config.n_layers = 12;
-        config.n_heads = config.n_kv_heads = 12;
-        config.head_dim = 64;
+        shape.hidden_size = 768;
+        shape.intermediate_size = 2048;
+        shape.n_layers = 12;
+        shape.n_heads = shape.n_kv_heads = 12;
+        shape.head_dim = 64;
     }
-    CALL(pp_model_create_random(&config, 1, NULL, &model, &err));
+    CALL(model_random(&shape, 1, NULL, &model, &err));
     pp_session_params_init(&params, sizeof params);
     if (device)
         params.device = device;
