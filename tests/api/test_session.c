@@ -129,6 +129,11 @@ START_TEST(bad_prompts_are_refused)
     REFUSED(pp_prefill(NULL, NULL, bad, 2, caches, NULL, &err), PP_ERR_ARG, "session is NULL");
     REFUSED(pp_prefill(session, NULL, NULL, 2, caches, NULL, &err), PP_ERR_ARG, "prompts is NULL");
     REFUSED(pp_prefill(session, NULL, prompts, 2, NULL, NULL, &err), PP_ERR_ARG, "caches is NULL");
+    int32_t next[2];
+    REFUSED(pp_prefill_sample(session, NULL, NULL, 2, NULL, caches, next, &err), PP_ERR_ARG,
+            "prompts is NULL");
+    REFUSED(pp_prefill_sample(session, NULL, prompts, 2, NULL, caches, NULL, &err), PP_ERR_ARG,
+            "next is NULL");
     for (int i = 0; i < 3; i++)
         ck_assert_ptr_null(caches[i]);
     OK(pp_prefill(session, NULL, prompts, 3, caches, NULL, &err)); /* still usable */
@@ -177,6 +182,8 @@ START_TEST(bad_decodes_are_refused)
     REFUSED(pp_decode(session, mixed, next, 2, NULL, &err), PP_ERR_ARG, "another session");
     mixed[1] = NULL;
     REFUSED(pp_decode(session, mixed, next, 2, NULL, &err), PP_ERR_ARG, "NULL");
+    REFUSED(pp_decode(session, NULL, next, 2, NULL, &err), PP_ERR_ARG, "caches is NULL");
+    REFUSED(pp_decode(session, caches, NULL, 2, NULL, &err), PP_ERR_ARG, "tokens is NULL");
     next[1] = 512;
     REFUSED(pp_decode(session, caches, next, 3, NULL, &err), PP_ERR_ARG, "512");
     ck_assert_int_eq(pp_kvcache_length(caches[0]), 8);

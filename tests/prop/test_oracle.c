@@ -156,7 +156,7 @@ START_TEST(packed_prefill_matches_dense_mask)
         pp_model *model;
         OK(pp_model_open(dir, NULL, &model, perr));
         struct oracle *oracle = oracle_open(dir);
-        check_model(model, oracle, config.sliding_window > 0 ? config.sliding_window - 1 : -1);
+        check_model(model, oracle, shape.sliding_window > 0 ? shape.sliding_window - 1 : -1);
         oracle_close(oracle);
         pp_model_unref(model);
         checkpoint_remove(dir);
