@@ -76,6 +76,18 @@ START_TEST(plans_with_parts)
     int32_t next[N] = {-7, -7};
     REFUSED(pp_prefill(session, plan, prompts, N, caches, &logits, &err));
     REFUSED(pp_prefill(session, plan, prompts, N, caches, NULL, &err));
+    pp_item items[N];
+    for (int i = 0; i < N; i++)
+        items[i] = (pp_item){.struct_size = sizeof items[i],
+                             .tokens = prompts[i].tokens,
+                             .n_tokens = prompts[i].n_tokens};
+    REFUSED(pp_run(session, plan, items, N, NULL, &err));
+    ck_assert_ptr_null(items[0].cache);
+    pp_session_info session_info = {.struct_size = sizeof session_info};
+    pp_prediction prediction = {.struct_size = sizeof prediction, .passes = 7};
+    OK(pp_session_get_info(session, &session_info, &err));
+    REFUSED(pp_run_predict(&session_info, NULL, plan, NULL, 0, &prediction, &err));
+    ck_assert_int_eq(prediction.passes, 7);
     REFUSED(pp_prefill_sample(session, plan, prompts, N, NULL, caches, next, &err));
     ck_assert_ptr_eq(caches[0], UNTOUCHED);
     ck_assert_ptr_eq(caches[1], UNTOUCHED);
