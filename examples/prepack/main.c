@@ -16,10 +16,10 @@ static const struct command *const commands[] = {&profile_command, &generate_com
                                                  &bench_command, &tune_command};
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
-/* "word: a, b, c" in lines of at most 90 columns. */
+/* "word  a, b, c" in lines of at most 90 columns. */
 static void print_names(const char *word, const char *(*names)(int64_t i), FILE *out)
 {
-    enum { INDENT = 16, WIDTH = 90 };
+    enum { INDENT = 15, WIDTH = 90 };
     size_t column = INDENT;
     fprintf(out, "  %-*s", INDENT - 2, word);
     for (int64_t i = 0; names(i); i++) {
@@ -28,7 +28,7 @@ static void print_names(const char *word, const char *(*names)(int64_t i), FILE 
             fprintf(out, "\n%*s", INDENT, "");
             column = INDENT;
         }
-        fprintf(out, "%s%s", names(i), names(i + 1) ? ", " : "\n");
+        fprintf(out, " %s%s", names(i), names(i + 1) ? "," : "\n");
         column += n;
     }
 }

@@ -26,6 +26,8 @@ static int open_model(struct engine *engine, uint64_t seed)
             ? pp_model_create_random(engine->shape, seed, &params, &engine->model, &err)
             : pp_model_open(engine->dir, &params, &engine->model, &err);
     engine->config.struct_size = sizeof engine->config;
+    if (done < 0 && engine_is_shape(engine))
+        return fail("the config.json of %s: %s", engine->name, err.message);
     if (done < 0 || pp_model_get_config(engine->model, &engine->config, &err) < 0)
         return fail_library(&err);
     return STATUS_OK;

@@ -12,7 +12,7 @@ const struct option_rule model_rules[] = {
      .kind = &option_text,
      .place = AT(name),
      .help = "a model directory ('prepack help' lists the architectures), 'demo', or a shape with "
-             "random weights: ",
+             "random weights:",
      .names = pp_model_preset_name},
     {.name = "random-weights",
      .kind = &option_flag,

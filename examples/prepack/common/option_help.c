@@ -70,9 +70,10 @@ static void write_choices(struct writer *writer, const struct choice *choices, i
 
 static void write_names(struct writer *writer, const char *(*names)(int64_t i))
 {
+    char word[64];
     for (int64_t i = 0; names && names(i); i++) {
-        write_words(writer, names(i));
-        write_words(writer, names(i + 1) ? ", " : "");
+        snprintf(word, sizeof word, " %s%s", names(i), names(i + 1) ? "," : "");
+        write_words(writer, word);
     }
 }
 

@@ -82,7 +82,7 @@ static const struct option_rule run_rules[] = {
      .argument = "P",
      .kind = &option_real,
      .place = AT(top_p),
-     .low = 1e-30,
+     .low = 0,
      .high = 1,
      .help = "of those, from the most likely that have P of the probability; 1: from all"},
     {.name = "min-p",
@@ -138,6 +138,8 @@ static int check(const void *line)
         return fail_usage("generate takes -p or --prompts, not both");
     if (!options->prompts && (options->data.field || options->data.format != FORMAT_AUTO))
         return fail_usage("--field and --format say how a file is read and need --prompts");
+    if ((float)options->top_p <= 0)
+        return fail_usage("--top-p must be above 0, and at most 1");
     return STATUS_OK;
 }
 
