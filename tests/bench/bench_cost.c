@@ -43,23 +43,22 @@ int clock_gettime(clockid_t id, struct timespec *time)
     return (int)syscall(SYS_clock_gettime, id, time);
 }
 
+/* 110 million parameters. */
+static const char mid[] =
+    "{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"llama\",\"dtype\":\"bfloat16\","
+    "\"vocab_size\":32000,\"hidden_size\":768,\"intermediate_size\":2048,\"num_hidden_layers\":12,"
+    "\"num_attention_heads\":12,\"head_dim\":64,\"max_position_embeddings\":4096,"
+    "\"rms_norm_eps\":1e-5,\"tie_word_embeddings\":false}";
+
 static pp_session *open_session(const char *preset)
 {
-    pp_model_config config = {.struct_size = sizeof config};
     pp_model *model;
     pp_session *session;
     const char *device = getenv("PREPACK_BENCH_DEVICE");
     const char *threads = getenv("PREPACK_BENCH_THREADS");
     pp_session_params params;
-    CALL(pp_model_config_preset(strcmp(preset, "mid") ? preset : "llama1b", &config, &err));
-    if (strcmp(preset, "mid") == 0) {
-        config.hidden_size = 768;
-        config.intermediate_size = 2048;
-        config.n_layers = 12;
-        config.n_heads = config.n_kv_heads = 12;
-        config.head_dim = 64;
-    }
-    CALL(pp_model_create_random(&config, 1, NULL, &model, &err));
+    const char *config = strcmp(preset, "mid") == 0 ? mid : pp_model_preset(preset);
+    CALL(pp_model_create_random(config, 1, NULL, &model, &err));
     pp_session_params_init(&params, sizeof params);
     if (device)
         params.device = device;
@@ -119,7 +118,7 @@ static void bench_batch(pp_session *session, const pp_cost_model *cost,
     CALL(pp_packer_create(&params, &packer, &err));
     CALL(pp_packer_plan(packer, lengths, n, &plan, &err));
     CALL(pp_session_get_info(session, &info, &err));
-    CALL(pp_prefill_predict(&info, cost, plan, &prediction, &err));
+    CALL(pp_run_predict(&info, cost, plan, NULL, 0, &prediction, &err));
     double seconds = run_batch(session, plan, lengths, n);
     double error = prediction.seconds / seconds - 1;
     printf("%-16s %4zu %7" PRId64 " %5" PRId64 "   %9.2f ms  %9.2f ms  %+6.1f %%\n", name, n,
