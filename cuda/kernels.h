@@ -218,7 +218,9 @@ struct ppi_cuda_kv_read_args {
 };
 extern const struct ppi_cuda_kernel ppi_cuda_kv_read[PPI_CUDA_N_ACT];
 
-/* ---- sample.cu: a block for each row of logits ---- */
+/* ---- sample_bounds.cu, sample.cu: a block for each row of logits ----
+ * logits: f32 [n_rows, stride], fastest where rows are 16-byte aligned. What is behind vocab is not
+ * read. */
 
 /* struct ppi_draw of backend.h, as the device has it. */
 struct ppi_cuda_draw {
@@ -228,15 +230,34 @@ struct ppi_cuda_draw {
     int32_t reserved; /* no padding */
 };
 
+/* What filters leave of a row: the tokens t whose rank, key << 32 | (uint32_t)~t, key being
+ * draw.h's, is at least `rank`, and whose weight, if `weight` is not 0, is at least that. */
+struct ppi_cuda_bound {
+    uint64_t rank, weight;
+    float max, steepness; /* what draw.h's weights take */
+};
+
+/* bounds[i] = what the filters of draws[i] leave, or everything when its temperature is 0. Rows
+ * with NaN, or of nothing finite, have any bound. One kernel. */
+struct ppi_cuda_sample_bounds_args {
+    const float *logits;
+    const struct ppi_cuda_draw *draws; /* [n_rows] */
+    struct ppi_cuda_bound *bounds;     /* [n_rows] */
+    int64_t stride;
+    int32_t n_rows, vocab;
+};
+extern const struct ppi_cuda_kernel ppi_cuda_sample_bounds[1];
+
 /*
- * out[i] = argmax over t of logits[i, t] (temperature 0), else of logits[i, t] + temperature *
- * gumbel(seed, position, t): a sample of softmax(logits / temperature); gumbel is gumbel.h's. Ties:
- * the smallest t. -1 where a logit is NaN or none is finite. logits: f32 [n_rows, stride], fastest
- * where rows are 16-byte aligned. What is behind vocab is not read.
+ * out[i] = argmax over t of logits[i, t] (temperature 0), else, of the tokens that bounds[i]
+ * leaves, of logits[i, t] + temperature * gumbel(seed, position, t): a sample of softmax(logits /
+ * temperature); gumbel is gumbel.h's. Ties: the smallest t. -1 where a logit is NaN or none is
+ * finite. One kernel.
  */
 struct ppi_cuda_sample_args {
     const float *logits;
-    const struct ppi_cuda_draw *draws; /* [n_rows] */
+    const struct ppi_cuda_draw *draws;   /* [n_rows] */
+    const struct ppi_cuda_bound *bounds; /* [n_rows]; NULL: everything stays */
     int32_t *out;
     int64_t stride;
     int32_t n_rows, vocab;

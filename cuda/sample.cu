@@ -6,7 +6,7 @@
  * largest is the largest in any order, and of equals the smallest token wins, so the shape of the
  * reduction shows nowhere. Shared memory: [WARPS] values, [WARPS] tokens, [WARPS] what was seen.
  */
-#include "cuda/quads.cuh"
+#include "cuda/sample_row.cuh"
 
 #define PPI_GUMBEL_FUNCTION HW_DEVICE
 #define PPI_GUMBEL_LOG2     hw::log2
@@ -14,12 +14,10 @@
 
 using namespace ppi;
 
-#define THREADS  512
-#define WARPS    (THREADS / 32)
-#define IN_HAND  4           /* loads of a thread under way */
-#define NOTHING  0xffffffffu /* no token yet; minus infinity beats it */
-#define INFINITE 0x7f800000u /* its bits */
-#define SIGN     0x80000000u
+#define THREADS 512
+#define WARPS   (THREADS / 32)
+#define IN_HAND 4           /* loads of a thread under way */
+#define NOTHING 0xffffffffu /* no token yet; minus infinity beats it */
 
 /* What a row has, or'ed. */
 #define HAS_NAN    1u
@@ -48,26 +46,14 @@ HW_DEVICE uint32_t kind_of(uint32_t bits)
     return magnitude > INFINITE ? HAS_NAN : magnitude < INFINITE ? HAS_FINITE : 0;
 }
 
-/* Tokens 4 i_quad .. 4 i_quad + 3; minus infinity behind vocab. */
-HW_DEVICE raw_quad<float> load_logits(const float *logits, int64_t i_quad, int32_t vocab,
-                                      bool aligned)
-{
-    if (aligned && 4 * i_quad + 4 <= vocab)
-        return load_quad(logits + 4 * i_quad);
-    raw_quad<float> out;
-    HW_UNROLL
-    for (int i = 0; i < 4; i++)
-        out.bits.x[i] = 4 * i_quad + i < vocab ? f32_bits(logits[4 * i_quad + i]) : SIGN | INFINITE;
-    return out;
-}
-
-template <bool NOISE>
+template <bool NOISE, bool FILTERS>
 HW_DEVICE winner best_of_thread(const struct ppi_cuda_sample_args &args, int64_t row)
 {
     const float *logits = args.logits + row * args.stride;
     bool aligned = (uint64_t)logits % 16 == 0;
     int64_t n_quads = ((int64_t)args.vocab + 3) / 4;
     const struct ppi_cuda_draw draw = args.draws[row];
+    const struct ppi_cuda_bound bound = FILTERS ? args.bounds[row] : ppi_cuda_bound{0, 0, 0, 0};
     winner best = {-INFINITY, NOTHING, 0};
     for (int64_t first = hw::thread(); first < n_quads; first += IN_HAND * THREADS) {
         raw_quad<float> raw[IN_HAND] = {};
@@ -81,15 +67,24 @@ HW_DEVICE winner best_of_thread(const struct ppi_cuda_sample_args &args, int64_t
             if (i_quad >= n_quads)
                 continue;
             quad value = widen_quad(raw[i]);
+            bool left[4], any = false;
+            HW_UNROLL
+            for (int j = 0; j < 4; j++) {
+                best.has |= kind_of(raw[i].bits.x[j]);
+                left[j] = !FILTERS || stays(bound, value.x[j], 4 * i_quad + (uint32_t)j);
+                any = any || left[j];
+            }
+            if (!any)
+                continue;
             uint32_t bits[4];
             if (NOISE)
                 ppi_gumbel_bits(draw.seed, draw.position, i_quad, bits);
             HW_UNROLL
             for (int j = 0; j < 4; j++) {
-                best.has |= kind_of(raw[i].bits.x[j]);
                 if (NOISE)
-                    value.x[j] += draw.temperature * ppi_gumbel(bits[j]);
-                consider(best, value.x[j], 4 * i_quad + (uint32_t)j);
+                    value.x[j] = fmaf(draw.temperature, ppi_gumbel(bits[j]), value.x[j]);
+                if (left[j])
+                    consider(best, value.x[j], 4 * i_quad + (uint32_t)j);
             }
         }
     }
@@ -101,8 +96,13 @@ HW_KERNEL(sample_kernel, struct ppi_cuda_sample_args, THREADS, 2)
     int64_t row = hw::block();
     if (row >= args.n_rows)
         return;
-    winner best = args.draws[row].temperature == 0.0f ? best_of_thread<false>(args, row)
-                                                      : best_of_thread<true>(args, row);
+    winner best;
+    if (args.draws[row].temperature == 0.0f)
+        best = best_of_thread<false, false>(args, row);
+    else if (!args.bounds)
+        best = best_of_thread<true, false>(args, row);
+    else
+        best = best_of_thread<true, true>(args, row);
     HW_UNROLL
     for (int mask = 16; mask >= 1; mask /= 2) {
         float value = hw::shuffle_xor(best.value, mask);

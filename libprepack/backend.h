@@ -330,8 +330,9 @@ struct ppi_backend_ops {
                              pp_error *err);
 
     /* tokens[i] is drawn from logits[i] as draws[i] says; -1 where a logit is NaN or none is
-     * finite. logits: device f32 [n_rows, vocab]; draws, tokens: host [n_rows]. gumbel: gumbel.h.
-     * Waits. */
+     * finite. +infinity wins over all that is finite. logits: device f32 [n_rows, vocab]; draws,
+     * tokens: host [n_rows]. gumbel: gumbel.h; probabilities that filters compare: draw.h. Waits.
+     */
     pp_status (*sample)(struct ppi_backend *backend, const float *logits, int64_t n_rows,
                         int64_t vocab, const struct ppi_draw *draws, int32_t *tokens,
                         pp_error *err);

@@ -42,10 +42,8 @@ static const pp_allocator counting = {
 
 static pp_model *new_model(void)
 {
-    pp_model_config config = {.struct_size = sizeof config};
     pp_model *model;
-    OK(pp_model_config_preset("tiny", &config, perr));
-    OK(pp_model_create_random(&config, 1, NULL, &model, perr));
+    OK(pp_model_create_random(pp_model_preset("tiny"), 1, NULL, &model, perr));
     return model;
 }
 

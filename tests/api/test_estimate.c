@@ -16,10 +16,8 @@ static const char *device(void)
 
 static pp_model *random_model(const char *preset)
 {
-    pp_model_config config = {.struct_size = sizeof config};
     pp_model *model;
-    OK(pp_model_config_preset(preset, &config, perr));
-    OK(pp_model_create_random(&config, 1, NULL, &model, perr));
+    OK(pp_model_create_random(pp_model_preset(preset), 1, NULL, &model, perr));
     return model;
 }
 

@@ -50,9 +50,7 @@ static pp_session *new_session(void)
 {
     pp_model *model = NULL;
     pp_session *session = NULL;
-    pp_model_config config = {.struct_size = sizeof config};
-    OK(pp_model_config_preset("tiny", &config, &err));
-    OK(pp_model_create_random(&config, 1, NULL, &model, &err));
+    OK(pp_model_create_random(pp_model_preset("tiny"), 1, NULL, &model, &err));
     OK(pp_session_create(model, NULL, &session, &err));
     pp_model_unref(model);
     return session;

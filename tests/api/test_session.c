@@ -28,12 +28,10 @@ static pp_error err = {.struct_size = sizeof err};
 static pp_model *tiny_model(const pp_allocator *allocator)
 {
     pp_model *model = NULL;
-    pp_model_config config = {.struct_size = sizeof config};
     pp_model_params params;
-    OK(pp_model_config_preset("tiny", &config, &err));
     pp_model_params_init(&params, sizeof params);
     params.allocator = allocator;
-    OK(pp_model_create_random(&config, 1, &params, &model, &err));
+    OK(pp_model_create_random(pp_model_preset("tiny"), 1, &params, &model, &err));
     return model;
 }
 
@@ -273,7 +271,8 @@ static void read_all(const pp_kvcache *cache, uint16_t *dst)
     size_t half = (size_t)pp_kvcache_length(cache) * 2 * 16;
     for (int32_t layer = 0; layer < 2; layer++)
         for (int32_t which = 0; which < 2; which++, dst += half)
-            OK(pp_kvcache_read(cache, layer, which, PP_KV_HND, PP_DTYPE_BF16, dst, half * 2, &err));
+            OK(pp_kvcache_read(cache, layer, which, PP_KV_HND, PP_DTYPE_BF16, 0,
+                               pp_kvcache_length(cache), dst, half * 2, &err));
 }
 
 START_TEST(forks_share_and_diverge)
@@ -326,19 +325,27 @@ START_TEST(reads_are_checked)
     static float f32[8 * 32];
     static uint16_t nhd[8 * 32], hnd[8 * 32];
     OK(pp_prefill(session, NULL, prompts, 1, &cache, NULL, &err));
-    REFUSED(pp_kvcache_read(cache, 2, PP_KV_K, PP_KV_NHD, PP_DTYPE_F32, f32, sizeof f32, &err),
+    REFUSED(pp_kvcache_read(cache, 2, PP_KV_K, PP_KV_NHD, PP_DTYPE_F32, 0, pp_kvcache_length(cache),
+                            f32, sizeof f32, &err),
             PP_ERR_ARG, "layer 2");
-    REFUSED(pp_kvcache_read(cache, 0, 2, PP_KV_NHD, PP_DTYPE_F32, f32, sizeof f32, &err),
+    REFUSED(pp_kvcache_read(cache, 0, 2, PP_KV_NHD, PP_DTYPE_F32, 0, pp_kvcache_length(cache), f32,
+                            sizeof f32, &err),
             PP_ERR_ARG, "PP_KV_V");
-    REFUSED(pp_kvcache_read(cache, 0, PP_KV_K, 0, PP_DTYPE_F32, f32, sizeof f32, &err), PP_ERR_ARG,
-            "PP_KV_HND");
-    REFUSED(pp_kvcache_read(cache, 0, PP_KV_K, PP_KV_NHD, PP_DTYPE_F16, f32, sizeof f32, &err),
+    REFUSED(pp_kvcache_read(cache, 0, PP_KV_K, 0, PP_DTYPE_F32, 0, pp_kvcache_length(cache), f32,
+                            sizeof f32, &err),
+            PP_ERR_ARG, "PP_KV_HND");
+    REFUSED(pp_kvcache_read(cache, 0, PP_KV_K, PP_KV_NHD, PP_DTYPE_F16, 0, pp_kvcache_length(cache),
+                            f32, sizeof f32, &err),
             PP_ERR_ARG, "bf16");
-    REFUSED(pp_kvcache_read(cache, 0, PP_KV_K, PP_KV_NHD, PP_DTYPE_F32, f32, 4, &err), PP_ERR_ARG,
-            "1024");
-    OK(pp_kvcache_read(cache, 1, PP_KV_V, PP_KV_NHD, PP_DTYPE_F32, f32, sizeof f32, &err));
-    OK(pp_kvcache_read(cache, 1, PP_KV_V, PP_KV_NHD, PP_DTYPE_BF16, nhd, sizeof nhd, &err));
-    OK(pp_kvcache_read(cache, 1, PP_KV_V, PP_KV_HND, PP_DTYPE_BF16, hnd, sizeof hnd, &err));
+    REFUSED(pp_kvcache_read(cache, 0, PP_KV_K, PP_KV_NHD, PP_DTYPE_F32, 0, pp_kvcache_length(cache),
+                            f32, 4, &err),
+            PP_ERR_ARG, "1024");
+    OK(pp_kvcache_read(cache, 1, PP_KV_V, PP_KV_NHD, PP_DTYPE_F32, 0, pp_kvcache_length(cache), f32,
+                       sizeof f32, &err));
+    OK(pp_kvcache_read(cache, 1, PP_KV_V, PP_KV_NHD, PP_DTYPE_BF16, 0, pp_kvcache_length(cache),
+                       nhd, sizeof nhd, &err));
+    OK(pp_kvcache_read(cache, 1, PP_KV_V, PP_KV_HND, PP_DTYPE_BF16, 0, pp_kvcache_length(cache),
+                       hnd, sizeof hnd, &err));
     for (int t = 0; t < 8; t++)
         for (int h = 0; h < 2; h++)
             for (int d = 0; d < 16; d++) {
@@ -457,7 +464,6 @@ static void failing_release(void *user, void *memory, size_t bytes)
 /* Open, prefill, fork, decode; the first failure ends it. */
 static pp_status whole_run(const pp_allocator *allocator, float *first_logit)
 {
-    pp_model_config config = {.struct_size = sizeof config};
     pp_model_params model_params;
     pp_session_params params = default_params();
     pp_model *model = NULL;
@@ -465,12 +471,12 @@ static pp_status whole_run(const pp_allocator *allocator, float *first_logit)
     pp_kvcache *caches[4] = {0};
     const float *logits;
     int32_t next[4] = {1, 2, 3, 4};
-    pp_model_config_preset("tiny", &config, &err);
     pp_model_params_init(&model_params, sizeof model_params);
     model_params.allocator = allocator;
     params.allocator = allocator;
     params.max_pass_tokens = 64;
-    pp_status status = pp_model_create_random(&config, 1, &model_params, &model, &err);
+    pp_status status =
+        pp_model_create_random(pp_model_preset("tiny"), 1, &model_params, &model, &err);
     if (status >= 0)
         status = pp_session_create(model, &params, &session, &err);
     if (status >= 0)

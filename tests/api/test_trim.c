@@ -23,12 +23,12 @@ static void read_all(const pp_kvcache *cache, uint16_t *dst)
     size_t half = LEN * ROW;
     for (int32_t layer = 0; layer < 2; layer++)
         for (int32_t which = 0; which < 2; which++, dst += half)
-            OK(pp_kvcache_read(cache, layer, which, PP_KV_NHD, PP_DTYPE_BF16, dst, half * 2, perr));
+            OK(pp_kvcache_read(cache, layer, which, PP_KV_NHD, PP_DTYPE_BF16, 0,
+                               pp_kvcache_length(cache), dst, half * 2, perr));
 }
 
 START_TEST(free_pages_go_and_used_ones_stay)
 {
-    pp_model_config config = {.struct_size = sizeof config};
     pp_session_params params;
     pp_session *session;
     pp_model *model;
@@ -43,8 +43,7 @@ START_TEST(free_pages_go_and_used_ones_stay)
     pp_session_params_init(&params, sizeof params);
     if (getenv("PREPACK_TEST_DEVICE"))
         params.device = getenv("PREPACK_TEST_DEVICE");
-    OK(pp_model_config_preset("tiny", &config, perr));
-    OK(pp_model_create_random(&config, 1, NULL, &model, perr));
+    OK(pp_model_create_random(pp_model_preset("tiny"), 1, NULL, &model, perr));
     OK(pp_session_create(model, &params, &session, perr));
 
     OK(pp_prefill(session, NULL, prompts, N, caches, NULL, perr));

@@ -4,14 +4,15 @@
  *
  *     bench_cost PRESET SECONDS FILE...
  *
- * PRESET: a shape of pp_model_config_preset, or "mid" (134 million parameters); SECONDS: for the
- * measuring. FILE: lengths to draw from, one a line. The environment may name a device and a number
- * of threads (PREPACK_BENCH_DEVICE, PREPACK_BENCH_THREADS). Times are the shortest of several runs;
- * only a calm machine gives figures worth keeping. Where there is none, PREPACK_BENCH_CLOCK=cpu
- * with one thread takes the processor time of this process for the clock, here and in the library.
+ * PRESET: llama1b and others, or "mid" (134 million parameters); SECONDS: for the measuring. FILE:
+ * lengths to draw from, one a line. The environment may name a device and a number of threads
+ * (PREPACK_BENCH_DEVICE, PREPACK_BENCH_THREADS). Times are the shortest of several runs; only a
+ * calm machine gives figures worth keeping. Where there is none, PREPACK_BENCH_CLOCK=cpu with one
+ * thread takes the processor time of this process for the clock, here and in the library.
  */
 #define _GNU_SOURCE
 #include "length_list.h"
+#include "support/model_json.h"
 
 #include <prepack/prepack.h>
 
@@ -43,22 +44,22 @@ int clock_gettime(clockid_t id, struct timespec *time)
     return (int)syscall(SYS_clock_gettime, id, time);
 }
 
-/* 110 million parameters. */
-static const char mid[] =
-    "{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"llama\",\"dtype\":\"bfloat16\","
-    "\"vocab_size\":32000,\"hidden_size\":768,\"intermediate_size\":2048,\"num_hidden_layers\":12,"
-    "\"num_attention_heads\":12,\"head_dim\":64,\"max_position_embeddings\":4096,"
-    "\"rms_norm_eps\":1e-5,\"tie_word_embeddings\":false}";
-
 static pp_session *open_session(const char *preset)
 {
+    struct model_shape shape = model_shape_of(strcmp(preset, "mid") ? preset : "llama1b");
     pp_model *model;
     pp_session *session;
     const char *device = getenv("PREPACK_BENCH_DEVICE");
     const char *threads = getenv("PREPACK_BENCH_THREADS");
     pp_session_params params;
-    const char *config = strcmp(preset, "mid") == 0 ? mid : pp_model_preset(preset);
-    CALL(pp_model_create_random(config, 1, NULL, &model, &err));
+    if (strcmp(preset, "mid") == 0) {
+        shape.hidden_size = 768;
+        shape.intermediate_size = 2048;
+        shape.n_layers = 12;
+        shape.n_heads = shape.n_kv_heads = 12;
+        shape.head_dim = 64;
+    }
+    CALL(model_random(&shape, 1, NULL, &model, &err));
     pp_session_params_init(&params, sizeof params);
     if (device)
         params.device = device;
@@ -118,7 +119,7 @@ static void bench_batch(pp_session *session, const pp_cost_model *cost,
     CALL(pp_packer_create(&params, &packer, &err));
     CALL(pp_packer_plan(packer, lengths, n, &plan, &err));
     CALL(pp_session_get_info(session, &info, &err));
-    CALL(pp_run_predict(&info, cost, plan, NULL, 0, &prediction, &err));
+    CALL(pp_prefill_predict(&info, cost, plan, &prediction, &err));
     double seconds = run_batch(session, plan, lengths, n);
     double error = prediction.seconds / seconds - 1;
     printf("%-16s %4zu %7" PRId64 " %5" PRId64 "   %9.2f ms  %9.2f ms  %+6.1f %%\n", name, n,

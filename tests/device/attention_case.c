@@ -102,6 +102,8 @@ static void exact_row(const struct attention_case *a, const struct prompt *promp
         for (int32_t d = 0; d < dim; d++)
             scores[j] += q[d] * k[(size_t)j * stride + (size_t)d];
         scores[j] *= a->softmax_scale;
+        if (a->softcap > 0)
+            scores[j] = a->softcap * tanh(scores[j] / a->softcap);
         max = fmax(max, scores[j]);
     }
     for (int32_t j = 0; j < prompt->n_keys; j++) {
@@ -135,7 +137,10 @@ static void naive_row(const struct attention_case *a, const struct prompt *promp
         float score = 0;
         for (int32_t d = 0; d < dim; d++)
             score += (float)q[d] * (float)k[(size_t)j * stride + (size_t)d];
-        scores[j] = is_seen(a, p, j) ? score * (float)a->softmax_scale : -INFINITY;
+        score *= (float)a->softmax_scale;
+        if (a->softcap > 0)
+            score = (float)a->softcap * tanhf(score / (float)a->softcap);
+        scores[j] = is_seen(a, p, j) ? score : -INFINITY;
         max = fmaxf(max, (float)scores[j]);
     }
     for (int32_t j = 0; j < prompt->n_keys; j++) {

@@ -20,6 +20,7 @@ struct attention_case {
     int32_t n_heads, n_kv_heads, head_dim;
     int32_t window_left, window_right; /* as in kernels.h */
     double softmax_scale;
+    double softcap; /* 0: none */
     int32_t n_prompts;
     struct prompt *prompts;
 };

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LOG2_E       1.44269504088896340736
 #define GAP_ELEMENTS 8 /* behind every row of q and out: 16 bytes that stay as they are */
 
 /* Where the prompts' rows or pages are. */
@@ -255,7 +256,7 @@ void run_case(struct rng *rng, const struct attention_case *a, const struct arra
     void *sums = device_alloc(lse_bytes);
 
     const struct ppi_cuda_attention attention = ppi_cuda_choose_attention(
-        how->kernel == MMA_KERNELS ? 80 : device_compute_capability(), a->head_dim);
+        how->kernel == MMA_KERNELS ? 80 : device_compute_capability(), a->head_dim, a->softcap > 0);
     struct items items = make_items(a, how, attention, spans, n_pieces);
     for (int kernel = 0; kernel < 2; kernel++) {
         if (items.n[kernel] == 0)
@@ -277,7 +278,8 @@ void run_case(struct rng *rng, const struct attention_case *a, const struct arra
             .n_heads = a->n_heads,
             .n_kv_heads = a->n_kv_heads,
             .head_dim = a->head_dim,
-            .scale_log2 = (float)(a->softmax_scale * 1.44269504088896340736),
+            .scale_log2 = (float)((a->softcap > 0 ? a->softcap : a->softmax_scale) * LOG2_E),
+            .cap_log2 = a->softcap > 0 ? (float)(2 * a->softmax_scale / a->softcap * LOG2_E) : 0,
             .window_left = a->window_left,
             .window_right = a->window_right,
         };

@@ -26,8 +26,8 @@ static int32_t largest(const float *logits, int32_t vocab)
 void tokens_are_the_largest_logits(void)
 {
     struct runs_shape shape = runs_main_shape();
-    struct runs_model model = runs_model_open(&shape.config, -1);
-    pp_prompt *prompts = runs_prompts(&shape.config, 0, LENGTHS, N);
+    struct runs_model model = runs_model_open(&shape.shape, -1);
+    pp_prompt *prompts = runs_prompts(&shape.shape, 0, LENGTHS, N);
     for (const char *const *device = runs_devices(); *device; device++) {
         pp_session *session = runs_session(&model, *device, PP_DTYPE_BF16, 0);
         pp_kvcache *caches[N], *twins[N];
@@ -40,7 +40,7 @@ void tokens_are_the_largest_logits(void)
         for (int step = 0;; step++) {
             for (size_t i = 0; i < N; i++) {
                 expected[i] =
-                    largest(logits + i * (size_t)shape.config.vocab_size, shape.config.vocab_size);
+                    largest(logits + i * (size_t)shape.shape.vocab_size, shape.shape.vocab_size);
                 EXPECT(next[i] == expected[i], "%s: step %d, prompt %zu: token %d, not %d", *device,
                        step, i, next[i], expected[i]);
             }
@@ -61,8 +61,8 @@ void samples_do_not_know_their_company(void)
 {
     static const uint64_t seeds[N] = {11, 22, 33, 44, 55};
     struct runs_shape shape = runs_main_shape();
-    struct runs_model model = runs_model_open(&shape.config, -1);
-    pp_prompt *prompts = runs_prompts(&shape.config, 0, LENGTHS, N);
+    struct runs_model model = runs_model_open(&shape.shape, -1);
+    pp_prompt *prompts = runs_prompts(&shape.shape, 0, LENGTHS, N);
     pp_sample_params params;
     pp_sample_params_init(&params, sizeof params);
     params.temperature = 1.5f;
@@ -99,9 +99,9 @@ void samples_do_not_know_their_company(void)
 void forks_share_and_part(void)
 {
     struct runs_shape shape = runs_main_shape();
-    struct runs_model model = runs_model_open(&shape.config, -1);
-    pp_prompt *prompts = runs_prompts(&shape.config, 0, LENGTHS, N);
-    size_t vocab_bytes = (size_t)shape.config.vocab_size * sizeof(float);
+    struct runs_model model = runs_model_open(&shape.shape, -1);
+    pp_prompt *prompts = runs_prompts(&shape.shape, 0, LENGTHS, N);
+    size_t vocab_bytes = (size_t)shape.shape.vocab_size * sizeof(float);
     for (const char *const *device = runs_devices(); *device; device++) {
         pp_session *session = runs_session(&model, *device, PP_DTYPE_BF16, 0);
         pp_kvcache *cache, *fork;
@@ -139,9 +139,9 @@ void forks_share_and_part(void)
 void layouts_and_types_of_copies(void)
 {
     struct runs_shape shape = runs_main_shape();
-    struct runs_model model = runs_model_open(&shape.config, -1);
-    pp_prompt *prompts = runs_prompts(&shape.config, 0, LENGTHS, N);
-    size_t n_heads = (size_t)shape.config.n_kv_heads, dim = (size_t)shape.config.head_dim;
+    struct runs_model model = runs_model_open(&shape.shape, -1);
+    pp_prompt *prompts = runs_prompts(&shape.shape, 0, LENGTHS, N);
+    size_t n_heads = (size_t)shape.shape.n_kv_heads, dim = (size_t)shape.shape.head_dim;
     for (const char *const *device = runs_devices(); *device; device++) {
         pp_session *session = runs_session(&model, *device, PP_DTYPE_BF16, 0);
         pp_kvcache *cache;
@@ -151,13 +151,13 @@ void layouts_and_types_of_copies(void)
         uint16_t *raw = plain_alloc(n * sizeof(uint16_t));
         CALL(pp_prefill(session, NULL, &prompts[3], 1, &cache, NULL, perr));
         for (int32_t which = PP_KV_K; which <= PP_KV_V; which++) {
-            int32_t layer = shape.config.n_layers - 1;
-            CALL(pp_kvcache_read(cache, layer, which, PP_KV_NHD, PP_DTYPE_F32, tokens_first,
-                                 n * sizeof(float), perr));
-            CALL(pp_kvcache_read(cache, layer, which, PP_KV_HND, PP_DTYPE_F32, heads_first,
-                                 n * sizeof(float), perr));
-            CALL(pp_kvcache_read(cache, layer, which, PP_KV_HND, PP_DTYPE_BF16, raw,
-                                 n * sizeof(uint16_t), perr));
+            int32_t layer = shape.shape.n_layers - 1;
+            CALL(pp_kvcache_read(cache, layer, which, PP_KV_NHD, PP_DTYPE_F32, 0,
+                                 pp_kvcache_length(cache), tokens_first, n * sizeof(float), perr));
+            CALL(pp_kvcache_read(cache, layer, which, PP_KV_HND, PP_DTYPE_F32, 0,
+                                 pp_kvcache_length(cache), heads_first, n * sizeof(float), perr));
+            CALL(pp_kvcache_read(cache, layer, which, PP_KV_HND, PP_DTYPE_BF16, 0,
+                                 pp_kvcache_length(cache), raw, n * sizeof(uint16_t), perr));
             for (size_t i = 0; i < n; i++) {
                 size_t token = i / (n_heads * dim), head = i / dim % n_heads;
                 size_t there = (head * n_tokens + token) * dim + i % dim;
@@ -225,8 +225,8 @@ static void check_limit(const struct runs_model *model, const char *device, int6
 void no_memory_is_a_status(void)
 {
     struct runs_shape shape = runs_main_shape();
-    struct runs_model model = runs_model_open(&shape.config, -1);
-    pp_prompt *prompts = runs_prompts(&shape.config, 0, LENGTHS, N);
+    struct runs_model model = runs_model_open(&shape.shape, -1);
+    pp_prompt *prompts = runs_prompts(&shape.shape, 0, LENGTHS, N);
     for (const char *const *device = runs_devices(); *device; device++)
         check_limit(&model, *device, runs_emulated ? 16 << 20 : 1 << 30, &prompts[3]);
     runs_prompts_free(prompts, N);
@@ -236,12 +236,11 @@ void no_memory_is_a_status(void)
 /* Pseudo-random weights of a known shape: two layers of it, or the smallest. */
 void presets_run(void)
 {
-    struct runs_model model = {.config = {.struct_size = sizeof model.config}};
-    CALL(pp_model_config_preset(runs_emulated ? "tiny" : "llama1b", &model.config, perr));
-    model.config.n_layers = runs_emulated ? 1 : 2;
-    CALL(pp_model_create_random(&model.config, 3, NULL, &model.model, perr));
-    pp_prompt *prompts = runs_prompts(&model.config, 0, LENGTHS, N);
-    size_t vocab_bytes = (size_t)model.config.vocab_size * sizeof(float);
+    struct runs_model model = {.shape = model_shape_of(runs_emulated ? "tiny" : "llama1b")};
+    model.shape.n_layers = runs_emulated ? 1 : 2;
+    CALL(model_random(&model.shape, 3, NULL, &model.model, perr));
+    pp_prompt *prompts = runs_prompts(&model.shape, 0, LENGTHS, N);
+    size_t vocab_bytes = (size_t)model.shape.vocab_size * sizeof(float);
     for (const char *const *device = runs_devices(); *device; device++) {
         pp_session *session = runs_session(&model, *device, PP_DTYPE_AUTO, 0);
         pp_kvcache *caches[N];
@@ -252,7 +251,7 @@ void presets_run(void)
         memcpy(packed, logits, N * vocab_bytes);
         for (size_t i = 0; i < N; i++) {
             CALL(pp_prefill(session, NULL, &prompts[i], 1, caches, &logits, perr));
-            EXPECT(memcmp(logits, packed + i * (size_t)model.config.vocab_size, vocab_bytes) == 0,
+            EXPECT(memcmp(logits, packed + i * (size_t)model.shape.vocab_size, vocab_bytes) == 0,
                    "%s: logits of prompt %zu depend on its company", *device, i);
             runs_caches_free(caches, 1);
         }

@@ -25,7 +25,7 @@ static void run_trails(const struct runs_model *model, const char *device, int32
 {
     pp_session *session = runs_session(model, device, dtype, 0);
     pp_kvcache *caches[MAX_PROMPTS];
-    size_t vocab = (size_t)model->config.vocab_size;
+    size_t vocab = (size_t)model->shape.vocab_size;
     const float *logits;
     *act = runs_dtype(session);
     runs_prefill(session, prompts, n, PP_POLICY_FFD, 0, caches, &logits);
@@ -44,7 +44,7 @@ static void run_trails(const struct runs_model *model, const char *device, int32
     }
     for (size_t i = 0; i < n; i++) {
         size_t bytes;
-        trails[i].kv = runs_read_kv(&model->config, caches[i], PP_DTYPE_F32, &bytes);
+        trails[i].kv = runs_read_kv(&model->shape, caches[i], PP_DTYPE_F32, &bytes);
         trails[i].n_kv = bytes / sizeof(float);
     }
     runs_caches_free(caches, n);
@@ -81,8 +81,8 @@ static double relative(struct error error)
 static const float *tensor_of(const struct runs_model *model, const struct trail *trail, size_t i,
                               size_t *n)
 {
-    size_t half = trail->n_kv / (2 * (size_t)model->config.n_layers);
-    *n = i <= STEPS ? (size_t)model->config.vocab_size : half;
+    size_t half = trail->n_kv / (2 * (size_t)model->shape.n_layers);
+    *n = i <= STEPS ? (size_t)model->shape.vocab_size : half;
     return i <= STEPS ? trail->logits + i * *n : trail->kv + (i - 1 - STEPS) * half;
 }
 
@@ -95,7 +95,7 @@ static void compare_trails(const struct runs_model *model, const char *what, int
                            const struct trail *truth, const struct trail *naive,
                            const struct trail *trails, size_t n)
 {
-    size_t n_tensors = 1 + STEPS + 2 * (size_t)model->config.n_layers;
+    size_t n_tensors = 1 + STEPS + 2 * (size_t)model->shape.n_layers;
     double finer = act == PP_DTYPE_F16 ? 8 : 1, one_rounding = 0x1p-9 / finer;
     double worst_share = 0, worst = 0;
     for (size_t t = 0; t < n_tensors; t++) {
@@ -144,8 +144,8 @@ static void check_close(const struct runs_shape *shape, int32_t dtype)
     size_t n;
     int32_t act;
     const int64_t *lengths = mixed_lengths(&n);
-    struct runs_model model = runs_model_open(&shape->config, -1);
-    pp_prompt *prompts = runs_prompts(&shape->config, 0, lengths, n);
+    struct runs_model model = runs_model_open(&shape->shape, -1);
+    pp_prompt *prompts = runs_prompts(&shape->shape, 0, lengths, n);
     run_trails(&model, "cpu", PP_DTYPE_F32, prompts, n, &act, truth);
     run_trails(&model, "cpu", PP_DTYPE_BF16, prompts, n, &act, naive);
     for (const char *const *device = runs_devices(); *device; device++) {
@@ -175,6 +175,6 @@ void close_in_the_other_type(void)
     if (strncmp(runs_devices()[0], "cpu", 3) == 0)
         return; /* has no f16 */
     check_close(&shape, PP_DTYPE_F16);
-    shape.config.dtype = PP_DTYPE_F16;
+    shape.shape.dtype = PP_DTYPE_F16;
     check_close(&shape, PP_DTYPE_BF16);
 }

@@ -24,13 +24,13 @@ struct bits {
 static void collect(const struct runs_model *model, int32_t act, const pp_kvcache *cache,
                     struct bits *bits)
 {
-    bits->kv = runs_read_kv(&model->config, cache, act, &bits->kv_bytes);
+    bits->kv = runs_read_kv(&model->shape, cache, act, &bits->kv_bytes);
 }
 
 static void collect_logits(const struct runs_model *model, const float *logits, size_t step,
                            struct bits *bits)
 {
-    size_t vocab = (size_t)model->config.vocab_size;
+    size_t vocab = (size_t)model->shape.vocab_size;
     if (!bits->logits)
         bits->logits = plain_alloc((1 + STEPS) * vocab * sizeof(float));
     memcpy(bits->logits + step * vocab, logits, vocab * sizeof(float));
@@ -47,7 +47,7 @@ static void bits_free(struct bits *bits)
 static int32_t next_token(const struct runs_model *model, size_t i_prompt, int step)
 {
     return 1 +
-           (int32_t)((i_prompt * 31 + (size_t)step * 17) % (size_t)(model->config.vocab_size - 1));
+           (int32_t)((i_prompt * 31 + (size_t)step * 17) % (size_t)(model->shape.vocab_size - 1));
 }
 
 /* Each prompt alone: prefill, then decode alone. */
@@ -78,7 +78,7 @@ static void decode_in_company(const struct runs_model *model, pp_session *sessio
                               pp_kvcache *const *caches, const size_t *which, size_t n,
                               struct bits *bits)
 {
-    size_t vocab = (size_t)model->config.vocab_size;
+    size_t vocab = (size_t)model->shape.vocab_size;
     for (int step = 0; step < STEPS; step++) {
         size_t order[MAX_PROMPTS];
         runs_shuffle(order, n);
@@ -103,7 +103,7 @@ static void decode_in_company(const struct runs_model *model, pp_session *sessio
 static void expect_same(const struct runs_model *model, const char *what, const pp_prompt *prompt,
                         const struct bits *bits, const struct bits *alone)
 {
-    size_t vocab = (size_t)model->config.vocab_size;
+    size_t vocab = (size_t)model->shape.vocab_size;
     for (size_t step = 0; step <= STEPS; step++)
         EXPECT(memcmp(bits->logits + step * vocab, alone->logits + step * vocab,
                       vocab * sizeof(float)) == 0,
@@ -131,7 +131,7 @@ static void check_packed(const struct runs_model *model, pp_session *session, co
         packed[i] = prompts[which[i]];
     runs_prefill(session, packed, n, policy, capacity, caches, &logits);
     for (size_t i = 0; i < n; i++)
-        collect_logits(model, logits + i * (size_t)model->config.vocab_size, 0, &bits[i]);
+        collect_logits(model, logits + i * (size_t)model->shape.vocab_size, 0, &bits[i]);
     decode_in_company(model, session, caches, which, n, bits);
     for (size_t i = 0; i < n; i++) {
         collect(model, act, caches[i], &bits[i]);
@@ -172,8 +172,8 @@ static void check_packings(const struct runs_model *model, const char *device, i
 static void check_shape_packings(const struct runs_shape *shape, const int64_t *lengths, size_t n,
                                  int n_packings)
 {
-    struct runs_model model = runs_model_open(&shape->config, -1);
-    pp_prompt *prompts = runs_prompts(&shape->config, 0, lengths, n);
+    struct runs_model model = runs_model_open(&shape->shape, -1);
+    pp_prompt *prompts = runs_prompts(&shape->shape, 0, lengths, n);
     for (const char *const *device = runs_devices(); *device; device++) {
         check_packings(&model, *device, PP_DTYPE_BF16, prompts, n, n_packings);
         if (strncmp(*device, "cpu", 3) != 0)
@@ -213,8 +213,8 @@ void nan_stays_where_it_is(void)
     enum { N_POISONED = 4, N = COUNT(lengths) };
     static struct bits alone[N];
     struct runs_shape shape = runs_main_shape();
-    struct runs_model model = runs_model_open(&shape.config, 0);
-    pp_prompt *prompts = runs_prompts(&shape.config, 1, lengths, N);
+    struct runs_model model = runs_model_open(&shape.shape, 0);
+    pp_prompt *prompts = runs_prompts(&shape.shape, 1, lengths, N);
     for (size_t i = 0; i < N_POISONED; i++)
         memset((void *)(uintptr_t)prompts[i].tokens, 0,
                (size_t)prompts[i].n_tokens * sizeof *prompts[i].tokens);
@@ -246,8 +246,8 @@ void decode_equals_prefill(void)
     enum { N = COUNT(lengths) };
     const int64_t n_decoded = runs_emulated ? 3 : 20;
     struct runs_shape shape = runs_main_shape();
-    struct runs_model model = runs_model_open(&shape.config, -1);
-    pp_prompt *prompts = runs_prompts(&shape.config, 0, lengths, N);
+    struct runs_model model = runs_model_open(&shape.shape, -1);
+    pp_prompt *prompts = runs_prompts(&shape.shape, 0, lengths, N);
     for (const char *const *device = runs_devices(); *device; device++) {
         pp_session *session = runs_session(&model, *device, PP_DTYPE_BF16, 0);
         int32_t act = runs_dtype(session);
@@ -271,7 +271,7 @@ void decode_equals_prefill(void)
                    "%s: keys or values after decode to %lld tokens differ from a prefill", *device,
                    (long long)lengths[i]);
             EXPECT(memcmp(bits.logits, expected.logits,
-                          (size_t)shape.config.vocab_size * sizeof(float)) == 0,
+                          (size_t)shape.shape.vocab_size * sizeof(float)) == 0,
                    "%s: logits after decode to %lld tokens differ from a prefill", *device,
                    (long long)lengths[i]);
             bits_free(&bits);

@@ -48,30 +48,28 @@ bool runs_emulated;
 struct rng runs_rng;
 static const char *devices[4]; /* NULL ends the list */
 
-static pp_model_config config_of(const struct outline *outline)
+static struct model_shape shape_of(const struct outline *outline)
 {
-    return (pp_model_config){.struct_size = sizeof(pp_model_config),
-                             .arch = outline->window ? PP_ARCH_MISTRAL : PP_ARCH_LLAMA,
-                             .vocab_size = outline->vocab,
-                             .hidden_size = outline->hidden,
-                             .intermediate_size = outline->intermediate,
-                             .n_layers = outline->n_layers,
-                             .n_heads = outline->n_heads,
-                             .n_kv_heads = outline->n_kv_heads,
-                             .head_dim = outline->head_dim,
-                             .max_position = 8192,
-                             .sliding_window = outline->window,
-                             .tie_embeddings = outline->tied,
-                             .dtype = outline->dtype,
-                             .rope_type = outline->rope,
-                             .rms_norm_eps = 1e-5,
-                             .rope_theta = 10000,
-                             .rope_factor = outline->rope ? 4 : 0,
-                             .rope_low_freq_factor = outline->rope == PP_ROPE_LLAMA3 ? 1 : 0,
-                             .rope_high_freq_factor = outline->rope == PP_ROPE_LLAMA3 ? 4 : 0,
-                             .rope_original_max_position = outline->rope == PP_ROPE_LLAMA3 ? 64 : 0,
-                             .bos_token = 1,
-                             .eos_token = 2};
+    return (struct model_shape){.arch = outline->window ? PP_ARCH_MISTRAL : PP_ARCH_LLAMA,
+                                .vocab_size = outline->vocab,
+                                .hidden_size = outline->hidden,
+                                .intermediate_size = outline->intermediate,
+                                .n_layers = outline->n_layers,
+                                .n_heads = outline->n_heads,
+                                .n_kv_heads = outline->n_kv_heads,
+                                .head_dim = outline->head_dim,
+                                .max_position = 8192,
+                                .sliding_window = outline->window,
+                                .tie_embeddings = outline->tied,
+                                .dtype = outline->dtype,
+                                .rope_type = outline->rope,
+                                .norm_eps = 1e-5,
+                                .rope_theta = 10000,
+                                .rope_factor = outline->rope ? 4 : 0,
+                                .rope_low_freq_factor = outline->rope == PP_ROPE_LLAMA3 ? 1 : 0,
+                                .rope_high_freq_factor = outline->rope == PP_ROPE_LLAMA3 ? 4 : 0,
+                                .rope_original_max_position =
+                                    outline->rope == PP_ROPE_LLAMA3 ? 64 : 0};
 }
 
 bool runs_shape(size_t i, struct runs_shape *shape)
@@ -79,7 +77,7 @@ bool runs_shape(size_t i, struct runs_shape *shape)
     const struct outline *outlines = runs_emulated ? EMULATED : HARDWARE;
     if (i >= (runs_emulated ? COUNT(EMULATED) : COUNT(HARDWARE)))
         return false;
-    *shape = (struct runs_shape){outlines[i].name, config_of(&outlines[i])};
+    *shape = (struct runs_shape){outlines[i].name, shape_of(&outlines[i])};
     return true;
 }
 
@@ -113,7 +111,7 @@ bool runs_start(void)
     struct runs_shape shape = runs_main_shape();
     pp_session_params_init(&params, sizeof params);
     params.device = devices[0];
-    pp_status status = pp_model_create_random(&shape.config, 1, NULL, &model, &err);
+    pp_status status = model_random(&shape.shape, 1, NULL, &model, &err);
     if (status >= 0)
         status = pp_session_create(model, &params, &session, &err);
     pp_model_unref(model);
@@ -134,11 +132,11 @@ bool runs_start(void)
     return true;
 }
 
-struct runs_model runs_model_open(const pp_model_config *config, int32_t poisoned_token)
+struct runs_model runs_model_open(const struct model_shape *shape, int32_t poisoned_token)
 {
-    struct runs_model model = {.config = *config, .dir = checkpoint_write(config, &runs_rng)};
+    struct runs_model model = {.shape = *shape, .dir = checkpoint_write(shape, &runs_rng)};
     if (poisoned_token >= 0)
-        checkpoint_poison(model.dir, config, poisoned_token);
+        checkpoint_poison(model.dir, shape, poisoned_token);
     CALL(pp_model_open(model.dir, NULL, &model.model, perr));
     return model;
 }
@@ -159,6 +157,7 @@ pp_session *runs_session(const struct runs_model *model, const char *device, int
     params.device = device;
     params.dtype = dtype;
     params.max_pass_tokens = max_pass_tokens;
+    params.keep_window_pages = 1; /* tests look at all of a cache */
     CALL(pp_session_create(model->model, &params, &session, perr));
     return session;
 }
@@ -170,14 +169,14 @@ int32_t runs_dtype(const pp_session *session)
     return info.dtype;
 }
 
-pp_prompt *runs_prompts(const pp_model_config *config, int32_t first_token, const int64_t *lengths,
-                        size_t n)
+pp_prompt *runs_prompts(const struct model_shape *shape, int32_t first_token,
+                        const int64_t *lengths, size_t n)
 {
     pp_prompt *prompts = plain_alloc(n * sizeof *prompts);
     for (size_t i = 0; i < n; i++) {
         int32_t *tokens = plain_alloc((size_t)lengths[i] * sizeof *tokens);
         for (int64_t j = 0; j < lengths[i]; j++)
-            tokens[j] = (int32_t)rng_between(&runs_rng, first_token, config->vocab_size - 1);
+            tokens[j] = (int32_t)rng_between(&runs_rng, first_token, shape->vocab_size - 1);
         prompts[i] = (pp_prompt){tokens, lengths[i]};
     }
     return prompts;
@@ -213,16 +212,17 @@ void runs_prefill(pp_session *session, const pp_prompt *prompts, size_t n, int32
     free(lengths);
 }
 
-void *runs_read_kv(const pp_model_config *config, const pp_kvcache *cache, int32_t dtype,
+void *runs_read_kv(const struct model_shape *shape, const pp_kvcache *cache, int32_t dtype,
                    size_t *bytes)
 {
-    size_t half = (size_t)pp_kvcache_length(cache) * (size_t)config->n_kv_heads *
-                  (size_t)config->head_dim * pp_dtype_size(dtype);
-    *bytes = half * 2 * (size_t)config->n_layers;
+    size_t half = (size_t)pp_kvcache_length(cache) * (size_t)shape->n_kv_heads *
+                  (size_t)shape->head_dim * pp_dtype_size(dtype);
+    *bytes = half * 2 * (size_t)shape->n_layers;
     char *kv = plain_alloc(*bytes), *dst = kv;
-    for (int32_t layer = 0; layer < config->n_layers; layer++)
+    for (int32_t layer = 0; layer < shape->n_layers; layer++)
         for (int32_t which = PP_KV_K; which <= PP_KV_V; which++, dst += half)
-            CALL(pp_kvcache_read(cache, layer, which, PP_KV_NHD, dtype, dst, half, perr));
+            CALL(pp_kvcache_read(cache, layer, which, PP_KV_NHD, dtype, 0, pp_kvcache_length(cache),
+                                 dst, half, perr));
     return kv;
 }
 

@@ -198,6 +198,23 @@ static void more_or_fewer_keys(void)
     }
 }
 
+/* Scores that a cap bends little and much, with windows and prefixes. */
+static void softcaps(void)
+{
+    struct rng rng = rng_seeded(6);
+    static const int32_t dims[] = {64, 72, 128, 256};
+    static const double caps[] = {50, 3, 0.5};
+    static const int32_t n_rows[] = {1, 5, 64, 70, 130, 3}, n_keys[] = {65, 5, 64, 75, 140, 200};
+    for (int32_t i = 0; i < 3 * COUNT(dims); i++) {
+        struct attention_case a = make_case(&rng, i % 2, 1 + i % 2, 1 + i % 4, dims[i / 3],
+                                            COUNT(n_rows), n_rows, n_keys);
+        a.softcap = caps[i % 3];
+        a.window_left = i % 5 == 4 ? 40 : -1;
+        run_and_check(&rng, &a, (enum kv_mode)(i % N_KV_MODES));
+        free_case(&a);
+    }
+}
+
 /* Rows of zeros for rows that see nothing, whatever memory holds. */
 static void rows_that_see_nothing(void)
 {
@@ -223,6 +240,7 @@ static const struct device_test tests[] = {
     {"large_groups", large_groups},
     {"windows", windows},
     {"more_or_fewer_keys", more_or_fewer_keys},
+    {"softcaps", softcaps},
     {"rows_that_see_nothing", rows_that_see_nothing},
 };
 

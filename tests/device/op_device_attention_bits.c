@@ -14,7 +14,8 @@
 #define MAX_PROMPTS  8
 #define MAX_PIECES   1024
 
-/* A case of random shape. Every third has a window, every second a prefix. */
+/* A case of random shape. Every third has a window, every third a softcap, every second a prefix.
+ */
 static struct attention_case random_case(struct rng *rng, int32_t longest)
 {
     static const int32_t head_dims[] = {8, 64, 72, 96, 128, 160, 256};
@@ -32,8 +33,10 @@ static struct attention_case random_case(struct rng *rng, int32_t longest)
                                         group, head_dim, n, n_rows, n_keys);
     if (rng_between(rng, 0, 2) == 0)
         a.window_left = (int32_t)rng_between(rng, 0, longest);
-    printf("# bf16/f16 %d, %d heads for %d, head_dim %d, window %d, %d prompts\n", a.act, a.n_heads,
-           a.n_kv_heads, head_dim, a.window_left, n);
+    if (rng_between(rng, 0, 2) == 0)
+        a.softcap = 5;
+    printf("# bf16/f16 %d, %d heads for %d, head_dim %d, window %d, softcap %g, %d prompts\n",
+           a.act, a.n_heads, a.n_kv_heads, head_dim, a.window_left, a.softcap, n);
     return a;
 }
 

@@ -22,6 +22,7 @@ struct problem {
     int32_t act, n_rows, n, k;
     int32_t lda, ldw, ldo;
     bool to_act, accumulate;
+    float scale;
     uint16_t *a, *w; /* [n_rows, lda], [n, ldw] */
     float *start;    /* [n_rows, ldo]: out before */
 };
@@ -58,7 +59,8 @@ static struct problem problem_make(struct rng *rng, int32_t act, int32_t n_rows,
                         .k = k,
                         .lda = k + 8 * extra,
                         .ldw = k + 16 * extra,
-                        .ldo = n + extra};
+                        .ldo = n + extra,
+                        .scale = 1};
     p.a = spread_rows(rng, device_act(act), n_rows, k, p.lda);
     p.w = spread_rows(rng, device_act(act), n, k, p.ldw);
     p.start = spread_rows(rng, PP_DTYPE_F32, n_rows, n, p.ldo);
@@ -92,7 +94,8 @@ static void *run(const struct problem *p, int32_t tile)
                                          .out_type = !p->to_act    ? PPI_CUDA_F32
                                                      : p->act == 0 ? PPI_CUDA_BF16
                                                                    : PPI_CUDA_F16,
-                                         .accumulate = p->accumulate};
+                                         .accumulate = p->accumulate,
+                                         .scale = p->scale};
     device_launch(&ppi_cuda_product[p->act][tile], ppi_cuda_product_blocks(tile, p->n_rows, p->n),
                   &args);
     device_download(got, out, bytes);
@@ -114,6 +117,8 @@ static void check_element(const struct problem *p, const void *got, int32_t tile
         magnitudes += fabs(product);
     }
     size_t at = (size_t)row * (size_t)p->ldo + (size_t)col;
+    sum *= (double)p->scale;
+    magnitudes *= fabs((double)p->scale);
     if (p->accumulate)
         sum += p->start[at];
     if (p->to_act) {
@@ -160,10 +165,13 @@ static void check_kinds(struct rng *rng, struct problem *p, int32_t sample)
     check(rng, p, sample);
     p->accumulate = true;
     check(rng, p, sample);
+    p->scale = 0.22f;
+    check(rng, p, sample);
     p->accumulate = false;
     p->to_act = true;
     check(rng, p, sample);
     p->to_act = false;
+    p->scale = 1;
 }
 
 /* ---- tests ---- */

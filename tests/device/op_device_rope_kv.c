@@ -132,11 +132,18 @@ static const struct shape shapes[] = {{1, 1, 8},   {3, 1, 16},   {4, 2, 24},  {5
                                       {7, 1, 256}, {20, 4, 256}, {3, 2, 200}, {90, 6, 32}};
 static const int32_t page_sizes[] = {1, 5, 16, 64, 128};
 
+/* Which elements of a head rotate, and how. */
+struct rotation {
+    int32_t rotary_dim;
+    bool interleaved, scales_q;
+};
+
 struct pass {
     struct shape shape;
-    int32_t n_rows, n_positions;
-    float *qkv, *rope;
-    int32_t *positions;
+    struct rotation rotation;
+    int32_t n_rows, n_angles; /* rows of the tables */
+    float *qkv, *angles, *q_scale;
+    int32_t *rope_rows;
     int64_t *slots;
 };
 
@@ -145,17 +152,22 @@ static int64_t qkv_dim(const struct shape *s)
     return (int64_t)(s->n_heads + 2 * s->n_kv_heads) * s->head_dim;
 }
 
-static struct pass make_pass(struct rng *rng, struct shape shape, int32_t n_rows, int32_t n_slots)
+static struct pass make_pass_rotating(struct rng *rng, struct shape shape, struct rotation rotation,
+                                      int32_t n_rows, int32_t n_slots)
 {
-    struct pass pass = {.shape = shape, .n_rows = n_rows, .n_positions = 50};
+    struct pass pass = {.shape = shape, .rotation = rotation, .n_rows = n_rows, .n_angles = 50};
+    int32_t dim = rotation.rotary_dim;
     size_t n = (size_t)n_rows * (size_t)qkv_dim(&shape);
     pass.qkv = device_random(rng, PP_DTYPE_F32, n, 2);
-    pass.rope = device_host((size_t)pass.n_positions * (size_t)shape.head_dim * sizeof(float));
-    for (int32_t i = 0; i < pass.n_positions * shape.head_dim; i++) {
-        int32_t half = shape.head_dim / 2, pair = i % half, position = i / shape.head_dim;
+    pass.angles = device_host((size_t)(pass.n_angles * dim + 1) * sizeof(float));
+    for (int32_t i = 0; i < pass.n_angles * dim; i++) {
+        int32_t half = dim / 2, pair = i % half, position = i / dim;
         double angle = position * pow(100.0, -(double)pair / half) + 0.3;
-        pass.rope[i] = (float)(i / half % 2 == 0 ? cos(angle) : sin(angle));
+        pass.angles[i] = (float)(i / half % 2 == 0 ? cos(angle) : sin(angle));
     }
+    pass.q_scale = device_host((size_t)pass.n_angles * sizeof(float));
+    for (int32_t i = 0; i < pass.n_angles; i++)
+        pass.q_scale[i] = rotation.scales_q ? 1 + 0.0625f * (float)(i % 9) : 1;
     /* Slots in random order, each at most once; a fifth of the rows has none. */
     int64_t *order = device_host((size_t)n_slots * sizeof *order);
     for (int32_t i = 0; i < n_slots; i++) {
@@ -163,79 +175,119 @@ static struct pass make_pass(struct rng *rng, struct shape shape, int32_t n_rows
         order[i] = order[j];
         order[j] = i;
     }
-    pass.positions = device_host((size_t)n_rows * sizeof *pass.positions);
+    pass.rope_rows = device_host((size_t)n_rows * sizeof *pass.rope_rows);
     pass.slots = device_host((size_t)n_rows * sizeof *pass.slots);
     for (int32_t i = 0; i < n_rows; i++) {
-        pass.positions[i] = (int32_t)rng_between(rng, 0, pass.n_positions - 1);
+        pass.rope_rows[i] = (int32_t)rng_between(rng, 0, pass.n_angles - 1);
         pass.slots[i] = rng_between(rng, 0, 4) == 0 ? -1 : order[i];
     }
     free(order);
     return pass;
 }
 
+/* Whole heads rotate, halves with each other. */
+static struct pass make_pass(struct rng *rng, struct shape shape, int32_t n_rows, int32_t n_slots)
+{
+    return make_pass_rotating(rng, shape, (struct rotation){shape.head_dim, false, false}, n_rows,
+                              n_slots);
+}
+
 static void free_pass(struct pass *pass)
 {
     free(pass->qkv);
-    free(pass->rope);
-    free(pass->positions);
+    free(pass->angles);
+    free(pass->q_scale);
+    free(pass->rope_rows);
     free(pass->slots);
 }
 
 /* Rows [first, first + n_rows) of the pass; q [n_rows, n_heads head_dim] on the host. */
-static void run_rope(int act, const struct pass *pass, int32_t first, int32_t n_rows,
-                     struct place *place, uint16_t *q)
+static void run_kernel(const struct ppi_cuda_kernel *kernel, const struct pass *pass, int32_t first,
+                       int32_t n_rows, struct place *place, uint16_t *q)
 {
     const struct shape *s = &pass->shape;
     int64_t dim = qkv_dim(s);
     size_t q_bytes = (size_t)n_rows * (size_t)(s->n_heads * s->head_dim) * sizeof *q;
     void *qkv = device_upload(pass->qkv + first * dim, (size_t)(n_rows * dim) * sizeof(float));
-    void *rope =
-        device_upload(pass->rope, (size_t)(pass->n_positions * s->head_dim) * sizeof(float));
-    void *positions = device_upload(pass->positions + first, (size_t)n_rows * sizeof(int32_t));
+    size_t table = (size_t)(pass->n_angles * pass->rotation.rotary_dim) * sizeof(float);
+    void *angles = table > 0 ? device_upload(pass->angles, table) : NULL;
+    void *q_scale = pass->rotation.scales_q
+                        ? device_upload(pass->q_scale, (size_t)pass->n_angles * sizeof(float))
+                        : NULL;
+    void *rope_rows = device_upload(pass->rope_rows + first, (size_t)n_rows * sizeof(int32_t));
     void *slots = device_upload(pass->slots + first, (size_t)n_rows * sizeof(int64_t));
     void *out = device_alloc(q_bytes);
     struct ppi_cuda_rope_kv_args args = {.qkv = qkv,
-                                         .rope = rope,
-                                         .positions = positions,
+                                         .angles = angles,
+                                         .q_scale = q_scale,
+                                         .rope_rows = rope_rows,
                                          .slots = slots,
                                          .q = out,
                                          .kv = place->kv,
                                          .n_rows = n_rows,
                                          .n_heads = s->n_heads,
                                          .n_kv_heads = s->n_kv_heads,
-                                         .head_dim = s->head_dim};
-    device_launch(&ppi_cuda_rope_kv[act], n_rows, &args);
+                                         .head_dim = s->head_dim,
+                                         .rotary_dim = pass->rotation.rotary_dim,
+                                         .interleaved = pass->rotation.interleaved};
+    device_launch(kernel, n_rows, &args);
     device_download(q, out, q_bytes);
     download_place(place);
     device_free(out);
     device_free(slots);
-    device_free(positions);
-    device_free(rope);
+    device_free(rope_rows);
+    if (q_scale)
+        device_free(q_scale);
+    if (angles)
+        device_free(angles);
     device_free(qkv);
 }
 
-/* `got` is head `head` (of q, k and v) of a row, rotated if it is not of v. */
+static void run_rope(int act, const struct pass *pass, int32_t first, int32_t n_rows,
+                     struct place *place, uint16_t *q)
+{
+    run_kernel(&ppi_cuda_rope_kv[act], pass, first, n_rows, place, q);
+}
+
+/* Element i of a head turned: its two summands, a and b. A pair is named by its angle. */
+static void turn(const struct pass *pass, const float *x, const float *angles, int32_t i, double *a,
+                 double *b)
+{
+    int32_t dim = pass->rotation.rotary_dim, half = dim / 2;
+    bool is_first = pass->rotation.interleaved ? i % 2 == 0 : i < half;
+    int32_t pair = pass->rotation.interleaved ? i / 2 : i % half;
+    int32_t partner = pass->rotation.interleaved ? i ^ 1 : is_first ? i + half : i - half;
+    *a = (double)x[i] * angles[pair];
+    *b = (is_first ? -1.0 : 1.0) * x[partner] * angles[half + pair];
+}
+
+/* `got` is head `head` (of q, k and v) of a row, rotated if it is not of v, scaled if it is of q.
+ */
 static void expect_head(int32_t dtype, const struct pass *pass, int32_t row, int32_t head,
                         const uint16_t *got)
 {
     const struct shape *s = &pass->shape;
-    int32_t half = s->head_dim / 2;
+    int32_t dim = pass->rotation.rotary_dim;
     const float *x = pass->qkv + row * qkv_dim(s) + (int64_t)head * s->head_dim;
-    const float *rope = pass->rope + pass->positions[row] * s->head_dim;
+    const float *angles = pass->angles + pass->rope_rows[row] * dim;
+    double scale = head < s->n_heads ? pass->q_scale[pass->rope_rows[row]] : 1;
     double unit = dtype == PP_DTYPE_BF16 ? 0x1p-8 : 0x1p-11;
     double floor = dtype == PP_DTYPE_BF16 ? 1e-38 : 0x1p-25;
     for (int32_t i = 0; i < s->head_dim; i++) {
         double value = device_value(dtype, got, (size_t)i);
-        if (head >= s->n_heads + s->n_kv_heads) {
+        bool turns = i < dim && head < s->n_heads + s->n_kv_heads;
+        if (!turns && scale == 1) {
             uint16_t bits = dtype == PP_DTYPE_BF16 ? ppi_f32_to_bf16(x[i]) : ppi_f32_to_f16(x[i]);
-            EXPECT(got[i] == bits, "row %d head %d of v, element %d: %g, expected %g", row, head, i,
-                   value, x[i]);
+            EXPECT(got[i] == bits, "row %d head %d, element %d that stays: %g, expected %g", row,
+                   head, i, value, x[i]);
             continue;
         }
-        int32_t pair = i % half;
-        double a = (double)x[i] * rope[pair];
-        double b = (i < half ? -1.0 : 1.0) * x[(i + half) % s->head_dim] * rope[half + pair];
-        /* Three roundings of f32, one of act. */
+        double a = x[i], b = 0;
+        if (turns)
+            turn(pass, x, angles, i, &a, &b);
+        a *= scale;
+        b *= scale;
+        /* Three roundings of f32, four when it is scaled, one of act. */
         double allowed = fabs(a + b) * unit + (fabs(a) + fabs(b)) * 0x1p-22 + floor;
         EXPECT(fabs(value - (a + b)) <= allowed,
                "dtype %d head_dim %d row %d head %d element %d: %.9g, expected %.9g", dtype,
@@ -281,6 +333,33 @@ static void rope_kv_values(void)
             free_pass(&pass);
             free_place(&place);
         }
+}
+
+/* Parts of heads, neighbours, nothing; with queries scaled and not; by the kernel for any number of
+ * elements, and where it is one for multiples of 8, by that one too. */
+static void rope_kv_rotations(void)
+{
+    static const int32_t rotary_dims[] = {0, 2, 8, 16, 20, 24, 40, 62, 64, 72, 80};
+    struct shape shape = {5, 2, 80};
+    struct rng rng = rng_seeded(16);
+    for (size_t i = 0; i < 4 * COUNT(rotary_dims); i++) {
+        struct rotation rotation = {rotary_dims[i / 4], i % 2, i / 2 % 2};
+        int32_t n_slots = device_is_emulated() ? 15 : 700, n_rows = n_slots * 2 / 3;
+        int act = (int)(i + i / 8) % PPI_CUDA_N_ACT;
+        struct place place = make_place(&rng, i % N_MODES, shape.n_kv_heads, shape.head_dim,
+                                        page_sizes[i % COUNT(page_sizes)], n_slots);
+        struct pass pass = make_pass_rotating(&rng, shape, rotation, n_rows, n_slots);
+        uint16_t *q = device_host((size_t)(n_rows * qkv_dim(&shape)) * sizeof *q);
+        run_kernel(&ppi_cuda_rope_kv_any[act], &pass, 0, n_rows, &place, q);
+        expect_rows(device_act(act), &pass, &place, q);
+        if (rotation.rotary_dim % 8 == 0) {
+            run_kernel(&ppi_cuda_rope_kv[act], &pass, 0, n_rows, &place, q);
+            expect_rows(device_act(act), &pass, &place, q);
+        }
+        free(q);
+        free_pass(&pass);
+        free_place(&place);
+    }
 }
 
 static void rope_kv_page_sizes(void)
@@ -456,9 +535,9 @@ static void kv_read_ranges(void)
 int main(int argc, char **argv)
 {
     static const struct device_test tests[] = {
-        {"rope_kv_values", rope_kv_values}, {"rope_kv_page_sizes", rope_kv_page_sizes},
-        {"rope_kv_bits", rope_kv_bits},     {"rope_kv_far_slots", rope_kv_far_slots},
-        {"kv_read_ranges", kv_read_ranges},
+        {"rope_kv_values", rope_kv_values},         {"rope_kv_rotations", rope_kv_rotations},
+        {"rope_kv_page_sizes", rope_kv_page_sizes}, {"rope_kv_bits", rope_kv_bits},
+        {"rope_kv_far_slots", rope_kv_far_slots},   {"kv_read_ranges", kv_read_ranges},
     };
     return device_main(tests, COUNT(tests), argc, argv);
 }

@@ -1,5 +1,5 @@
 /*
- * op_device_rows.c: embed, rmsnorm, swiglu, gather, convert and compare against straight
+ * op_device_rows.c: embed, glu, add_bias, softcap, gather, convert and compare against straight
  * computations in double precision, and their bits against those of other companies of rows.
  */
 #include "device.h"
@@ -57,12 +57,14 @@ static void embed_is_exact(void)
             float *out = device_alloc(bytes), *got = device_host(bytes);
             void *device_table = device_upload(table, (size_t)n * (size_t)dim * sizeof *table);
             void *device_tokens = device_upload(tokens, (size_t)n_rows * sizeof *tokens);
-            struct ppi_cuda_embed_args args = {device_table, device_tokens, out, n_rows, dim};
+            float scale = d % 2 ? 1 : 11.3125f;
+            struct ppi_cuda_embed_args args = {device_table, device_tokens, out, n_rows,
+                                               dim,          scale,         0};
             device_launch(&ppi_cuda_embed[act], ppi_cuda_row_blocks(n_rows, dim), &args);
             device_download(got, out, bytes);
             for (int64_t i = 0; i < (int64_t)n_rows * dim; i++) {
                 int64_t from = (int64_t)tokens[i / dim] * dim + i % dim;
-                float expected = (float)device_value(dtype, table, (size_t)from);
+                float expected = scale * (float)device_value(dtype, table, (size_t)from);
                 EXPECT(got[i] == expected, "dim %d element %lld: %g, expected %g", dim,
                        (long long)i, got[i], expected);
             }
@@ -107,123 +109,53 @@ static void gather_is_exact(void)
     }
 }
 
-/* ---- rmsnorm ---- */
+/* ---- glu ---- */
 
-static void run_norm(int act, const float *x, const float *weight, int32_t n_rows, int32_t dim,
-                     uint16_t *got)
-{
-    size_t n = (size_t)n_rows * (size_t)dim;
-    void *device_x = device_upload(x, n * sizeof *x);
-    void *device_weight = device_upload(weight, (size_t)dim * sizeof *weight);
-    void *out = device_alloc(n * sizeof *got);
-    struct ppi_cuda_rmsnorm_args args = {device_x, device_weight, out, 1e-5f, n_rows, dim, 0};
-    device_launch(&ppi_cuda_rmsnorm[act], ppi_cuda_row_blocks(n_rows, dim), &args);
-    device_download(got, out, n * sizeof *got);
-    device_free(out);
-    device_free(device_weight);
-    device_free(device_x);
-}
-
-static void rmsnorm_values(void)
-{
-    struct rng rng = rng_seeded(3);
-    for (int act = 0; act < PPI_CUDA_N_ACT; act++)
-        for (size_t d = 0; d < COUNT(dims); d++) {
-            int32_t dim = dims[d], n_rows = rows_for_test(9, 259), dtype = device_act(act);
-            size_t n = (size_t)n_rows * (size_t)dim;
-            float *x = device_random(&rng, PP_DTYPE_F32, n, 3);
-            float *weight = device_random(&rng, PP_DTYPE_F32, (size_t)dim, 1);
-            uint16_t *got = device_host(n * sizeof *got);
-            run_norm(act, x, weight, n_rows, dim, got);
-            for (int32_t row = 0; row < n_rows; row++) {
-                double sum = 0;
-                for (int32_t i = 0; i < dim; i++)
-                    sum += (double)x[row * dim + i] * x[row * dim + i];
-                double scale = 1 / sqrt(sum / dim + (double)1e-5f);
-                for (int32_t i = 0; i < dim; i++) {
-                    double expected = x[row * dim + i] * scale * weight[i];
-                    double value = device_value(dtype, got, (size_t)(row * dim + i));
-                    /* A sum has at most 60 roundings in a chain; its root halves their effect. */
-                    double allowed =
-                        fabs(expected) * (act_rounding(dtype) + 0x1p-18) + act_floor(dtype);
-                    EXPECT(fabs(value - expected) <= allowed,
-                           "dtype %d dim %d row %d element %d: %.9g, expected %.9g", dtype, dim,
-                           row, i, value, expected);
-                }
-            }
-            free(got);
-            free(weight);
-            free(x);
-        }
-}
-
-/* A run of rows alone, and the same run among rows of NaN, give the bits that all rows gave. */
-static void rmsnorm_bits(void)
-{
-    struct rng rng = rng_seeded(4);
-    for (int act = 0; act < PPI_CUDA_N_ACT; act++)
-        for (size_t d = 0; d < COUNT(dims); d++) {
-            int32_t dim = dims[d], n_rows = rows_for_test(13, 517);
-            size_t n = (size_t)n_rows * (size_t)dim;
-            float *x = device_random(&rng, PP_DTYPE_F32, n, 3);
-            float *weight = device_random(&rng, PP_DTYPE_F32, (size_t)dim, 1);
-            uint16_t *whole = device_host(n * sizeof *whole), *got = device_host(n * sizeof *got);
-            run_norm(act, x, weight, n_rows, dim, whole);
-            for (int round = 0; round < 4; round++) {
-                int32_t n_part = (int32_t)rng_between(&rng, 1, n_rows);
-                int32_t first = (int32_t)rng_between(&rng, 0, n_rows - n_part);
-                size_t part_bytes = (size_t)n_part * (size_t)dim * sizeof *got;
-                run_norm(act, x + first * dim, weight, n_part, dim, got);
-                EXPECT(memcmp(got, whole + first * dim, part_bytes) == 0,
-                       "dim %d: rows %d + %d alone have other bits", dim, first, n_part);
-                float *poisoned = device_host(n * sizeof *poisoned);
-                for (size_t i = 0; i < n; i++)
-                    poisoned[i] = NAN;
-                memcpy(poisoned + first * dim, x + first * dim, 2 * part_bytes);
-                run_norm(act, poisoned, weight, n_rows, dim, got);
-                EXPECT(memcmp(got + first * dim, whole + first * dim, part_bytes) == 0,
-                       "dim %d: rows %d + %d among NaN have other bits", dim, first, n_part);
-                free(poisoned);
-            }
-            free(got);
-            free(whole);
-            free(weight);
-            free(x);
-        }
-}
-
-/* ---- swiglu ---- */
-
-static void run_swiglu(int act, const uint16_t *gate_up, int32_t n_rows, int32_t n, int64_t blocks,
-                       uint16_t *got)
+static void run_glu(int act, int32_t activation, const uint16_t *gate_up, const float *bias,
+                    int32_t n_rows, int32_t n, int64_t blocks, uint16_t *got)
 {
     size_t size = (size_t)n_rows * (size_t)n;
     void *device_gate_up = device_upload(gate_up, 2 * size * sizeof *gate_up);
+    void *device_bias = bias ? device_upload(bias, 2 * (size_t)n * sizeof *bias) : NULL;
     void *out = device_alloc(size * sizeof *got);
-    struct ppi_cuda_swiglu_args args = {device_gate_up, out, n_rows, n};
-    device_launch(&ppi_cuda_swiglu[act], blocks, &args);
+    struct ppi_cuda_glu_args args = {device_gate_up, device_bias, out, n_rows, n, activation, 0};
+    device_launch(&ppi_cuda_glu[act], blocks, &args);
     device_download(got, out, size * sizeof *got);
     device_free(out);
+    if (device_bias)
+        device_free(device_bias);
     device_free(device_gate_up);
 }
 
-static double silu(double x)
+static double activated(int32_t activation, double x)
 {
-    return x == -INFINITY ? -0.0 : x / (1 + exp(-x));
+    if (x == -INFINITY)
+        return -0.0;
+    if (activation == PPI_CUDA_SILU)
+        return x / (1 + exp(-x));
+    /* As 1 + tanh(u), which has no digits left far below 0, is written by the exponential. */
+    return x / (1 + exp(-2 * sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
 }
 
-static void expect_swiglu(int32_t dtype, const uint16_t *gate_up, const uint16_t *got,
-                          int32_t n_rows, int32_t n)
+static void expect_glu(int32_t dtype, int32_t activation, const uint16_t *gate_up,
+                       const float *bias, const uint16_t *got, int32_t n_rows, int32_t n)
 {
     double first_infinite = dtype == PP_DTYPE_BF16 ? 0x1.ffp127 : 65520; /* what rounds to it */
     for (int64_t i = 0; i < (int64_t)n_rows * n; i++) {
         int64_t from = i / n * 2 * n + i % n;
         double gate = device_value(dtype, gate_up, (size_t)from);
         double up = device_value(dtype, gate_up, (size_t)(from + n));
-        double expected = silu(gate) * up, value = device_value(dtype, got, (size_t)i);
-        /* The exponent, up to 128 where it matters, is rounded to 24 bits. */
-        double before_narrowing = fabs(expected) * 0x1p-16;
+        gate += bias ? bias[i % n] : 0;
+        up += bias ? bias[n + i % n] : 0;
+        double expected = activated(activation, gate) * up;
+        double value = device_value(dtype, got, (size_t)i);
+        /* The exponent, up to 128 where it matters, is rounded to 24 bits, a few times for gelu. */
+        double before_narrowing =
+            fabs(expected) * (activation == PPI_CUDA_SILU ? 0x1p-16 : 0x1p-14);
         double allowed = before_narrowing + fabs(expected) * act_rounding(dtype) + act_floor(dtype);
+        /* A sum with a bias is rounded once in f32, relative to its larger part. */
+        if (bias)
+            allowed += 0x1p-22 * (1 + fabs(gate)) * (1 + fabs(up)) + 0x1p-20;
         bool right;
         if (isnan(expected))
             right = isnan(value);
@@ -232,69 +164,148 @@ static void expect_swiglu(int32_t dtype, const uint16_t *gate_up, const uint16_t
                     fabs(expected) + before_narrowing >= first_infinite;
         else
             right = fabs(value - expected) <= allowed;
-        EXPECT(right, "dtype %d n %d element %lld: silu(%g) * %g: %.9g, expected %.9g", dtype, n,
-               (long long)i, gate, up, value, expected);
+        EXPECT(right, "dtype %d activation %d n %d element %lld: of %g * %g: %.9g, expected %.9g",
+               dtype, activation, n, (long long)i, gate, up, value, expected);
     }
 }
 
-static void swiglu_values(void)
+static void glu_values(void)
 {
     static const int32_t widths[] = {8, 24, 288, 1000, 4864, 11008};
     struct rng rng = rng_seeded(5);
     for (int act = 0; act < PPI_CUDA_N_ACT; act++)
-        for (size_t w = 0; w < COUNT(widths); w++) {
-            int32_t n = widths[w], n_rows = rows_for_test(3, 211), dtype = device_act(act);
+        for (size_t w = 0; w < 2 * COUNT(widths); w++) {
+            int32_t n = widths[w / 2], n_rows = rows_for_test(3, 211), dtype = device_act(act);
+            int32_t activation = w % 2 ? PPI_CUDA_GELU_TANH : PPI_CUDA_SILU;
             size_t size = (size_t)n_rows * (size_t)n;
             uint16_t *gate_up = device_random(&rng, dtype, 2 * size, 4);
+            float *bias = device_random(&rng, PP_DTYPE_F32, 2 * (size_t)n, 1);
             uint16_t *whole = device_host(size * sizeof *whole);
             uint16_t *got = device_host(size * sizeof *got);
-            run_swiglu(act, gate_up, n_rows, n, ppi_cuda_swiglu_blocks(n_rows, n), whole);
-            expect_swiglu(dtype, gate_up, whole, n_rows, n);
+            int64_t blocks = ppi_cuda_striding_blocks((int64_t)size);
+            run_glu(act, activation, gate_up, bias, n_rows, n, blocks, got);
+            expect_glu(dtype, activation, gate_up, bias, got, n_rows, n);
+            run_glu(act, activation, gate_up, NULL, n_rows, n, blocks, whole);
+            expect_glu(dtype, activation, gate_up, NULL, whole, n_rows, n);
             /* Any number of blocks, one row alone. */
-            run_swiglu(act, gate_up, n_rows, n, 1 + (int64_t)w % 3, got);
+            run_glu(act, activation, gate_up, NULL, n_rows, n, 1 + (int64_t)w % 3, got);
             EXPECT(memcmp(got, whole, size * sizeof *got) == 0, "n %d: blocks show", n);
             int32_t row = n_rows / 2;
-            run_swiglu(act, gate_up + 2 * row * n, 1, n, 1, got);
+            run_glu(act, activation, gate_up + 2 * row * n, NULL, 1, n, 1, got);
             EXPECT(memcmp(got, whole + row * n, (size_t)n * sizeof *got) == 0,
                    "n %d: row %d alone has other bits", n, row);
             free(got);
             free(whole);
+            free(bias);
             free(gate_up);
         }
 }
 
 /* Every gate that act has: no NaN but from NaN, right limits; factors 1, -3, 0, infinite. */
-static void swiglu_of_every_gate(void)
+static void glu_of_every_gate(void)
 {
     static const float factors[] = {1, -3, 0, INFINITY};
     int32_t n = 4096;
     uint16_t *gate_up = device_host(2 * 65536 * sizeof *gate_up);
     uint16_t *got = device_host(65536 * sizeof *got);
     for (int act = 0; act < PPI_CUDA_N_ACT; act++)
-        for (size_t f = 0; f < COUNT(factors); f++) {
+        for (size_t f = 0; f < 2 * COUNT(factors); f++) {
             int32_t dtype = device_act(act);
-            uint16_t up =
-                dtype == PP_DTYPE_BF16 ? ppi_f32_to_bf16(factors[f]) : ppi_f32_to_f16(factors[f]);
+            int32_t activation = f % 2 ? PPI_CUDA_GELU_TANH : PPI_CUDA_SILU;
+            float factor = factors[f / 2];
+            double least = activation == PPI_CUDA_SILU ? -87 : -9; /* above it, not 0 */
+            uint16_t up = dtype == PP_DTYPE_BF16 ? ppi_f32_to_bf16(factor) : ppi_f32_to_f16(factor);
             for (int32_t i = 0; i < 65536; i++) {
                 gate_up[i / n * 2 * n + i % n] = (uint16_t)i;
                 gate_up[i / n * 2 * n + n + i % n] = up;
             }
-            run_swiglu(act, gate_up, 65536 / n, n, ppi_cuda_swiglu_blocks(65536 / n, n), got);
+            run_glu(act, activation, gate_up, NULL, 65536 / n, n, ppi_cuda_striding_blocks(65536),
+                    got);
             /* -0 times infinity is NaN for large negative gates; which are large enough is not
              * promised. */
-            if (isinf(factors[f])) {
+            if (isinf(factor)) {
                 for (int32_t i = 0; i < 65536; i++) {
                     double gate = device_value(dtype, gate_up, (size_t)(i / n * 2 * n + i % n));
                     double value = device_value(dtype, got, (size_t)i);
-                    EXPECT(gate < -87 || gate == 0 || isnan(gate) || isinf(value),
-                           "silu(%g) * infinity: %g", gate, value);
+                    EXPECT(gate < least || gate == 0 || isnan(gate) || isinf(value),
+                           "activation %d of %g times infinity: %g", activation, gate, value);
                 }
                 continue;
             }
-            expect_swiglu(dtype, gate_up, got, 65536 / n, n);
+            expect_glu(dtype, activation, gate_up, NULL, got, 65536 / n, n);
         }
     free(got);
     free(gate_up);
+}
+
+/* ---- add_bias, softcap ---- */
+
+static void bias_is_added(void)
+{
+    static const int32_t widths[] = {1, 3, 4, 96, 1026, 3072, 12288};
+    struct rng rng = rng_seeded(8);
+    for (size_t w = 0; w < COUNT(widths); w++) {
+        int32_t n = widths[w], n_rows = rows_for_test(5, 307);
+        size_t size = (size_t)n_rows * (size_t)n;
+        float scale = w % 2 ? 1 : 0.2183f;
+        float *x = device_random(&rng, PP_DTYPE_F32, size, 2),
+              *got = device_host(size * sizeof *got);
+        float *bias = device_random(&rng, PP_DTYPE_F32, (size_t)n, 1);
+        void *out = device_upload(x, size * sizeof *x);
+        void *device_bias = device_upload(bias, (size_t)n * sizeof *bias);
+        struct ppi_cuda_add_bias_args args = {out, device_bias, n, n_rows, scale};
+        device_launch(ppi_cuda_add_bias, n_rows, &args);
+        device_download(got, out, size * sizeof *got);
+        for (size_t i = 0; i < size; i++) {
+            double product = (double)scale * bias[i % (size_t)n], expected = x[i] + product;
+            EXPECT(fabs(got[i] - expected) <= 0x1p-23 * (fabs(expected) + fabs(product)),
+                   "n %d element %zu: %.9g, expected %.9g", n, i, (double)got[i], expected);
+        }
+        device_free(device_bias);
+        device_free(out);
+        free(bias);
+        free(got);
+        free(x);
+    }
+}
+
+/* All lengths and places; limits; bits that are the same wherever an element is. */
+static void softcap_values(void)
+{
+    static const int32_t lengths[] = {1, 3, 4, 1023, 4096, 20001};
+    static const float caps[] = {30, 50, 1, 0.015625f};
+    struct rng rng = rng_seeded(9);
+    for (size_t l = 0; l < COUNT(lengths); l++)
+        for (size_t offset = 0; offset < 3; offset++) {
+            size_t n = (size_t)lengths[l];
+            float cap = caps[(l + offset) % COUNT(caps)];
+            float *x = device_random(&rng, PP_DTYPE_F32, n, 2 * (double)cap);
+            float *got = device_host((n + offset) * sizeof *got);
+            float *placed = device_host((n + offset) * sizeof *placed);
+            x[0] = INFINITY;
+            x[n / 2] = -INFINITY;
+            x[n - 1] = n > 2 ? NAN : x[n - 1];
+            memset(placed, 0xff, offset * sizeof *placed);
+            memcpy(placed + offset, x, n * sizeof *x);
+            float *device_x = device_upload(placed, (n + offset) * sizeof *x);
+            struct ppi_cuda_softcap_args args = {device_x + offset, (int64_t)n, cap, 0};
+            device_launch(ppi_cuda_softcap, 1 + (int64_t)offset, &args);
+            device_download(got, device_x, (n + offset) * sizeof *x);
+            for (size_t i = 0; i < n; i++) {
+                double expected = (double)cap * tanh((double)x[i] / (double)cap);
+                double value = (double)got[offset + i];
+                bool right = isnan(expected) ? isnan(value)
+                                             : fabs(value - expected) <= 0x1p-21 * (double)cap;
+                EXPECT(right, "cap %g of %g: %.9g, expected %.9g", (double)cap, (double)x[i], value,
+                       expected);
+            }
+            for (size_t i = 0; i < offset; i++)
+                EXPECT(isnan(got[i]), "element %zu in front of x was written", i);
+            device_free(device_x);
+            free(placed);
+            free(got);
+            free(x);
+        }
 }
 
 /* ---- convert ---- */
@@ -310,7 +321,7 @@ static void run_convert(int32_t src_dtype, const void *src, int32_t dst_dtype, v
     char *dst = device_alloc(dst_bytes + dst_offset), *all = device_host(dst_bytes + dst_offset);
     struct ppi_cuda_convert_args args = {device_src + src_offset, dst + dst_offset, (int64_t)n,
                                          device_type(src_dtype), device_type(dst_dtype)};
-    int64_t blocks = ppi_cuda_convert_blocks((int64_t)n);
+    int64_t blocks = ppi_cuda_striding_blocks((int64_t)n);
     device_launch(ppi_cuda_convert, blocks > 1 ? blocks - 1 : blocks, &args);
     device_download(all, dst, dst_bytes + dst_offset);
     for (size_t i = 0; i < dst_offset; i++)
@@ -458,10 +469,10 @@ int main(int argc, char **argv)
     static const struct device_test tests[] = {
         {"embed_is_exact", embed_is_exact},
         {"gather_is_exact", gather_is_exact},
-        {"rmsnorm_values", rmsnorm_values},
-        {"rmsnorm_bits", rmsnorm_bits},
-        {"swiglu_values", swiglu_values},
-        {"swiglu_of_every_gate", swiglu_of_every_gate},
+        {"glu_values", glu_values},
+        {"glu_of_every_gate", glu_of_every_gate},
+        {"bias_is_added", bias_is_added},
+        {"softcap_values", softcap_values},
         {"convert_every_pattern", convert_every_pattern},
         {"convert_any_length", convert_any_length},
         {"compare_counts", compare_counts},

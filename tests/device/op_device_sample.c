@@ -1,8 +1,10 @@
 /*
  * op_device_sample.c: argmax with its ties and NaN; draws against a double-precision Gumbel-max of
- * the same random bits, against the distribution they are of, and in other company.
+ * the same random bits, against the distribution they are of, and in other company; what filters
+ * leave against sorted tokens.
  */
 #include "device.h"
+#include "draw.h"
 #include "gumbel.h"
 
 #include <prepack/common.h>
@@ -16,49 +18,73 @@
 
 static const int32_t vocabs[] = {1, 2, 3, 255, 2048, 2051, 32000, 151936};
 
-/* n_rows rows of which row i begins at logits + i * stride, of n_logits in all. seeds and positions
- * may be NULL: numbers of the row. */
+static struct ppi_cuda_draw plain_draw(float temperature, uint64_t seed, int32_t position)
+{
+    return (struct ppi_cuda_draw){
+        .temperature = temperature, .top_p = 1, .seed = seed, .position = position};
+}
+
+/* n_rows rows of which row i begins at logits + i * stride, of n_logits in all. With filters, the
+ * kernel that bounds rows runs first. */
+static void run_draws(const float *logits, size_t n_logits, int64_t stride,
+                      const struct ppi_cuda_draw *draws, bool filters, int32_t n_rows,
+                      int32_t vocab, int32_t *tokens)
+{
+    void *device_logits = device_upload(logits, n_logits * sizeof *logits);
+    void *device_draws = device_upload(draws, (size_t)n_rows * sizeof *draws);
+    void *bounds = device_alloc((size_t)n_rows * sizeof(struct ppi_cuda_bound));
+    void *out = device_alloc((size_t)n_rows * sizeof *tokens);
+    struct ppi_cuda_sample_bounds_args filter_args = {.logits = device_logits,
+                                                      .draws = device_draws,
+                                                      .bounds = bounds,
+                                                      .stride = stride,
+                                                      .n_rows = n_rows,
+                                                      .vocab = vocab};
+    struct ppi_cuda_sample_args args = {.logits = device_logits,
+                                        .draws = device_draws,
+                                        .bounds = filters ? bounds : NULL,
+                                        .out = out,
+                                        .stride = stride,
+                                        .n_rows = n_rows,
+                                        .vocab = vocab};
+    if (filters)
+        device_launch(ppi_cuda_sample_bounds, n_rows, &filter_args);
+    device_launch(ppi_cuda_sample, n_rows, &args);
+    device_download(tokens, out, (size_t)n_rows * sizeof *tokens);
+    device_free(out);
+    device_free(bounds);
+    device_free(device_draws);
+    device_free(device_logits);
+}
+
+/* Without filters. seeds and positions may be NULL: numbers of the row. */
 static void run_sample(const float *logits, size_t n_logits, int64_t stride, float temperature,
                        const uint64_t *seeds, const int32_t *positions, int32_t n_rows,
                        int32_t vocab, int32_t *tokens)
 {
-    uint64_t *own_seeds = device_host((size_t)n_rows * sizeof *own_seeds);
-    int32_t *own_positions = device_host((size_t)n_rows * sizeof *own_positions);
-    for (int32_t i = 0; i < n_rows; i++) {
-        own_seeds[i] = seeds ? seeds[i] : (uint64_t)i;
-        own_positions[i] = positions ? positions[i] : i;
-    }
-    void *device_logits = device_upload(logits, n_logits * sizeof *logits);
-    void *device_seeds = device_upload(own_seeds, (size_t)n_rows * sizeof *own_seeds);
-    void *device_positions = device_upload(own_positions, (size_t)n_rows * sizeof *own_positions);
-    void *out = device_alloc((size_t)n_rows * sizeof *tokens);
-    struct ppi_cuda_sample_args args = {.logits = device_logits,
-                                        .seeds = device_seeds,
-                                        .positions = device_positions,
-                                        .out = out,
-                                        .stride = stride,
-                                        .temperature = temperature,
-                                        .n_rows = n_rows,
-                                        .vocab = vocab};
-    device_launch(ppi_cuda_sample, n_rows, &args);
-    device_download(tokens, out, (size_t)n_rows * sizeof *tokens);
-    device_free(out);
-    device_free(device_positions);
-    device_free(device_seeds);
-    device_free(device_logits);
-    free(own_positions);
-    free(own_seeds);
+    struct ppi_cuda_draw *draws = device_host((size_t)n_rows * sizeof *draws);
+    for (int32_t i = 0; i < n_rows; i++)
+        draws[i] =
+            plain_draw(temperature, seeds ? seeds[i] : (uint64_t)i, positions ? positions[i] : i);
+    run_draws(logits, n_logits, stride, draws, false, n_rows, vocab, tokens);
+    free(draws);
 }
 
 /* ---- temperature 0 ---- */
 
+/* -1 where a logit is NaN or none is finite. */
 static int32_t largest(const float *logits, int32_t vocab)
 {
-    int32_t best = -1;
-    for (int32_t t = 0; t < vocab; t++)
-        if (!isnan(logits[t]) && (best < 0 || logits[t] > logits[best]))
+    int32_t best = 0;
+    bool has_finite = false;
+    for (int32_t t = 0; t < vocab; t++) {
+        if (isnan(logits[t]))
+            return -1;
+        has_finite |= isfinite(logits[t]);
+        if (logits[t] > logits[best])
             best = t;
-    return best < 0 ? 0 : best;
+    }
+    return has_finite ? best : -1;
 }
 
 static void argmax_values(void)
@@ -74,15 +100,15 @@ static void argmax_values(void)
             EXPECT(got[i] == expected, "vocabulary %d row %d: token %d, expected %d", vocab, i,
                    got[i], expected);
         }
-        /* Few values, so many ties; NaN and infinities among them. */
+        /* Few values, so many ties; infinities among them, in the last row one NaN. */
         for (size_t i = 0; i < n; i++) {
             int64_t kind = rng_between(&rng, 0, 9);
-            logits[i] = kind == 0   ? NAN
+            logits[i] = kind == 0   ? (i / (size_t)vocab % 3 == 1 ? INFINITY : -2)
                         : kind == 1 ? -INFINITY
                         : kind == 2 ? -0.0f
                                     : (float)(kind / 4) - (float)(i / (size_t)vocab % 2) * 3;
         }
-        logits[n - 1] = INFINITY;
+        logits[n - (size_t)vocab * 2 / 3 - 1] = NAN;
         run_sample(logits, n, vocab, 0, NULL, NULL, n_rows, vocab, got);
         for (int32_t i = 0; i < n_rows; i++) {
             int32_t expected = largest(logits + (int64_t)i * vocab, vocab);
@@ -93,23 +119,33 @@ static void argmax_values(void)
     }
 }
 
-/* Rows that are all NaN, all minus infinity, or one real token among those; also with noise. */
-static void argmax_of_nothing(void)
+/* Rows of NaN, of infinities, and rows with one finite logit or one NaN among others; also with
+ * noise and with filters. */
+static void rows_without_a_token(void)
 {
+    enum { N_ROWS = 7 };
     for (size_t v = 0; v < COUNT(vocabs); v++) {
-        int32_t vocab = vocabs[v], got[5];
-        int32_t where = vocab * 2 / 3;
-        float *logits = device_host(5 * (size_t)vocab * sizeof *logits);
-        for (int64_t i = 0; i < 5 * (int64_t)vocab; i++)
-            logits[i] = i / vocab % 2 ? -INFINITY : NAN;
-        logits[2 * (int64_t)vocab + where] = -1e30f;
+        int32_t vocab = vocabs[v], got[N_ROWS], where = vocab * 2 / 3;
+        static const float fills[N_ROWS] = {NAN, -INFINITY, INFINITY, -INFINITY, NAN, 1, INFINITY};
+        float *logits = device_host(N_ROWS * (size_t)vocab * sizeof *logits);
+        for (int64_t i = 0; i < N_ROWS * (int64_t)vocab; i++)
+            logits[i] = fills[i / vocab];
         logits[3 * (int64_t)vocab + where] = -1e30f;
-        logits[4 * (int64_t)vocab + where] = -INFINITY; /* less than all, but not NaN */
-        const int32_t expected[5] = {0, 0, where, where, where};
-        for (int noise = 0; noise < 2; noise++) {
-            run_sample(logits, 5 * (size_t)vocab, vocab, noise ? 0.7f : 0, NULL, NULL, 5, vocab,
-                       got);
-            for (int i = 0; i < 5; i++)
+        logits[4 * (int64_t)vocab + where] = 3;
+        logits[5 * (int64_t)vocab + where] = NAN;
+        logits[6 * (int64_t)vocab + where] = -INFINITY;
+        const int32_t expected[N_ROWS] = {-1, -1, -1, where, vocab == 1 ? 0 : -1, -1, -1};
+        for (int kind = 0; kind < 3; kind++) {
+            struct ppi_cuda_draw draws[N_ROWS];
+            for (int i = 0; i < N_ROWS; i++) {
+                draws[i] = plain_draw(kind > 0 ? 0.7f : 0, (uint64_t)i, i);
+                if (kind == 2) {
+                    draws[i].top_k = 1 + i;
+                    draws[i].top_p = 0.5f;
+                }
+            }
+            run_draws(logits, N_ROWS * (size_t)vocab, vocab, draws, kind == 2, N_ROWS, vocab, got);
+            for (int i = 0; i < N_ROWS; i++)
                 EXPECT(got[i] == expected[i], "vocabulary %d row %d: token %d, expected %d", vocab,
                        i, got[i], expected[i]);
         }
@@ -236,14 +272,141 @@ static void draws_do_not_know_their_company(void)
     }
 }
 
+/* ---- filters ---- */
+
+struct ranked {
+    float logit;
+    int32_t token;
+};
+
+static int by_rank(const void *a, const void *b)
+{
+    const struct ranked *x = a, *y = b;
+    if (x->logit != y->logit)
+        return x->logit > y->logit ? -1 : 1;
+    return x->token < y->token ? -1 : x->token > y->token;
+}
+
+/* Which tokens stay, by sorting all of them: the contract of struct ppi_draw with draw.h's weights.
+ */
+static void filter(const float *logits, int32_t vocab, const struct ppi_cuda_draw *draw, bool *left)
+{
+    struct ranked *all = device_host((size_t)vocab * sizeof *all);
+    for (int32_t t = 0; t < vocab; t++)
+        all[t] = (struct ranked){logits[t], t};
+    qsort(all, (size_t)vocab, sizeof *all, by_rank);
+    int32_t n = draw->top_k > 0 && draw->top_k < vocab ? draw->top_k : vocab;
+    float steepness = ppi_draw_steepness(draw->temperature);
+    uint64_t total = 0, sum = 0;
+    for (int32_t i = 0; i < n; i++)
+        total += ppi_draw_weight(all[i].logit, all[0].logit, steepness);
+    uint64_t share = draw->top_p < 1 ? ppi_draw_share(draw->top_p, total) : UINT64_MAX;
+    uint64_t least = draw->min_p > 0 ? ppi_draw_share(draw->min_p, PPI_DRAW_ONE) : 0;
+    memset(left, 0, (size_t)vocab * sizeof *left);
+    for (int32_t i = 0; i < n && sum < share; i++) {
+        uint64_t weight = ppi_draw_weight(all[i].logit, all[0].logit, steepness);
+        left[all[i].token] = weight >= least;
+        sum += weight;
+    }
+    free(all);
+}
+
+/* Tokens that stay, drawn as good as the best of them; several filters in one launch. */
+static void expect_filtered(struct rng *rng, float *logits, int32_t vocab, int32_t n_rows)
+{
+    static const int32_t top_ks[] = {0, 1, 2, 7, 50, 1 << 30};
+    static const float top_ps[] = {1, 0.9f, 0.5f, 0.05f, 1e-6f}, min_ps[] = {0, 0.05f, 0.5f, 1};
+    static const float temperatures[] = {0, 0.02f, 0.8f, 1.5f, 40};
+    struct ppi_cuda_draw draws[67];
+    int32_t got[67], alone;
+    bool *left = device_host((size_t)vocab * sizeof *left);
+    size_t n = (size_t)n_rows * (size_t)vocab;
+    for (int32_t i = 0; i < n_rows; i++) {
+        draws[i] = plain_draw(temperatures[rng_between(rng, i > 0, COUNT(temperatures) - 1)],
+                              rng_next(rng), (int32_t)rng_between(rng, 0, INT32_MAX));
+        draws[i].top_k = top_ks[rng_between(rng, 0, COUNT(top_ks) - 1)];
+        draws[i].top_p = top_ps[rng_between(rng, 0, COUNT(top_ps) - 1)];
+        draws[i].min_p = min_ps[rng_between(rng, 0, COUNT(min_ps) - 1)];
+    }
+    run_draws(logits, n, vocab, draws, true, n_rows, vocab, got);
+    for (int32_t i = 0; i < n_rows; i++) {
+        const float *row = logits + (int64_t)i * vocab;
+        const struct ppi_cuda_draw *draw = &draws[i];
+        double noise = (double)draw->temperature, best = -INFINITY;
+        EXPECT(got[i] >= 0 && got[i] < vocab, "token %d of %d", got[i], vocab);
+        if (noise == 0) {
+            EXPECT(got[i] == largest(row, vocab), "row %d: not the largest", i);
+            continue;
+        }
+        filter(row, vocab, draw, left);
+        EXPECT(left[got[i]], "vocabulary %d row %d: temperature %g top_k %d top_p %g min_p %g: %d",
+               vocab, i, noise, draw->top_k, (double)draw->top_p, (double)draw->min_p, got[i]);
+        for (int32_t t = 0; t < vocab; t++)
+            if (left[t])
+                best = fmax(best, row[t] + noise * exact_gumbel(draw->seed, draw->position, t));
+        double drawn = row[got[i]] + noise * exact_gumbel(draw->seed, draw->position, got[i]);
+        EXPECT(drawn >= best - 1e-4 * noise - 4e-6,
+               "vocabulary %d row %d: token %d has %.9g, the best left %.9g", vocab, i, got[i],
+               drawn, best);
+    }
+    int32_t one = n_rows / 2;
+    run_draws(logits + one * (int64_t)vocab, (size_t)vocab, vocab, draws + one, true, 1, vocab,
+              &alone);
+    EXPECT(alone == got[one], "vocabulary %d row %d alone: %d, before %d", vocab, one, alone,
+           got[one]);
+    free(left);
+}
+
+static void filters_leave_the_first(void)
+{
+    static const int32_t sizes[] = {1, 2, 5, 16, 17, 255, 4099, 32000};
+    struct rng rng = rng_seeded(24);
+    for (size_t v = 0; v < COUNT(sizes); v++) {
+        int32_t vocab = sizes[v], n_rows = device_is_emulated() ? (vocab > 5000 ? 3 : 20) : 67;
+        size_t n = (size_t)n_rows * (size_t)vocab;
+        float *logits = device_random(&rng, PP_DTYPE_F32, n, 3);
+        expect_filtered(&rng, logits, vocab, n_rows);
+        /* Many equals, which only their numbers part; zeros of both signs, minus infinity. */
+        for (size_t i = 0; i < n; i++) {
+            int64_t kind = rng_between(&rng, 0, 7);
+            logits[i] = kind == 0 ? -0.0f : kind == 1 ? -INFINITY : (float)(kind / 3);
+        }
+        for (int32_t i = 0; i < n_rows; i++)
+            logits[(size_t)i * (size_t)vocab] = 0;
+        expect_filtered(&rng, logits, vocab, n_rows);
+        free(logits);
+    }
+}
+
+/* Filters that filter nothing leave the tokens of draws without. */
+static void filters_of_nothing(void)
+{
+    struct rng rng = rng_seeded(25);
+    int32_t vocab = 2051, n_rows = 9, got[9], expected[9];
+    size_t n = (size_t)n_rows * (size_t)vocab;
+    float *logits = device_random(&rng, PP_DTYPE_F32, n, 2);
+    struct ppi_cuda_draw draws[9];
+    for (int32_t i = 0; i < n_rows; i++)
+        draws[i] = plain_draw(1, rng_next(&rng), i);
+    run_draws(logits, n, vocab, draws, false, n_rows, vocab, expected);
+    for (int32_t i = 0; i < n_rows; i++)
+        draws[i].top_k = i % 2 ? vocab : 0;
+    run_draws(logits, n, vocab, draws, true, n_rows, vocab, got);
+    for (int32_t i = 0; i < n_rows; i++)
+        EXPECT(got[i] == expected[i], "row %d: %d, without filters %d", i, got[i], expected[i]);
+    free(logits);
+}
+
 int main(int argc, char **argv)
 {
     static const struct device_test tests[] = {
         {"argmax_values", argmax_values},
-        {"argmax_of_nothing", argmax_of_nothing},
+        {"rows_without_a_token", rows_without_a_token},
         {"draws_are_gumbel_max", draws_are_gumbel_max},
         {"draws_have_the_distribution", draws_have_the_distribution},
         {"draws_do_not_know_their_company", draws_do_not_know_their_company},
+        {"filters_leave_the_first", filters_leave_the_first},
+        {"filters_of_nothing", filters_of_nothing},
     };
     return device_main(tests, COUNT(tests), argc, argv);
 }

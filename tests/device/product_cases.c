@@ -110,10 +110,13 @@ void *product_of(struct product_context *context, const struct ppi_matrix *w, co
     if (status >= 0 && start)
         status = ppi_cuda_upload(context->backend, out, start, (size_t)n_rows * out_row, &err);
     if (status >= 0)
-        status = w->kind == PPI_MATRIX_GATE_UP
-                     ? ppi_cuda_gate_up(context->backend, device_a, w, n_rows, out, &err)
-                     : ppi_cuda_matmul(context->backend, device_a, w, n_rows, start != NULL,
-                                       (float *)(void *)out, &err);
+        status =
+            w->kind == PPI_MATRIX_GATE_UP
+                ? ppi_cuda_gate_up(context->backend, device_a, w, NULL, PPI_ACTIVATION_SILU, n_rows,
+                                   out, &err)
+                : ppi_cuda_matmul(context->backend, device_a, w, n_rows,
+                                  &(struct ppi_epilogue){.scale = 1, .accumulate = start != NULL},
+                                  (float *)(void *)out, &err);
     expect_ok(status, "a product", &err);
     EXPECT(cudaStreamSynchronize(context->backend->stream) == cudaSuccess, "the stream failed");
     device_download(got, out, (size_t)n_rows * out_row);

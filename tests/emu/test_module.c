@@ -3,6 +3,7 @@
  * runtime and of cuBLASLt fails in turn, device memory runs out, the GPU is missing or too old, the
  * caller brings stream and memory. Every failure is a status, nothing leaks, the session goes on.
  */
+#include "support/model_json.h"
 #include "support/tap.h"
 
 #include <fake_stream.h>
@@ -80,13 +81,12 @@ static const pp_prompt prompts[3] = {{ids, 20}, {ids, 3}, {ids + 1, 1}};
 static pp_model *small_model(void)
 {
     pp_model *model = NULL;
-    pp_model_config config = {.struct_size = sizeof config};
-    OK(pp_model_config_preset("tiny", &config, &err));
-    config.vocab_size = 64;
-    config.hidden_size = 32;
-    config.intermediate_size = 48;
-    config.n_layers = 1;
-    OK(pp_model_create_random(&config, 1, NULL, &model, &err));
+    struct model_shape shape = model_shape_of("tiny");
+    shape.vocab_size = 64;
+    shape.hidden_size = 32;
+    shape.intermediate_size = 48;
+    shape.n_layers = 1;
+    OK(model_random(&shape, 1, NULL, &model, &err));
     return model;
 }
 
@@ -124,8 +124,8 @@ static pp_status use(pp_session *session, struct results *results)
     if (status >= 0)
         memcpy(results->logits, logits, sizeof results->logits);
     if (status >= 0)
-        status = pp_kvcache_read(caches[0], 0, PP_KV_K, PP_KV_HND, PP_DTYPE_BF16, results->k,
-                                 sizeof results->k, &err);
+        status = pp_kvcache_read(caches[0], 0, PP_KV_K, PP_KV_HND, PP_DTYPE_BF16, 0,
+                                 pp_kvcache_length(caches[0]), results->k, sizeof results->k, &err);
     if (status >= 0)
         status = pp_kvcache_fork(caches[0], 5, &caches[3], &err);
     if (status >= 0)
@@ -415,15 +415,14 @@ START_TEST(what_is_missing_is_said)
     unsetenv("PREPACK_EMU_CC");
     pp_model_unref(model);
 
-    pp_model_config config = {.struct_size = sizeof config};
-    OK(pp_model_config_preset("tiny", &config, &err));
-    config.head_dim = 12;
-    OK(pp_model_create_random(&config, 1, NULL, &model, &err));
+    struct model_shape shape = model_shape_of("tiny");
+    shape.head_dim = 12;
+    OK(model_random(&shape, 1, NULL, &model, &err));
     REFUSED(pp_session_create(model, &params, &session, &err), PP_ERR_UNSUPPORTED, "head_dim");
     pp_model_unref(model);
-    config.head_dim = 16;
-    config.hidden_size = 60;
-    OK(pp_model_create_random(&config, 1, NULL, &model, &err));
+    shape.head_dim = 16;
+    shape.hidden_size = 60;
+    OK(model_random(&shape, 1, NULL, &model, &err));
     REFUSED(pp_session_create(model, &params, &session, &err), PP_ERR_UNSUPPORTED, "hidden_size");
     pp_model_unref(model);
     ck_assert_ptr_null(session);
@@ -445,10 +444,9 @@ START_TEST(attention_is_chosen_by_device_and_shape)
         pp_session_params params = cuda_params();
         pp_session *session = NULL;
         pp_model *model;
-        pp_model_config config = {.struct_size = sizeof config};
-        OK(pp_model_config_preset("tiny", &config, &err));
-        config.head_dim = cases[i].head_dim;
-        OK(pp_model_create_random(&config, 1, NULL, &model, &err));
+        struct model_shape shape = model_shape_of("tiny");
+        shape.head_dim = cases[i].head_dim;
+        OK(model_random(&shape, 1, NULL, &model, &err));
         setenv("PREPACK_EMU_CC", cases[i].capability, 1);
         OK(pp_session_create(model, &params, &session, &err));
         ck_assert_str_eq(info_of(session).attention, cases[i].name);

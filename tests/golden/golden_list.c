@@ -5,7 +5,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 const char *golden_dir(const char *name)
 {
@@ -15,24 +14,18 @@ const char *golden_dir(const char *name)
     return path;
 }
 
-struct golden_list golden_list_read(const char *marks)
+struct golden_list golden_list_read(void)
 {
     struct golden_list list = {.n = 0};
-    char line[256], mark[2], name[48];
+    char line[256];
     FILE *file = fopen(golden_dir("cases.txt"), "r");
     if (!file) {
         printf("Bail out! cannot open %s\n", golden_dir("cases.txt"));
         exit(EXIT_FAILURE);
     }
-    while (fgets(line, sizeof line, file)) {
-        if (sscanf(line, "%1[-?] %47s", mark, name) != 2) {
-            strcpy(mark, " ");
-            if (line[0] == '#' || sscanf(line, "%47s", name) != 1)
-                continue;
-        }
-        if (strchr(marks, mark[0]) && list.n < GOLDEN_MAX_CASES)
-            strcpy(list.names[list.n++], name);
-    }
+    while (list.n < GOLDEN_MAX_CASES && fgets(line, sizeof line, file))
+        if (line[0] != '#' && sscanf(line, "%47s", list.names[list.n]) == 1)
+            list.n++;
     fclose(file);
     return list;
 }

@@ -11,14 +11,8 @@ struct golden_list {
     int n;
 };
 
-/*
- * The cases whose line in cases.txt begins with one of the marks:
- *   ' '  the library opens it (the line is the name alone)
- *   '-'  it refuses it
- *   '?'  it opens it, warns of a key, and does not obey that key
- * Ends the program where cases.txt cannot be read.
- */
-struct golden_list golden_list_read(const char *marks);
+/* All of them, in order. Ends the program where cases.txt cannot be read. */
+struct golden_list golden_list_read(void);
 
 /* The folder of a case, in a static array. */
 const char *golden_dir(const char *name);

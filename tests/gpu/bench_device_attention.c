@@ -145,9 +145,9 @@ struct prompts {
 static double time_case(const struct shape *shape, const struct prompts *prompts, double *flops,
                         double *bytes)
 {
-    struct job job = {
-        .shape = shape,
-        .attention = ppi_cuda_choose_attention(prompts->by_mma ? 80 : capability, shape->head_dim)};
+    struct job job = {.shape = shape,
+                      .attention = ppi_cuda_choose_attention(prompts->by_mma ? 80 : capability,
+                                                             shape->head_dim, false)};
     allow_shared(job.attention.kernel);
     if (job.attention.few)
         allow_shared(job.attention.few);
@@ -245,7 +245,7 @@ static void bench_shape(const struct roofs *roofs, const struct shape *shape, co
         bench_equal(roofs, shape, lengths[i], tokens, false, false);
         if (lengths[i] >= 100 && lengths[i] <= 500)
             bench_equal(roofs, shape, lengths[i], tokens, true, false);
-        if (ppi_cuda_choose_attention(capability, shape->head_dim).is_persistent)
+        if (ppi_cuda_choose_attention(capability, shape->head_dim, false).is_persistent)
             bench_equal(roofs, shape, lengths[i], tokens, false, true);
     }
     if (n_mixed > 0)

@@ -24,6 +24,7 @@
  */
 #include "bench_prompts.h"
 #include "figure.h"
+#include "support/model_json.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -262,19 +263,18 @@ static struct options parse(int argc, char **argv)
 
 static void open_model(struct bench *b)
 {
-    pp_model_config config = {.struct_size = sizeof config};
     pp_session_params params;
     pp_session_info info = {.struct_size = sizeof info};
     double began = bench_seconds();
     if (strchr(b->options.model, '/')) {
         BENCH(pp_model_open(b->options.model, NULL, &b->model, err));
     } else {
-        BENCH(pp_model_config_preset(b->options.model, &config, err));
+        struct model_shape shape = model_shape_of(b->options.model);
         if (b->options.layers > 0)
-            config.n_layers = b->options.layers;
-        if (config.max_position < b->options.forward)
-            config.max_position = b->options.forward;
-        BENCH(pp_model_create_random(&config, 1, NULL, &b->model, err));
+            shape.n_layers = b->options.layers;
+        if (shape.max_position < b->options.forward)
+            shape.max_position = b->options.forward;
+        BENCH(model_random(&shape, 1, NULL, &b->model, err));
     }
     b->config.struct_size = sizeof b->config;
     BENCH(pp_model_get_config(b->model, &b->config, err));

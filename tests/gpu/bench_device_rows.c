@@ -75,20 +75,40 @@ static void bench_rows(const struct roofs *roofs, int32_t n_rows, int32_t dim, i
     void *gated = measure_alloc((size_t)n_rows * (size_t)n * 2);
     void *gathered = measure_alloc(count * 4);
 
-    struct ppi_cuda_embed_args embed = {table, tokens, gathered, n_rows, dim};
+    struct ppi_cuda_embed_args embed = {table, tokens, gathered, n_rows, dim, 1, 0};
     report(roofs, "embed", &ppi_cuda_embed[0], ppi_cuda_row_blocks(n_rows, dim), &embed,
            elements * 6);
-    struct ppi_cuda_rmsnorm_args norm = {wide, weight, narrow, 1e-5f, n_rows, dim, 0};
-    report(roofs, "rmsnorm", &ppi_cuda_rmsnorm[0], ppi_cuda_row_blocks(n_rows, dim), &norm,
+    struct ppi_cuda_norm_args norm = {
+        .x = wide, .weight = weight, .out = narrow, .n = n_rows, .dim = dim, .eps = 1e-5f};
+    report(roofs, "rmsnorm", &ppi_cuda_norm[0][0], ppi_cuda_row_blocks(n_rows, dim), &norm,
            elements * 6);
-    struct ppi_cuda_swiglu_args swiglu = {gate_up, gated, n_rows, n};
-    report(roofs, "swiglu", &ppi_cuda_swiglu[0], ppi_cuda_swiglu_blocks(n_rows, n), &swiglu,
-           (double)n_rows * n * 6);
+    report(roofs, "layernorm", &ppi_cuda_norm[1][0], ppi_cuda_row_blocks(n_rows, dim), &norm,
+           elements * 6);
+    norm.out = gathered;
+    report(roofs, "norm_add", &ppi_cuda_norm_add[0], ppi_cuda_row_blocks(n_rows, dim), &norm,
+           elements * 12);
+    struct ppi_cuda_norm_args heads = {.x = wide,
+                                       .weight = weight,
+                                       .row_stride = dim,
+                                       .n = n_rows * (dim / 128),
+                                       .n_parts = dim / 128,
+                                       .dim = 128,
+                                       .eps = 1e-5f};
+    if (dim >= 128)
+        report(roofs, "norm_parts", &ppi_cuda_norm_parts[0], ppi_cuda_row_blocks(heads.n, 128),
+               &heads, (double)heads.n * 128 * 8);
+    struct ppi_cuda_glu_args glu = {.gate_up = gate_up, .out = gated, .n_rows = n_rows, .n = n};
+    const int64_t n_gated = (int64_t)n_rows * n;
+    report(roofs, "swiglu", &ppi_cuda_glu[0], ppi_cuda_striding_blocks(n_gated), &glu,
+           (double)n_gated * 6);
+    glu.activation = PPI_CUDA_GELU_TANH;
+    report(roofs, "geglu", &ppi_cuda_glu[0], ppi_cuda_striding_blocks(n_gated), &glu,
+           (double)n_gated * 6);
     struct ppi_cuda_gather_args gather = {wide, order, gathered, (int64_t)dim * 4, n_rows, 0};
     report(roofs, "gather", &ppi_cuda_gather[0], n_rows, &gather, elements * 8);
     struct ppi_cuda_convert_args convert = {wide, narrow, (int64_t)count, PPI_CUDA_F32,
                                             PPI_CUDA_BF16};
-    report(roofs, "convert", &ppi_cuda_convert[0], ppi_cuda_convert_blocks(convert.n), &convert,
+    report(roofs, "convert", &ppi_cuda_convert[0], ppi_cuda_striding_blocks(convert.n), &convert,
            elements * 6);
     void *taken[] = {table, tokens, order, wide, weight, narrow, gate_up, gated, gathered};
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
@@ -102,14 +122,14 @@ static void bench_rope_kv(const struct roofs *roofs, int32_t n_rows)
     const size_t page = (size_t)(2 * N_KV_HEADS * PAGE_TOKENS * head);
     const double row_elements = (N_HEADS + 2 * N_KV_HEADS) * HEAD_DIM;
     float *qkv = measure_random_f32((size_t)n_rows * (size_t)row_elements);
-    float *rope = measure_random_f32((size_t)n_rows * HEAD_DIM);
+    float *angles = measure_random_f32((size_t)n_rows * HEAD_DIM);
     char *pages = measure_alloc((size_t)n_pages * page);
     void *q = measure_alloc((size_t)n_rows * N_HEADS * (size_t)head);
-    int32_t *positions = measure_host((size_t)n_rows * sizeof *positions);
+    int32_t *rope_rows = measure_host((size_t)n_rows * sizeof *rope_rows);
     int64_t *slots = measure_host((size_t)n_rows * sizeof *slots);
     uint64_t *addresses = measure_host((size_t)n_pages * sizeof *addresses);
     for (int32_t i = 0; i < n_rows; i++) {
-        positions[i] = i % 500;
+        rope_rows[i] = i % 500;
         slots[i] = i;
     }
     for (int32_t i = 0; i < n_pages; i++)
@@ -124,15 +144,16 @@ static void bench_rope_kv(const struct roofs *roofs, int32_t n_rows)
                              .page_tokens = PAGE_TOKENS};
     struct ppi_cuda_rope_kv_args args = {
         .qkv = qkv,
-        .rope = rope,
-        .positions = measure_upload(positions, (size_t)n_rows * sizeof *positions),
+        .angles = angles,
+        .rope_rows = measure_upload(rope_rows, (size_t)n_rows * sizeof *rope_rows),
         .slots = measure_upload(slots, (size_t)n_rows * sizeof *slots),
         .q = q,
         .kv = kv,
         .n_rows = n_rows,
         .n_heads = N_HEADS,
         .n_kv_heads = N_KV_HEADS,
-        .head_dim = HEAD_DIM};
+        .head_dim = HEAD_DIM,
+        .rotary_dim = HEAD_DIM};
     report(roofs, "rope_kv", &ppi_cuda_rope_kv[0], n_rows, &args, n_rows * row_elements * 6);
     void *out = measure_alloc((size_t)n_rows * N_KV_HEADS * (size_t)head);
     struct ppi_cuda_kv_read_args read = {.kv = kv,
@@ -144,34 +165,51 @@ static void bench_rope_kv(const struct roofs *roofs, int32_t n_rows)
     report(roofs, "kv_read", &ppi_cuda_kv_read[0], n_rows, &read,
            (double)n_rows * N_KV_HEADS * HEAD_DIM * 4);
     void *taken[] = {qkv,
-                     rope,
+                     angles,
                      pages,
                      q,
                      out,
-                     (void *)(uintptr_t)args.positions,
+                     (void *)(uintptr_t)args.rope_rows,
                      (void *)(uintptr_t)args.slots,
                      (void *)(uintptr_t)kv.pages};
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
         measure_free(taken[i]);
-    free(positions);
+    free(rope_rows);
     free(slots);
     free(addresses);
 }
 
 static void bench_sample(const struct roofs *roofs, int32_t n_rows, int32_t vocab)
 {
+    const double bytes = (double)n_rows * vocab * 4;
     float *logits = measure_random_f32((size_t)n_rows * (size_t)vocab);
-    uint64_t *seeds = measure_alloc((size_t)n_rows * sizeof *seeds);
-    int32_t *positions = measure_alloc((size_t)n_rows * sizeof *positions);
+    struct ppi_cuda_draw *draws = measure_host((size_t)n_rows * sizeof *draws);
+    struct ppi_cuda_bound *bounds = measure_alloc((size_t)n_rows * sizeof *bounds);
     int32_t *tokens = measure_alloc((size_t)n_rows * sizeof *tokens);
-    struct ppi_cuda_sample_args args = {logits, seeds,  positions, tokens, vocab,
-                                        0,      n_rows, vocab,     0};
-    report(roofs, "argmax", &ppi_cuda_sample[0], n_rows, &args, (double)n_rows * vocab * 4);
-    args.temperature = 1;
-    report(roofs, "sample", &ppi_cuda_sample[0], n_rows, &args, (double)n_rows * vocab * 4);
-    void *taken[] = {logits, seeds, positions, tokens};
+    for (int kind = 0; kind < 3; kind++) {
+        for (int32_t i = 0; i < n_rows; i++)
+            draws[i] = (struct ppi_cuda_draw){.temperature = kind > 0,
+                                              .top_k = kind == 2 ? 50 : 0,
+                                              .top_p = kind == 2 ? 0.9f : 1,
+                                              .position = i};
+        struct ppi_cuda_draw *device_draws = measure_upload(draws, (size_t)n_rows * sizeof *draws);
+        struct ppi_cuda_sample_bounds_args filters = {logits, device_draws, bounds,
+                                                      vocab,  n_rows,       vocab};
+        struct ppi_cuda_sample_args args = {
+            logits, device_draws, kind == 2 ? bounds : NULL, tokens, vocab, n_rows, vocab};
+        if (kind == 2)
+            report(roofs, "bounds", &ppi_cuda_sample_bounds[0], n_rows, &filters, bytes);
+        report(roofs,
+               kind == 0   ? "argmax"
+               : kind == 1 ? "sample"
+                           : "filtered",
+               &ppi_cuda_sample[0], n_rows, &args, bytes);
+        measure_free(device_draws);
+    }
+    void *taken[] = {logits, bounds, tokens};
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
         measure_free(taken[i]);
+    free(draws);
 }
 
 int main(int argc, char **argv)

@@ -121,9 +121,12 @@ int main(void)
     ppi_mem_init(&checkop_mem, NULL, 0, NULL);
     SRunner *runner = srunner_create(open_suite());
     srunner_add_suite(runner, checkop_products_suite());
+    srunner_add_suite(runner, checkop_norms_suite());
     srunner_add_suite(runner, checkop_rows_suite());
+    srunner_add_suite(runner, checkop_rope_suite());
     srunner_add_suite(runner, checkop_attention_suite());
     srunner_add_suite(runner, checkop_sample_suite());
+    srunner_add_suite(runner, checkop_draw_suite());
     srunner_add_suite(runner, close_suite());
     srunner_set_fork_status(runner, CK_NOFORK);
     srunner_set_tap(runner, "-");

@@ -51,8 +51,11 @@ void *checkop_alloc(size_t count, size_t size);
             for (int32_t dtype = set_ % 2 ? PP_DTYPE_BF16 : PP_DTYPE_F32; dtype; dtype = 0)
 
 Suite *checkop_products_suite(void);
+Suite *checkop_norms_suite(void);
 Suite *checkop_rows_suite(void);
+Suite *checkop_rope_suite(void);
 Suite *checkop_attention_suite(void);
 Suite *checkop_sample_suite(void);
+Suite *checkop_draw_suite(void);
 
 #endif

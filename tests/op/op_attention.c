@@ -1,13 +1,11 @@
 /*
- * op_attention.c: rope_kv, attention and kv_read together, over pages that are poisoned with NaN
+ * op_attention.c: attention behind rope_kv, over pages that are poisoned with NaN
  * before anything is written.
  *
  * Tolerance: scores carry the rounding of head_dim products (f32) and weights that of bf16 (half a
  * unit of 2^-8 each, of values about 1): 2e-2 absolute in bf16, 5e-5 in f32.
  */
 #include "checkop.h"
-
-#include <prepack/kvcache.h>
 
 #include <math.h>
 #include <string.h>
@@ -29,6 +27,7 @@ struct world {
     struct shape shape;
     const char *variant;
     int32_t dtype, window;
+    float softmax_scale, softcap;
     float *rope;
     struct rng *rng;
 };
@@ -46,7 +45,12 @@ static size_t out_row_bytes(const struct world *world)
 static struct world make_world(struct rng *rng, struct shape shape, const char *variant,
                                int32_t dtype, int32_t window)
 {
-    struct world world = {shape, variant, dtype, window, NULL, rng};
+    struct world world = {.shape = shape,
+                          .variant = variant,
+                          .dtype = dtype,
+                          .window = window,
+                          .softmax_scale = 1 / sqrtf((float)shape.head_dim),
+                          .rng = rng};
     int32_t half = shape.head_dim / 2;
     world.rope = checkop_alloc((size_t)(MAX_TOKENS * shape.head_dim), sizeof *world.rope);
     for (int p = 0; p < MAX_TOKENS; p++)
@@ -120,10 +124,8 @@ static void run_pass(const struct world *world, struct ppi_backend *backend,
     ppi_cpu_ops.pass_begin(backend, &pass, NULL);
     const struct ppi_rope rope = {
         .layer = LAYER, .rotary_dim = world->shape.head_dim, .angles = world->rope};
-    const struct ppi_attention attention = {.layer = LAYER,
-                                            .window = world->window,
-                                            .softmax_scale =
-                                                1 / sqrtf((float)world->shape.head_dim)};
+    const struct ppi_attention attention = {LAYER, world->window, world->softmax_scale,
+                                            world->softcap};
     ppi_cpu_ops.rope_kv(backend, &pass, &rope, (float *)(void *)qkv, q, NULL);
     ppi_cpu_ops.attention(backend, &pass, &attention, q, out, NULL);
     for (int32_t s = 0; s < n_prompts; s++)
@@ -175,7 +177,9 @@ static void check_attention(const struct world *world, const struct prompt *prom
                 double score = 0;
                 for (int32_t d = 0; d < head_dim; d++)
                     score += q[d] * k[j * head_dim + d];
-                weights[j] = score / sqrt(head_dim);
+                weights[j] = score * world->softmax_scale;
+                if (world->softcap > 0)
+                    weights[j] = world->softcap * tanh(weights[j] / world->softcap);
                 max = fmax(max, weights[j]);
             }
             for (int32_t j = low; j <= t; j++)
@@ -199,39 +203,6 @@ static void check_attention(const struct world *world, const struct prompt *prom
     free(q);
 }
 
-/* What kv_read gives, in every layout and dtype. */
-static void check_kv(const struct world *world, struct ppi_backend *backend,
-                     const struct prompt *prompt)
-{
-    const struct shape *shape = &world->shape;
-    int32_t head_dim = shape->head_dim, n = prompt->n_tokens, n_heads = shape->n_kv_heads;
-    double *x = checkop_alloc((size_t)head_dim, sizeof *x);
-    void *dst = checkop_alloc((size_t)(n * n_heads * head_dim), sizeof(float));
-    for (int mode = 0; mode < 8; mode++) {
-        int32_t which = mode & 1 ? PP_KV_V : PP_KV_K;
-        int32_t layout = mode & 2 ? PP_KV_HND : PP_KV_NHD;
-        int32_t dtype = mode & 4 ? PP_DTYPE_F32 : world->dtype;
-        ppi_cpu_ops.kv_read(backend, prompt->pages, 0, n, LAYER, which, layout, dtype, dst, NULL);
-        for (int32_t t = 0; t < n; t++)
-            for (int32_t h = 0; h < n_heads; h++) {
-                int32_t source = shape->n_heads + h + (which == PP_KV_V ? n_heads : 0);
-                expected_head(world, prompt, t, source, which == PP_KV_K, x);
-                for (int32_t d = 0; d < head_dim; d++) {
-                    int32_t i = (layout == PP_KV_HND ? h * n + t : t * n_heads + h) * head_dim + d;
-                    double got = checkop_get(dtype, dst, (size_t)i);
-                    double unit = which == PP_KV_V                ? 0
-                                  : world->dtype == PP_DTYPE_BF16 ? 0x1p-7
-                                                                  : 0x1p-21;
-                    EXPECT(fabs(got - x[d]) <= unit * (fabs(x[d]) + 1),
-                           "%s: mode %d token %d head %d element %d: %.9g, expected %.9g",
-                           world->variant, mode, t, h, d, got, x[d]);
-                }
-            }
-    }
-    free(dst);
-    free(x);
-}
-
 static void check_prompt(const struct world *world, int32_t n_tokens)
 {
     struct ppi_backend *backend = checkop_open(world->variant, world->dtype, 2, world->shape);
@@ -240,14 +211,13 @@ static void check_prompt(const struct world *world, int32_t n_tokens)
     poison_pages(world, backend, &prompt);
     run_pass(world, backend, list, &zero, &n_tokens, 1);
     check_attention(world, &prompt);
-    check_kv(world, backend, &prompt);
     free_prompt(&prompt);
     ppi_cpu_ops.close(backend);
 }
 
 START_TEST(values_by_head_dim)
 {
-    static const int32_t head_dims[] = {2, 20, 32, 48, 64, 80, 96, 112, 128, 256};
+    static const int32_t head_dims[] = {2, 20, 32, 48, 64, 80, 96, 112, 128, 192, 256, 512};
     struct rng rng = rng_seeded(31);
     FOR_EACH_KERNEL_SET(variant, dtype)
     for (size_t i = 0; i < PPI_COUNT(head_dims); i++) {
@@ -293,6 +263,24 @@ START_TEST(values_by_window_and_group)
 }
 END_TEST
 
+/* A scale of its own, and caps that bend the scores a little and much. */
+START_TEST(values_by_scale_and_softcap)
+{
+    static const float softcaps[] = {50, 2, 0.3f};
+    struct rng rng = rng_seeded(35);
+    FOR_EACH_KERNEL_SET(variant, dtype)
+    for (size_t i = 0; i < PPI_COUNT(softcaps); i++) {
+        struct shape shape = {2, 1, 40, 3};
+        struct world world = make_world(&rng, shape, variant, dtype, i == 1 ? 30 : 0);
+        world.softmax_scale = 0.11f;
+        check_prompt(&world, 90);
+        world.softcap = softcaps[i];
+        check_prompt(&world, 90);
+        free(world.rope);
+    }
+}
+END_TEST
+
 static void assert_rows_equal(const struct world *world, const char *got, const char *expected,
                               int32_t first, int32_t end, const char *what)
 {
@@ -302,6 +290,40 @@ static void assert_rows_equal(const struct world *world, const char *got, const 
                    0,
                "%s dtype %d head_dim %d window %d: token %d: other bits %s", world->variant,
                world->dtype, world->shape.head_dim, world->window, t, what);
+}
+
+/* Pages that no row at or behind `position` sees are given back: `nowhere` takes their places. */
+static void give_back(const struct world *world, struct prompt *prompt, int32_t position,
+                      void *nowhere)
+{
+    int32_t first_key = world->window > 0 ? position - world->window + 1 : 0;
+    for (int32_t i = 0; (i + 1) * PPI_CPU_PAGE <= first_key; i++) {
+        if (prompt->pages[i] != nowhere)
+            free(prompt->pages[i]);
+        prompt->pages[i] = nowhere;
+    }
+}
+
+/* In chunks, with pages given back before each: `kept` is what their places hold. */
+static void run_giving_back(const struct world *world, struct ppi_backend *backend,
+                            struct prompt *prompt, int kept)
+{
+    struct prompt *alone[] = {prompt};
+    struct ppi_backend_info info;
+    ppi_cpu_ops.get_info(backend, &info);
+    void *nowhere = checkop_alloc(1, (size_t)info.page_bytes[CLASS]);
+    memset(nowhere, kept, (size_t)info.page_bytes[CLASS]);
+    poison_pages(world, backend, prompt);
+    for (int32_t first = 0, end; first < prompt->n_tokens; first = end) {
+        end = (int32_t)rng_between(world->rng, first + 1, first + (first % 2 ? 9 : 70));
+        end = end < prompt->n_tokens ? end : prompt->n_tokens;
+        give_back(world, prompt, first, nowhere);
+        run_pass(world, backend, alone, &first, &end, 1);
+    }
+    for (int32_t i = 0; i < prompt->n_pages; i++)
+        if (prompt->pages[i] == nowhere)
+            prompt->pages[i] = NULL;
+    free(nowhere);
 }
 
 /* The whole prompt alone on one thread is the model; then among others, in chunks, token by token,
@@ -337,6 +359,14 @@ static void check_invariance(const struct world *world, int32_t n)
         }
         assert_rows_equal(world, prompt.out, expected, 0, n, "in chunks");
 
+        /* Pages of zeros are promised; here not even NaN shows, they are not read. */
+        run_giving_back(world, backend, &prompt, 0);
+        assert_rows_equal(world, prompt.out, expected, 0, n, "with pages of zeros");
+        run_giving_back(world, backend, &prompt, 0xff);
+        assert_rows_equal(world, prompt.out, expected, 0, n, "with pages of NaN");
+
+        poison_pages(world, backend, &prompt);
+        run_pass(world, backend, alone, (int32_t[]){0}, &n, 1);
         /* The last tokens one by one over pages that have them all, and over pages that do not. */
         for (int32_t t = n - 1; t >= 0 && t >= n - 20; t--)
             run_pass(world, backend, alone, &t, &(int32_t){t + 1}, 1);
@@ -359,14 +389,17 @@ START_TEST(bits_do_not_depend_on_company)
     static const struct {
         struct shape shape;
         int32_t window, n_tokens;
+        float softcap;
     } cases[] = {
-        {{2, 2, 64, 3}, 0, 150}, {{4, 1, 20, 3}, 0, 129}, {{6, 2, 32, 3}, 50, 200},
-        {{2, 1, 128, 3}, 0, 97}, {{1, 1, 80, 3}, 7, 70},
+        {{2, 2, 64, 3}, 0, 150, 0}, {{4, 1, 20, 3}, 0, 129, 3},   {{6, 2, 32, 3}, 50, 200, 0},
+        {{2, 1, 128, 3}, 0, 97, 0}, {{1, 1, 80, 3}, 7, 70, 0},    {{3, 1, 20, 3}, 64, 300, 0},
+        {{2, 2, 48, 3}, 17, 90, 1}, {{1, 1, 16, 3}, 100, 310, 0}, {{1, 1, 192, 3}, 0, 66, 0},
     };
     struct rng rng = rng_seeded(34);
     FOR_EACH_KERNEL_SET(variant, dtype)
     for (size_t i = 0; i < PPI_COUNT(cases); i++) {
         struct world world = make_world(&rng, cases[i].shape, variant, dtype, cases[i].window);
+        world.softcap = cases[i].softcap;
         check_invariance(&world, cases[i].n_tokens);
         free(world.rope);
     }
@@ -381,6 +414,7 @@ Suite *checkop_attention_suite(void)
     tcase_add_test(tcase, values_by_head_dim);
     tcase_add_test(tcase, values_by_length);
     tcase_add_test(tcase, values_by_window_and_group);
+    tcase_add_test(tcase, values_by_scale_and_softcap);
     tcase_add_test(tcase, bits_do_not_depend_on_company);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -1,89 +1,10 @@
 /*
- * op_rows.c: rmsnorm, embed, gather_rows, copy.
+ * op_rows.c: embed, softcap, gather_rows, copy; and the threads that share them.
  */
 #include "checkop.h"
 
 #include <math.h>
 #include <string.h>
-
-static struct ppi_matrix *make_vector(struct ppi_backend *backend, const float *x, int64_t n)
-{
-    struct ppi_matrix *vector;
-    ppi_cpu_ops.matrix_create(backend, &checkop_mem, PPI_MATRIX_VECTOR, 1, n, &vector, NULL);
-    ppi_cpu_ops.matrix_fill(backend, vector, 0, 1, x, PP_DTYPE_F32, NULL);
-    return vector;
-}
-
-START_TEST(rmsnorm_values)
-{
-    struct rng rng = rng_seeded(21);
-    static const int64_t dims[] = {1, 2, 63, 64, 65, 288, 1000, 2048};
-    FOR_EACH_KERNEL_SET(variant, dtype)
-    for (size_t d = 0; d < PPI_COUNT(dims); d++) {
-        int64_t dim = dims[d], n_rows = 5;
-        struct ppi_backend *backend = checkop_open(variant, dtype, 2, checkop_any_shape);
-        float *x = checkop_random(&rng, PP_DTYPE_F32, (size_t)(n_rows * dim), 3);
-        float *weight = checkop_random(&rng, PP_DTYPE_F32, (size_t)dim, 1);
-        void *out = checkop_alloc((size_t)(n_rows * dim), sizeof(float));
-        struct ppi_matrix *vector = make_vector(backend, weight, dim);
-        const struct ppi_norm norm = {.weight = vector, .eps = 1e-5};
-        ppi_cpu_ops.norm(backend, x, &norm, n_rows, dim, out, NULL);
-        ppi_cpu_ops.matrix_destroy(vector);
-        for (int64_t i = 0; i < n_rows * dim; i++) {
-            double sum = 0;
-            for (int64_t j = 0; j < dim; j++)
-                sum += (double)x[i / dim * dim + j] * x[i / dim * dim + j];
-            double expected = x[i] / sqrt(sum / (double)dim + 1e-5) * weight[i % dim];
-            double got = checkop_get(dtype, out, (size_t)i);
-            /* Roundings of the sum, the scale and two products; then half a unit of bf16. */
-            double allowed = fabs(expected) * (dtype == PP_DTYPE_BF16 ? 0x1p-8 : 0x1p-20);
-            EXPECT(fabs(got - expected) <= allowed + 1e-30,
-                   "%s dtype %d dim %ld element %ld: %.9g, expected %.9g", variant, dtype,
-                   (long)dim, (long)i, got, expected);
-        }
-        ppi_cpu_ops.close(backend);
-        free(out);
-        free(weight);
-        free(x);
-    }
-}
-END_TEST
-
-/* The shape of the sum is fixed, so every kernel set, number of rows and thread gives one result.
- */
-START_TEST(rmsnorm_bits)
-{
-    struct rng rng = rng_seeded(22);
-    int64_t dim = 1100, n_rows = 70;
-    float *x = checkop_random(&rng, PP_DTYPE_F32, (size_t)(n_rows * dim), 3);
-    float *weight = checkop_random(&rng, PP_DTYPE_F32, (size_t)dim, 1);
-    char *whole = checkop_alloc((size_t)(n_rows * dim), sizeof(float));
-    char *part = checkop_alloc((size_t)(n_rows * dim), sizeof(float));
-    FOR_EACH_KERNEL_SET(variant, dtype)
-    for (int32_t n_threads = 1; n_threads <= 3; n_threads++) {
-        size_t row_bytes = (size_t)dim * pp_dtype_size(dtype);
-        struct ppi_backend *ref = checkop_open("ref", dtype, 1, checkop_any_shape);
-        struct ppi_backend *backend = checkop_open(variant, dtype, n_threads, checkop_any_shape);
-        struct ppi_matrix *vector = make_vector(ref, weight, dim);
-        const struct ppi_norm norm = {.weight = vector, .eps = 1e-6};
-        ppi_cpu_ops.norm(ref, x, &norm, n_rows, dim, whole, NULL);
-        for (int64_t n = 1; n <= n_rows; n++) {
-            int64_t first = rng_between(&rng, 0, n_rows - n);
-            ppi_cpu_ops.norm(backend, x + first * dim, &norm, n, dim, part, NULL);
-            EXPECT(memcmp(part, whole + (size_t)first * row_bytes, (size_t)n * row_bytes) == 0,
-                   "%s dtype %d: bits of rows %ld + %ld with %d threads differ", variant, dtype,
-                   (long)first, (long)n, n_threads);
-        }
-        ppi_cpu_ops.matrix_destroy(vector);
-        ppi_cpu_ops.close(backend);
-        ppi_cpu_ops.close(ref);
-    }
-    free(part);
-    free(whole);
-    free(weight);
-    free(x);
-}
-END_TEST
 
 START_TEST(embed_values)
 {
@@ -100,12 +21,14 @@ START_TEST(embed_values)
         ppi_cpu_ops.matrix_create(backend, &checkop_mem, PPI_MATRIX_TABLE, n, k, &table, NULL);
         ppi_cpu_ops.matrix_fill(backend, table, 0, n, src, src_dtypes[s], NULL);
         float *out = checkop_alloc((size_t)(pass.n_rows * k), sizeof *out);
-        ppi_cpu_ops.embed(backend, table, &pass, 1, out, NULL);
+        float scale = s == 0 ? 1 : 55.4256f;
+        ppi_cpu_ops.embed(backend, table, &pass, scale, out, NULL);
         for (int64_t i = 0; i < pass.n_rows * k; i++) {
             float expected =
                 (float)checkop_get(src_dtypes[s], src, (size_t)(tokens[i / k] * k + i % k));
             if (dtype == PP_DTYPE_BF16)
                 expected = ppi_bf16_to_f32(ppi_f32_to_bf16(expected));
+            expected *= scale;
             EXPECT(out[i] == expected, "%s dtype %d: element %ld", variant, dtype, (long)i);
         }
         ppi_cpu_ops.matrix_destroy(table);
@@ -113,6 +36,68 @@ START_TEST(embed_values)
         free(out);
         free(src);
     }
+}
+END_TEST
+
+/* All magnitudes, both signs; a few roundings of the quotient, the tanh and the product. */
+START_TEST(softcap_values)
+{
+    enum { N = 20011 };
+    static const float caps[] = {30, 50, 1, 0.01f};
+    struct rng rng = rng_seeded(25);
+    float *x = checkop_alloc(N, sizeof *x);
+    FOR_EACH_KERNEL_SET(variant, dtype)
+    for (size_t c = 0; c < PPI_COUNT(caps); c++) {
+        struct ppi_backend *backend = checkop_open(variant, dtype, 2, checkop_any_shape);
+        float before[N];
+        for (int i = 0; i < N; i++) {
+            float magnitude = (float)exp((double)rng_between(&rng, -12000, 4000) * 1e-3);
+            x[i] = before[i] = (i % 2 ? -caps[c] : caps[c]) * magnitude;
+        }
+        x[0] = before[0] = 0;
+        x[1] = before[1] = -INFINITY;
+        x[2] = before[2] = INFINITY;
+        x[3] = before[3] = NAN;
+        ppi_cpu_ops.softcap(backend, x, N, caps[c], NULL);
+        for (int i = 0; i < N; i++) {
+            double expected = caps[c] * tanh((double)before[i] / caps[c]);
+            EXPECT(i == 3 ? isnan(x[i]) : fabs(x[i] - expected) <= fabs(expected) * 6e-7,
+                   "%s cap %g: %.9g gives %.9g, expected %.9g", variant, caps[c], before[i], x[i],
+                   expected);
+        }
+        ppi_cpu_ops.close(backend);
+    }
+    free(x);
+}
+END_TEST
+
+/* An element has its bits wherever it stands, and the reference is near. */
+START_TEST(softcap_bits)
+{
+    enum { N = 40000 };
+    struct rng rng = rng_seeded(28);
+    float *x = checkop_random(&rng, PP_DTYPE_F32, N, 40);
+    float *whole = checkop_alloc(N, sizeof *whole), *part = checkop_alloc(N, sizeof *part);
+    FOR_EACH_KERNEL_SET(variant, dtype)
+    for (int32_t n_threads = 1; n_threads <= 3; n_threads++) {
+        struct ppi_backend *backend = checkop_open(variant, dtype, n_threads, checkop_any_shape);
+        memcpy(whole, x, N * sizeof *x);
+        ppi_cpu_ops.softcap(backend, whole, N, 30, NULL);
+        for (int i = 0; i < 60; i++) {
+            int64_t first = rng_between(&rng, 0, N - 1);
+            int64_t n = rng_between(&rng, 1, i < 40 ? 40 : N), left = N - first;
+            n = n < left ? n : left;
+            memcpy(part, x + first, (size_t)n * sizeof *x);
+            ppi_cpu_ops.softcap(backend, part, n, 30, NULL);
+            EXPECT(memcmp(part, whole + first, (size_t)n * sizeof *x) == 0,
+                   "%s: bits of elements %ld + %ld with %d threads differ", variant, (long)first,
+                   (long)n, n_threads);
+        }
+        ppi_cpu_ops.close(backend);
+    }
+    free(part);
+    free(whole);
+    free(x);
 }
 END_TEST
 
@@ -182,9 +167,9 @@ Suite *checkop_rows_suite(void)
     Suite *suite = suite_create("rows");
     TCase *tcase = tcase_create("rows");
     tcase_set_timeout(tcase, 300);
-    tcase_add_test(tcase, rmsnorm_values);
-    tcase_add_test(tcase, rmsnorm_bits);
     tcase_add_test(tcase, embed_values);
+    tcase_add_test(tcase, softcap_values);
+    tcase_add_test(tcase, softcap_bits);
     tcase_add_test(tcase, gather_and_copy);
     tcase_add_test(tcase, every_thread_runs_its_part_once);
     suite_add_tcase(suite, tcase);

@@ -67,7 +67,7 @@ def include_rules():
             if os.path.basename(name) not in os.listdir(os.path.join(ROOT, "include/prepack")) \
                     and name != "prepack/version.h":
                 yield f"{path} includes {name}"
-    for path in ("libprepack/model/forward.c",):
+    for path in ("libprepack/run/forward.c",):
         for name in includes(path):
             if name.startswith(("cpu/", "cuda/")):
                 yield f"{path} includes {name}"

@@ -29,7 +29,7 @@ const struct run_target *run_target(int i)
 }
 
 pp_session *run_session(pp_model *model, struct run_target target, int32_t n_threads,
-                        int32_t max_pass_tokens)
+                        int32_t max_pass_tokens, int32_t keep_window_pages)
 {
     pp_session_params params;
     pp_session *session = NULL;
@@ -39,6 +39,7 @@ pp_session *run_session(pp_model *model, struct run_target target, int32_t n_thr
     params.dtype = target.dtype;
     params.n_threads = n_threads;
     params.max_pass_tokens = max_pass_tokens;
+    params.keep_window_pages = keep_window_pages;
     pp_status status = pp_session_create(model, &params, &session, &err);
     if (status == PP_ERR_NO_BACKEND && !run_on_cuda())
         return NULL;
@@ -50,34 +51,84 @@ pp_session *run_session(pp_model *model, struct run_target target, int32_t n_thr
     return session;
 }
 
-struct run_bits run_collect(const pp_model *model, const pp_session *session,
-                            const pp_kvcache *cache, const float *logits)
+static struct run_layer collect_layer(const pp_model *model, const pp_kvcache *cache, int32_t i,
+                                      int32_t dtype)
 {
+    pp_layer_config config = {.struct_size = sizeof config};
+    OK(pp_model_get_layer(model, i, &config, perr));
+    struct run_layer layer = {.first_token = pp_kvcache_first_token(cache, i)};
+    layer.row_bytes = (size_t)config.n_kv_heads * (size_t)config.head_dim * pp_dtype_size(dtype);
+    int64_t n_held = pp_kvcache_length(cache) - layer.first_token;
+    size_t bytes = (size_t)n_held * layer.row_bytes;
+    for (int32_t which = PP_KV_K; which <= PP_KV_V; which++) {
+        layer.kv[which] = malloc(bytes + 1);
+        OK(pp_kvcache_read(cache, i, which, PP_KV_NHD, dtype, layer.first_token, n_held,
+                           layer.kv[which], bytes, perr));
+    }
+    return layer;
+}
+
+struct run_bits run_collect(const pp_session *session, const pp_kvcache *cache, const float *logits)
+{
+    const pp_model *model = pp_session_model(session);
     pp_model_config config = {.struct_size = sizeof config};
     pp_session_info info = {.struct_size = sizeof info};
-    pp_error err = {.struct_size = sizeof err};
-    ck_assert_int_eq(pp_model_get_config(model, &config, &err), PP_OK);
-    ck_assert_int_eq(pp_session_get_info(session, &info, &err), PP_OK);
-    size_t half = (size_t)pp_kvcache_length(cache) * (size_t)config.n_kv_heads *
-                  (size_t)config.head_dim * pp_dtype_size(info.dtype);
-    struct run_bits bits = {.kv_bytes = half * 2 * (size_t)config.n_layers,
-                            .logits_bytes = (size_t)config.vocab_size * sizeof(float)};
-    bits.kv = malloc(bits.kv_bytes + 1);
-    bits.logits = malloc(bits.logits_bytes);
-    char *dst = bits.kv;
-    for (int32_t layer = 0; layer < config.n_layers; layer++)
-        for (int32_t which = PP_KV_K; which <= PP_KV_V; which++, dst += half)
-            ck_assert_msg(pp_kvcache_read(cache, layer, which, PP_KV_NHD, info.dtype, dst, half,
-                                          &err) == PP_OK,
-                          "%s", err.message);
-    memcpy(bits.logits, logits, bits.logits_bytes);
+    OK(pp_model_get_config(model, &config, perr));
+    OK(pp_session_get_info(session, &info, perr));
+    struct run_bits bits = {.n_layers = config.n_layers, .n_tokens = pp_kvcache_length(cache)};
+    bits.layers = calloc((size_t)config.n_layers, sizeof *bits.layers);
+    for (int32_t i = 0; i < config.n_layers; i++)
+        bits.layers[i] = collect_layer(model, cache, i, info.dtype);
+    if (logits) {
+        bits.logits_bytes = (size_t)config.vocab_size * sizeof(float);
+        bits.logits = malloc(bits.logits_bytes);
+        memcpy(bits.logits, logits, bits.logits_bytes);
+    }
     return bits;
 }
 
 void run_bits_free(struct run_bits *bits)
 {
-    free(bits->kv);
+    for (int32_t i = 0; i < bits->n_layers; i++) {
+        free(bits->layers[i].kv[PP_KV_K]);
+        free(bits->layers[i].kv[PP_KV_V]);
+    }
+    free(bits->layers);
     free(bits->logits);
+}
+
+/* Keys or values of a token that the layer holds. */
+static const char *row_of(const struct run_layer *layer, int which, int64_t token)
+{
+    return layer->kv[which] + (size_t)(token - layer->first_token) * layer->row_bytes;
+}
+
+const char *run_bits_difference(const struct run_bits *a, const struct run_bits *b)
+{
+    static char text[120];
+    ck_assert_int_eq(a->n_layers, b->n_layers);
+    snprintf(text, sizeof text, "%lld tokens instead of %lld", (long long)a->n_tokens,
+             (long long)b->n_tokens);
+    if (a->n_tokens != b->n_tokens)
+        return text;
+    for (int32_t i = 0; i < a->n_layers; i++) {
+        const struct run_layer *x = &a->layers[i], *y = &b->layers[i];
+        ck_assert_uint_eq(x->row_bytes, y->row_bytes);
+        for (int which = PP_KV_K; which <= PP_KV_V; which++)
+            for (int64_t t = x->first_token > y->first_token ? x->first_token : y->first_token;
+                 t < a->n_tokens; t++)
+                if (memcmp(row_of(x, which, t), row_of(y, which, t), x->row_bytes) != 0) {
+                    snprintf(text, sizeof text, "%s of token %lld of %lld in layer %d differ",
+                             which == PP_KV_K ? "keys" : "values", (long long)t,
+                             (long long)a->n_tokens, i);
+                    return text;
+                }
+    }
+    if (a->logits && b->logits && memcmp(a->logits, b->logits, a->logits_bytes) != 0) {
+        snprintf(text, sizeof text, "logits after %lld tokens differ", (long long)a->n_tokens);
+        return text;
+    }
+    return NULL;
 }
 
 pp_prompt *run_prompts(const pp_model *model, uint64_t seed, const int64_t *lengths, size_t n)

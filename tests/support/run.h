@@ -1,6 +1,6 @@
 /*
- * run.h: what tests of sessions share: opening models, the kernel sets of this machine, collecting
- * the bits that a prefill leaves behind.
+ * run.h: what tests of sessions share: the kernel sets of this machine, sessions and prompts, and
+ * collecting the bits that a run leaves behind.
  */
 #ifndef TEST_RUN_H
 #define TEST_RUN_H
@@ -41,22 +41,32 @@ static inline bool run_on_cuda(void)
 }
 
 /* A session, or NULL where the machine lacks the CPU's kernel set or a GPU cannot do the model's
- * shapes. max_pass_tokens 0: default. */
+ * shapes. max_pass_tokens 0: default. keep_window_pages: as in pp_session_params. */
 pp_session *run_session(pp_model *model, struct run_target target, int32_t n_threads,
-                        int32_t max_pass_tokens);
+                        int32_t max_pass_tokens, int32_t keep_window_pages);
 
-/* The bits of one prompt after a prefill: K and V of every layer in the session's dtype, NHD, then
- * the logits. malloced. */
+/* What a run leaves of one prompt: K and V of every layer in the session's dtype, as far as the
+ * cache holds them, and the logits of its last token. malloced. */
 struct run_bits {
-    void *kv;
-    size_t kv_bytes;
+    int32_t n_layers;
+    int64_t n_tokens;
+    struct run_layer {
+        int64_t first_token; /* held from here on */
+        size_t row_bytes;    /* of a token's keys */
+        char *kv[2];         /* of tokens first_token .. n_tokens - 1 */
+    } * layers;
     float *logits;
     size_t logits_bytes;
 };
 
-struct run_bits run_collect(const pp_model *model, const pp_session *session,
-                            const pp_kvcache *cache, const float *logits);
+/* logits: NULL: none to keep. */
+struct run_bits run_collect(const pp_session *session, const pp_kvcache *cache,
+                            const float *logits);
 void run_bits_free(struct run_bits *bits);
+
+/* Compares bit for bit: lengths, logits where both have them, and in each layer the tokens that
+ * both hold. NULL when nothing differs; else what does, in a static buffer. */
+const char *run_bits_difference(const struct run_bits *a, const struct run_bits *b);
 
 /* Prompts of the given lengths with random ids; free with run_prompts_free. */
 pp_prompt *run_prompts(const pp_model *model, uint64_t seed, const int64_t *lengths, size_t n);

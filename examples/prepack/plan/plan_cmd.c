@@ -1,5 +1,5 @@
 /* plan_cmd.c: `prepack plan`: packs lengths, or reads a plan, and says how good it is. */
-#include "draw.h"
+#include "plan_picture.h"
 #include "outputs.h"
 #include "plan_data.h"
 #include "plan_figures.h"

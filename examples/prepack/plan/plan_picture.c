@@ -1,5 +1,5 @@
-/* draw.c: rows as lines of cells; the prompts of a bin take turns in two shades. */
-#include "draw.h"
+/* plan_picture.c: rows as lines of cells; the prompts of a bin take turns in two shades. */
+#include "plan_picture.h"
 #include "table.h"
 
 #include <inttypes.h>

@@ -1,6 +1,6 @@
-/* draw.h: a picture of bins for a terminal. */
-#ifndef PREPACK_DRAW_H
-#define PREPACK_DRAW_H
+/* plan_picture.h: a picture of bins for a terminal. */
+#ifndef PREPACK_PLAN_PICTURE_H
+#define PREPACK_PLAN_PICTURE_H
 
 #include "plan_view.h"
 
