@@ -31,12 +31,6 @@ static const struct choice oversizes[] = {
 #define AT(member) offsetof(struct plan_options, member)
 
 static const struct option_rule order_rules[] = {
-    {.name = "model",
-     .argument = "DIR",
-     .kind = &option_text,
-     .place = AT(model),
-     .help = "the model whose tokenizer counts the tokens of text (default for the data set demo: "
-             "the demo model)"},
     {.name = "batch-size",
      .argument = "N",
      .kind = &option_integer,
@@ -201,6 +195,7 @@ static const struct option_rule outcome_rules[] = {
 static const struct option_group groups[] = {
     {NULL, dataset_rules, AT(dataset)},
     {NULL, data_rules, AT(data)},
+    {NULL, model_rules, AT(model)},
     {NULL, order_rules, 0},
     {"What the bins shall be:", bin_rules, 0},
     {"What comes of it:", outcome_rules, 0},
@@ -244,7 +239,7 @@ static int check(const void *line)
     if ((balanced || cheapest) && (options->policy || options->share_prefixes))
         return fail_usage("%s goes with --objective fewest",
                           options->policy ? "--policy" : "--share-prefixes");
-    if (options->predict && !options->model)
+    if (options->predict && !options->model.name)
         return fail_usage("--predict needs --model: a model directory, 'demo', or a shape such as "
                           "llama1b");
     if (!options->predict && names_a_device(&options->device))
@@ -254,7 +249,8 @@ static int check(const void *line)
 
 static const char about[] =
     "Packs the prompts of each batch into bins and prints the figures summed over the batches.\n"
-    "Lists of token counts need no model.\n";
+    "Lists of token counts need no model; text has its tokens counted by the tokenizer of --model\n"
+    "(default for the data set demo: the demo model).\n";
 
 const struct command plan_command = {
     .name = "plan",
