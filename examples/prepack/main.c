@@ -2,6 +2,7 @@
 #include "bench/bench_options.h"
 #include "cancel.h"
 #include "generate/generate_options.h"
+#include "model_options.h"
 #include "plan/plan_options.h"
 #include "profile/profile_options.h"
 #include "say.h"
@@ -14,6 +15,23 @@
 static const struct command *const commands[] = {&profile_command, &generate_command, &plan_command,
                                                  &bench_command, &tune_command};
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+/* "word  a, b, c" in lines of at most 90 columns. */
+static void print_names(const char *word, const char *(*names)(int64_t i), FILE *out)
+{
+    enum { INDENT = 15, WIDTH = 90 };
+    size_t column = INDENT;
+    fprintf(out, "  %-*s", INDENT - 2, word);
+    for (int64_t i = 0; names(i); i++) {
+        const size_t n = strlen(names(i)) + 2;
+        if (column + n > WIDTH) {
+            fprintf(out, "\n%*s", INDENT, "");
+            column = INDENT;
+        }
+        fprintf(out, " %s%s", names(i), names(i + 1) ? "," : "\n");
+        column += n;
+    }
+}
 
 static void print_general_help(FILE *out)
 {
@@ -32,6 +50,12 @@ static void print_general_help(FILE *out)
           "  prepack profile\n"
           "  prepack generate --model demo -p 'The capital of Germany is' --compare\n"
           "\n"
+          "Models (--model): demo, directories as Hugging Face has them, and shapes with random\n"
+          "weights.\n",
+          out);
+    print_names("architectures", model_architecture, out);
+    print_names("shapes", pp_model_preset_name, out);
+    fputs("\n"
           "Exit status: 0 done, 1 failed, 2 wrong command line, 130 interrupted (Ctrl-C).\n"
           "PREPACK_DATA names the folder that holds lengths/ and demo-model/ when they are not\n"
           "where the program looks: ../share/prepack beside the program's folder, then the source\n"

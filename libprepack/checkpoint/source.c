@@ -184,9 +184,9 @@ pp_status ppi_stored_read(const struct ppi_stored *stored, int64_t first, int64_
 {
     int64_t total = ppi_stored_n_elements(stored);
     if (first < 0 || n < 0 || n > total || first > total - n)
-        return ppi_error(err, PP_ERR_INTERNAL,
-                         "%lld elements from %lld on of tensor \"%s\", which has %lld", (long long)n,
-                         (long long)first, ppi_label(stored->entry->name).text, (long long)total);
+        return ppi_error(
+            err, PP_ERR_INTERNAL, "%lld elements from %lld on of tensor \"%s\", which has %lld",
+            (long long)n, (long long)first, ppi_label(stored->entry->name).text, (long long)total);
     int64_t size = (int64_t)pp_dtype_size(stored->entry->dtype);
     PP_TRY(ppi_file_unchanged(stored->file, err));
     return ppi_file_read(stored->file, stored->begin + first * size, dst, (size_t)(n * size), err);

@@ -74,7 +74,6 @@ static pp_status begin_item(struct run *run, int64_t i)
         r->cache->rope_set = set;
     if (ppi_spec_rope_depends_on_length(&session->model->spec))
         PP_TRY(ppi_kvcache_reserve_tokens(r->cache, run->lengths[i], run->err));
-    PP_TRY(ppi_kvcache_reserve_full(r->cache, end, run->err));
     return ppi_angles_need(session, set, end, run->err);
 }
 
@@ -199,7 +198,11 @@ static pp_status run_all(struct run *run)
     ppi_angles_begin(run->session);
     for (int64_t i = 0; i < run->items->n; i++)
         PP_TRY(begin_item(run, i));
+    /* Before the pages: these come in slabs, of which the last takes what is left of a limit. */
     PP_TRY(ppi_angles_make(run->session, run->err));
+    for (int64_t i = 0; i < run->items->n; i++)
+        PP_TRY(ppi_kvcache_reserve_full(run->running[i].cache, run->begins[i] + run->lengths[i],
+                                        run->err));
     PP_TRY(run_passes(run));
     hand_over(run);
     return PP_OK;

@@ -50,17 +50,25 @@ def copy(program, name="model", files=None, weights=True):
     return folder
 
 
+def read_config():
+    with open(os.path.join(SOURCE, "config.json"), encoding="utf-8") as file:
+        return json.load(file)
+
+
+def changed(program, name, tensors=None, **keys):
+    """A copy with other keys in config.json and, where given, other weights."""
+    folder = copy(program, name, {"config.json": {**read_config(), **keys}}, weights=tensors is None)
+    if tensors:
+        write_weights(os.path.join(folder, "model.safetensors"), tensors)
+    return folder
+
+
 def padded(program, rows, row, like, factor):
     """The demo model with more embeddings than its tokenizer has pieces: `row` is that of `like`, enlarged."""
-    folder = copy(program, "padded", weights=False)
     tensors = read_weights()
     dtype, (n, width), values = tensors[EMBEDDINGS]
     table = [values[i * width * 2:(i + 1) * width * 2] for i in range(n)]
     table += [bytes(width * 2)] * (rows - n)
     table[row] = scaled(table[like], factor)
     tensors[EMBEDDINGS] = [dtype, [rows, width], b"".join(table)]
-    write_weights(os.path.join(folder, "model.safetensors"), tensors)
-    with open(os.path.join(SOURCE, "config.json"), encoding="utf-8") as file:
-        config = json.load(file)
-    program.file("padded/config.json", json.dumps({**config, "vocab_size": rows}))
-    return folder
+    return changed(program, "padded", tensors, vocab_size=rows)

@@ -7,6 +7,7 @@ import sys
 import bench_cases
 import cost_cases
 import device_cases
+import family_cases
 import harness
 import model_cases
 import plan_cases
@@ -18,5 +19,5 @@ if __name__ == "__main__":
     sys.exit(harness.run_cases(sys.argv[1:4],
                                usage_cases.CASES + plan_cases.CASES + plan_view_cases.CASES +
                                text_cases.CASES +
-                               model_cases.CASES + device_cases.CASES + bench_cases.CASES +
+                               model_cases.CASES + family_cases.CASES + device_cases.CASES + bench_cases.CASES +
                                cost_cases.CASES))

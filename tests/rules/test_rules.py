@@ -2,7 +2,7 @@
 """Rules about the tree that a compiler does not check: who may include whom, what the library may call,
 what it exports, file sizes and names, and that the prose tells the truth where a program can tell.
 
-usage: test_rules.py SOURCE_ROOT LIBRARY PUBLIC_HEADERS_BUILD_DIR
+usage: test_rules.py SOURCE_ROOT LIBRARY
 Prints TAP."""
 import collections
 import os
@@ -68,7 +68,7 @@ def include_rules():
             if os.path.basename(name) not in os.listdir(os.path.join(ROOT, "include/prepack")) \
                     and name != "prepack/version.h":
                 yield f"{path} includes {name}"
-    for path in ("libprepack/model/forward.c",):
+    for path in ("libprepack/run/forward.c",):
         for name in includes(path):
             if name.startswith(("cpu/", "cuda/")):
                 yield f"{path} includes {name}"
@@ -225,6 +225,9 @@ def exports():
         yield f"{name} is exported and not in tests/abi/exports.txt"
     for name in sorted(expected - names):
         yield f"{name} is in tests/abi/exports.txt and not exported"
+    listed = set(re.findall(r"^\s+([\w*?]+);", text("libprepack/prepack.map"), re.M)) - {"*"}
+    for name in sorted(listed ^ expected):
+        yield f"{name} is in only one of libprepack/prepack.map and tests/abi/exports.txt"
     declared = set()
     for path in files("include", ".h", ".in"):
         declared |= set(re.findall(r"^PP_API[^;(]*?(pp_\w+)\(", text(path), re.M))

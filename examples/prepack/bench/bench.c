@@ -182,13 +182,13 @@ static int bench_lengths(struct benching *benching, int i_lengths, bool decode)
                                 .place = decode * MAX_LENGTHS + i_lengths};
     snprintf(what.kernel, sizeof what.kernel, "%s", benching->kernel);
     /* Twice as many keys as a pass has tokens are enough to leave caches. */
-    params.n_prompts = lengths_draw(lengths, options->seed.value, fits < room ? fits : room,
-                                    decode ? DECODE_PROMPTS : (size_t)room,
-                                    decode ? 2 * room : room, benching->prompt_lengths);
+    params.n_prompts = (int64_t)lengths_draw(
+        lengths, options->seed.value, fits < room ? fits : room,
+        decode ? DECODE_PROMPTS : (size_t)room, decode ? 2 * room : room, benching->prompt_lengths);
     params.lengths = benching->prompt_lengths;
     params.caches = PP_MEASURE_CACHES_FLUSHED;
-    what.prompts = (int64_t)params.n_prompts;
-    for (size_t i = 0; i < params.n_prompts; i++) {
+    what.prompts = params.n_prompts;
+    for (int64_t i = 0; i < params.n_prompts; i++) {
         what.tokens += params.lengths[i];
         what.rows += decode ? 1 : params.lengths[i];
         if (i == 0 || what.low > params.lengths[i])
@@ -388,22 +388,22 @@ static int compare_places(const void *left, const void *right)
 static int change_heads(const struct bench_options *options, struct engine *engine)
 {
     const bool has_heads = options->heads.q > 0;
-    pp_model_config *config = &engine->config;
+    int status = STATUS_OK;
     if (!has_heads && options->head_dim == 0)
         return STATUS_OK;
     if (!engine_is_shape(engine))
-        return fail_usage("--heads and --head-dim are for shapes with random weights, such as "
-                          "llama1b, not for the weights of '%s'",
-                          engine->name);
-    if (has_heads) {
-        config->n_heads = (int32_t)options->heads.q;
-        config->n_kv_heads = (int32_t)options->heads.kv;
-    }
-    if (options->head_dim > 0)
-        config->head_dim = (int32_t)options->head_dim;
-    if (config->max_position < most_asked_for(options))
-        config->max_position = (int32_t)most_asked_for(options);
-    return STATUS_OK;
+        return fail_usage(
+            "--heads and --head-dim are for shapes with random weights, such as "
+            "llama1b or a directory with --random-weights, not for the weights of '%s'",
+            engine->name);
+    if (has_heads)
+        status = engine_shape_set(engine, "num_attention_heads", options->heads.q);
+    if (has_heads && !status)
+        status = engine_shape_set(engine, "num_key_value_heads", options->heads.kv);
+    if (options->head_dim > 0 && !status)
+        status = engine_shape_set(engine, "head_dim", options->head_dim);
+    return status ? status
+                  : engine_shape_raise(engine, "max_position_embeddings", most_asked_for(options));
 }
 
 int run_bench(const void *line)
@@ -413,7 +413,7 @@ int run_bench(const void *line)
     benching.report.options = options;
     int status = outputs_open(options->json, &benching.outputs);
     if (!status)
-        status = engine_find(options->model, &benching.engine);
+        status = engine_find(&options->model, &benching.engine);
     if (!status)
         status = change_heads(options, &benching.engine);
     if (!status)

@@ -41,12 +41,6 @@ static const struct option_kind kind_heads = {true, read_heads, NULL};
 #define AT(member) offsetof(struct bench_options, member)
 
 static const struct option_rule run_rules[] = {
-    {.name = "model",
-     .argument = "M",
-     .kind = &option_text,
-     .place = AT(model),
-     .help = "a model directory, 'demo', or a shape with random weights: tiny, llama1b, llama2-7b, "
-             "llama2-13b, mistral-7b"},
     {.name = "rows",
      .argument = "LIST",
      .kind = &option_numbers,
@@ -112,13 +106,12 @@ static const struct option_rule seed_rules[] = {
 };
 
 static const struct option_group groups[] = {
-    {NULL, run_rules, 0},  {NULL, device_rules, AT(device)},
-    {NULL, seed_rules, 0}, {NULL, json_rules, AT(json)},
-    {NULL, NULL, 0},
+    {NULL, model_rules, AT(model)}, {NULL, run_rules, 0},         {NULL, device_rules, AT(device)},
+    {NULL, seed_rules, 0},          {NULL, json_rules, AT(json)}, {NULL, NULL, 0},
 };
 
 static const struct bench_options defaults = {
-    .model = "llama1b",
+    .model = {.name = "llama1b"},
     .num_runs = 9,
     .device = DEVICE_DEFAULTS,
     .seed = {.value = 41},

@@ -5,6 +5,7 @@
 #include "bench_lengths.h"
 #include "command.h"
 #include "device_options.h"
+#include "model_options.h"
 
 /* What is measured. */
 enum bench { BENCH_GEMM = 1, BENCH_ATTENTION = 2, BENCH_ROWS = 4 };
@@ -16,7 +17,7 @@ struct heads {
 
 struct bench_options {
     int64_t benches; /* of BENCH_* */
-    const char *model;
+    struct model_options model;
     struct numbers rows;
     struct lengths_list lengths; /* owned */
     int64_t tokens;              /* of all prompts of attention together; 0: what a pass holds */

@@ -14,6 +14,7 @@
 static pthread_t main_thread;
 static atomic_bool requested;
 static _Atomic(pp_session *) watched;
+static pp_cancel *token; /* NULL: there was no memory for it */
 
 static void end_process(void)
 {
@@ -32,17 +33,23 @@ static void on_signal(int number)
     pp_session *session = atomic_load(&watched);
     if (atomic_exchange(&requested, true) || !session)
         end_process();
-    else
-        pp_session_cancel(session);
+    pp_cancel_request(token);
+    pp_session_cancel(session);
 }
 
 void cancel_install(void)
 {
     main_thread = pthread_self();
+    pp_cancel_create(&token, NULL);
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+}
+
+const pp_cancel *cancel_token(void)
+{
+    return token;
 }
 
 bool cancel_requested(void)

@@ -13,6 +13,8 @@
 void cancel_install(void);
 /* Whether Ctrl-C was pressed. */
 bool cancel_requested(void);
+/* To be given to every pp_run, so that Ctrl-C between two of them ends the next one. */
+const pp_cancel *cancel_token(void);
 /* By the main thread: Ctrl-C cancels the calls of this session from here on; NULL: of none. */
 void cancel_watch(pp_session *session);
 /* Before a session is destroyed; does nothing if another one is watched. */

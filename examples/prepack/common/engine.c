@@ -4,17 +4,10 @@
 #include "files.h"
 #include "say.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static bool is_preset(const char *name)
-{
-    for (size_t i = 0; pp_model_preset_name(i); i++)
-        if (strcmp(name, pp_model_preset_name(i)) == 0)
-            return true;
-    return false;
-}
 
 static pp_model_params model_params(void)
 {
@@ -24,32 +17,31 @@ static pp_model_params model_params(void)
     return params;
 }
 
-static int read_preset(const char *name, pp_model_config *config)
-{
-    pp_error err = {.struct_size = sizeof err};
-    config->struct_size = sizeof *config;
-    return pp_model_config_preset(name, config, &err) < 0 ? fail_library(&err) : STATUS_OK;
-}
-
-/* A preset of the name has been read; it may have been changed since. */
-static int create_random(struct engine *engine, uint64_t seed)
+static int open_model(struct engine *engine, uint64_t seed)
 {
     pp_error err = {.struct_size = sizeof err};
     const pp_model_params params = model_params();
-    if (pp_model_create_random(&engine->config, seed, &params, &engine->model, &err) < 0)
-        return fail_library(&err);
-    return STATUS_OK;
-}
-
-static int open_directory(struct engine *engine)
-{
-    pp_error err = {.struct_size = sizeof err};
-    const pp_model_params params = model_params();
+    const pp_status done =
+        engine_is_shape(engine)
+            ? pp_model_create_random(engine->shape, seed, &params, &engine->model, &err)
+            : pp_model_open(engine->dir, &params, &engine->model, &err);
     engine->config.struct_size = sizeof engine->config;
-    if (pp_model_open(engine->dir, &params, &engine->model, &err) < 0 ||
-        pp_model_get_config(engine->model, &engine->config, &err) < 0)
+    if (done < 0 && engine_is_shape(engine))
+        return fail("the config.json of %s: %s", engine->name, err.message);
+    if (done < 0 || pp_model_get_config(engine->model, &engine->config, &err) < 0)
         return fail_library(&err);
     return STATUS_OK;
+}
+
+static int fail_no_model(const char *name)
+{
+    char known[512] = "demo";
+    for (int64_t i = 0; pp_model_preset_name(i); i++) {
+        const size_t n = strlen(known);
+        snprintf(known + n, sizeof known - n, "%s%s", pp_model_preset_name(i + 1) ? ", " : " and ",
+                 pp_model_preset_name(i));
+    }
+    return fail("'%s' is neither a model directory nor one of %s", name, known);
 }
 
 static int find_directory(const char *name, struct engine *engine)
@@ -57,50 +49,125 @@ static int find_directory(const char *name, struct engine *engine)
     if (strcmp(name, "demo") == 0)
         return find_data("demo-model", &engine->dir);
     if (!is_directory(name))
-        return fail("'%s' is neither a model directory nor one of demo, tiny, llama1b, llama2-7b, "
-                    "llama2-13b and mistral-7b",
-                    name);
+        return fail_no_model(name);
     engine->dir = strdup(name);
     return engine->dir ? STATUS_OK : fail_memory();
 }
 
-int engine_find(const char *name, struct engine *engine)
+/* The text of the directory's config.json. */
+static int read_shape(struct engine *engine)
 {
-    *engine = (struct engine){0};
-    engine->name = strdup(name);
+    enum { MAX_BYTES = 1 << 24 };
+    size_t n;
+    char *path = join_path(engine->dir, "config.json");
+    if (!path)
+        return fail_memory();
+    const int status = read_file(path, MAX_BYTES, &engine->shape, &n);
+    free(path);
+    return status;
+}
+
+int engine_find(const struct model_options *options, struct engine *engine)
+{
+    const char *preset = pp_model_preset(options->name);
+    *engine = (struct engine){.name = strdup(options->name)};
     if (!engine->name)
         return fail_memory();
-    return is_preset(name) ? read_preset(name, &engine->config) : find_directory(name, engine);
+    if (preset) {
+        engine->shape = strdup(preset);
+        return engine->shape ? STATUS_OK : fail_memory();
+    }
+    const int status = find_directory(options->name, engine);
+    return status || !options->random_weights ? status : read_shape(engine);
 }
 
 bool engine_is_shape(const struct engine *engine)
 {
-    return engine->dir == NULL;
+    return engine->shape != NULL;
+}
+
+/* Configs of models that also see keep the text's keys in an object of their own. */
+static json_t *shape_keys(json_t *config)
+{
+    json_t *text = json_object_get(config, "text_config");
+    return json_is_object(text) ? text : config;
+}
+
+/* Sets a key to at least value, or to value. */
+static int change_shape(struct engine *engine, const char *key, int64_t value, bool only_raise)
+{
+    json_error_t trouble;
+    json_t *config = json_loads(engine->shape, 0, &trouble);
+    if (!config)
+        return fail("the config.json of %s cannot be changed: %s", engine->name, trouble.text);
+    json_t *keys = shape_keys(config);
+    int status = STATUS_OK;
+    if (!only_raise || json_integer_value(json_object_get(keys, key)) < value) {
+        json_object_set_new(keys, key, json_integer(value));
+        char *text = json_dumps(config, JSON_COMPACT);
+        if (text) {
+            free(engine->shape);
+            engine->shape = text;
+        } else {
+            status = fail_memory();
+        }
+    }
+    json_decref(config);
+    return status;
+}
+
+int engine_shape_raise(struct engine *engine, const char *key, int64_t least)
+{
+    return change_shape(engine, key, least, true);
+}
+
+int engine_shape_set(struct engine *engine, const char *key, int64_t value)
+{
+    return change_shape(engine, key, value, false);
 }
 
 int engine_load(struct engine *engine, uint64_t seed)
 {
-    const int status =
-        engine_is_shape(engine) ? create_random(engine, seed) : open_directory(engine);
+    const int status = open_model(engine, seed);
     if (status)
         return status;
-    if (engine->config.eos_token >= 0)
-        engine->end_tokens[engine->n_end_tokens++] = engine->config.eos_token;
+    engine->n_end_tokens = engine->config.n_eos_tokens;
+    memcpy(engine->end_tokens, engine->config.eos_tokens,
+           (size_t)engine->n_end_tokens * sizeof *engine->end_tokens);
     return STATUS_OK;
 }
 
-int engine_open(const char *name, uint64_t seed, struct engine *engine)
+int engine_open(const struct model_options *options, uint64_t seed, struct engine *engine)
 {
-    const int status = engine_find(name, engine);
+    const int status = engine_find(options, engine);
     return status ? status : engine_load(engine, seed);
 }
 
 void engine_close(struct engine *engine)
 {
     pp_model_unref(engine->model);
+    free(engine->shape);
     free(engine->dir);
     free(engine->name);
     *engine = (struct engine){0};
+}
+
+/* The devices that there are, where it is one that failed. */
+static int fail_device(const pp_error *err)
+{
+    char devices[512] = "";
+    pp_device_info info = {.struct_size = sizeof info};
+    if (err->code != PP_ERR_NO_BACKEND)
+        return fail_library(err);
+    for (int64_t i = 0; i < pp_device_count(); i++) {
+        const size_t n = strlen(devices);
+        if (pp_device_get(i, &info, NULL) < 0)
+            continue;
+        const bool named = info.device_name[0] != '\0';
+        snprintf(devices + n, sizeof devices - n, "%s%s%s%s%s", n ? ", " : "", info.device,
+                 named ? " (" : "", info.device_name, named ? ")" : "");
+    }
+    return fail("%s; devices here: %s", err->message, devices);
 }
 
 /* max_pass_tokens: 0 leaves it to the library. */
@@ -125,7 +192,7 @@ int engine_load_weights(struct engine *engine, const struct device_options *opti
     /* The smallest pass has the smallest workspace; no pass is run. */
     const pp_session_params params = session_params(options, 64);
     if (pp_session_create(engine->model, &params, &session, &err) < 0)
-        return fail_library(&err);
+        return fail_device(&err);
     pp_session_destroy(session);
     return STATUS_OK;
 }
@@ -136,7 +203,7 @@ int engine_session_open(struct engine *engine, const struct device_options *opti
     pp_error err = {.struct_size = sizeof err};
     const pp_session_params params = session_params(options, max_pass_tokens);
     if (pp_session_create(engine->model, &params, session, &err) < 0)
-        return fail_library(&err);
+        return fail_device(&err);
     cancel_watch(*session);
     return STATUS_OK;
 }
@@ -154,7 +221,7 @@ int engine_estimate(struct engine *engine, const struct device_options *options,
     pp_error err = {.struct_size = sizeof err};
     const pp_session_params params = session_params(options, 0);
     info->struct_size = sizeof *info;
-    return pp_session_estimate(engine->model, &params, info, &err) < 0 ? fail_library(&err)
+    return pp_session_estimate(engine->model, &params, info, &err) < 0 ? fail_device(&err)
                                                                        : STATUS_OK;
 }
 

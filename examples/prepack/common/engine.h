@@ -3,6 +3,7 @@
 #define PREPACK_ENGINE_H
 
 #include "device_options.h"
+#include "model_options.h"
 
 #include <prepack/prepack.h>
 #include <stdbool.h>
@@ -12,24 +13,28 @@ enum { MAX_END_TOKENS = 16 };
 struct engine {
     char *name;      /* as it is shown: "demo", "llama1b", "my/dir" */
     char *dir;       /* NULL for a preset */
+    char *shape;     /* config.json of random weights; NULL: the engine has weights of its own */
     pp_model *model; /* NULL before engine_load */
     pp_model_config config;
     int32_t end_tokens[MAX_END_TOKENS]; /* [n_end_tokens] each ends a text */
     int n_end_tokens;
 };
 
-/* name: a preset, "demo" or a directory. Opens nothing yet. The caller closes the engine, also
- * after a failure. */
-int engine_find(const char *name, struct engine *engine);
+/* options->name: a preset, "demo" or a directory. Opens nothing yet. The caller closes the engine,
+ * also after a failure. */
+int engine_find(const struct model_options *options, struct engine *engine);
 /* Opens the model of an engine that was found. seed: of random weights. */
 int engine_load(struct engine *engine, uint64_t seed);
 /* Both. */
-int engine_open(const char *name, uint64_t seed, struct engine *engine);
+int engine_open(const struct model_options *options, uint64_t seed, struct engine *engine);
 void engine_close(struct engine *engine);
 
-/* A shape with random weights whose configuration has just been read and may be changed before
- * engine_load; false: the engine has weights of its own. */
+/* Whether the weights are random, so that the shape may be changed before engine_load. */
 bool engine_is_shape(const struct engine *engine);
+/* A whole number of a shape's config.json is at least `least` from here on. */
+int engine_shape_raise(struct engine *engine, const char *key, int64_t least);
+/* Sets one. */
+int engine_shape_set(struct engine *engine, const char *key, int64_t value);
 
 /* Loads the weights that sessions of this command line share; the model keeps them. */
 int engine_load_weights(struct engine *engine, const struct device_options *options);

@@ -63,6 +63,7 @@ struct option_rule {
     const struct choice *choices;
     char letter;      /* 'p' for "-p"; 0: none */
     const char *help; /* ends without a full stop; the default and choices follow by themselves */
+    const char *(*names)(int64_t i); /* more that follows, with commas; NULL: nothing does */
 };
 
 /* A table, and where in the options of a command its struct lies. */

@@ -68,6 +68,15 @@ static void write_choices(struct writer *writer, const struct choice *choices, i
     }
 }
 
+static void write_names(struct writer *writer, const char *(*names)(int64_t i))
+{
+    char word[64];
+    for (int64_t i = 0; names && names(i); i++) {
+        snprintf(word, sizeof word, " %s%s", names(i), names(i + 1) ? "," : "");
+        write_words(writer, word);
+    }
+}
+
 static void write_default(struct writer *writer, const struct option_rule *rule, const void *place)
 {
     char text[128] = "";
@@ -97,6 +106,7 @@ static void print_rule(const struct option_rule *rule, const void *place, FILE *
         writer.column = INDENT;
     }
     write_words(&writer, rule->help);
+    write_names(&writer, rule->names);
     if (rule->choices)
         write_choices(&writer, rule->choices, *(const int64_t *)place);
     write_default(&writer, rule, place);

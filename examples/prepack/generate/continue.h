@@ -5,7 +5,6 @@
 #include "continuation.h"
 #include "dataset.h"
 #include "progress.h"
-#include "sampler.h"
 
 #include <prepack/prepack.h>
 
@@ -14,12 +13,12 @@ struct continuer {
     pp_session *session;
     const struct dataset *dataset; /* whose prompts these are, as sentences name them */
     const pp_packer *packer;       /* NULL: the prompts are not packed */
-    struct sampler *sampler;
     struct progress *progress;
     int64_t max_new_tokens;
     int64_t max_position;
     const int32_t *end_tokens; /* [n_end_tokens] each ends a text */
     int n_end_tokens;
+    pp_item drawing; /* how tokens are drawn: what every item begins as */
     uint64_t seed;
 };
 

@@ -23,7 +23,6 @@ struct generation {
     pp_session *session;
     pp_session_info info; /* of the session when all was done */
     pp_packer *packer;
-    struct sampler sampler;
     struct progress progress;
     struct outputs outputs;
     struct continuation *packed, *alone; /* [n]; alone only with --compare */
@@ -43,7 +42,7 @@ static int open_data(struct generation *generation)
     if (!set->texts)
         return fail_usage("generate needs prompts that are text, but %s is a list of token counts",
                           options->prompts);
-    status = engine_find(options->model, engine);
+    status = engine_find(&options->model, engine);
     if (!status)
         status = model_tokenizer_open(engine, &options->data, &generation->tokenizer);
     if (!status)
@@ -97,12 +96,17 @@ static int continue_all(struct generation *generation, bool pack, size_t group_s
         .session = generation->session,
         .dataset = &generation->dataset,
         .packer = pack ? generation->packer : NULL,
-        .sampler = &generation->sampler,
         .progress = &generation->progress,
         .max_new_tokens = options->max_new_tokens,
         .max_position = generation->engine.config.max_position,
         .end_tokens = generation->engine.end_tokens,
         .n_end_tokens = generation->engine.n_end_tokens,
+        .drawing = {.struct_size = sizeof(pp_item),
+                    .output = PP_OUTPUT_TOKEN,
+                    .temperature = (float)options->temperature,
+                    .top_k = (int32_t)options->top_k,
+                    .top_p = (float)options->top_p,
+                    .min_p = (float)options->min_p},
         .seed = options->seed.value,
     };
     int status = STATUS_OK;
@@ -126,9 +130,6 @@ static int generate(struct generation *generation)
         engine_session_open(&generation->engine, &options->device, 0, &generation->session);
     if (!status)
         status = packer_open(&options->packing, &generation->packer);
-    if (!status)
-        status = sampler_start(&generation->sampler, options->temperature, options->top_p,
-                               generation->engine.config.vocab_size);
     progress_start(&generation->progress, "generating",
                    (int64_t)generation->prompts.n * (options->compare ? 2 : 1));
     if (!status)
@@ -298,7 +299,6 @@ int run_generate(const void *line)
         status = print_results(&generation);
     free_continuations(generation.packed, generation.dataset.n);
     free_continuations(generation.alone, generation.dataset.n);
-    sampler_stop(&generation.sampler);
     engine_session_close(generation.session);
     pp_packer_destroy(generation.packer);
     promptset_free(&generation.prompts);

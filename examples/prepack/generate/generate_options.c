@@ -21,13 +21,6 @@ static const struct option_kind kind_texts = {true, read_more_text, NULL};
 #define AT(member) offsetof(struct generate_options, member)
 
 static const struct option_rule prompt_rules[] = {
-    {.name = "model",
-     .argument = "DIR",
-     .kind = &option_text,
-     .place = AT(model),
-     .help = "a model directory with a SentencePiece tokenizer.model, or 'demo'. What "
-             "tokenizer_config.json beside it says of the beginning and end of a text and of added "
-             "tokens holds"},
     {.name = "prompt",
      .letter = 'p',
      .argument = "TEXT",
@@ -78,13 +71,27 @@ static const struct option_rule run_rules[] = {
      .low = 0,
      .high = 100,
      .help = "0: the most likely token; above: sample"},
+    {.name = "top-k",
+     .argument = "K",
+     .kind = &option_integer,
+     .place = AT(top_k),
+     .low = 0,
+     .high = INT32_MAX,
+     .help = "sample from the K most likely tokens; 0: from all"},
     {.name = "top-p",
      .argument = "P",
      .kind = &option_real,
      .place = AT(top_p),
      .low = 0,
      .high = 1,
-     .help = "sample from the most likely tokens that have P of the probability; 1: from all"},
+     .help = "of those, from the most likely that have P of the probability; 1: from all"},
+    {.name = "min-p",
+     .argument = "P",
+     .kind = &option_real,
+     .place = AT(min_p),
+     .low = 0,
+     .high = 1,
+     .help = "of those, from the ones at least P times as likely as the most likely; 0: from all"},
     {.name = "seed",
      .argument = "S",
      .kind = &option_seed,
@@ -104,13 +111,10 @@ static const struct option_rule json_rule[] = {
 };
 
 static const struct option_group groups[] = {
-    {NULL, prompt_rules, 0},
-    {NULL, data_rules, AT(data)},
-    {NULL, run_rules, 0},
-    {NULL, packer_rules, AT(packing)},
-    {NULL, device_rules, AT(device)},
-    {NULL, json_rule, AT(json)},
-    {NULL, NULL, 0},
+    {NULL, model_rules, AT(model)},    {NULL, prompt_rules, 0},
+    {NULL, data_rules, AT(data)},      {NULL, run_rules, 0},
+    {NULL, packer_rules, AT(packing)}, {NULL, device_rules, AT(device)},
+    {NULL, json_rule, AT(json)},       {NULL, NULL, 0},
 };
 
 static const struct generate_options defaults = {
@@ -126,7 +130,7 @@ static const struct generate_options defaults = {
 static int check(const void *line)
 {
     const struct generate_options *options = line;
-    if (!options->model)
+    if (!options->model.name)
         return fail_usage("generate needs --model: a model directory, or 'demo'");
     if (!options->prompts && options->texts.n == 0)
         return fail_usage("generate needs prompts: -p TEXT, or --prompts FILE");
@@ -134,7 +138,7 @@ static int check(const void *line)
         return fail_usage("generate takes -p or --prompts, not both");
     if (!options->prompts && (options->data.field || options->data.format != FORMAT_AUTO))
         return fail_usage("--field and --format say how a file is read and need --prompts");
-    if (options->top_p <= 0)
+    if ((float)options->top_p <= 0)
         return fail_usage("--top-p must be above 0, and at most 1");
     return STATUS_OK;
 }
@@ -147,7 +151,10 @@ static void release(void *line)
 
 static const char about[] =
     "Continues prompts: each batch is packed and prefilled at once, then decoded together until\n"
-    "each prompt reached an end-of-text token or its limit; finished prompts leave the batch.\n";
+    "each prompt reached an end-of-text token or its limit; finished prompts leave the batch. The\n"
+    "model is a directory with a SentencePiece tokenizer.model; what tokenizer_config.json beside "
+    "it\n"
+    "says of the beginning and end of a text and of added tokens holds.\n";
 
 const struct command generate_command = {
     .name = "generate",

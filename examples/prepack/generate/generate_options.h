@@ -5,6 +5,7 @@
 #include "command.h"
 #include "data_options.h"
 #include "device_options.h"
+#include "model_options.h"
 #include "packer_options.h"
 
 struct text_list {
@@ -13,7 +14,7 @@ struct text_list {
 };
 
 struct generate_options {
-    const char *model;
+    struct model_options model;
     struct text_list texts; /* of -p */
     const char *prompts;    /* the file of --prompts; NULL: not given */
     struct data_options data;
@@ -22,7 +23,9 @@ struct generate_options {
     bool compare;
     int64_t show;       /* rows of the comparison */
     double temperature; /* 0: greedy */
-    double top_p;
+    int64_t top_k;      /* 0: no limit */
+    double top_p;       /* 1: no limit */
+    double min_p;       /* 0: no limit */
     struct seed seed;
     struct packer_options packing;
     struct device_options device;

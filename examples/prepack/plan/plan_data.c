@@ -33,11 +33,13 @@ static int read_data(const struct plan_options *options, struct plan_data *data)
     if (status)
         return status;
     if (set->texts) {
-        const char *model = options->model ? options->model : set->is_demo ? "demo" : NULL;
-        if (!model)
+        struct model_options model = options->model;
+        if (!model.name && set->is_demo)
+            model.name = "demo";
+        if (!model.name)
             return fail_usage("plan needs --model to count the tokens of the text in %s",
                               options->dataset);
-        status = engine_find(model, &engine);
+        status = engine_find(&model, &engine);
         if (!status)
             status = model_tokenizer_open(&engine, &options->data, &tokenizer);
     }

@@ -5,13 +5,14 @@
 #include "command.h"
 #include "data_options.h"
 #include "device_options.h"
+#include "model_options.h"
 
 #include <prepack/prepack.h>
 
 struct plan_options {
     const char *dataset; /* NULL: not given */
     struct data_options data;
-    const char *model;   /* NULL: not given */
+    struct model_options model;
     int64_t batch_size;  /* 0: everything at once */
     int64_t max_batches; /* 0: all */
     int64_t max_length;  /* 0: prompts are not cut */

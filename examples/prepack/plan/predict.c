@@ -4,7 +4,6 @@
 #include "say.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 static double megabytes(int64_t bytes)
@@ -18,7 +17,7 @@ int predict_open(const struct plan_options *options, struct predictor *predictor
     predictor->has_cost = options->cost != NULL;
     int status = predictor->has_cost ? cost_read(options->cost, &predictor->cost) : STATUS_OK;
     if (!status)
-        status = engine_open(options->model, options->seed.value, &predictor->engine);
+        status = engine_open(&options->model, options->seed.value, &predictor->engine);
     if (!status)
         status = engine_estimate(&predictor->engine, &options->device, &predictor->session);
     return status;
@@ -29,30 +28,10 @@ void predict_close(struct predictor *predictor)
     engine_close(&predictor->engine);
 }
 
-/* Counts the batch's passes and pages. */
-static int add_needs(struct predictor *predictor, const pp_plan *plan, const int64_t *lengths,
-                     size_t n)
-{
-    pp_prompt *prompts = calloc(n, sizeof *prompts);
-    if (!prompts)
-        return fail_memory();
-    for (size_t i = 0; i < n; i++)
-        prompts[i].n_tokens = lengths[i];
-    const int status = needs_add_step(&predictor->needs, &predictor->session, plan, prompts, n);
-    free(prompts);
-    return status;
-}
-
 int predict_add(struct predictor *predictor, const pp_plan *plan, const int64_t *lengths, size_t n)
 {
-    pp_error err = {.struct_size = sizeof err};
-    pp_prediction prediction = {.struct_size = sizeof prediction};
-    if (pp_prefill_predict(&predictor->session, predictor->has_cost ? &predictor->cost : NULL, plan,
-                           &prediction, &err) < 0)
-        return fail_library(&err);
-    predictor->seconds += prediction.seconds;
-    predictor->kv_bytes += prediction.kv_bytes;
-    return add_needs(predictor, plan, lengths, n);
+    return needs_add_step(&predictor->needs, &predictor->session,
+                          predictor->has_cost ? &predictor->cost : NULL, plan, lengths, n);
 }
 
 /* Of the largest pass. */
@@ -89,8 +68,8 @@ static void print_time(const struct predictor *predictor, FILE *out)
         fprintf(out, "time           not known without --cost; 'prepack tune' measures it\n");
         return;
     }
-    fprintf(out, "time           %.4g s, %.4g s for each batch", predictor->seconds,
-            predictor->seconds / (double)needs->steps);
+    fprintf(out, "time           %.4g s, %.4g s for each batch", predictor->needs.seconds,
+            predictor->needs.seconds / (double)needs->steps);
     if (predictor->cost.error > 0)
         fprintf(out, "; the cost model's error is %.1f %%", 100 * predictor->cost.error);
     fprintf(out, "\n");
@@ -102,7 +81,7 @@ int predict_print(const struct predictor *predictor, FILE *out)
     const pp_session_info *session = &predictor->session;
     const int64_t limit = predictor->options->device.memory_limit;
     const struct needed_memory memory =
-        needs_memory(&predictor->needs, session, &predictor->engine.config);
+        needs_memory(&predictor->needs, session, predictor->engine.model);
     char description[128];
     describe_session(session, description, sizeof description);
     fprintf(out, "\nprefill        of %s on %s; nothing was loaded or run\n",
@@ -115,7 +94,7 @@ int predict_print(const struct predictor *predictor, FILE *out)
     if (is_on_gpu(session))
         fprintf(out, "host memory    %.1f MB\n", megabytes(memory.host));
     fprintf(out, "KV caches      %.1f MB of the largest batch, %.1f MB of all\n",
-            megabytes(memory.kv), megabytes(predictor->kv_bytes));
+            megabytes(memory.kv), megabytes(predictor->needs.kv_bytes));
     if (limit > 0 && memory.device > limit)
         return fail("--memory-limit is %.1f MB, but %.1f MB are needed", megabytes(limit),
                     megabytes(memory.device));
@@ -126,13 +105,13 @@ json_t *predict_json(const struct predictor *predictor)
 {
     const pp_session_info *session = &predictor->session;
     const struct needed_memory memory =
-        needs_memory(&predictor->needs, session, &predictor->engine.config);
-    json_t *seconds = predictor->has_cost ? json_real(predictor->seconds) : json_null();
+        needs_memory(&predictor->needs, session, predictor->engine.model);
+    json_t *seconds = predictor->has_cost ? json_real(predictor->needs.seconds) : json_null();
     json_t *error = predictor->has_cost ? json_real(predictor->cost.error) : json_null();
     return json_pack(
         "{s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "device", session->device, "seconds",
         seconds, "error", error, "passes", (json_int_t)predictor->needs.passes, "weight_bytes",
         (json_int_t)session->weight_bytes, "workspace_bytes", (json_int_t)session->workspace_bytes,
         "device_bytes", (json_int_t)memory.device, "host_bytes", (json_int_t)memory.host,
-        "kv_bytes", (json_int_t)memory.kv, "all_kv_bytes", (json_int_t)predictor->kv_bytes);
+        "kv_bytes", (json_int_t)memory.kv, "all_kv_bytes", (json_int_t)predictor->needs.kv_bytes);
 }

@@ -19,8 +19,6 @@ struct predictor {
     bool has_cost;
     pp_cost_model cost; /* of --cost */
     struct needs needs;
-    double seconds;   /* of all batches */
-    int64_t kv_bytes; /* of all batches */
 };
 
 /* Opens the model of the command line without its weights. The caller closes the predictor, also

@@ -12,7 +12,7 @@ static double megabytes(int64_t bytes)
 }
 
 int dry_run_count(struct dry_run_report *report, const struct workload *work,
-                  const pp_packer *packer, const pp_model_config *config)
+                  const pp_packer *packer, const pp_model *model)
 {
     for (int i = 0; i < report->options->methods.n; i++) {
         struct method_needs *method = &report->methods[i];
@@ -23,7 +23,7 @@ int dry_run_count(struct dry_run_report *report, const struct workload *work,
         if (status)
             return status;
         method->tokens_real = figures.tokens_real;
-        method->memory = needs_memory(&method->needs, &report->session, config);
+        method->memory = needs_memory(&method->needs, &report->session, model);
         report->n_methods++;
     }
     return STATUS_OK;
@@ -33,14 +33,13 @@ int dry_run_print(const struct dry_run_report *report, FILE *out)
 {
     const bool on_gpu = is_on_gpu(&report->session);
     struct table table;
-    table_start(&table, on_gpu ? "<>>>>>>>>>" : "<>>>>>>>>");
+    table_start(&table, on_gpu ? "<>>>>>>>>" : "<>>>>>>>");
     table_add(&table, "method");
     table_add(&table, "batches");
     table_add(&table, "tokens/batch");
     table_add(&table, "most");
     table_add(&table, "passes/batch");
     table_add(&table, "most");
-    table_add(&table, "KV pages");
     table_add(&table, "KV MB");
     table_add(&table, on_gpu ? "device MB" : "all MB");
     if (on_gpu)
@@ -54,7 +53,6 @@ int dry_run_print(const struct dry_run_report *report, FILE *out)
         table_add(&table, "%" PRId64, needs->most_tokens);
         table_add(&table, "%.2f", (double)needs->passes / (double)needs->steps);
         table_add(&table, "%" PRId64, needs->most_passes);
-        table_add(&table, "%" PRId64, needs->most_pages);
         table_add(&table, "%.1f", megabytes(m->memory.kv));
         table_add(&table, "%.1f", megabytes(m->memory.device));
         if (on_gpu)
@@ -62,7 +60,7 @@ int dry_run_print(const struct dry_run_report *report, FILE *out)
     }
     const int status = table_finish(&table, out);
     fprintf(out,
-            "nothing was loaded or run; KV pages and memory are those of the largest batch\n\n");
+            "nothing was loaded or run; KV caches and memory are those of the largest batch\n\n");
     return status;
 }
 
@@ -72,7 +70,7 @@ void dry_run_print_memory(const struct dry_run_report *report, FILE *out)
     fprintf(out, "weights    %.1f MB\n", megabytes(session->weight_bytes));
     fprintf(out, "workspace  %.1f MB, for passes of up to %d tokens\n",
             megabytes(session->memory_bytes - session->weight_bytes), session->max_pass_tokens);
-    fprintf(out, "KV pages   %d tokens each, %.3f MB\n", session->page_tokens,
+    fprintf(out, "KV pages   of %d tokens, at most %.3f MB\n", session->page_tokens,
             megabytes(session->page_bytes));
 }
 

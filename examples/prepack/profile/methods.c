@@ -22,12 +22,10 @@ struct pass {
     const pp_packer *packer;
     struct usage *usage; /* NULL: a pass that only counts */
     struct pass_figures *figures;
-    size_t *order;       /* [n_prompts] */
-    pp_prompt *prompts;  /* [n_prompts] of a step */
-    int64_t *lengths;    /* [n_prompts] of a step */
-    pp_kvcache **caches; /* [n_prompts] of a step */
-    int32_t *next;       /* [n_prompts] first tokens of a step */
-    int32_t *padded;     /* [padded_room] */
+    size_t *order;    /* [n_prompts] */
+    pp_item *items;   /* [n_prompts] of a step */
+    int64_t *lengths; /* [n_prompts] of a step */
+    int32_t *padded;  /* [padded_room] */
     size_t padded_room;
     double began;
 };
@@ -55,36 +53,43 @@ static int fail_call(const struct workload *work, const size_t *order, size_t n,
     return dataset_fail_library(work->dataset, order[err->index], err);
 }
 
+static pp_run_params run_params(void)
+{
+    pp_run_params params;
+    pp_run_params_init(&params, sizeof params);
+    params.cancel = cancel_token();
+    return params;
+}
+
 /* Timed: the caches of n prompts, and their first tokens if the metric wants them. */
 static int prefill(struct pass *pass, const pp_plan *plan, const size_t *order, size_t n)
 {
     pp_error err = {.struct_size = sizeof err, .index = -1};
-    pp_session *session = pass->session;
-    pp_status done;
-    if (!session)
-        return needs_add_step(pass->needs, pass->info, plan, pass->prompts, n);
-    if (pass->work->first_tokens)
-        done = pp_prefill_sample(session, plan, pass->prompts, n, NULL, pass->caches, pass->next,
-                                 &err);
-    else
-        done = pp_prefill(session, plan, pass->prompts, n, pass->caches, NULL, &err);
-    if (done < 0)
+    const pp_run_params params = run_params();
+    if (!pass->session)
+        return needs_add_step(pass->needs, pass->info, NULL, plan, pass->lengths, n);
+    if (pp_run(pass->session, plan, pass->items, (int64_t)n, &params, &err) < 0)
         return fail_call(pass->work, order, n, &err);
-    return pp_session_synchronize(session, &err) < 0 ? fail_library(&err) : STATUS_OK;
+    return pp_session_synchronize(pass->session, &err) < 0 ? fail_library(&err) : STATUS_OK;
 }
 
 static void drop_caches(struct pass *pass, size_t n)
 {
-    for (size_t i = 0; pass->session && i < n; i++)
-        pp_kvcache_destroy(pass->caches[i]);
+    for (size_t i = 0; i < n; i++)
+        pp_kvcache_destroy(pass->items[i].cache);
 }
 
 /* Lays the prompts of order[0..n) out as a step. */
 static void load_step(struct pass *pass, const size_t *order, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        pass->prompts[i] = pass->work->prompts->prompts[order[i]];
-        pass->lengths[i] = pass->prompts[i].n_tokens;
+        const pp_prompt *prompt = &pass->work->prompts->prompts[order[i]];
+        pass->items[i] =
+            (pp_item){.struct_size = sizeof(pp_item),
+                      .output = pass->work->first_tokens ? PP_OUTPUT_TOKEN : PP_OUTPUT_NONE,
+                      .tokens = prompt->tokens,
+                      .n_tokens = prompt->n_tokens};
+        pass->lengths[i] = prompt->n_tokens;
         pass->figures->tokens_real += pass->lengths[i];
     }
 }
@@ -139,10 +144,11 @@ static int pad_step(struct pass *pass, size_t n)
     for (size_t i = 0; i < n; i++) {
         int32_t *row = pass->padded + i * longest;
         const size_t length = (size_t)pass->lengths[i];
-        memcpy(row, pass->prompts[i].tokens, length * sizeof *row);
+        memcpy(row, pass->items[i].tokens, length * sizeof *row);
         for (size_t t = length; t < longest; t++)
             row[t] = pass->work->pad_token;
-        pass->prompts[i] = (pp_prompt){.tokens = row, .n_tokens = (int64_t)longest};
+        pass->items[i].tokens = row;
+        pass->items[i].n_tokens = pass->lengths[i] = (int64_t)longest;
     }
     return STATUS_OK;
 }
@@ -288,20 +294,16 @@ static int walk(enum method method, struct pass *pass)
     const size_t n = pass->work->n_prompts;
     int status = STATUS_OK;
     pass->order = calloc(n, sizeof *pass->order);
-    pass->prompts = calloc(n, sizeof *pass->prompts);
+    pass->items = calloc(n, sizeof *pass->items);
     pass->lengths = calloc(n, sizeof *pass->lengths);
-    pass->caches = calloc(n, sizeof(pp_kvcache *));
-    pass->next = calloc(n, sizeof *pass->next);
     *pass->figures = (struct pass_figures){0};
-    if (!pass->order || !pass->prompts || !pass->lengths || !pass->caches || !pass->next)
+    if (!pass->order || !pass->items || !pass->lengths)
         status = fail_memory();
     else
         status = run_method(method, pass);
     free(pass->order);
-    free(pass->prompts);
+    free(pass->items);
     free(pass->lengths);
-    free(pass->caches);
-    free(pass->next);
     free(pass->padded);
     return status;
 }
@@ -340,18 +342,20 @@ int methods_warm_up(const struct workload *work, pp_session *session)
 {
     enum { MAX_PROMPTS = 4, MAX_TOKENS = 16 };
     pp_error err = {.struct_size = sizeof err, .index = -1};
-    pp_prompt prompts[MAX_PROMPTS];
-    pp_kvcache *caches[MAX_PROMPTS];
-    int32_t next[MAX_PROMPTS];
+    const pp_run_params params = run_params();
+    pp_item items[MAX_PROMPTS];
     size_t n = 0;
     for (; n < MAX_PROMPTS && n < work->n_prompts; n++) {
-        prompts[n] = work->prompts->prompts[work->order[n]];
-        if (prompts[n].n_tokens > MAX_TOKENS)
-            prompts[n].n_tokens = MAX_TOKENS;
+        const pp_prompt *prompt = &work->prompts->prompts[work->order[n]];
+        items[n] =
+            (pp_item){.struct_size = sizeof *items,
+                      .output = PP_OUTPUT_TOKEN,
+                      .tokens = prompt->tokens,
+                      .n_tokens = prompt->n_tokens < MAX_TOKENS ? prompt->n_tokens : MAX_TOKENS};
     }
-    if (pp_prefill_sample(session, NULL, prompts, n, NULL, caches, next, &err) < 0)
+    if (pp_run(session, NULL, items, (int64_t)n, &params, &err) < 0)
         return fail_call(work, work->order, n, &err);
     for (size_t i = 0; i < n; i++)
-        pp_kvcache_destroy(caches[i]);
+        pp_kvcache_destroy(items[i].cache);
     return STATUS_OK;
 }

@@ -52,16 +52,18 @@ static struct mean_std mean_std_of(const double *values, size_t n)
 static int open_data(struct profile *profile)
 {
     const struct profile_options *options = profile->options;
-    const char *model = options->model;
+    struct model_options model = options->model;
     profile->dataset_name = options->dataset ? options->dataset : "demo";
     int status = dataset_load(profile->dataset_name, &options->data, &profile->dataset);
     if (status)
         return status;
-    if (!model && !profile->dataset.is_demo)
+    if (!model.name && !profile->dataset.is_demo)
         return fail_usage("profile needs --model with --dataset %s: a shape such as llama1b, a "
                           "model directory, or demo",
                           profile->dataset_name);
-    status = engine_find(model ? model : "demo", &profile->engine);
+    if (!model.name)
+        model.name = "demo";
+    status = engine_find(&model, &profile->engine);
     if (!status && profile->dataset.texts)
         status = model_tokenizer_open(&profile->engine, &options->data, &profile->tokenizer);
     if (!status)
@@ -362,7 +364,7 @@ static int dry_run(struct profile *profile)
     if (!status)
         status = engine_estimate(&profile->engine, &profile->options->device, &report.session);
     if (!status)
-        status = dry_run_count(&report, &profile->work, profile->packer, &profile->engine.config);
+        status = dry_run_count(&report, &profile->work, profile->packer, profile->engine.model);
     if (!status)
         status = dry_run_print(&report, out);
     if (status)

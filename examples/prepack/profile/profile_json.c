@@ -86,7 +86,6 @@ static json_t *needs_json(const struct method_needs *method)
              json_pair("mean", (double)needs->tokens / steps, "max", (double)needs->most_tokens));
     json_put(&json, "passes_per_batch",
              json_pair("mean", (double)needs->passes / steps, "max", (double)needs->most_passes));
-    json_put_count(&json, "kv_pages", needs->most_pages);
     json_put_count(&json, "kv_bytes", method->memory.kv);
     json_put_count(&json, "device_bytes", method->memory.device);
     json_put_count(&json, "host_bytes", method->memory.host);

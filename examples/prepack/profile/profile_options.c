@@ -59,17 +59,6 @@ static const struct choice units[] = {
 
 #define AT(member) offsetof(struct profile_options, member)
 
-static const struct option_rule model_rules[] = {
-    {.name = "model",
-     .argument = "M",
-     .kind = &option_text,
-     .place = AT(model),
-     .help = "a model directory, 'demo', or a shape with random weights: tiny, llama1b, llama2-7b, "
-             "llama2-13b, mistral-7b (default: the demo model when the data set is demo). Token "
-             "counts are run with random tokens"},
-    {.name = NULL},
-};
-
 static const struct option_rule run_rules[] = {
     {.name = "batch-size",
      .argument = "N",
@@ -136,9 +125,15 @@ static const struct option_rule last_rules[] = {
 };
 
 static const struct option_group groups[] = {
-    {NULL, model_rules, 0}, {NULL, dataset_rules, AT(dataset)}, {NULL, data_rules, AT(data)},
-    {NULL, run_rules, 0},   {NULL, packer_rules, AT(packing)},  {NULL, device_rules, AT(device)},
-    {NULL, last_rules, 0},  {NULL, json_rules, AT(json)},       {NULL, NULL, 0},
+    {NULL, model_rules, AT(model)},
+    {NULL, dataset_rules, AT(dataset)},
+    {NULL, data_rules, AT(data)},
+    {NULL, run_rules, 0},
+    {NULL, packer_rules, AT(packing)},
+    {NULL, device_rules, AT(device)},
+    {NULL, last_rules, 0},
+    {NULL, json_rules, AT(json)},
+    {NULL, NULL, 0},
 };
 
 static const struct profile_options defaults = {
@@ -153,7 +148,9 @@ static const struct profile_options defaults = {
 static const char about[] =
     "Runs the prompts of a data set in batches, with several methods, and prints for each the\n"
     "average time, CPU utilisation and peak memory, with their standard deviations over the runs.\n"
-    "Without --dataset: the data set demo.\n";
+    "Without --dataset: the data set demo, and for it without --model: the demo model. Token "
+    "counts\n"
+    "are run with random tokens.\n";
 
 static const char notes[] =
     "The methods. The prompts are shuffled by the seed and cut in batches.\n"

@@ -5,6 +5,7 @@
 #include "command.h"
 #include "data_options.h"
 #include "device_options.h"
+#include "model_options.h"
 #include "packer_options.h"
 
 /* The ways to run a batch that are compared. */
@@ -20,7 +21,7 @@ enum { METRIC_PREFILL, METRIC_TTFT };
 enum { PER_BATCH, PER_PROMPT };
 
 struct profile_options {
-    const char *model;   /* NULL: not given */
+    struct model_options model;
     const char *dataset; /* NULL: not given */
     struct data_options data;
     int64_t batch_size;

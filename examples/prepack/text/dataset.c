@@ -151,7 +151,7 @@ void dataset_name_prompt(const struct dataset *set, size_t i, char *out, size_t 
         snprintf(out, out_bytes, "prompt %zu", i + 1);
 }
 
-/* Where a sentence of the library speaks of "prompt 3" or "cache 3"; NULL: nowhere. */
+/* Where a sentence of the library speaks of "prompt 3" or "item 3"; NULL: nowhere. */
 static const char *find_number(const char *sentence, const char *word, int64_t number, size_t *n)
 {
     char wanted[48];
@@ -171,7 +171,7 @@ int dataset_fail_library(const struct dataset *set, size_t i, const pp_error *er
     dataset_name_prompt(set, i, name, sizeof name);
     const char *place = find_number(err->message, "prompt", err->index, &n);
     if (!place)
-        place = find_number(err->message, "cache", err->index, &n);
+        place = find_number(err->message, "item", err->index, &n);
     if (!place)
         return fail("%s: %s", name, err->message);
     return fail("%.*s%s%s", (int)(place - err->message), err->message, name, place + n);

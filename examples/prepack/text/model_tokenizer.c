@@ -9,7 +9,7 @@ int model_tokenizer_open(const struct engine *engine, const struct data_options 
                          struct tokenizer **tokenizer)
 {
     struct tokenizer_config config;
-    if (engine_is_shape(engine))
+    if (!engine->dir)
         return fail("%s is a shape without tokenizer; text needs a model directory, and a shape a "
                     "list of token counts such as --dataset mmlu",
                     engine->name);

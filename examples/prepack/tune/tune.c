@@ -90,7 +90,7 @@ int run_tune(const void *line)
     double seconds = 0;
     int status = outputs_open(options->json, &outputs);
     if (!status)
-        status = engine_open(options->model, options->seed.value, &engine);
+        status = engine_open(&options->model, options->seed.value, &engine);
     if (!status)
         status = measure(options, &engine, &cost, &seconds);
     if (!status) {

@@ -5,12 +5,6 @@
 #define AT(member) offsetof(struct tune_options, member)
 
 static const struct option_rule run_rules[] = {
-    {.name = "model",
-     .argument = "M",
-     .kind = &option_text,
-     .place = AT(model),
-     .help = "a model directory, 'demo', or a shape with random weights: tiny, llama1b, llama2-7b, "
-             "llama2-13b, mistral-7b"},
     {.name = "seconds",
      .argument = "S",
      .kind = &option_real,
@@ -50,10 +44,8 @@ static const struct option_rule last_rules[] = {
 };
 
 static const struct option_group groups[] = {
-    {NULL, run_rules, 0},
-    {NULL, device_rules, AT(device)},
-    {NULL, last_rules, 0},
-    {NULL, NULL, 0},
+    {NULL, model_rules, AT(model)}, {NULL, run_rules, 0}, {NULL, device_rules, AT(device)},
+    {NULL, last_rules, 0},          {NULL, NULL, 0},
 };
 
 static const struct tune_options defaults = {.device = DEVICE_DEFAULTS, .seed = {.value = 41}};
@@ -61,7 +53,7 @@ static const struct tune_options defaults = {.device = DEVICE_DEFAULTS, .seed = 
 static int check(const void *line)
 {
     const struct tune_options *options = line;
-    if (!options->model)
+    if (!options->model.name)
         return fail_usage("tune needs --model: a model directory, 'demo', or a shape such as "
                           "llama1b");
     return STATUS_OK;

@@ -4,9 +4,10 @@
 
 #include "command.h"
 #include "device_options.h"
+#include "model_options.h"
 
 struct tune_options {
-    const char *model;
+    struct model_options model;
     double seconds;     /* 0: the library's choice */
     int64_t max_tokens; /* of a pass; 0: the library's choice */
     int64_t max_length; /* 0: the library's choice */

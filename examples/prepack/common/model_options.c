@@ -1,0 +1,29 @@
+/* model_options.c: the table of the options of models. */
+#include "model_options.h"
+
+#include <prepack/prepack.h>
+#include <string.h>
+
+#define AT(member) offsetof(struct model_options, member)
+
+const struct option_rule model_rules[] = {
+    {.name = "model",
+     .argument = "M",
+     .kind = &option_text,
+     .place = AT(name),
+     .help = "a model directory ('prepack help' lists the architectures), 'demo', or a shape with "
+             "random weights:",
+     .names = pp_model_preset_name},
+    {.name = "random-weights",
+     .kind = &option_flag,
+     .place = AT(random_weights),
+     .help = "of a model directory take config.json alone and make the weights up: to measure a "
+             "shape without a checkpoint"},
+    {.name = NULL},
+};
+
+const char *model_architecture(int64_t i)
+{
+    const char *name = pp_arch_name((int32_t)i + 1);
+    return strcmp(name, "unknown") == 0 ? NULL : name;
+}
