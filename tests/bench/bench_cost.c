@@ -119,7 +119,7 @@ static void bench_batch(pp_session *session, const pp_cost_model *cost,
     CALL(pp_packer_create(&params, &packer, &err));
     CALL(pp_packer_plan(packer, lengths, n, &plan, &err));
     CALL(pp_session_get_info(session, &info, &err));
-    CALL(pp_prefill_predict(&info, cost, plan, &prediction, &err));
+    CALL(pp_run_predict(&info, cost, plan, NULL, 0, &prediction, &err));
     double seconds = run_batch(session, plan, lengths, n);
     double error = prediction.seconds / seconds - 1;
     printf("%-16s %4zu %7" PRId64 " %5" PRId64 "   %9.2f ms  %9.2f ms  %+6.1f %%\n", name, n,
