@@ -56,8 +56,7 @@ typedef int32_t pp_status;
 #define PP_ERR_NO_BACKEND  (-12) /* no such device here, or its backend is not installed */
 #define PP_ERR_STRUCT_SIZE (-13) /* struct_size is one this library cannot read */
 #define PP_ERR_INTERNAL    (-14) /* an invariant of the library broke; please report */
-#define PP_ERR_NOT_FINITE                                                                          \
-    (-15) /* a result is not a number: logits of which a token was to be drawn */
+#define PP_ERR_NOT_FINITE  (-15) /* a result is not a number: logits of which a token was to be drawn */
 
 /* One line of English for any status, also for unknown values. Never NULL, never freed.
  * Thread-safety: safe. */
