@@ -128,13 +128,13 @@ static pp_status attend(struct trial *t, int32_t capability, uint16_t *result, p
                                            .window_left = -1,
                                            .window_right = 0};
     ppi_cuda_scale_scores(&args, (float)(1 / sqrt((double)t->head_dim)), t->softcap);
-    static const int32_t whole[] = {0};
+    void *const whole[] = {result};
     size_t bytes = q_elements(t) * 2;
     PP_TRY(ppi_cuda_check(cudaMemsetAsync(t->device + t->out, 0xFF, bytes, b->stream),
                           "cudaMemsetAsync", err));
     PP_TRY(ppi_cuda_attend(b, b->stream, capability, b->act, &args, device_items, (int32_t)n_items,
                            device_items + MAX_ITEMS, (int32_t)n_few, err));
-    return ppi_cuda_download_rows(b, result, whole, t->device + t->out, 1, bytes, err);
+    return ppi_cuda_download_rows(b, whole, t->device + t->out, 1, bytes, err);
 }
 
 /* Both are rounded once at the end, and their weights were; sums of weights are 1. */

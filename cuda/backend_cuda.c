@@ -15,6 +15,7 @@ static const struct ppi_backend_ops ops = {
     .name = "cuda",
     .supports_dtype = supports_dtype,
     .default_dtype = PP_DTYPE_BF16,
+    .describe = ppi_cuda_describe,
     .open = ppi_cuda_open,
     .close = ppi_cuda_close,
     .get_info = ppi_cuda_get_info,

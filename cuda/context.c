@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OLDEST_CAPABILITY   80
 #define DEFAULT_PASS_TOKENS 8192
 
 /* "1:own:mma" -> device 1, own products, no kernels of one architecture; NULL or "" -> device 0. */
@@ -85,13 +84,11 @@ static pp_status choose_device(struct ppi_backend *b, pp_error *err)
     PP_TRY(ppi_cuda_check(cudaGetDeviceProperties(&properties, b->device), "reading the GPU's name",
                           err));
     snprintf(b->device_name, sizeof b->device_name, "%.63s", properties.name);
-    snprintf(b->pci_address, sizeof b->pci_address, "%04x:%02x:%02x.0",
-             (unsigned)properties.pciDomainID & 0xffff, (unsigned)properties.pciBusID & 0xff,
-             (unsigned)properties.pciDeviceID & 0xff);
+    ppi_cuda_write_pci_address(&properties, b->pci_address);
     b->compute_capability = 10 * major + minor;
     b->n_sms = n_sms;
     b->cache_bytes = cache_bytes;
-    if (b->compute_capability < OLDEST_CAPABILITY)
+    if (b->compute_capability < PPI_CUDA_OLDEST_CAPABILITY)
         return ppi_error(err, PP_ERR_NO_BACKEND,
                          "device \"cuda:%d\": %s has compute capability %d.%d; 8.0 (Ampere) or "
                          "newer is needed",

@@ -95,11 +95,20 @@ void ppi_cuda_give_back(const struct ppi_cuda_memory *memory, void *block, size_
 /* The seam's upload, download_rows, copy and synchronize. */
 pp_status ppi_cuda_upload(struct ppi_backend *backend, void *device, const void *host, size_t bytes,
                           pp_error *err);
-pp_status ppi_cuda_download_rows(struct ppi_backend *backend, void *host, const int32_t *rows,
-                                 const void *device, int64_t n, size_t row_bytes, pp_error *err);
+pp_status ppi_cuda_download_rows(struct ppi_backend *backend, void *const *rows, const void *device,
+                                 int64_t n, size_t row_bytes, pp_error *err);
 pp_status ppi_cuda_copy(struct ppi_backend *backend, void *dst, const void *src, size_t bytes,
                         pp_error *err);
 pp_status ppi_cuda_synchronize(struct ppi_backend *backend, pp_error *err);
+
+/* ---- device_info.c ---- */
+
+#define PPI_CUDA_OLDEST_CAPABILITY 80
+
+/* The seam's describe. */
+pp_status ppi_cuda_describe(int32_t i, pp_device_info *info, pp_error *err);
+/* "0000:3b:00.0" */
+void ppi_cuda_write_pci_address(const struct cudaDeviceProp *properties, char text[16]);
 
 /* ---- device_clock.c: the seam's marks ---- */
 

@@ -97,20 +97,20 @@ pp_status ppi_cuda_upload(struct ppi_backend *b, void *device, const void *host,
     return PP_OK;
 }
 
-/* Copies bytes [begin, begin + n) of the device block, whose rows go to host rows, from staging. */
-static void scatter(const struct ppi_backend *b, char *host, const int32_t *rows, size_t row_bytes,
-                    size_t begin, size_t n)
+/* Copies bytes [begin, begin + n) of the device block, whose rows go to rows[], from staging. */
+static void scatter(const struct ppi_backend *b, void *const *rows, size_t row_bytes, size_t begin,
+                    size_t n)
 {
     for (size_t done = 0; done < n;) {
         size_t row = (begin + done) / row_bytes, column = (begin + done) % row_bytes;
         size_t part = row_bytes - column < n - done ? row_bytes - column : n - done;
-        memcpy(host + (size_t)rows[row] * row_bytes + column, b->staging + done, part);
+        memcpy((char *)rows[row] + column, b->staging + done, part);
         done += part;
     }
 }
 
-pp_status ppi_cuda_download_rows(struct ppi_backend *b, void *host, const int32_t *rows,
-                                 const void *device, int64_t n, size_t row_bytes, pp_error *err)
+pp_status ppi_cuda_download_rows(struct ppi_backend *b, void *const *rows, const void *device,
+                                 int64_t n, size_t row_bytes, pp_error *err)
 {
     size_t bytes = (size_t)n * row_bytes;
     for (size_t done = 0; done < bytes;) {
@@ -119,7 +119,7 @@ pp_status ppi_cuda_download_rows(struct ppi_backend *b, void *host, const int32_
                                               cudaMemcpyDeviceToHost, b->stream),
                               "copying from the device", err));
         PP_TRY(ppi_cuda_check(cudaStreamSynchronize(b->stream), "computing", err));
-        scatter(b, host, rows, row_bytes, done, part);
+        scatter(b, rows, row_bytes, done, part);
         done += part;
     }
     return PP_OK;

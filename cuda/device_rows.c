@@ -30,6 +30,15 @@ static struct ppi_cuda_norm_args norm_args(const struct ppi_norm *norm, int64_t 
 pp_status ppi_cuda_run_norm(struct ppi_backend *b, const float *x, const struct ppi_norm *norm,
                             int64_t n_rows, int64_t dim, void *out, pp_error *err)
 {
+    if (!norm) {
+        struct ppi_cuda_convert_args narrow = {.src = x,
+                                               .dst = out,
+                                               .n = n_rows * dim,
+                                               .src_type = PPI_CUDA_F32,
+                                               .dst_type = b->act_type};
+        return ppi_cuda_launch(b, &ppi_cuda_convert[0], ppi_cuda_striding_blocks(narrow.n), &narrow,
+                               err);
+    }
     struct ppi_cuda_norm_args args = norm_args(norm, n_rows, dim);
     args.x = (float *)(uintptr_t)x;
     args.out = out;

@@ -2,8 +2,8 @@
  * hw.h: the primitive layer that every kernel is written against, and the contract of each
  * primitive. Two back ends give the same functions: hw_ptx.h with hw_ptx_sm90.h (inline PTX; the
  * only files with asm or CUDA built-ins) and tests/emu/hw_emu.h (a fiber per CUDA thread on a CPU,
- * docs/emulation.md). Kernels use these functions, plain arithmetic, fmaxf and sqrtf, and pointers
- * to global memory; nothing else.
+ * docs/lab/emulation.md). Kernels use these functions, plain arithmetic, fmaxf and sqrtf, and
+ * pointers to global memory; nothing else.
  *
  * Kernels: HW_KERNEL(name, args_type, threads, min_blocks) { ... args.field ... }
  *   one argument, a plain struct read through the constant reference `args`; 1-D grids and blocks.

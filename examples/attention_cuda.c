@@ -138,9 +138,9 @@ int main(void)
         pp_attention_plan_create(session, &shape, &plan, &err) < 0 ||
         pp_attention_plan_get_info(plan, &info, &err) < 0)
         goto done;
-    if (cuda_failed(cudaMalloc(&workspace, (size_t)info.workspace_bytes)))
+    if (cuda_failed(cudaMalloc(&workspace, info.workspace_bytes)))
         goto done;
-    if (pp_attention_plan_upload(plan, workspace, (size_t)info.workspace_bytes, stream, &err) < 0 ||
+    if (pp_attention_plan_upload(plan, workspace, info.workspace_bytes, stream, &err) < 0 ||
         attend(session, plan, device_qkv, device_out, stream, &err) < 0)
         goto done;
     if (cuda_failed(cudaMemcpyAsync(out, device_out, sizeof out, cudaMemcpyDeviceToHost, stream)) ||

@@ -22,6 +22,7 @@ if [ "${1-}" = tests ]; then
     need_library check check
     need_program git git
     need_program nm binutils
+    need_program abidiff abigail-tools
 fi
 [ -n "$missing" ] || exit 0
 

@@ -78,7 +78,6 @@ static void fill(pp_error *err, pp_status code, int32_t native, int64_t index, c
         room = sizeof err->message;
     err->code = code;
     err->native_code = native;
-    err->reserved = 0;
     err->index = index;
     vsnprintf(text, sizeof text, format, args);
     if (native && strlen(text) + 3 < sizeof text) {

@@ -25,7 +25,7 @@ POLICY_FFD, POLICY_BFD, POLICY_ARRIVAL = 1, 2, 3
 class Error(Structure):
     C_NAME = "pp_error"
     _fields_ = [("struct_size", c_uint32), ("code", c_int32), ("native_code", c_int32),
-                ("reserved", c_int32), ("index", c_int64), ("message", c_char * 488)]
+                ("index", c_int64), ("message", c_char * 488)]
 
 
 class SessionParams(Structure):
@@ -39,20 +39,19 @@ class SessionParams(Structure):
 
 class PlanParams(Structure):
     C_NAME = "pp_attention_plan_params"
-    _fields_ = [("struct_size", c_uint32), ("dtype", c_int32), ("n_heads", c_int32),
-                ("n_kv_heads", c_int32), ("head_dim", c_int32), ("window_left", c_int32),
-                ("window_right", c_int32), ("n_prompts", c_int32),
+    _fields_ = [("struct_size", c_uint32), ("dtype", c_int32), ("n_heads", c_int64),
+                ("n_kv_heads", c_int64), ("head_dim", c_int64), ("window_left", c_int64),
+                ("window_right", c_int64), ("n_prompts", c_int64),
                 ("cu_seqlens_q", POINTER(c_int32)), ("cu_seqlens_k", POINTER(c_int32)),
                 ("seqlens_q", POINTER(c_int32)), ("seqlens_k", POINTER(c_int32)),
-                ("page_size", c_int32), ("block_table_stride", c_int32), ("reserved", c_int64 * 4)]
+                ("page_size", c_int64), ("block_table_stride", c_int64)]
 
 
 class PlanInfo(Structure):
     C_NAME = "pp_attention_plan_info"
-    _fields_ = [("struct_size", c_uint32), ("dtype", c_int32), ("workspace_bytes", c_int64),
-                ("n_tiles", c_int64), ("n_launches", c_int32), ("max_seqlen_q", c_int32),
-                ("max_seqlen_k", c_int32), ("reserved0", c_int32), ("total_q", c_int64),
-                ("total_k", c_int64), ("reserved", c_int64 * 4)]
+    _fields_ = [("struct_size", c_uint32), ("dtype", c_int32), ("workspace_bytes", c_size_t),
+                ("n_tiles", c_int64), ("n_launches", c_int64), ("max_seqlen_q", c_int64),
+                ("max_seqlen_k", c_int64), ("total_q", c_int64), ("total_k", c_int64)]
 
 
 class Params(Structure):
@@ -64,32 +63,35 @@ class Params(Structure):
                 ("k_page_stride", c_int64), ("k_row_stride", c_int64), ("k_head_stride", c_int64),
                 ("v_page_stride", c_int64), ("v_row_stride", c_int64), ("v_head_stride", c_int64),
                 ("out_row_stride", c_int64), ("out_head_stride", c_int64),
-                ("lse_head_stride", c_int64), ("reserved", c_int64 * 4)]
+                ("lse_head_stride", c_int64)]
+
+
+class FewestParams(Structure):
+    C_NAME = "pp_fewest_params"
+    _fields_ = [("struct_size", c_uint32), ("policy", c_int32), ("capacities", POINTER(c_int64)),
+                ("n_capacities", c_int64), ("min_shared_prefix", c_int64)]
 
 
 class PackerParams(Structure):
     C_NAME = "pp_packer_params"
-    _fields_ = [("struct_size", c_uint32), ("policy", c_int32), ("capacity", c_int64),
-                ("allocator", c_void_p), ("objective", c_int32), ("oversize", c_int32),
-                ("keep_order", c_int32), ("share_prefixes", c_int32), ("min_prefix", c_int64),
-                ("max_prompts", c_int64), ("bin_alignment", c_int64), ("prompt_alignment", c_int64),
-                ("n_bins", c_int64), ("capacities", POINTER(c_int64)), ("n_capacities", c_int64),
-                ("cost", c_void_p), ("max_steps", c_int64), ("max_seconds", c_double),
-                ("reserved", c_int64 * 10)]
+    _fields_ = [("struct_size", c_uint32), ("objective", c_int32), ("capacity", c_int64),
+                ("oversize", c_int32), ("keep_order", c_int32), ("max_prompts", c_int64),
+                ("bin_alignment", c_int64), ("prompt_alignment", c_int64), ("max_steps", c_int64),
+                ("max_seconds", c_double), ("cost", c_void_p), ("allocator", c_void_p),
+                ("fewest", POINTER(FewestParams)), ("balanced", c_void_p), ("cheapest", c_void_p)]
 
 
 class PackingInfo(Structure):
     C_NAME = "pp_plan_info"
-    _fields_ = [("struct_size", c_uint32), ("policy", c_int32), ("n_prompts", c_int64),
+    _fields_ = [("struct_size", c_uint32), ("policy", c_int32), ("objective", c_int32),
+                ("proven_optimal", c_int32), ("limit_reached", c_int32), ("n_prompts", c_int64),
                 ("n_bins", c_int64), ("capacity", c_int64), ("tokens", c_int64),
-                ("longest_prompt", c_int64), ("lower_bound", c_int64), ("proven_optimal", c_int32),
-                ("objective", c_int32), ("waste", c_double), ("gap", c_double),
-                ("seconds", c_double), ("n_segments", c_int64), ("placed_tokens", c_int64),
-                ("used", c_int64), ("total_capacity", c_int64), ("bound_l1", c_int64),
-                ("bound_l2", c_int64), ("bound_dff", c_int64), ("bound_lp", c_int64),
-                ("max_bin_prompts", c_int64), ("mean_bin_prompts", c_double),
-                ("max_cost", c_double), ("mean_cost", c_double), ("cost_bound", c_double),
-                ("limit_reached", c_int32), ("reserved0", c_int32), ("reserved", c_int64 * 8)]
+                ("longest_prompt", c_int64), ("lower_bound", c_int64), ("waste", c_double),
+                ("gap", c_double), ("seconds", c_double), ("n_segments", c_int64),
+                ("placed_tokens", c_int64), ("used", c_int64), ("total_capacity", c_int64),
+                ("bound_l1", c_int64), ("bound_l2", c_int64), ("bound_dff", c_int64),
+                ("bound_lp", c_int64), ("max_bin_prompts", c_int64), ("mean_bin_prompts", c_double),
+                ("max_cost", c_double), ("mean_cost", c_double), ("cost_bound", c_double)]
 
 
 class Prompt(Structure):
@@ -99,9 +101,8 @@ class Prompt(Structure):
 
 class BatchParams(Structure):
     C_NAME = "pp_batch_params"
-    _fields_ = [("struct_size", c_uint32), ("layout", c_int32), ("first_bin", c_int64),
-                ("n_bins", c_int64), ("row_len", c_int64), ("pad_token", c_int32),
-                ("reserved0", c_int32), ("reserved", c_int64 * 6)]
+    _fields_ = [("struct_size", c_uint32), ("layout", c_int32), ("pad_token", c_int32),
+                ("first_bin", c_int64), ("n_bins", c_int64), ("row_len", c_int64)]
 
 
 class BatchView(Structure):
@@ -131,9 +132,9 @@ def library():
         declare(loaded, "pp_attention_plan_upload", c_void_p, c_void_p, c_size_t, c_void_p)
         declare(loaded, "pp_attention_varlen", c_void_p, c_void_p, POINTER(Params))
         declare(loaded, "pp_packer_create", POINTER(PackerParams), POINTER(c_void_p))
-        declare(loaded, "pp_packer_plan", c_void_p, POINTER(c_int64), c_size_t, POINTER(c_void_p))
+        declare(loaded, "pp_packer_plan", c_void_p, POINTER(c_int64), c_int64, POINTER(c_void_p))
         declare(loaded, "pp_plan_get_info", c_void_p, POINTER(PackingInfo))
-        declare(loaded, "pp_batch_build", c_void_p, POINTER(Prompt), c_size_t, POINTER(BatchParams),
+        declare(loaded, "pp_batch_build", c_void_p, POINTER(Prompt), c_int64, POINTER(BatchParams),
                 POINTER(c_void_p))
         declare(loaded, "pp_batch_get_view", c_void_p, POINTER(BatchView))
         declare(loaded, "pp_batch_mask_bytes", c_void_p, c_int32, POINTER(c_size_t))
@@ -215,13 +216,15 @@ class Plan:
 
 
 class Packing:
-    """Bins of prompts; keywords are fields of pp_packer_params."""
+    """As few bins of prompts as the policy finds; keywords are fields of pp_packer_params."""
 
-    def __init__(self, lengths, **fields):
+    def __init__(self, lengths, policy=POLICY_FFD, **fields):
         params, packer = PackerParams(), c_void_p()
+        fewest = FewestParams(struct_size=ctypes.sizeof(FewestParams), policy=policy)
         library().pp_packer_params_init(ctypes.byref(params), ctypes.sizeof(params))
         for name, value in fields.items():
             setattr(params, name, value)
+        params.fewest = ctypes.pointer(fewest)
         self.handle, self.info = c_void_p(), PackingInfo(struct_size=ctypes.sizeof(PackingInfo))
         call("pp_packer_create", ctypes.byref(params), ctypes.byref(packer))
         try:

@@ -10,8 +10,8 @@
  *     shape.cu_seqlens_q = shape.cu_seqlens_k = (int32_t[]){0, 5, 12, 20};
  *     pp_attention_plan_create(session, &shape, &plan, &err);
  *     pp_attention_plan_get_info(plan, &info, &err);
- *     cudaMalloc(&workspace, (size_t)info.workspace_bytes);
- *     pp_attention_plan_upload(plan, workspace, (size_t)info.workspace_bytes, stream, &err);
+ *     cudaMalloc(&workspace, info.workspace_bytes);
+ *     pp_attention_plan_upload(plan, workspace, info.workspace_bytes, stream, &err);
  *     for (int layer = 0; layer < n_layers; layer++) {
  *         pp_attention_params tensors = {.struct_size = sizeof tensors, .stream = stream,
  *             .q = q[layer], .k = k[layer], .v = v[layer], .out = out[layer]};
@@ -50,12 +50,12 @@ typedef struct pp_attention_plan_params {
     uint32_t struct_size;
     int32_t dtype;        /* of q, k, v and out. cuda: PP_DTYPE_BF16 or F16; cpu: F32, BF16 or F16.
                              AUTO, the default: the session's */
-    int32_t n_heads;      /* query heads, a multiple of n_kv_heads, at most 65536 */
-    int32_t n_kv_heads;   /* at least 1 */
-    int32_t head_dim;     /* a multiple of 8, at most 256 */
-    int32_t window_left;  /* keys before a row's position that it sees; -1, the default: all */
-    int32_t window_right; /* keys after it; 0, the default: none (causal); -1: all */
-    int32_t n_prompts;    /* 0: nothing to do, which is fine */
+    int64_t n_heads;      /* query heads, a multiple of n_kv_heads, at most 65536 */
+    int64_t n_kv_heads;   /* at least 1 */
+    int64_t head_dim;     /* a multiple of 8, at most 256 */
+    int64_t window_left;  /* keys before a row's position that it sees; -1, the default: all */
+    int64_t window_right; /* keys after it; 0, the default: none (causal); -1: all */
+    int64_t n_prompts;    /* 0: nothing to do, which is fine */
     const int32_t *cu_seqlens_q; /* host [n_prompts + 1]: prompt i has rows cu_seqlens_q[i] to
                                     cu_seqlens_q[i + 1] - 1 of q and out; from 0, never falling */
     const int32_t *cu_seqlens_k; /* host [n_prompts + 1]: the same for rows of k and v. With pages
@@ -64,10 +64,9 @@ typedef struct pp_attention_plan_params {
     const int32_t *seqlens_q;    /* host [n_prompts], or NULL: only the first seqlens_q[i] rows of
                                     prompt i exist; the gap up to the next is not touched */
     const int32_t *seqlens_k;    /* host [n_prompts], or NULL: the same for keys */
-    int32_t page_size;           /* 0: k and v are rows; else tokens of a page, 1 or more */
-    int32_t
+    int64_t page_size;           /* 0: k and v are rows; else tokens of a page, 1 or more */
+    int64_t
         block_table_stride; /* pages: entries of a row of block_table, enough for every prompt */
-    int64_t reserved[4];
 } pp_attention_plan_params;
 
 PP_API void pp_attention_plan_params_init(pp_attention_plan_params *params, size_t struct_size);
@@ -76,9 +75,10 @@ PP_API void pp_attention_plan_params_init(pp_attention_plan_params *params, size
  * Makes a plan: host work alone, in time proportional to the tiles. At most it waits for the upload
  * of an earlier plan; on a GPU the first plans of a session, and longer ones, take pinned memory,
  * which may wait for the device. The arrays are only read during the call; lengths are at most
- * 2^30. The plan holds a reference to the session; the caller destroys *plan. Errors: PP_ERR_ARG
- * (err->index: the prompt), PP_ERR_UNSUPPORTED (a dtype the device has no kernel for; more tiles
- * than it can launch), PP_ERR_NOMEM, PP_ERR_STRUCT_SIZE.
+ * 2^30, offsets and numbers of pages at most 2^31 - 1. The plan holds a reference to the session;
+ * the caller destroys *plan. Errors: PP_ERR_ARG (err->index: the prompt), PP_ERR_UNSUPPORTED (a
+ * dtype the device has no kernel for; more tiles than it can launch), PP_ERR_NOMEM,
+ * PP_ERR_STRUCT_SIZE.
  */
 PP_API pp_status pp_attention_plan_create(pp_session *session,
                                           const pp_attention_plan_params *params,
@@ -88,16 +88,14 @@ PP_API void pp_attention_plan_destroy(pp_attention_plan *plan);
 
 typedef struct pp_attention_plan_info {
     uint32_t struct_size;
-    int32_t dtype;           /* of q, k, v and out */
-    int64_t workspace_bytes; /* exactly what the upload needs; 0 on the CPU */
-    int64_t n_tiles;         /* blocks of the launches; CPU: prompts times heads */
-    int32_t n_launches;      /* kernel launches of a run: 0 to 2; CPU: 0 */
-    int32_t max_seqlen_q;    /* the most query rows and keys of a prompt */
-    int32_t max_seqlen_k;
-    int32_t reserved0;
+    int32_t dtype;          /* of q, k, v and out */
+    size_t workspace_bytes; /* exactly what the upload needs; 0 on the CPU */
+    int64_t n_tiles;        /* blocks of the launches; CPU: prompts times heads */
+    int64_t n_launches;     /* kernel launches of a run: 0 to 2; CPU: 0 */
+    int64_t max_seqlen_q;   /* the most query rows and keys of a prompt */
+    int64_t max_seqlen_k;
     int64_t total_q; /* rows of q and out, gaps included: cu_seqlens_q[n_prompts] */
     int64_t total_k; /* of k and v; with pages: keys of all prompts */
-    int64_t reserved[4];
 } pp_attention_plan_info;
 
 /* Fills *info; the caller sets info->struct_size. Errors: PP_ERR_ARG, PP_ERR_STRUCT_SIZE. */
@@ -143,7 +141,6 @@ typedef struct pp_attention_params {
     int64_t v_page_stride, v_row_stride, v_head_stride;
     int64_t out_row_stride, out_head_stride; /* at least head_dim */
     int64_t lse_head_stride;                 /* at least total_q */
-    int64_t reserved[4];
 } pp_attention_params;
 
 PP_API void pp_attention_params_init(pp_attention_params *params, size_t struct_size);

@@ -22,23 +22,25 @@ extern "C" {
 /*
  * Layouts. Values are frozen.
  *  RAGGED: all tokens of the bins one after another, [n_tokens]: no pads, also where the plan
- * aligns its prompts, since cu_seqlens knows no room between them. PADDED: one row a bin, [n_rows,
- * row_len], each prompt at its place in the bin (pp_segment.start); pads after prompts that are
- * shorter than their aligned room, and on the right.
+ *      aligns its prompts, since cu_seqlens knows no room between them.
+ *  PADDED: one row a bin, [n_rows, row_len], each prompt at its place in the bin
+ *      (pp_segment.start); pads after prompts that are shorter than their aligned room, and on the
+ *      right.
  */
-#define PP_LAYOUT_RAGGED 1
-#define PP_LAYOUT_PADDED 2
+enum {
+    PP_LAYOUT_RAGGED = 1,
+    PP_LAYOUT_PADDED = 2,
+    PP_LAYOUT_INT32 = -1, /* no value: see common.h */
+};
 
 typedef struct pp_batch_params {
     uint32_t struct_size;
     int32_t layout;    /* default PP_LAYOUT_RAGGED */
+    int32_t pad_token; /* PADDED only; default 0. A pad's position is 0. */
     int64_t first_bin; /* default 0 */
     int64_t n_bins;    /* default -1: all from first_bin on */
     int64_t row_len;   /* PADDED only; default 0: the fullest of these bins, alignment
                           included */
-    int32_t pad_token; /* PADDED only; default 0. A pad's position is 0. */
-    int32_t reserved0;
-    int64_t reserved[6];
 } pp_batch_params;
 
 PP_API void pp_batch_params_init(pp_batch_params *params, size_t struct_size);
@@ -56,7 +58,7 @@ typedef struct pp_batch pp_batch;
  * bin; more than 2^31 - 1 real tokens), PP_ERR_UNSUPPORTED (a plan that splits prompts or shares
  * prefixes), PP_ERR_STRUCT_SIZE, PP_ERR_NOMEM.
  */
-PP_API pp_status pp_batch_build(const pp_plan *plan, const pp_prompt *prompts, size_t n,
+PP_API pp_status pp_batch_build(const pp_plan *plan, const pp_prompt *prompts, int64_t n,
                                 const pp_batch_params *params, pp_batch **batch, pp_error *err);
 PP_API void pp_batch_destroy(pp_batch *batch);
 
@@ -83,8 +85,8 @@ PP_API pp_status pp_batch_get_view(const pp_batch *batch, pp_batch_view *view, p
 /*
  * The dense independent mask, for engines without variable-length attention: query row i may see
  * key column j exactly when both belong to the same prompt, j is not after i, and i - j <=
- * window_left
- * (-1: no limit, as in FlashAttention). A pad sees itself only, so that no softmax row is empty.
+ * window_left (-1: no limit, as in FlashAttention). A pad sees itself only, so that no softmax row
+ * is empty.
  *
  * mask: [n_rows, row_len, row_len], caller-owned, mask_bytes long. dtype PP_DTYPE_BOOL: 1 may see,
  * 0 may not; PP_DTYPE_F32, F16, BF16: additive, 0 and -infinity.

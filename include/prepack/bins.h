@@ -27,7 +27,10 @@ PP_API void pp_plan_destroy(pp_plan *plan);
 /* Figures of a plan. Costs are in units of the cost model: seconds, or tokens without one. */
 typedef struct pp_plan_info {
     uint32_t struct_size;
-    int32_t policy; /* that found these bins */
+    int32_t policy; /* that found these bins; AUTO: none of the others alone */
+    int32_t objective;
+    int32_t proven_optimal; /* 1: no packing is better by the objective, rounding aside */
+    int32_t limit_reached;  /* 1: max_steps, 2: max_seconds ended the search */
     int64_t n_prompts;
     int64_t n_bins;
     int64_t capacity; /* tokens of a bin, of the largest where they differ; of the fullest where
@@ -36,9 +39,7 @@ typedef struct pp_plan_info {
     int64_t longest_prompt; /* tokens */
     int64_t lower_bound;    /* no packing has fewer bins: the largest of all bounds, also of what
                                other constraints ask and of a complete search */
-    int32_t proven_optimal; /* 1: no packing is better by the objective, rounding aside */
-    int32_t objective;
-    double waste;       /* 1 - placed tokens / capacity of all bins, 0 without bins */
+    double waste;           /* 1 - placed tokens / capacity of all bins, 0 without bins */
     double gap;         /* FEWEST_BINS: n_bins / lower_bound - 1; otherwise cost / cost_bound - 1 */
     double seconds;     /* wall time that the planning took */
     int64_t n_segments; /* places in the bins; n_prompts unless prompts are split or shared */
@@ -55,9 +56,6 @@ typedef struct pp_plan_info {
     double mean_cost;  /* of a bin */
     double cost_bound; /* BALANCED: no packing's dearest bin is cheaper; CHEAPEST: no packing's sum
                           is smaller; otherwise 0 */
-    int32_t limit_reached; /* 1: max_steps, 2: max_seconds ended the search */
-    int32_t reserved0;
-    int64_t reserved[8];
 } pp_plan_info;
 
 /* Fills *info; the caller sets info->struct_size. Errors: PP_ERR_STRUCT_SIZE. */
@@ -82,7 +80,6 @@ typedef struct pp_bin_info {
     int64_t used;     /* and what alignment adds */
     int64_t capacity; /* at least `used` */
     double cost;      /* by the plan's cost model */
-    int64_t reserved[4];
 } pp_bin_info;
 
 /* Errors: PP_ERR_ARG (bin outside the plan), PP_ERR_STRUCT_SIZE. */
@@ -92,8 +89,7 @@ PP_API pp_status pp_plan_get_bin_info(const pp_plan *plan, int64_t bin, pp_bin_i
 /* Tokens [first_token, first_token + n_tokens) of a prompt, in one place. A plain record: it will
  * never grow. */
 typedef struct pp_segment {
-    int32_t prompt; /* of those that share the tokens, the one with the lowest index */
-    int32_t reserved0;
+    int32_t prompt;      /* of those that share the tokens, the one with the lowest index */
     int64_t first_token; /* 0 unless the prompt is split or shares a prefix */
     int64_t n_tokens;
     int64_t start; /* place in the bin, alignment included */
@@ -106,7 +102,7 @@ PP_API pp_status pp_plan_get_segment(const pp_plan *plan, int64_t segment, pp_se
 
 /* The segment that holds each prompt's last token; from there `after` leads back to its first.
  * segments: [n], caller-owned; n is the plan's n_prompts. Errors: PP_ERR_ARG (another n). */
-PP_API pp_status pp_plan_get_ends(const pp_plan *plan, int64_t *segments, size_t n, pp_error *err);
+PP_API pp_status pp_plan_get_ends(const pp_plan *plan, int64_t *segments, int64_t n, pp_error *err);
 
 #ifdef __cplusplus
 }

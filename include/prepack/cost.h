@@ -3,7 +3,7 @@
  * planner packs by and that predicts a run before it starts.
  *
  *     pp_cost_model cost = {.struct_size = sizeof cost};
- *     pp_cost_measure(session, NULL, &cost, &err);            some seconds
+ *     pp_cost_from_json(text, n_bytes, &cost, &err);          or pp_cost_measure (cost_measure.h)
  *     packer_params.cost = &cost;
  *
  * A pass of prompts with lengths l_1 .. l_n costs
@@ -31,62 +31,25 @@ extern "C" {
 /* A plain record of the caller's; costs are seconds when measured, but any unit will do. */
 typedef struct pp_cost_model {
     uint32_t struct_size;
-    int32_t reserved0;
     double per_pass;
     double per_token;
     double per_square; /* of a token and a token that it may see or not, both of one prompt */
     double per_prompt;
-    int64_t tile;    /* tokens are computed in multiples of this; at least 1 */
-    double error;    /* of the fit: mean relative error on passes left out of it; 0: not known */
-    char device[64]; /* where it was measured: "cpu:avx2, f32, 8 threads"; UTF-8, may be empty */
-    char model[64];  /* of which model; UTF-8, may be empty, the caller may give it a name */
-    int64_t
-        max_tokens; /* of the largest pass that was measured: it is a guess beyond; 0: not known */
-    int64_t reserved[5];
+    int64_t tile;       /* tokens are computed in multiples of this; at least 1 */
+    double error;       /* of the fit: mean relative error on passes left out of it; 0: not known */
+    char device[64];    /* where it was measured: "cpu:avx2, f32, 8 threads"; UTF-8, may be empty */
+    char model[64];     /* of which model; UTF-8, may be empty, the caller may give it a name */
+    int64_t max_tokens; /* of the largest pass that was measured: a guess beyond; 0: not known */
 } pp_cost_model;
 
 /* Fills *cost with the model without measurements: a pass costs its tokens. */
 PP_API void pp_cost_init(pp_cost_model *cost, size_t struct_size);
 
-/* The cost of a pass of n prompts; without any, 0. lengths: [n]. Errors: PP_ERR_ARG (a length below
- * 1, a coefficient that is negative or not finite, tile below 1), PP_ERR_STRUCT_SIZE. */
-PP_API pp_status pp_cost_predict(const pp_cost_model *cost, const int64_t *lengths, size_t n,
+/* The cost of a pass of n prompts; without any, 0. lengths: [n]. Errors: PP_ERR_ARG (a negative n,
+ * a length below 1, a coefficient that is negative or not finite, tile below 1),
+ * PP_ERR_STRUCT_SIZE. */
+PP_API pp_status pp_cost_predict(const pp_cost_model *cost, const int64_t *lengths, int64_t n,
                                  double *result, pp_error *err);
-
-/* ---- measuring ---- */
-
-typedef struct pp_session pp_session; /* session.h */
-
-typedef struct pp_cost_params {
-    uint32_t struct_size;
-    int32_t cache_only; /* 1: of passes that only write KV caches, without logits; default 0 */
-    int64_t max_tokens; /* of a pass: 64 .. the session's max_pass_tokens, the default (0) */
-    int64_t max_length; /* tokens of a prompt, default (0): as many as the model and a pass hold */
-    double seconds;     /* to spend, about; default (0): 10 */
-    uint64_t seed;      /* of the lengths and token ids; any, default 0 */
-    int64_t reserved[6];
-} pp_cost_params;
-
-PP_API void pp_cost_params_init(pp_cost_params *params, size_t struct_size);
-
-/*
- * Measures the cost model of a session's device and model, in seconds: runs prefills of one pass
- * each, of many sizes and mixes of lengths with random token ids, takes the lower quartile of
- * each one's times, and fits the coefficients so that the sum of squared relative errors is least,
- * none negative. Every fifth shape is left out of the fit and tells the error.
- *
- * Passes grow until half of the time is spent, so that in little time large passes of a large
- * model are not measured (cost->max_tokens); passes of up to 64 tokens are, however long they
- * take. Other work on the machine at the same time makes the model worse.
- *
- * The session's caches stay as they are; its logits of before are gone. Pages of the passes are
- * kept for later caches, as after any prefill. The caller sets cost->struct_size.
- * Errors: PP_ERR_ARG (params, NULL, a session without a model), PP_ERR_NOMEM, PP_ERR_DEVICE_NOMEM
- * (when not even the smallest passes fit; larger ones are left out), PP_ERR_DEVICE,
- * PP_ERR_CANCELLED, PP_ERR_STRUCT_SIZE; *cost is untouched then.
- */
-PP_API pp_status pp_cost_measure(pp_session *session, const pp_cost_params *params,
-                                 pp_cost_model *cost, pp_error *err);
 
 /* ---- as JSON ----
  *

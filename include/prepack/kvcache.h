@@ -26,16 +26,16 @@ typedef struct pp_kvcache pp_kvcache;
 
 /* Which half. Values are frozen. */
 enum {
-    PP_KV_K = 0, /* keys, after the rotary embedding */
-    PP_KV_V = 1, /* values */
-    PP_KV_IS_INT32 = -0x7fffffff - 1
+    PP_KV_K = 0,      /* keys, after the rotary embedding */
+    PP_KV_V = 1,      /* values */
+    PP_KV_INT32 = -1, /* no value: see common.h */
 };
 
 /* Layouts of a copy. Values are frozen. */
 enum {
-    PP_KV_NHD = 1, /* [tokens, n_kv_heads, head_dim] */
-    PP_KV_HND = 2, /* [n_kv_heads, tokens, head_dim] */
-    PP_KV_LAYOUT_IS_INT32 = -0x7fffffff - 1
+    PP_KV_NHD = 1,           /* [tokens, n_kv_heads, head_dim] */
+    PP_KV_HND = 2,           /* [n_kv_heads, tokens, head_dim] */
+    PP_KV_LAYOUT_INT32 = -1, /* no value: see common.h */
 };
 
 /* Tokens in the cache. */

@@ -42,7 +42,7 @@ enum {
     PP_MEASURE_SAMPLE = 12,  /* draws a token from each row of logits, and hands it over */
     /* copies device memory: what limits operations that move more than they compute */
     PP_MEASURE_COPY = 13,
-    PP_MEASURE_IS_INT32 = -0x7fffffff - 1
+    PP_MEASURE_INT32 = -1, /* no value: see common.h */
 };
 
 /*
@@ -55,7 +55,7 @@ enum {
     PP_MEASURE_CACHES_IN_A_PASS = 0,
     PP_MEASURE_CACHES_WARM = 1,
     PP_MEASURE_CACHES_FLUSHED = 2,
-    PP_MEASURE_CACHES_IS_INT32 = -0x7fffffff - 1
+    PP_MEASURE_CACHES_INT32 = -1, /* no value: see common.h */
 };
 
 typedef struct pp_measure_params {

@@ -36,7 +36,7 @@ enum {
     PP_ARCH_COHERE2 = 14,    /* Cohere2ForCausalLM */
     PP_ARCH_GLM4 = 15,       /* Glm4ForCausalLM */
     PP_ARCH_EXAONE4 = 16,    /* Exaone4ForCausalLM */
-    PP_ARCH_IS_INT32 = -0x7fffffff - 1
+    PP_ARCH_INT32 = -1,      /* no value: see common.h */
 };
 /* "llama", "qwen3", ...: model_type in config.json; "unknown" for another value. Never freed. */
 PP_API const char *pp_arch_name(int32_t arch);
@@ -50,7 +50,7 @@ enum {
     PP_ROPE_YARN = 4,     /* arXiv 2309.00071 */
     PP_ROPE_LONGROPE = 5, /* arXiv 2402.13753: factors of each pair, others for long prompts */
     PP_ROPE_DYNAMIC = 6,  /* theta grows with prompts beyond the original length */
-    PP_ROPE_IS_INT32 = -0x7fffffff - 1
+    PP_ROPE_INT32 = -1,   /* no value: see common.h */
 };
 
 /* What holds for the whole model; what may differ from layer to layer has a call of its own. */

@@ -21,16 +21,14 @@ extern "C" {
 /* Figures of a partition. Costs are in units of the plan's cost model. */
 typedef struct pp_partition_info {
     uint32_t struct_size;
-    int32_t policy; /* that found it: PP_POLICY_LPT, PP_POLICY_KK or, improved, PP_POLICY_AUTO */
-    int64_t n_workers;
-    int64_t max_bins;       /* of a worker */
-    double max_cost;        /* of a worker */
-    double mean_cost;       /* of a worker */
-    double cost_bound;      /* in no partition is the dearest worker cheaper */
-    double gap;             /* max_cost / cost_bound - 1 */
     int32_t proven_optimal; /* 1: no partition's dearest worker is cheaper, rounding aside */
     int32_t limit_reached;  /* 1: the search ended before it was done */
-    int64_t reserved[4];
+    int64_t n_workers;
+    int64_t max_bins;  /* of a worker */
+    double max_cost;   /* of a worker */
+    double mean_cost;  /* of a worker */
+    double cost_bound; /* in no partition is the dearest worker cheaper */
+    double gap;        /* max_cost / cost_bound - 1 */
 } pp_partition_info;
 
 /*
@@ -43,7 +41,7 @@ typedef struct pp_partition_info {
  * continue prompts of other bins: these must run in one place), PP_ERR_STRUCT_SIZE, PP_ERR_NOMEM.
  */
 PP_API pp_status pp_plan_partition(const pp_plan *plan, int64_t n_workers, int32_t *worker_of_bin,
-                                   size_t n, pp_partition_info *info, pp_error *err);
+                                   int64_t n, pp_partition_info *info, pp_error *err);
 
 #ifdef __cplusplus
 }

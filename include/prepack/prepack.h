@@ -12,6 +12,7 @@
  *   model.h      checkpoints and shapes          session.h    a model on a device
  *   run.h        tokens through a model          kvcache.h    one prompt's KV cache
  *   device.h     which devices there are         measure.h    how fast each operation is
+ *   cost_measure.h  cost.h, measured
  */
 #ifndef PREPACK_H
 #define PREPACK_H
@@ -21,6 +22,7 @@
 #include "bins.h"
 #include "common.h"
 #include "cost.h"
+#include "cost_measure.h"
 #include "device.h"
 #include "exchange.h"
 #include "kvcache.h"

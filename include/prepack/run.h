@@ -31,7 +31,7 @@ enum {
     PP_OUTPUT_LAST_LOGITS = 1, /* of the last token: [vocab_size] */
     PP_OUTPUT_ALL_LOGITS = 2,  /* of every token of the item: [n_tokens, vocab_size] */
     PP_OUTPUT_TOKEN = 3,       /* a token drawn after the last one */
-    PP_OUTPUT_IS_INT32 = -0x7fffffff - 1
+    PP_OUTPUT_INT32 = -1,      /* no value: see common.h */
 };
 
 /*

@@ -151,7 +151,6 @@ static pp_status run_plan(pp_session *session, const pp_attention_plan *plan,
                          "pp_attention_plan_upload before");
     pp_attention_params params = DEFAULT_PARAMS;
     PP_TRY(ppi_struct_read(&params, sizeof params, caller_params, NAME, err));
-    PP_TRY(ppi_reserved_check(params.reserved, PPI_COUNT(params.reserved), NAME, err));
     if (!(params.softmax_scale >= 0) || isinf(params.softmax_scale))
         return ppi_error(err, PP_ERR_ARG,
                          NAME ".softmax_scale is %g; allowed: above 0, or 0 for 1 / sqrt(head_dim)",

@@ -27,18 +27,20 @@ static pp_status check_heads(const pp_attention_plan_params *params, pp_error *e
         return ppi_error(err, PP_ERR_ARG, NAME ".dtype is %s (%d); use auto, f32, f16 or bf16",
                          pp_dtype_name(params->dtype), params->dtype);
     if (params->n_kv_heads < 1 || params->n_kv_heads > PPI_VARLEN_MAX_HEADS)
-        return ppi_error(err, PP_ERR_ARG, NAME ".n_kv_heads is %d; allowed: 1 to %d",
+        return ppi_error(err, PP_ERR_ARG, NAME ".n_kv_heads is %" PRId64 "; allowed: 1 to %d",
                          params->n_kv_heads, PPI_VARLEN_MAX_HEADS);
     if (params->n_heads < 1 || params->n_heads > PPI_VARLEN_MAX_HEADS ||
         params->n_heads % params->n_kv_heads != 0)
         return ppi_error(err, PP_ERR_ARG,
-                         NAME ".n_heads is %d; allowed: multiples of n_kv_heads (%d) up to %d",
+                         NAME ".n_heads is %" PRId64 "; allowed: multiples of n_kv_heads (%" PRId64
+                              ") up to %d",
                          params->n_heads, params->n_kv_heads, PPI_VARLEN_MAX_HEADS);
     if (params->head_dim < 8 || params->head_dim > MAX_HEAD_DIM || params->head_dim % 8 != 0)
-        return ppi_error(err, PP_ERR_ARG, NAME ".head_dim is %d; allowed: multiples of 8 up to %d",
+        return ppi_error(err, PP_ERR_ARG,
+                         NAME ".head_dim is %" PRId64 "; allowed: multiples of 8 up to %d",
                          params->head_dim, MAX_HEAD_DIM);
     if (params->window_left < -1 || params->window_right < -1)
-        return ppi_error(err, PP_ERR_ARG, NAME ".%s is %d; allowed: -1 (no limit) and up",
+        return ppi_error(err, PP_ERR_ARG, NAME ".%s is %" PRId64 "; allowed: -1 (no limit) and up",
                          params->window_left < -1 ? "window_left" : "window_right",
                          params->window_left < -1 ? params->window_left : params->window_right);
     return PP_OK;
@@ -46,23 +48,25 @@ static pp_status check_heads(const pp_attention_plan_params *params, pp_error *e
 
 static pp_status check_arrays(const pp_attention_plan_params *params, pp_error *err)
 {
-    if (params->n_prompts < 0)
-        return ppi_error(err, PP_ERR_ARG, NAME ".n_prompts is %d; allowed: 0 and up",
-                         params->n_prompts);
-    if (params->page_size < 0)
-        return ppi_error(err, PP_ERR_ARG, NAME ".page_size is %d; allowed: 0 (no pages) and up",
-                         params->page_size);
+    if (params->n_prompts < 0 || params->n_prompts >= INT32_MAX)
+        return ppi_error(err, PP_ERR_ARG, NAME ".n_prompts is %" PRId64 "; allowed: 0 to %d",
+                         params->n_prompts, INT32_MAX - 1);
+    if (params->page_size < 0 || params->page_size > INT32_MAX)
+        return ppi_error(err, PP_ERR_ARG,
+                         NAME ".page_size is %" PRId64 "; allowed: 0 (no pages) to %d",
+                         params->page_size, INT32_MAX);
     if (params->page_size == 0 && params->block_table_stride != 0)
         return ppi_error(err, PP_ERR_ARG,
-                         NAME ".block_table_stride is %d, but page_size is 0; allowed: 0, or a "
+                         NAME ".block_table_stride is %" PRId64
+                              ", but page_size is 0; allowed: 0, or a "
                               "page_size of at least 1",
                          params->block_table_stride);
     if (params->block_table_stride < 0 ||
-        (int64_t)params->block_table_stride * params->n_prompts > INT32_MAX)
+        (params->n_prompts > 0 && params->block_table_stride > INT32_MAX / params->n_prompts))
         return ppi_error(err, PP_ERR_ARG,
-                         NAME
-                         ".block_table_stride is %d; allowed: 0 and up, and at most %d entries "
-                         "for all %d prompts",
+                         NAME ".block_table_stride is %" PRId64
+                              "; allowed: 0 and up, and at most %d entries "
+                              "for all %" PRId64 " prompts",
                          params->block_table_stride, INT32_MAX, params->n_prompts);
     if (params->n_prompts > 0 && !params->cu_seqlens_q)
         return ppi_error(err, PP_ERR_ARG, NAME ".cu_seqlens_q is NULL");
@@ -109,7 +113,7 @@ static pp_status read_prompt(const pp_attention_plan_params *params, int32_t i,
     const int32_t *k_offsets = paged && params->seqlens_k ? NULL : params->cu_seqlens_k;
     PP_TRY(read_length(params->seqlens_q, params->cu_seqlens_q, i, "q", &prompt->n_rows, err));
     PP_TRY(read_length(params->seqlens_k, k_offsets, i, "k", &prompt->n_keys, err));
-    int32_t group = params->n_heads / params->n_kv_heads;
+    int32_t group = (int32_t)(params->n_heads / params->n_kv_heads);
     if ((int64_t)prompt->n_rows * group > INT32_MAX)
         return ppi_error_at(err, PP_ERR_ARG, i,
                             NAME ".cu_seqlens_q: prompt %d has %d rows; allowed: %d for %d query "
@@ -118,11 +122,11 @@ static pp_status read_prompt(const pp_attention_plan_params *params, int32_t i,
     int64_t n_pages = paged ? ppi_div_up(prompt->n_keys, params->page_size) : 0;
     if (n_pages > params->block_table_stride)
         return ppi_error_at(err, PP_ERR_ARG, i,
-                            NAME ".block_table_stride is %d; prompt %d has %d keys in %" PRId64
-                                 " pages",
+                            NAME ".block_table_stride is %" PRId64
+                                 "; prompt %d has %d keys in %" PRId64 " pages",
                             params->block_table_stride, i, prompt->n_keys, n_pages);
     prompt->q_row = params->cu_seqlens_q[i];
-    prompt->first = paged ? i * params->block_table_stride : params->cu_seqlens_k[i];
+    prompt->first = paged ? i * (int32_t)params->block_table_stride : params->cu_seqlens_k[i];
     return PP_OK;
 }
 
@@ -130,7 +134,7 @@ static pp_status read_prompt(const pp_attention_plan_params *params, int32_t i,
 static pp_status read_prompts(pp_attention_plan *plan, const pp_attention_plan_params *params,
                               pp_error *err)
 {
-    int32_t n = params->n_prompts;
+    int32_t n = (int32_t)params->n_prompts;
     pp_attention_plan_info *info = &plan->info;
     PP_TRY(check_offsets(params->cu_seqlens_q, n, "cu_seqlens_q", err));
     if (params->page_size == 0 || !params->seqlens_k)
@@ -168,20 +172,21 @@ static pp_status build(pp_attention_plan *plan, const pp_attention_plan_params *
     PP_TRY(read_prompts(plan, params, err));
     shape->prompts = plan->prompts;
     shape->dtype = params->dtype == PP_DTYPE_AUTO ? session->dtype : params->dtype;
-    shape->n_heads = params->n_heads;
-    shape->n_kv_heads = params->n_kv_heads;
-    shape->head_dim = params->head_dim;
-    shape->page_size = params->page_size;
+    shape->n_heads = (int32_t)params->n_heads;
+    shape->n_kv_heads = (int32_t)params->n_kv_heads;
+    shape->head_dim = (int32_t)params->head_dim;
+    shape->page_size = (int32_t)params->page_size;
     /* A window as wide as the longest prompt is none, so that what is left is at most 2^30. */
-    shape->window_left = params->window_left < plan->info.max_seqlen_k ? params->window_left : -1;
+    shape->window_left =
+        params->window_left < plan->info.max_seqlen_k ? (int32_t)params->window_left : -1;
     shape->window_right =
-        params->window_right < plan->info.max_seqlen_q ? params->window_right : -1;
+        params->window_right < plan->info.max_seqlen_q ? (int32_t)params->window_right : -1;
 
     struct ppi_varlen_figures figures;
     PP_TRY(session->ops->varlen_plan_create(session->backend, shape, &plan->list, &figures, err));
     plan->info.struct_size = sizeof plan->info;
     plan->info.dtype = shape->dtype;
-    plan->info.workspace_bytes = (int64_t)figures.workspace_bytes;
+    plan->info.workspace_bytes = figures.workspace_bytes;
     plan->info.n_tiles = figures.n_tiles;
     plan->info.n_launches = figures.n_launches;
     return PP_OK;
@@ -196,7 +201,6 @@ pp_status pp_attention_plan_create(pp_session *session,
                          session ? "plan" : "session");
     pp_attention_plan_params params = DEFAULT_PARAMS;
     PP_TRY(ppi_struct_read(&params, sizeof params, caller_params, NAME, err));
-    PP_TRY(ppi_reserved_check(params.reserved, PPI_COUNT(params.reserved), NAME, err));
     PP_TRY(check_heads(&params, err));
     PP_TRY(check_arrays(&params, err));
     pp_attention_plan *plan = ppi_zalloc(&session->mem, 1, sizeof *plan);
@@ -237,7 +241,7 @@ pp_status pp_attention_plan_upload(pp_attention_plan *plan, void *workspace, siz
 {
     if (!plan)
         return ppi_error(err, PP_ERR_ARG, "pp_attention_plan_upload: plan is NULL");
-    size_t needed = (size_t)plan->info.workspace_bytes;
+    size_t needed = plan->info.workspace_bytes;
     if (workspace_bytes < needed)
         return ppi_error(err, PP_ERR_ARG,
                          "pp_attention_plan_upload: workspace_bytes is %zu; this plan needs %zu",

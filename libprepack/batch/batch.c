@@ -29,10 +29,6 @@ static pp_status read_params(pp_batch_params *params, const pp_batch_params *giv
                          "row_len is %lld; it must be positive, or 0 for the "
                          "fullest bin",
                          (long long)params->row_len);
-    if (params->reserved0 != 0)
-        return ppi_error(err, PP_ERR_ARG, "pp_batch_params.reserved0 must be 0");
-    PP_TRY(
-        ppi_reserved_check(params->reserved, PPI_COUNT(params->reserved), "pp_batch_params", err));
     int64_t n_bins = plan->info.n_bins;
     if (params->first_bin < 0 || params->first_bin > n_bins)
         return ppi_error_at(err, PP_ERR_ARG, params->first_bin,
@@ -158,7 +154,7 @@ static void write_arrays(struct pp_batch *batch, const struct pp_plan *plan,
     }
 }
 
-pp_status pp_batch_build(const pp_plan *plan, const pp_prompt *prompts, size_t n,
+pp_status pp_batch_build(const pp_plan *plan, const pp_prompt *prompts, int64_t n,
                          const pp_batch_params *params, pp_batch **batch, pp_error *err)
 {
     if (!plan || !batch)

@@ -6,6 +6,8 @@
 #include "measure/cost_shapes.h"
 #include "run/run_impl.h"
 
+#include <prepack/cost_measure.h>
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -201,8 +203,6 @@ static pp_status read_params(const pp_session *session, const pp_cost_params *gi
 {
     *params = default_params;
     PP_TRY(ppi_struct_read(params, sizeof *params, given, "pp_cost_params", err));
-    PP_TRY(
-        ppi_reserved_check(params->reserved, PPI_COUNT(params->reserved), "pp_cost_params", err));
     int64_t most = session->info.max_pass_tokens;
     if (params->max_tokens != 0 && (params->max_tokens < LEAST_TOKENS || params->max_tokens > most))
         return ppi_error(err, PP_ERR_ARG,

@@ -5,10 +5,10 @@
 
 #include "classes.h"
 
-bool ppi_items_are_lengths(const pp_packer_params *params, const pp_plan_input *input)
+bool ppi_items_are_lengths(const struct settings *settings, const pp_plan_input *input)
 {
-    return params->prompt_alignment == 1 && params->bin_alignment == 1 &&
-           params->oversize != PP_OVERSIZE_OWN_BIN && !ppi_has_given_bins(params) &&
+    return settings->prompt_alignment == 1 && settings->bin_alignment == 1 &&
+           settings->oversize != PP_OVERSIZE_OWN_BIN && !ppi_has_given_bins(settings) &&
            !input->together && !input->apart;
 }
 
@@ -104,7 +104,7 @@ static pp_status list_prompts(struct items *items, const int32_t *item_of, int64
     return PP_OK;
 }
 
-static pp_status group(struct items *items, const pp_packer_params *params,
+static pp_status group(struct items *items, const struct settings *settings,
                        const pp_plan_input *input, struct ppi_mem *mem, pp_error *err)
 {
     size_t n = (size_t)input->n;
@@ -121,7 +121,7 @@ static pp_status group(struct items *items, const pp_packer_params *params,
     if (status == PP_OK)
         status = ppi_classes_number(input->together, input->n, class_of, &n_classes, mem, err);
     if (status == PP_OK && n_classes > 0) {
-        items->packing.n = params->keep_order
+        items->packing.n = settings->keep_order
                                ? number_runs(class_of, input->n, item_of, of_class)
                                : number_groups(class_of, input->n, item_of, of_class, n_classes);
         status = list_prompts(items, item_of, input->n, mem, err);
@@ -217,12 +217,12 @@ static bool round_up(int64_t a, int64_t multiple, int64_t *result)
 }
 
 /* Sizes of the items, and their tokens and squares where those are not the sizes'. */
-static pp_status measure(struct items *items, const pp_packer_params *params,
+static pp_status measure(struct items *items, const struct settings *settings,
                          const pp_plan_input *input, struct ppi_mem *mem, pp_error *err)
 {
     struct packing *packing = &items->packing;
     size_t n = (size_t)packing->n;
-    bool costs = params->objective != PP_OBJECTIVE_FEWEST_BINS; /* does it know costs? */
+    bool costs = settings->objective != PP_OBJECTIVE_FEWEST_BINS; /* does it know costs? */
     items->sizes = ppi_alloc(mem, n, sizeof *items->sizes);
     items->tokens = costs ? ppi_alloc(mem, n, sizeof *items->tokens) : NULL;
     items->squares = costs ? ppi_alloc(mem, n, sizeof *items->squares) : NULL;
@@ -237,12 +237,12 @@ static pp_status measure(struct items *items, const pp_packer_params *params,
         for (int64_t i = 0; i < n_prompts; i++) {
             int64_t length = input->lengths[prompts[i]];
             int64_t room;
-            if (!round_up(length, params->prompt_alignment, &room) ||
+            if (!round_up(length, settings->prompt_alignment, &room) ||
                 __builtin_add_overflow(size, room, &size))
                 return ppi_error_at(err, PP_ERR_ARG, prompts[i],
                                     "prompt %d, aligned to %lld tokens, makes the sum of all "
                                     "lengths more than 2^63 - 1",
-                                    prompts[i], (long long)params->prompt_alignment);
+                                    prompts[i], (long long)settings->prompt_alignment);
             tokens += length;
             squares += (double)length * (double)length;
         }
@@ -257,7 +257,7 @@ static pp_status measure(struct items *items, const pp_packer_params *params,
             return ppi_error_at(err, PP_ERR_ARG, prompts[0],
                                 "aligned to %lld tokens, the prompts have more than 2^63 - 1 "
                                 "tokens together",
-                                (long long)params->prompt_alignment);
+                                (long long)settings->prompt_alignment);
     }
     packing->sizes = items->sizes;
     packing->tokens = items->tokens;
@@ -266,28 +266,28 @@ static pp_status measure(struct items *items, const pp_packer_params *params,
 }
 
 /* Capacities as whole multiples of the bins' alignment. */
-static pp_status set_capacities(struct items *items, const pp_packer_params *params,
+static pp_status set_capacities(struct items *items, const struct settings *settings,
                                 struct ppi_mem *mem, pp_error *err)
 {
     struct packing *packing = &items->packing;
-    int64_t alignment = params->bin_alignment;
-    packing->capacities = params->capacities;
-    packing->n_capacities = params->n_capacities;
-    if (ppi_has_given_bins(params)) {
-        size_t n = (size_t)params->n_capacities;
+    int64_t alignment = settings->bin_alignment;
+    packing->capacities = settings->capacities;
+    packing->n_capacities = settings->n_capacities;
+    if (ppi_has_given_bins(settings)) {
+        size_t n = (size_t)settings->n_capacities;
         items->capacities = ppi_alloc(mem, n, sizeof *items->capacities);
         if (!items->capacities)
-            return nomem(err, params->n_capacities);
+            return nomem(err, settings->n_capacities);
         for (size_t i = 0; i < n; i++) {
-            int64_t capacity = params->capacities[i];
+            int64_t capacity = settings->capacities[i];
             items->capacities[i] = capacity - capacity % alignment;
             if (items->capacities[i] > packing->capacity)
                 packing->capacity = items->capacities[i];
         }
         packing->capacities = items->capacities;
-    } else if (params->capacity > 0) { /* CHEAPEST: of the longest row */
-        packing->capacity = params->capacity - params->capacity % alignment;
-    } else if (params->objective == PP_OBJECTIVE_BALANCED) {
+    } else if (settings->capacity > 0) { /* CHEAPEST: of the longest row */
+        packing->capacity = settings->capacity - settings->capacity % alignment;
+    } else if (settings->objective == PP_OBJECTIVE_BALANCED) {
         packing->capacity = INT64_MAX;
     } else if (!round_up(packing->longest, alignment, &packing->capacity)) {
         return ppi_error(err, PP_ERR_ARG, "%lld tokens, aligned to %lld, are more than 2^63 - 1",
@@ -325,11 +325,11 @@ static pp_status refuse(const struct items *items, const pp_plan_input *input, i
 }
 
 /* Every item fits, or fills a bin of its own. */
-static pp_status fit(struct items *items, const pp_packer_params *params,
+static pp_status fit(struct items *items, const struct settings *settings,
                      const pp_plan_input *input, pp_error *err)
 {
     struct packing *packing = &items->packing;
-    bool own_bin = params->oversize == PP_OVERSIZE_OWN_BIN;
+    bool own_bin = settings->oversize == PP_OVERSIZE_OWN_BIN;
     bool grouped = items->starts != NULL;
     if (packing->longest <= packing->capacity && !(grouped && packing->max_prompts < input->n))
         return PP_OK;
@@ -342,10 +342,10 @@ static pp_status fit(struct items *items, const pp_packer_params *params,
         if ((too_long && !(own_bin && n_prompts == 1)) || n_prompts > packing->max_prompts)
             return refuse(items, input, item, err);
         int64_t need;
-        if (too_long && !round_up(*size, params->bin_alignment, &need))
+        if (too_long && !round_up(*size, settings->bin_alignment, &need))
             return ppi_error_at(err, PP_ERR_ARG, item,
                                 "%lld tokens, aligned to %lld, are more than 2^63 - 1",
-                                (long long)*size, (long long)params->bin_alignment);
+                                (long long)*size, (long long)settings->bin_alignment);
         if (too_long) {
             items->oversize = true;
             packing->total -= *size - packing->capacity;
@@ -357,32 +357,32 @@ static pp_status fit(struct items *items, const pp_packer_params *params,
     return PP_OK;
 }
 
-pp_status ppi_items_create(struct items *items, const pp_packer_params *params,
+pp_status ppi_items_create(struct items *items, const struct settings *settings,
                            const pp_plan_input *input, const struct survey *survey,
                            struct ppi_mem *mem, pp_error *err)
 {
-    *items =
-        (struct items){.packing = {
-                           .n = input->n,
-                           .sizes = input->lengths,
-                           .shortest = survey->shortest,
-                           .longest = survey->longest,
-                           .total = survey->tokens,
-                           .max_prompts = params->max_prompts > 0 ? params->max_prompts : INT64_MAX,
-                           .n_bins = params->n_bins,
-                           .keep_order = params->keep_order != 0,
-                           .policy = params->policy,
-                           .max_steps = params->max_steps,
-                           .max_seconds = params->max_seconds,
-                       }};
-    if (ppi_items_are_lengths(params, input))
-        return set_capacities(items, params, mem, err);
-    PP_TRY(group(items, params, input, mem, err));
+    *items = (struct items){
+        .packing = {
+            .n = input->n,
+            .sizes = input->lengths,
+            .shortest = survey->shortest,
+            .longest = survey->longest,
+            .total = survey->tokens,
+            .max_prompts = settings->max_prompts > 0 ? settings->max_prompts : INT64_MAX,
+            .n_bins = settings->n_bins,
+            .keep_order = settings->keep_order != 0,
+            .policy = settings->policy,
+            .max_steps = settings->max_steps,
+            .max_seconds = settings->max_seconds,
+        }};
+    if (ppi_items_are_lengths(settings, input))
+        return set_capacities(items, settings, mem, err);
+    PP_TRY(group(items, settings, input, mem, err));
     PP_TRY(keep_apart(items, input, mem, err));
     items->packing.longest = items->packing.total = 0;
-    PP_TRY(measure(items, params, input, mem, err));
-    PP_TRY(set_capacities(items, params, mem, err));
-    return fit(items, params, input, err);
+    PP_TRY(measure(items, settings, input, mem, err));
+    PP_TRY(set_capacities(items, settings, mem, err));
+    return fit(items, settings, input, err);
 }
 
 void ppi_items_expand(const struct items *items, const int32_t *in_bins, struct pp_plan *plan)

@@ -6,7 +6,7 @@
 #ifndef PPI_ITEMS_H
 #define PPI_ITEMS_H
 
-#include "packer_impl.h"
+#include "settings.h"
 #include "packing.h"
 #include "plan.h"
 
@@ -32,7 +32,7 @@ struct items {
 };
 
 /* Does the packer take prompts as they are, whatever else is known of them? */
-bool ppi_items_are_lengths(const pp_packer_params *params, const pp_plan_input *input);
+bool ppi_items_are_lengths(const struct settings *settings, const pp_plan_input *input);
 
 /*
  * Fills items, whose packing has no cost yet. input: lengths are set and checked by survey_lengths;
@@ -40,7 +40,7 @@ bool ppi_items_are_lengths(const pp_packer_params *params, const pp_plan_input *
  * PP_ERR_TOO_LONG (a prompt, or prompts that belong together, that no bin holds), PP_ERR_ARG
  * (prompts that shall be together and apart; a sum above 2^63 - 1), PP_ERR_NOMEM.
  */
-pp_status ppi_items_create(struct items *items, const pp_packer_params *params,
+pp_status ppi_items_create(struct items *items, const struct settings *settings,
                            const pp_plan_input *input, const struct survey *survey,
                            struct ppi_mem *mem, pp_error *err);
 void ppi_items_destroy(struct items *items, struct ppi_mem *mem);

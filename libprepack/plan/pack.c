@@ -25,7 +25,7 @@ static ppi_pack_fn find_fewest(int32_t policy)
         return ppi_pack_first_fit;
     case PP_POLICY_BEST_FIT:
         return ppi_pack_best_fit;
-    case PP_POLICY_MBS:
+    case PPI_POLICY_MBS:
     case PP_POLICY_EXACT:
     case PP_POLICY_AUTO:
         return ppi_pack_auto;

@@ -4,7 +4,7 @@
  */
 #include "histogram.h"
 #include "items.h"
-#include "packer_impl.h"
+#include "settings.h"
 #include "plan.h"
 #include "plan/fewest/bounds.h"
 #include "plan/parts/parts.h"
@@ -15,7 +15,7 @@
 static pp_status sort_capacities(struct pp_packer *packer, pp_error *err)
 {
     int64_t *capacities = packer->capacities;
-    int64_t n = packer->params.n_capacities;
+    int64_t n = packer->settings.n_capacities;
     int64_t least = INT64_MAX, most = 0;
     for (int64_t i = 0; i < n; i++) {
         least = capacities[i] < least ? capacities[i] : least;
@@ -23,52 +23,56 @@ static pp_status sort_capacities(struct pp_packer *packer, pp_error *err)
     }
     struct histogram sorted = {0};
     PP_TRY(ppi_histogram_create(&sorted, capacities, n, least, most, &packer->mem, err));
-    packer->params.n_capacities = 0;
+    packer->settings.n_capacities = 0;
     for (int64_t slot = 0; slot < sorted.n_slots; slot++)
         if (sorted.buckets[slot].next < sorted.buckets[slot].end)
-            capacities[packer->params.n_capacities++] = ppi_histogram_length(&sorted, slot);
-    packer->params.capacity = most;
+            capacities[packer->settings.n_capacities++] = ppi_histogram_length(&sorted, slot);
+    packer->settings.capacity = most;
     ppi_histogram_destroy(&sorted, &packer->mem);
     return PP_OK;
 }
 
 static pp_status copy_capacities(struct pp_packer *packer, const int64_t *capacities, pp_error *err)
 {
-    size_t n = (size_t)packer->params.n_capacities;
-    packer->params.capacities = NULL;
+    size_t n = (size_t)packer->settings.n_capacities;
+    packer->settings.capacities = NULL;
     if (n == 0)
         return PP_OK;
     packer->capacities = ppi_alloc(&packer->mem, n, sizeof *packer->capacities);
     if (!packer->capacities)
         return ppi_error_nomem(err, "the capacities of a packer", n * sizeof(int64_t));
     memcpy(packer->capacities, capacities, n * sizeof(int64_t));
-    packer->params.capacities = packer->capacities;
-    return packer->params.objective == PP_OBJECTIVE_CHEAPEST ? sort_capacities(packer, err) : PP_OK;
+    packer->settings.capacities = packer->capacities;
+    return packer->settings.objective == PP_OBJECTIVE_CHEAPEST ? sort_capacities(packer, err)
+                                                               : PP_OK;
 }
 
-pp_status pp_packer_create(const pp_packer_params *params, pp_packer **packer, pp_error *err)
+pp_status ppi_packer_create(const struct settings *settings, pp_packer **packer, pp_error *err)
 {
-    if (!packer)
-        return ppi_error(err, PP_ERR_ARG, "pp_packer_create: packer is NULL");
-    pp_packer_params chosen;
-    pp_cost_model cost;
-    PP_TRY(ppi_packer_params_read(params, &chosen, &cost, err));
     struct ppi_mem mem;
-    PP_TRY(ppi_mem_init(&mem, chosen.allocator, 0, err));
+    PP_TRY(ppi_mem_init(&mem, settings->allocator, 0, err));
     pp_packer *new_packer = ppi_zalloc(&mem, 1, sizeof *new_packer);
     if (!new_packer)
         return ppi_error_nomem(err, "a packer", sizeof *new_packer);
     new_packer->mem = mem;
-    new_packer->params = chosen;
-    new_packer->cost = cost;
-    new_packer->params.cost = &new_packer->cost;
-    pp_status status = copy_capacities(new_packer, chosen.capacities, err);
+    new_packer->settings = *settings;
+    new_packer->settings.allocator = NULL; /* the caller's, and copied to mem */
+    pp_status status = copy_capacities(new_packer, settings->capacities, err);
     if (status < 0) {
         pp_packer_destroy(new_packer);
         return status;
     }
     *packer = new_packer;
     return PP_OK;
+}
+
+pp_status pp_packer_create(const pp_packer_params *params, pp_packer **packer, pp_error *err)
+{
+    if (!packer)
+        return ppi_error(err, PP_ERR_ARG, "pp_packer_create: packer is NULL");
+    struct settings settings;
+    PP_TRY(ppi_settings_read(params, &settings, err));
+    return ppi_packer_create(&settings, packer, err);
 }
 
 void pp_packer_destroy(pp_packer *packer)
@@ -125,10 +129,10 @@ static pp_status survey_lengths(const int64_t *lengths, int64_t n, int64_t capac
 static pp_status plan_prompts(const pp_packer *packer, const pp_plan_input *input,
                               const struct survey *survey, struct pp_plan **plan, pp_error *err)
 {
-    bool needed = ppi_parts_needed(&packer->params, survey->longest);
+    bool needed = ppi_parts_needed(&packer->settings, survey->longest);
     struct pp_plan *parts = NULL;
     int64_t bound = 0;
-    if (input->n > 0 && (needed || packer->params.share_prefixes))
+    if (input->n > 0 && (needed || packer->settings.min_shared_prefix > 0))
         PP_TRY(ppi_plan_parts(packer, input, survey->longest, &parts, &bound, err));
     if (parts &&
         (needed || parts->info.n_bins <= ppi_bound_l1(survey->tokens, parts->info.capacity))) {
@@ -181,16 +185,16 @@ static pp_status read_lengths(pp_plan_input *input, int64_t **own_lengths, struc
 static pp_status plan_input(const pp_packer *packer, const pp_plan_input *input,
                             struct pp_plan **plan, pp_error *err)
 {
-    const pp_packer_params *params = &packer->params;
+    const struct settings *settings = &packer->settings;
     struct survey survey;
-    bool simple = ppi_items_are_lengths(params, input) && params->oversize == PP_OVERSIZE_ERROR;
-    PP_TRY(survey_lengths(input->lengths, input->n, simple ? params->capacity : 0, &survey, err));
+    bool simple = ppi_items_are_lengths(settings, input) && settings->oversize == PP_OVERSIZE_ERROR;
+    PP_TRY(survey_lengths(input->lengths, input->n, simple ? settings->capacity : 0, &survey, err));
     PP_TRY(plan_prompts(packer, input, &survey, plan, err));
     struct pp_plan *new_plan = *plan;
-    new_plan->cost = packer->cost;
-    new_plan->bin_alignment = params->bin_alignment;
-    new_plan->prompt_alignment = params->prompt_alignment;
-    new_plan->info.objective = params->objective;
+    new_plan->cost = packer->settings.cost;
+    new_plan->bin_alignment = settings->bin_alignment;
+    new_plan->prompt_alignment = settings->prompt_alignment;
+    new_plan->info.objective = settings->objective;
     ppi_plan_set_figures(new_plan);
     return PP_OK;
 }
@@ -206,7 +210,6 @@ pp_status pp_packer_plan_input(const pp_packer *packer, const pp_plan_input *inp
                                  : "input");
     pp_plan_input given = {.struct_size = sizeof given};
     PP_TRY(ppi_struct_read(&given, sizeof given, input, "pp_plan_input", err));
-    PP_TRY(ppi_reserved_check(given.reserved, PPI_COUNT(given.reserved), "pp_plan_input", err));
     if (given.n < 0 || given.n > INT32_MAX)
         return ppi_error(err, PP_ERR_ARG, "%lld prompts; a plan has 0 to %d", (long long)given.n,
                          INT32_MAX);
@@ -224,11 +227,9 @@ pp_status pp_packer_plan_input(const pp_packer *packer, const pp_plan_input *inp
     return PP_OK;
 }
 
-pp_status pp_packer_plan(const pp_packer *packer, const int64_t *lengths, size_t n, pp_plan **plan,
+pp_status pp_packer_plan(const pp_packer *packer, const int64_t *lengths, int64_t n, pp_plan **plan,
                          pp_error *err)
 {
-    if (n > INT32_MAX)
-        return ppi_error(err, PP_ERR_ARG, "%zu prompts; a plan has at most %d", n, INT32_MAX);
-    pp_plan_input input = {.struct_size = sizeof input, .n = (int64_t)n, .lengths = lengths};
+    pp_plan_input input = {.struct_size = sizeof input, .n = n, .lengths = lengths};
     return pp_packer_plan_input(packer, &input, plan, err);
 }

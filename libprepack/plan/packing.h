@@ -10,6 +10,26 @@
 
 #include <prepack/packer.h>
 
+/* Policies that callers cannot ask for: parts of AUTO, and what tests compare it with. They stand
+ * above the public ones; a plan says AUTO of what they found.
+ *  MBS: minimum bin slack, bin after bin the prompts that fill it best (Gupta, Ho 1999).
+ *  LPT: BALANCED: longest processing time first, at most 4/3 OPT (Graham 1969). Also what FFD, BFD
+ *      and those that search have become where max_prompts made them mix long and short.
+ *  KK: BALANCED: largest differencing method (Karmarkar, Karp 1982).
+ *  ORDERED: CHEAPEST: one prompt a row, like lengths together (length-ordered batching).
+ * CHEAPEST also knows FFD: rows of one length, filled by it. */
+enum ppi_policy {
+    PPI_POLICY_MBS = 1001,
+    PPI_POLICY_LPT,
+    PPI_POLICY_KK,
+    PPI_POLICY_ORDERED,
+};
+
+static inline int32_t ppi_public_policy(int32_t policy)
+{
+    return policy >= PPI_POLICY_MBS ? PP_POLICY_AUTO : policy;
+}
+
 struct packing {
     int64_t n;                /* items, at least 1 */
     const int64_t *sizes;     /* [n], each in [shortest, longest] and within the capacity */
@@ -31,7 +51,7 @@ struct packing {
     int64_t n_capacities;
     bool keep_order;
     const pp_cost_model *cost; /* not NULL */
-    int32_t policy;            /* one that suits the objective; never 0 */
+    int32_t policy;            /* PP_POLICY_*, PPI_POLICY_*: one that suits the objective */
     int64_t max_steps;         /* of a search; 0: what suits the policy, -1: no limit */
     double max_seconds;        /* of a search; 0: no limit */
 };

@@ -144,16 +144,17 @@ pp_status pp_plan_get_segment(const pp_plan *plan, int64_t segment, pp_segment *
     return PP_OK;
 }
 
-pp_status pp_plan_get_ends(const pp_plan *plan, int64_t *segments, size_t n, pp_error *err)
+pp_status pp_plan_get_ends(const pp_plan *plan, int64_t *segments, int64_t n, pp_error *err)
 {
-    if (!plan || (!segments && n > 0))
+    if (!plan || (!segments && n != 0))
         return ppi_error(err, PP_ERR_ARG, "pp_plan_get_ends: %s is NULL",
                          plan ? "segments" : "plan");
-    if (n != (size_t)plan->info.n_prompts)
-        return ppi_error(err, PP_ERR_ARG, "room for the ends of %zu prompts, but the plan has %lld",
-                         n, (long long)plan->info.n_prompts);
+    if (n != plan->info.n_prompts)
+        return ppi_error(err, PP_ERR_ARG,
+                         "room for the ends of %lld prompts, but the plan has %lld", (long long)n,
+                         (long long)plan->info.n_prompts);
     if (ppi_plan_has_parts(plan) && n > 0)
-        memcpy(segments, plan->segments.ends, n * sizeof *segments);
+        memcpy(segments, plan->segments.ends, (size_t)n * sizeof *segments);
     else
         for (int64_t i = 0; i < plan->info.n_segments; i++)
             segments[plan->prompts[i]] = i;
@@ -174,14 +175,14 @@ pp_status ppi_plan_match_bin(const struct pp_plan *plan, int64_t bin, const pp_p
     return PP_OK;
 }
 
-pp_status ppi_plan_match_number(const struct pp_plan *plan, const pp_prompt *prompts, size_t n,
+pp_status ppi_plan_match_number(const struct pp_plan *plan, const pp_prompt *prompts, int64_t n,
                                 pp_error *err)
 {
-    if (n != (size_t)plan->info.n_prompts)
-        return ppi_error(err, PP_ERR_ARG, "%zu prompts given, but the plan was made from %lld", n,
-                         (long long)plan->info.n_prompts);
+    if (n != plan->info.n_prompts)
+        return ppi_error(err, PP_ERR_ARG, "%lld prompts given, but the plan was made from %lld",
+                         (long long)n, (long long)plan->info.n_prompts);
     if (!prompts && n > 0)
-        return ppi_error(err, PP_ERR_ARG, "prompts is NULL, but there are %zu", n);
+        return ppi_error(err, PP_ERR_ARG, "prompts is NULL, but there are %lld", (long long)n);
     if (ppi_plan_has_parts(plan))
         return ppi_error(
             err, PP_ERR_UNSUPPORTED,
@@ -190,7 +191,7 @@ pp_status ppi_plan_match_number(const struct pp_plan *plan, const pp_prompt *pro
     return PP_OK;
 }
 
-pp_status ppi_plan_match(const struct pp_plan *plan, const pp_prompt *prompts, size_t n,
+pp_status ppi_plan_match(const struct pp_plan *plan, const pp_prompt *prompts, int64_t n,
                          pp_error *err)
 {
     PP_TRY(ppi_plan_match_number(plan, prompts, n, err));

@@ -19,7 +19,7 @@ static struct bins bins_in_plan(struct pp_plan *plan, int32_t policy)
 /* What the solution says about itself. */
 static void set_bounds(pp_plan_info *info, const struct bins *bins)
 {
-    info->policy = bins->policy;
+    info->policy = ppi_public_policy(bins->policy);
     info->n_bins = bins->n;
     info->bound_l1 = bins->bound_l1;
     info->bound_l2 = bins->bound_l2;
@@ -46,7 +46,7 @@ static int64_t largest(const int64_t *values, int64_t n)
 static pp_status create_plan(const pp_packer *packer, const struct packing *packing, int64_t n,
                              struct pp_plan **plan, pp_error *err)
 {
-    int32_t objective = packer->params.objective;
+    int32_t objective = packer->settings.objective;
     int64_t max_bins = n > 0 ? ppi_max_bins(objective, packing) : 0;
     struct pp_plan *new_plan;
     PP_TRY(ppi_plan_create(&packer->mem.allocator, n, n, max_bins, &new_plan, err));
@@ -75,7 +75,7 @@ static int64_t most_used(const struct pp_plan *plan)
 
 /* Where bins differ, what each of them holds: the capacity that was given, or all of a prompt that
  * is longer than the bins. */
-static pp_status set_capacities(struct pp_plan *plan, const pp_packer_params *params,
+static pp_status set_capacities(struct pp_plan *plan, const struct settings *settings,
                                 const struct items *items, pp_error *err)
 {
     size_t n = (size_t)plan->info.n_bins;
@@ -87,7 +87,7 @@ static pp_status set_capacities(struct pp_plan *plan, const pp_packer_params *pa
     for (size_t bin = 0; bin < n; bin++) {
         int64_t used = ppi_plan_bin_used(plan, (int64_t)bin);
         int64_t capacity =
-            plan->bin_choices ? params->capacities[plan->bin_choices[bin]] : plan->info.capacity;
+            plan->bin_choices ? settings->capacities[plan->bin_choices[bin]] : plan->info.capacity;
         plan->bin_capacities[bin] = used > capacity ? used : capacity;
     }
     plan->info.capacity = largest(plan->bin_capacities, (int64_t)n);
@@ -95,11 +95,11 @@ static pp_status set_capacities(struct pp_plan *plan, const pp_packer_params *pa
 }
 
 /* From bins of items to bins of prompts; in_bins: the items, NULL: they are the plan's prompts. */
-static pp_status finish_bins(struct pp_plan *plan, const pp_packer_params *params,
+static pp_status finish_bins(struct pp_plan *plan, const struct settings *settings,
                              const struct items *items, const int32_t *in_bins, pp_error *err)
 {
-    plan->prompt_alignment = params->prompt_alignment;
-    plan->bin_alignment = params->bin_alignment;
+    plan->prompt_alignment = settings->prompt_alignment;
+    plan->bin_alignment = settings->bin_alignment;
     if (in_bins)
         ppi_items_expand(items, in_bins, plan);
     if (items->sizes)
@@ -108,16 +108,16 @@ static pp_status finish_bins(struct pp_plan *plan, const pp_packer_params *param
             for (int64_t i = plan->bin_starts[bin]; i < plan->bin_starts[bin + 1]; i++)
                 plan->bin_tokens[bin] += plan->lengths[plan->prompts[i]];
         }
-    return set_capacities(plan, params, items, err);
+    return set_capacities(plan, settings, items, err);
 }
 
 /* Packs items into the bins of a plan that is all but empty. */
 static pp_status pack_items(struct pp_plan *plan, const pp_packer *packer,
                             const struct items *items, pp_error *err)
 {
-    const pp_packer_params *params = &packer->params;
+    const struct settings *settings = &packer->settings;
     const struct packing *packing = &items->packing;
-    struct bins bins = bins_in_plan(plan, params->policy);
+    struct bins bins = bins_in_plan(plan, settings->policy);
     int32_t *in_bins = NULL;
     if (items->starts) {
         in_bins = ppi_alloc(&plan->mem, (size_t)packing->n, sizeof *in_bins);
@@ -125,7 +125,7 @@ static pp_status pack_items(struct pp_plan *plan, const pp_packer *packer,
             return ppi_error_nomem(err, "the items in bins", (size_t)packing->n * sizeof *in_bins);
         bins.items = in_bins;
     }
-    if (ppi_has_given_bins(params)) {
+    if (ppi_has_given_bins(settings)) {
         size_t n = (size_t)packing->n_capacities;
         plan->bin_choices = ppi_alloc(&plan->mem, n, sizeof *plan->bin_choices);
         if (!plan->bin_choices) {
@@ -134,14 +134,14 @@ static pp_status pack_items(struct pp_plan *plan, const pp_packer *packer,
         }
         bins.choices = plan->bin_choices;
     }
-    pp_status status = ppi_pack(params->objective, packing, &bins, &plan->mem, err);
+    pp_status status = ppi_pack(settings->objective, packing, &bins, &plan->mem, err);
     if (status == PP_OK) {
-        plan->info.capacity = params->capacity > 0 ? params->capacity : packing->capacity;
+        plan->info.capacity = settings->capacity > 0 ? settings->capacity : packing->capacity;
         set_bounds(&plan->info, &bins);
-        status = finish_bins(plan, params, items, in_bins, err);
-        if (params->capacity == 0 && params->objective == PP_OBJECTIVE_BALANCED)
+        status = finish_bins(plan, settings, items, in_bins, err);
+        if (settings->capacity == 0 && settings->objective == PP_OBJECTIVE_BALANCED)
             plan->info.capacity = most_used(plan);
-        else if (params->objective == PP_OBJECTIVE_CHEAPEST)
+        else if (settings->objective == PP_OBJECTIVE_CHEAPEST)
             plan->info.capacity = largest(plan->bin_capacities, plan->info.n_bins);
     }
     ppi_free(&plan->mem, in_bins);
@@ -149,16 +149,16 @@ static pp_status pack_items(struct pp_plan *plan, const pp_packer *packer,
 }
 
 /* The capacity of a plan without prompts. */
-static int64_t idle_capacity(const pp_packer_params *params)
+static int64_t idle_capacity(const struct settings *settings)
 {
-    return ppi_has_given_bins(params) ? largest(params->capacities, params->n_capacities)
-                                      : params->capacity;
+    return ppi_has_given_bins(settings) ? largest(settings->capacities, settings->n_capacities)
+                                        : settings->capacity;
 }
 
 pp_status ppi_plan_whole(const pp_packer *packer, const pp_plan_input *input,
                          const struct survey *survey, struct pp_plan **plan, pp_error *err)
 {
-    const pp_packer_params *params = &packer->params;
+    const struct settings *settings = &packer->settings;
     int64_t n = input->n;
     struct items items = {0};
     struct pp_plan *new_plan = NULL;
@@ -166,15 +166,15 @@ pp_status ppi_plan_whole(const pp_packer *packer, const pp_plan_input *input,
     PP_TRY(ppi_mem_init(&mem, &packer->mem.allocator, 0, err));
     pp_status status = PP_OK;
     if (n > 0)
-        status = ppi_items_create(&items, params, input, survey, &mem, err);
-    items.packing.cost = &packer->cost;
+        status = ppi_items_create(&items, settings, input, survey, &mem, err);
+    items.packing.cost = &packer->settings.cost;
     if (status == PP_OK)
         status = create_plan(packer, &items.packing, n, &new_plan, err);
     if (status == PP_OK) {
         if (n > 0)
             memcpy(new_plan->lengths, input->lengths, (size_t)n * sizeof *input->lengths);
-        new_plan->info.policy = params->policy;
-        new_plan->info.capacity = idle_capacity(params);
+        new_plan->info.policy = ppi_public_policy(settings->policy);
+        new_plan->info.capacity = idle_capacity(settings);
         new_plan->info.tokens = survey->tokens;
         new_plan->info.longest_prompt = survey->longest;
     }

@@ -5,7 +5,7 @@
  * Filling one bin as well as possible is a subset-sum problem. Taking the largest prompt that fits,
  * again and again, is first-fit decreasing seen bin by bin. It is tried several times, each time
  * from a smaller first prompt on, and the fullest bin wins (after minimum bin slack: Gupta, Ho
- * 1999; Fleszar, Hindi 2002). docs/benchmarks.md has what that leaves empty.
+ * 1999; Fleszar, Hindi 2002). docs/lab/benchmarks.md has what that leaves empty.
  */
 #include "step.h"
 

@@ -18,7 +18,8 @@ struct call {
     const char *noun;
     struct pp_session *session;
     const pp_plan *plan;
-    const pp_prompt *prompts;  /* [n] of prefill; NULL: decode */
+    bool is_prefill;           /* else decode */
+    const pp_prompt *prompts;  /* [n] of prefill */
     pp_kvcache *const *caches; /* [n] of decode */
     const int32_t *tokens;     /* [n] of decode */
     int64_t n;
@@ -32,13 +33,14 @@ static pp_status check_arrays(const struct call *call, const void *results,
     if (call->n < 0 || call->n > INT32_MAX)
         return ppi_error(err, PP_ERR_ARG, "%s: %lld %ss; 0 to %d are allowed", call->name,
                          (long long)call->n, call->noun, INT32_MAX);
-    const char *missing = !results                          ? results_name
-                          : !call->prompts && !call->tokens ? "tokens or prompts"
-                          : !call->prompts && !call->caches ? "caches"
-                                                            : NULL;
+    const char *missing = call->is_prefill && !call->prompts   ? "prompts"
+                          : !call->is_prefill && !call->caches ? "caches"
+                          : !call->is_prefill && !call->tokens ? "tokens"
+                          : !results                           ? results_name
+                                                               : NULL;
     if (call->n > 0 && missing)
         return ppi_error(err, PP_ERR_ARG, "%s: %s is NULL", call->name, missing);
-    for (int64_t i = 0; !call->prompts && i < call->n; i++)
+    for (int64_t i = 0; !call->is_prefill && i < call->n; i++)
         if (!call->caches[i])
             return ppi_error_at(err, PP_ERR_ARG, i, "%s: cache %lld is NULL", call->name,
                                 (long long)i);
@@ -64,7 +66,7 @@ static pp_status reserve_logits(struct pp_session *session, int64_t n, pp_error 
 static pp_item make_item(const struct call *call, int64_t i)
 {
     pp_item item = {.struct_size = sizeof item};
-    if (call->prompts) {
+    if (call->is_prefill) {
         item.tokens = call->prompts[i].tokens;
         item.n_tokens = call->prompts[i].n_tokens;
     } else {
@@ -120,7 +122,8 @@ static pp_status call_for_logits(struct call *call, pp_kvcache **caches, const f
                                  pp_error *err)
 {
     call->wants_logits = logits != NULL;
-    PP_TRY(check_arrays(call, call->prompts ? (const void *)caches : call->caches, "caches", err));
+    PP_TRY(
+        check_arrays(call, call->is_prefill ? (const void *)caches : call->caches, "caches", err));
     PP_TRY(run_items(call, caches, NULL, err));
     if (logits)
         *logits = call->session->logits;
@@ -136,7 +139,7 @@ static pp_status call_for_tokens(struct call *call, const pp_sample_params *call
     call->sampling = &params;
     PP_TRY(ppi_session_enter(call->session, call->name, true, err));
     pp_status status = check_arrays(call, next, "next", err);
-    if (status >= 0 && call->prompts)
+    if (status >= 0 && call->is_prefill)
         status = check_arrays(call, caches, "caches", err);
     if (status >= 0)
         status = run_items(call, caches, next, err);
@@ -147,12 +150,12 @@ static pp_status call_for_tokens(struct call *call, const pp_sample_params *call
 pp_status ppi_prefill(struct pp_session *session, const pp_plan *plan, const pp_prompt *prompts,
                       int64_t n, pp_kvcache **caches, const float **logits, pp_error *err)
 {
-    static const pp_prompt none;
     struct call call = {.name = "pp_prefill",
                         .noun = "prompt",
                         .session = session,
                         .plan = plan,
-                        .prompts = n == 0 ? &none : prompts,
+                        .is_prefill = true,
+                        .prompts = prompts,
                         .n = n};
     return call_for_logits(&call, caches, logits, err);
 }
@@ -185,12 +188,12 @@ pp_status pp_prefill_sample(pp_session *session, const pp_plan *plan, const pp_p
                             int64_t n, const pp_sample_params *params, pp_kvcache **caches,
                             int32_t *next, pp_error *err)
 {
-    static const pp_prompt none;
     struct call call = {.name = "pp_prefill_sample",
                         .noun = "prompt",
                         .session = session,
                         .plan = plan,
-                        .prompts = n == 0 ? &none : prompts,
+                        .is_prefill = true,
+                        .prompts = prompts,
                         .n = n};
     return call_for_tokens(&call, params, caches, next, err);
 }

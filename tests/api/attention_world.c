@@ -202,8 +202,8 @@ static pp_attention_plan *make_plan(const struct world *world, const struct plac
     OK(pp_attention_plan_create(session, &params, &plan, &err));
     OK(pp_attention_plan_get_info(plan, &info, &err));
     ck_assert_int_eq(info.total_q, p->cu_q[world->n_prompts]);
-    *workspace = device_take((size_t)info.workspace_bytes);
-    OK(pp_attention_plan_upload(plan, *workspace, (size_t)info.workspace_bytes, NULL, &err));
+    *workspace = device_take(info.workspace_bytes);
+    OK(pp_attention_plan_upload(plan, *workspace, info.workspace_bytes, NULL, &err));
     return plan;
 }
 

@@ -67,7 +67,7 @@ static pp_attention_plan_info info_of(const pp_attention_plan *plan)
 /* The workspace, which the caller gives back. */
 static void *upload(pp_attention_plan *plan)
 {
-    size_t bytes = (size_t)info_of(plan).workspace_bytes;
+    size_t bytes = info_of(plan).workspace_bytes;
     void *workspace = device_take(bytes);
     OK(pp_attention_plan_upload(plan, workspace, bytes, NULL, &err));
     return workspace;
@@ -100,11 +100,11 @@ START_TEST(defaults_and_figures)
     ck_assert_int_eq(info.max_seqlen_k, 8);
     ck_assert_int_gt(info.n_tiles, 0);
     if (strncmp(session_info.device, "cpu", 3) == 0) {
-        ck_assert_int_eq(info.workspace_bytes, 0);
+        ck_assert_uint_eq(info.workspace_bytes, 0);
         ck_assert_int_eq(info.n_launches, 0);
         ck_assert_int_eq(info.n_tiles, N_PROMPTS * N_HEADS);
     } else {
-        ck_assert_int_gt(info.workspace_bytes, 0);
+        ck_assert_uint_gt(info.workspace_bytes, 0);
         ck_assert_int_ge(info.n_launches, 1);
         ck_assert_int_le(info.n_launches, 2);
     }
@@ -153,6 +153,9 @@ START_TEST(plans_are_checked)
     PLAN_REFUSED(params.cu_seqlens_k = too_huge, "prompt 0 has length 1073741825");
     PLAN_REFUSED(params.cu_seqlens_q = huge, "prompt 0 has 1073741824 rows; allowed: 1073741823");
     PLAN_REFUSED(params.page_size = -1, ".page_size is -1");
+    PLAN_REFUSED(params.n_prompts = INT32_MAX, ".n_prompts is 2147483647; allowed: 0 to");
+    PLAN_REFUSED(params.page_size = INT64_C(1) << 32, ".page_size is 4294967296; allowed: 0");
+    PLAN_REFUSED(params.head_dim += INT64_C(1) << 32, ".head_dim is 42949673"); /* not cut short */
     PLAN_REFUSED(params.block_table_stride = 1, ".block_table_stride is 1, but page_size is 0");
     PLAN_REFUSED((params.page_size = 4, params.block_table_stride = -1),
                  ".block_table_stride is -1");
@@ -166,7 +169,6 @@ START_TEST(plans_are_checked)
                  ".seqlens_k[1] is -1; allowed: 0 to 1073741824");
     PLAN_REFUSED((params.page_size = 4, params.block_table_stride = 2, params.cu_seqlens_k = NULL),
                  ".cu_seqlens_k is NULL");
-    PLAN_REFUSED(params.reserved[2] = 1, "reserved[2]");
 
     pp_attention_plan *plan = NULL;
     pp_attention_plan_params params = plan_params();
@@ -213,7 +215,7 @@ START_TEST(uploads_are_checked)
     pp_attention_plan_params params = plan_params();
     pp_attention_params tensors = run_params();
     pp_attention_plan *plan = new_plan(&params);
-    size_t bytes = (size_t)info_of(plan).workspace_bytes;
+    size_t bytes = info_of(plan).workspace_bytes;
     char *workspace = device_take(bytes + 8);
     REFUSED(pp_attention_varlen(session, plan, &tensors, &err), PP_ERR_ARG, "not been uploaded");
     REFUSED(pp_attention_plan_upload(NULL, workspace, bytes, NULL, &err), PP_ERR_ARG, "plan");
@@ -283,7 +285,6 @@ START_TEST(runs_are_checked)
     RUN_REFUSED(params.q_row_stride = INT64_MAX / 16 * 8, "longer than 2^63 bytes");
     RUN_REFUSED(params.out_head_stride = INT64_MAX / 32 * 8, "longer than 2^63 bytes");
     RUN_REFUSED(params.k_row_stride = INT64_MAX / 64 * 8, ".k_row_stride is");
-    RUN_REFUSED(params.reserved[3] = 1, "reserved[3]");
     pp_attention_params params = run_params();
     REFUSED(pp_attention_varlen(session, plan, NULL, &err), PP_ERR_ARG, ".q is NULL");
     REFUSED(pp_attention_varlen(NULL, plan, &params, &err), PP_ERR_ARG, "session is NULL");
@@ -336,7 +337,7 @@ START_TEST(nothing_to_do_is_fine)
             shape.cu_seqlens_q = shape.cu_seqlens_k = NULL;
         }
         pp_attention_plan *plan = new_plan(&shape);
-        ck_assert_int_eq(info_of(plan).workspace_bytes, 0);
+        ck_assert_uint_eq(info_of(plan).workspace_bytes, 0);
         ck_assert_int_eq(info_of(plan).n_tiles, 0);
         ck_assert_int_eq(info_of(plan).total_k, which == 0 ? 0 : TOTAL);
         OK(pp_attention_plan_upload(plan, NULL, 0, NULL, &err));
@@ -381,7 +382,7 @@ START_TEST(lifetimes_and_older_callers)
     info.struct_size = offsetof(pp_attention_plan_info, max_seqlen_q);
     OK(pp_attention_plan_get_info(plan, &info, &err));
     ck_assert_int_gt(info.n_tiles, 0);
-    ck_assert_int_eq(info.max_seqlen_q, (int32_t)0xeeeeeeee);
+    ck_assert_int_eq(info.max_seqlen_q, (int64_t)0xeeeeeeeeeeeeeeee);
     pp_attention_plan_destroy(plan);
 }
 END_TEST

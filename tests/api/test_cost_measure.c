@@ -155,18 +155,17 @@ START_TEST(the_session_stays_as_it_was)
     struct run_bits before[2], after[2], repeated[2];
     OK(pp_prefill(session, NULL, prompts, 2, caches, &logits, perr));
     for (int i = 0; i < 2; i++)
-        before[i] = run_collect(model, session, caches[i], logits + i * VOCAB);
+        before[i] = run_collect(session, caches[i], logits + i * VOCAB);
     const pp_session_info was = read_info(session);
     OK(pp_cost_measure(session, &params, &cost, perr));
     OK(pp_session_synchronize(session, perr));
     ck_assert_int_eq(read_info(session).kv_bytes, was.kv_bytes);
     OK(pp_prefill(session, NULL, prompts, 2, again, &logits, perr));
     for (int i = 0; i < 2; i++) {
-        after[i] = run_collect(model, session, caches[i], logits + i * VOCAB);
-        repeated[i] = run_collect(model, session, again[i], logits + i * VOCAB);
-        ck_assert_mem_eq(before[i].kv, after[i].kv, before[i].kv_bytes);
-        ck_assert_mem_eq(before[i].kv, repeated[i].kv, before[i].kv_bytes);
-        ck_assert_mem_eq(before[i].logits, repeated[i].logits, before[i].logits_bytes);
+        after[i] = run_collect(session, caches[i], NULL);
+        repeated[i] = run_collect(session, again[i], logits + i * VOCAB);
+        ck_assert_ptr_null(run_bits_difference(&before[i], &after[i]));
+        ck_assert_ptr_null(run_bits_difference(&before[i], &repeated[i]));
         run_bits_free(&before[i]);
         run_bits_free(&after[i]);
         run_bits_free(&repeated[i]);
@@ -179,7 +178,7 @@ START_TEST(the_session_stays_as_it_was)
 }
 END_TEST
 
-/* Before it begins, and at any allocation in the middle of it. */
+/* At any allocation in the middle of it. */
 START_TEST(cancels)
 {
     pp_model *model = new_model();
@@ -191,18 +190,17 @@ START_TEST(cancels)
     OK(pp_cost_measure(session, &params, &first, perr));
     const int64_t held = n_held;
     to_cancel = session;
-    pp_session_cancel(session);
-    ck_assert_int_eq(pp_cost_measure(session, &params, &cost, &error), PP_ERR_CANCELLED);
-    ck_assert_ptr_nonnull(strstr(error.message, "cancelled"));
     for (cancel_at = 5; cancel_at < 60; cancel_at += 11) {
         n_calls = 0;
-        ck_assert_int_eq(pp_cost_measure(session, &params, &cost, NULL), PP_ERR_CANCELLED);
+        ck_assert_int_eq(pp_cost_measure(session, &params, &cost, &error), PP_ERR_CANCELLED);
+        ck_assert_ptr_nonnull(strstr(error.message, "cancelled"));
         if (!getenv("PREPACK_TEST_DEVICE")) /* a device's tables grow as passes need them */
             ck_assert_int_eq(n_held, held);
     }
     cancel_at = 0;
     ck_assert_int_eq(cost.tile, 77);
     ck_assert_int_eq(read_info(session).kv_bytes, 0);
+    pp_session_cancel(session); /* meets no call */
     OK(pp_cost_measure(session, &params, &cost, perr));
     check_model(&cost);
     pp_session_destroy(session);
@@ -300,7 +298,6 @@ START_TEST(bad_params_are_refused)
     REFUSED(params.seconds = -1, PP_ERR_ARG, "seconds is -1");
     REFUSED(params.seconds = (double)NAN, PP_ERR_ARG, "seconds");
     REFUSED(params.seconds = (double)INFINITY, PP_ERR_ARG, "seconds");
-    REFUSED(params.reserved[5] = 1, PP_ERR_ARG, "reserved[5]");
     REFUSED(params.struct_size = 1, PP_ERR_STRUCT_SIZE, "struct_size");
     const pp_cost_params params = short_params();
     ck_assert_int_eq(pp_cost_measure(session, &params, NULL, NULL), PP_ERR_ARG);

@@ -14,10 +14,10 @@ static const char *device(void)
     return getenv("PREPACK_TEST_DEVICE") ? getenv("PREPACK_TEST_DEVICE") : "cpu";
 }
 
-static pp_model *random_model(const char *preset)
+static pp_model *random_model(const char *config)
 {
     pp_model *model;
-    OK(pp_model_create_random(pp_model_preset(preset), 1, NULL, &model, perr));
+    OK(pp_model_create_random(config, 1, NULL, &model, perr));
     return model;
 }
 
@@ -45,6 +45,11 @@ static void compare(pp_model *model, const pp_session_params *params)
     ck_assert_int_eq(real.max_pass_tokens % real.chunk_tokens, 0);
     ck_assert_int_eq(guess.page_tokens, real.page_tokens);
     ck_assert_int_eq(guess.page_bytes, real.page_bytes);
+    ck_assert_int_eq(guess.n_page_classes, real.n_page_classes);
+    ck_assert_int_eq(guess.keep_window_pages, real.keep_window_pages);
+    ck_assert_int_eq(real.keep_window_pages, params->keep_window_pages);
+    ck_assert_mem_eq(guess.class_page_bytes, real.class_page_bytes, sizeof guess.class_page_bytes);
+    ck_assert_mem_eq(guess.class_windows, real.class_windows, sizeof guess.class_windows);
     ck_assert_int_eq(guess.weight_bytes, real.weight_bytes);
     ck_assert_int_eq(guess.workspace_bytes, real.workspace_bytes);
     ck_assert_int_eq(guess.kv_pool_bytes, 0);
@@ -56,7 +61,7 @@ static void compare(pp_model *model, const pp_session_params *params)
 
 START_TEST(a_session_holds_what_was_foretold)
 {
-    pp_model *model = random_model("tiny");
+    pp_model *model = random_model(pp_model_preset("tiny"));
     pp_session_params params;
     pp_session_params_init(&params, sizeof params);
     params.device = device();
@@ -73,9 +78,43 @@ START_TEST(a_session_holds_what_was_foretold)
 }
 END_TEST
 
+/* One layer of three sees everything: two classes of pages, in the order of their first layers. */
+START_TEST(windows_make_classes)
+{
+    pp_model *model = random_model(
+        "{\"model_type\": \"gemma3_text\", \"num_hidden_layers\": 3, \"sliding_window\": 24, "
+        "\"layer_types\": [\"sliding_attention\", \"sliding_attention\", \"full_attention\"], "
+        "\"query_pre_attn_scalar\": 16, \"vocab_size\": 96, \"hidden_size\": 48, "
+        "\"intermediate_size\": 64, \"num_attention_heads\": 4, \"num_key_value_heads\": 2, "
+        "\"head_dim\": 16, \"dtype\": \"bfloat16\", \"max_position_embeddings\": 512}");
+    pp_session_params params;
+    pp_session_info info = {.struct_size = sizeof info};
+    pp_session_params_init(&params, sizeof params);
+    params.device = device();
+    params.dtype = PP_DTYPE_BF16;
+    for (int32_t keep = 0; keep < 2; keep++) {
+        params.keep_window_pages = keep;
+        compare(model, &params);
+    }
+    OK(pp_session_estimate(model, &params, &info, perr));
+    ck_assert_int_eq(info.n_page_classes, 2);
+    int windowed = info.class_windows[0] == 0; /* the class that has the window */
+    ck_assert_int_eq(info.class_windows[windowed], 24);
+    ck_assert_int_eq(info.class_windows[!windowed], 0);
+    const int64_t layer_bytes = (int64_t)info.page_tokens * 2 * 2 * 16 * 2;
+    ck_assert_int_eq(info.class_page_bytes[windowed], 2 * layer_bytes);
+    ck_assert_int_eq(info.class_page_bytes[!windowed], layer_bytes);
+    ck_assert_int_eq(info.page_bytes, 3 * layer_bytes);
+    params.keep_window_pages = 2;
+    ck_assert_int_eq(pp_session_estimate(model, &params, &info, NULL), PP_ERR_ARG);
+    pp_model_unref(model);
+}
+END_TEST
+
 START_TEST(nothing_is_loaded)
 {
-    pp_model *model = random_model("llama2-13b"); /* whose weights fit nowhere here */
+    pp_model *model =
+        random_model(pp_model_preset("llama2-13b")); /* whose weights fit nowhere here */
     pp_session_info guess = {.struct_size = sizeof guess};
     pp_session_params params;
     pp_session_params_init(&params, sizeof params);
@@ -91,7 +130,7 @@ END_TEST
 
 START_TEST(bad_calls_are_refused)
 {
-    pp_model *model = random_model("tiny");
+    pp_model *model = random_model(pp_model_preset("tiny"));
     pp_session_info guess = {.struct_size = sizeof guess};
     pp_session_params params;
     pp_session_params_init(&params, sizeof params);
@@ -115,6 +154,7 @@ int main(void)
     TCase *tcase = tcase_create("estimate");
     tcase_set_timeout(tcase, 0);
     tcase_add_test(tcase, a_session_holds_what_was_foretold);
+    tcase_add_test(tcase, windows_make_classes);
     tcase_add_test(tcase, nothing_is_loaded);
     tcase_add_test(tcase, bad_calls_are_refused);
     suite_add_tcase(suite, tcase);

@@ -3,6 +3,7 @@
  * here that runs a plan says so and does nothing. A plan that could have had parts but has none
  * runs.
  */
+#include "support/flat_params.h"
 #include "support/tap.h"
 
 #include <prepack/prepack.h>
@@ -29,18 +30,17 @@ static const pp_prompt prompts[N] = {{ids, 8}, {ids, 6}};
 
 static pp_plan *make_plan(int64_t capacity, int32_t share, int32_t oversize)
 {
-    pp_packer_params params;
-    pp_packer_params_init(&params, sizeof params);
+    struct flat_params params;
+    flat_init(&params);
     params.capacity = capacity;
-    params.share_prefixes = share;
     params.oversize = oversize;
-    params.min_prefix = 4;
+    params.min_shared_prefix = share ? 4 : 0;
     pp_packer *packer = NULL;
     pp_plan *plan = NULL;
     const int64_t lengths[N] = {8, 6};
     pp_plan_input input = {
         .struct_size = sizeof input, .n = N, .lengths = lengths, .prompts = prompts};
-    OK(pp_packer_create(&params, &packer, &err));
+    OK(flat_create(&params, &packer, &err));
     OK(pp_packer_plan_input(packer, &input, &plan, &err));
     pp_packer_destroy(packer);
     return plan;
@@ -76,6 +76,18 @@ START_TEST(plans_with_parts)
     int32_t next[N] = {-7, -7};
     REFUSED(pp_prefill(session, plan, prompts, N, caches, &logits, &err));
     REFUSED(pp_prefill(session, plan, prompts, N, caches, NULL, &err));
+    pp_item items[N];
+    for (int i = 0; i < N; i++)
+        items[i] = (pp_item){.struct_size = sizeof items[i],
+                             .tokens = prompts[i].tokens,
+                             .n_tokens = prompts[i].n_tokens};
+    REFUSED(pp_run(session, plan, items, N, NULL, &err));
+    ck_assert_ptr_null(items[0].cache);
+    pp_session_info session_info = {.struct_size = sizeof session_info};
+    pp_prediction prediction = {.struct_size = sizeof prediction, .passes = 7};
+    OK(pp_session_get_info(session, &session_info, &err));
+    REFUSED(pp_run_predict(&session_info, NULL, plan, NULL, 0, &prediction, &err));
+    ck_assert_int_eq(prediction.passes, 7);
     REFUSED(pp_prefill_sample(session, plan, prompts, N, NULL, caches, next, &err));
     ck_assert_ptr_eq(caches[0], UNTOUCHED);
     ck_assert_ptr_eq(caches[1], UNTOUCHED);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""examples/python: the ctypes declarations have the layout that tests/abi/layout.c promises, a call
+"""examples/python: the ctypes declarations have the layout that tests/abi/libprepack.abi promises, a call
 works without PyTorch, and the examples with PyTorch agree with PyTorch.
 
 usage: test_python_example.py SOURCE_ROOT LIBRARY
@@ -7,10 +7,10 @@ PREPACK_TEST_PYTHON of the environment names a Python that has torch, should thi
 TAP."""
 import ctypes
 import os
-import re
 import struct
 import subprocess
 import sys
+import xml.etree.ElementTree as ElementTree
 
 ROOT, LIBRARY = sys.argv[1], sys.argv[2]
 EXAMPLES = os.path.join(ROOT, "examples/python")
@@ -30,18 +30,18 @@ def report(name, problem="", skip=""):
 
 
 def layout():
-    """What is wrong with the declarations."""
-    with open(os.path.join(ROOT, "tests/abi/layout.c"), encoding="utf-8") as file:
-        promises = file.read()
+    """What is wrong with the declarations: names, places and sizes, field by field."""
+    corpus = ElementTree.parse(os.path.join(ROOT, "tests/abi/libprepack.abi"))
+    promised = {struct.get("name"): struct for struct in corpus.iter("class-decl")}
     structs = {s.C_NAME: s for s in vars(prepack).values() if hasattr(s, "C_NAME")}
     problems = []
     for name, declared in structs.items():
-        sizes = re.findall(rf"^SIZE\({name}, (\d+)\);", promises, re.M)
-        if sizes != [str(ctypes.sizeof(declared))]:
-            problems.append(f"{name} has {ctypes.sizeof(declared)} bytes, layout.c says {sizes}")
-        for field, offset in re.findall(rf"^AT\({name}, (\w+), (\d+)\);", promises, re.M):
-            if getattr(declared, field).offset != int(offset):
-                problems.append(f"{name}.{field} is at {getattr(declared, field).offset}, not {offset}")
+        fields = [(member.find("var-decl").get("name"), int(member.get("layout-offset-in-bits")) // 8)
+                  for member in promised[name].findall("data-member")]
+        ours = [(field[0], getattr(declared, field[0]).offset) for field in declared._fields_]
+        problems += [f"{name}: {field} is not as in C" for field in sorted(set(fields) ^ set(ours))]
+        if ctypes.sizeof(declared) * 8 != int(promised[name].get("size-in-bits")):
+            problems.append(f"{name} has {ctypes.sizeof(declared)} bytes, not as in C")
     return "\n".join(problems) if structs else "there are no declarations"
 
 

@@ -23,8 +23,8 @@ static void read_all(const pp_kvcache *cache, uint16_t *dst)
     size_t half = LEN * ROW;
     for (int32_t layer = 0; layer < 2; layer++)
         for (int32_t which = 0; which < 2; which++, dst += half)
-            OK(pp_kvcache_read(cache, layer, which, PP_KV_NHD, PP_DTYPE_BF16, 0,
-                               pp_kvcache_length(cache), dst, half * 2, perr));
+            OK(pp_kvcache_read(cache, layer, which, PP_KV_NHD, PP_DTYPE_BF16, 0, LEN, dst, half * 2,
+                               perr));
 }
 
 START_TEST(free_pages_go_and_used_ones_stay)

@@ -13,6 +13,7 @@
  * 12288 C + C^2. Figures are cost by the bound. Rivals: FFD into the largest row; FFD into the rows
  * that suit best; one prompt a row.
  */
+#include "support/flat_params.h"
 #include "length_list.h"
 
 #include <prepack/prepack.h>
@@ -47,12 +48,12 @@ static pp_cost_model cost_of_layer(void)
     return cost;
 }
 
-static pp_plan *plan(const pp_packer_params *params, const int64_t *lengths, size_t n)
+static pp_plan *plan(const struct flat_params *params, const int64_t *lengths, size_t n)
 {
     pp_error err = {.struct_size = sizeof err};
     pp_packer *packer = NULL;
     pp_plan *plan = NULL;
-    if (pp_packer_create(params, &packer, &err) < 0 ||
+    if (flat_create(params, &packer, &err) < 0 ||
         pp_packer_plan(packer, lengths, n, &plan, &err) < 0) {
         fprintf(stderr, "bench_balance: %s\n", err.message);
         exit(1);
@@ -68,10 +69,10 @@ static pp_plan_info info_of(const pp_plan *plan)
     return info;
 }
 
-static pp_packer_params balanced(int32_t policy, const pp_cost_model *cost)
+static struct flat_params balanced(int32_t policy, const pp_cost_model *cost)
 {
-    pp_packer_params params;
-    pp_packer_params_init(&params, sizeof params);
+    struct flat_params params;
+    flat_init(&params);
     params.objective = PP_OBJECTIVE_BALANCED;
     params.policy = policy;
     params.n_bins = N_WORKERS;
@@ -106,8 +107,8 @@ static double dearest_of(pp_plan *plan, const int64_t *lengths)
 /* The smallest rows of which FFD needs N_WORKERS. */
 static double dearest_of_rows(const int64_t *lengths, size_t n)
 {
-    pp_packer_params params;
-    pp_packer_params_init(&params, sizeof params);
+    struct flat_params params;
+    flat_init(&params);
     int64_t low = 0, high = 0;
     for (size_t i = 0; i < n; i++) {
         low = lengths[i] > low ? lengths[i] : low;
@@ -144,11 +145,11 @@ static void bench_balance(struct length_list *source, int64_t *lengths, size_t n
         double mean = 0;
         for (size_t j = 0; j < n; j++)
             mean += weight_of(lengths[j]) / N_WORKERS;
-        pp_packer_params params = balanced(PP_POLICY_LPT, NULL);
+        struct flat_params params = balanced(PPI_POLICY_LPT, NULL);
         sums[0] += dearest_in_turn(lengths, n) / mean;
         sums[1] += dearest_of_rows(lengths, n) / mean;
         sums[2] += dearest_of(plan(&params, lengths, n), lengths) / mean;
-        static const int32_t policies[] = {PP_POLICY_LPT, PP_POLICY_KK, PP_POLICY_AUTO};
+        static const int32_t policies[] = {PPI_POLICY_LPT, PPI_POLICY_KK, PP_POLICY_AUTO};
         for (int j = 0; j < 3; j++) {
             params = balanced(policies[j], &cost);
             pp_plan *found = plan(&params, lengths, n);
@@ -179,11 +180,11 @@ static void bench_rows(struct length_list *source, int64_t *lengths, size_t n)
             longest = lengths[j] > longest ? lengths[j] : longest;
         for (int64_t shape = 128; n_shapes == 0 || shapes[n_shapes - 1] < longest; shape *= 2)
             shapes[n_shapes++] = shape;
-        pp_packer_params params;
-        pp_packer_params_init(&params, sizeof params);
+        struct flat_params params;
+        flat_init(&params);
         params.objective = PP_OBJECTIVE_CHEAPEST;
         params.cost = &cost;
-        static const int32_t policies[] = {PP_POLICY_FFD, PP_POLICY_FFD, PP_POLICY_ORDERED,
+        static const int32_t policies[] = {PP_POLICY_FFD, PP_POLICY_FFD, PPI_POLICY_ORDERED,
                                            PP_POLICY_AUTO};
         double costs[4], bound = 0;
         for (int j = 0; j < 4; j++) {
@@ -195,7 +196,7 @@ static void bench_rows(struct length_list *source, int64_t *lengths, size_t n)
             costs[j] = info.mean_cost * (double)info.n_bins;
             bound = info.cost_bound;
             optimal += j == 3 && info.gap < 0.01;
-            n_ordered += j == 3 && info.policy == PP_POLICY_ORDERED;
+            n_ordered += j == 3 && info.n_bins == (int64_t)n;
             pp_plan_destroy(rows);
         }
         for (int j = 0; j < 4; j++)
@@ -209,12 +210,12 @@ static void bench_rows(struct length_list *source, int64_t *lengths, size_t n)
 /* ---- time ---- */
 
 /* Seconds for one plan, best of several runs. */
-static double measure(const pp_packer_params *params, const int64_t *lengths, size_t n)
+static double measure(const struct flat_params *params, const int64_t *lengths, size_t n)
 {
     size_t n_repeats = n < 1000 ? 200 : n < 100000 ? 20 : 1;
     double best = 1e9;
     pp_packer *packer = NULL;
-    if (pp_packer_create(params, &packer, NULL) < 0)
+    if (flat_create(params, &packer, NULL) < 0)
         exit(1);
     for (int run = 0; run < N_RUNS; run++) {
         double started = seconds_of(CLOCK_MONOTONIC);
@@ -235,9 +236,9 @@ static void bench_time(struct length_list *source, int64_t *lengths, size_t n)
     pp_cost_model cost = cost_of_layer();
     draw(source, lengths, n);
     printf("%-14s %7zu", source->name, n);
-    static const int32_t policies[] = {PP_POLICY_LPT, PP_POLICY_KK, PP_POLICY_AUTO};
+    static const int32_t policies[] = {PPI_POLICY_LPT, PPI_POLICY_KK, PP_POLICY_AUTO};
     for (int i = 0; i < 5; i++) {
-        pp_packer_params params = balanced(policies[i < 3 ? i : 2], &cost);
+        struct flat_params params = balanced(policies[i < 3 ? i : 2], &cost);
         const int64_t shapes[] = {128, 256, 512, 1024, 2048, 4096, 8192, INT64_C(1) << 40};
         if (i == 3)
             params.keep_order = 1;

@@ -4,6 +4,7 @@
  *
  *     bench_limits CAPACITY N FILE...      FILE: lengths to draw N from, one a line
  */
+#include "support/flat_params.h"
 #include "length_list.h"
 
 #include <prepack/prepack.h>
@@ -55,14 +56,14 @@ static int64_t plain_ffd(const int64_t *lengths, size_t n, int64_t capacity, int
 static void measure(const char *path, const int64_t *lengths, size_t n, int64_t capacity,
                     int64_t max_prompts)
 {
-    pp_packer_params params;
-    pp_packer_params_init(&params, sizeof params);
+    struct flat_params params;
+    flat_init(&params);
     params.capacity = capacity;
     params.max_prompts = max_prompts;
     pp_packer *packer = NULL;
     pp_plan *plan = NULL;
     pp_error err = {.struct_size = sizeof err};
-    if (pp_packer_create(&params, &packer, &err) < 0 ||
+    if (flat_create(&params, &packer, &err) < 0 ||
         pp_packer_plan(packer, lengths, n, &plan, &err) < 0) {
         fprintf(stderr, "bench_limits: %s\n", err.message);
         exit(1);

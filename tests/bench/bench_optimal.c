@@ -4,6 +4,7 @@
  *
  *     bench_optimal FILE...      FILE: lengths, one a line
  */
+#include "support/flat_params.h"
 #include "length_list.h"
 
 #include <prepack/prepack.h>
@@ -56,14 +57,14 @@ static void add_batch(struct tally *tally, const pp_packer *ffd, const pp_packer
 
 static pp_packer *create_packer(int32_t policy)
 {
-    pp_packer_params params;
-    pp_packer_params_init(&params, sizeof params);
+    struct flat_params params;
+    flat_init(&params);
     params.policy = policy;
     const char *steps = getenv("PREPACK_BENCH_STEPS");
     if (steps)
         params.max_steps = strtoll(steps, NULL, 0);
     pp_packer *packer = NULL;
-    if (pp_packer_create(&params, &packer, NULL) < 0)
+    if (flat_create(&params, &packer, NULL) < 0)
         exit(1);
     return packer;
 }

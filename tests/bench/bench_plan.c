@@ -4,6 +4,7 @@
  *
  *     bench_plan [FILE]      FILE: lengths to draw from, one a line
  */
+#include "support/flat_params.h"
 #include "length_list.h"
 
 #include <prepack/prepack.h>
@@ -24,12 +25,12 @@ static void draw(const struct length_list *list, int64_t capacity, int64_t *leng
 static double measure(int32_t policy, int64_t capacity, const int64_t *lengths, size_t n,
                       pp_plan_info *info)
 {
-    pp_packer_params params;
-    pp_packer_params_init(&params, sizeof params);
+    struct flat_params params;
+    flat_init(&params);
     params.policy = policy;
     params.capacity = capacity;
     pp_packer *packer = NULL;
-    if (pp_packer_create(&params, &packer, NULL) < 0)
+    if (flat_create(&params, &packer, NULL) < 0)
         exit(1);
     size_t n_repeats = n < 10000 ? 100000 / n : 1;
     double best = 1e9;

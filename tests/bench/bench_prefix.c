@@ -7,6 +7,7 @@
  * 100,000 generated prompts with one header of 500 tokens, and 14,000 with 57 headers of some
  * hundred tokens, the shape of few-shot MMLU.
  */
+#include "support/flat_params.h"
 #include "support/rng.h"
 
 #include <prepack/prepack.h>
@@ -116,10 +117,10 @@ static void draw_batch(struct batch *batch, size_t n, size_t n_headers, size_t h
 /* The best time of several runs; *info: of the last. */
 static double plan(const struct batch *batch, int64_t capacity, int share, pp_plan_info *info)
 {
-    pp_packer_params params;
-    pp_packer_params_init(&params, sizeof params);
+    struct flat_params params;
+    flat_init(&params);
     params.capacity = capacity;
-    params.share_prefixes = share;
+    params.min_shared_prefix = share ? 16 : 0;
     params.oversize = PP_OVERSIZE_SPLIT;
     int64_t *lengths = grow(NULL, batch->n * sizeof *lengths + 1);
     for (size_t i = 0; i < batch->n; i++)
@@ -133,7 +134,7 @@ static double plan(const struct batch *batch, int64_t capacity, int share, pp_pl
         pp_error err = {.struct_size = sizeof err};
         pp_packer *packer = NULL;
         pp_plan *made = NULL;
-        if (pp_packer_create(&params, &packer, &err) < 0 ||
+        if (flat_create(&params, &packer, &err) < 0 ||
             pp_packer_plan_input(packer, &input, &made, &err) < 0) {
             fprintf(stderr, "bench_prefix: %s\n", err.message);
             exit(1);

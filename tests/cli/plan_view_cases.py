@@ -13,9 +13,9 @@ def policies(program):
     """every policy of the objective keeps the capacity and the bounds"""
     path = program.file("a.lengths", "".join(f"{1 + i * 7 % 50}\n" for i in range(300)))
     ffd = program.json("plan", "--dataset", path, "--capacity", 60)[0]["bins"]
-    for policy in ("ffd", "bfd", "arrival", "first-fit", "best-fit", "mbs", "exact", "auto"):
+    for policy in ("ffd", "bfd", "arrival", "first-fit", "best-fit", "exact", "auto"):
         plan, text = program.json("plan", "--dataset", path, "--policy", policy, "--capacity", 60)
-        if policy in ("mbs", "exact", "auto"):  # the policy is the one that found the bins
+        if policy in ("exact", "auto"):  # the policy is the one that found the bins
             assert plan["bins"] <= ffd
         else:
             assert plan["policy"] == policy and f"({policy})" in text
@@ -30,17 +30,18 @@ def objectives(program):
     """balanced bins and rows of given shapes"""
     path = program.file("a.lengths", "7\n6\n5\n4\n3\n2\n")
     common = ("plan", "--dataset", path)
-    for policy in ("lpt", "kk", "auto"):
-        plan, text = program.json(*common, "--objective", "balanced", "--bins", 3, "--policy", policy)
-        assert (plan["bins"], plan["max_cost"], plan["cost_bound"]) == (3, 9, 9), plan
-        assert plan["proven_optimal"] and plan["gap"] == 0 and "balanced" in text
+    plan, text = program.json(*common, "--objective", "balanced", "--bins", 3)
+    assert (plan["bins"], plan["max_cost"], plan["cost_bound"]) == (3, 9, 9), plan
+    assert plan["proven_optimal"] and plan["gap"] == 0 and "balanced" in text
     plan, _ = program.json(*common, "--objective", "cheapest", "--shapes", "8,16")
     assert plan["objective"] == "cheapest" and plan["cost"] == 32 and plan["capacity"] <= 16, plan
     program.refuses(2, "needs --bins", *common, "--objective", "balanced")
     program.refuses(2, "goes with", *common, "--bins", 3)
     program.refuses(2, "needs --shapes", *common, "--objective", "cheapest")
     program.refuses(2, "goes with", *common, "--shapes", "8,16")
-    program.refuses(1, "policy", *common, "--policy", "lpt")
+    balanced = (*common, "--objective", "balanced", "--bins", 3)
+    program.refuses(2, "--policy goes with --objective fewest", *balanced, "--policy", "auto")
+    program.refuses(2, "--share-prefixes goes with --objective fewest", *balanced, "--share-prefixes")
     program.refuses(2, "--policy", *common, "--policy", "worst")
     program.refuses(2, "--shapes", *common, "--objective", "cheapest", "--shapes", "8,x")
 

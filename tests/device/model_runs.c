@@ -1,6 +1,7 @@
 /*
  * model_runs.c: see model_runs.h.
  */
+#include "support/flat_params.h"
 #include "model_runs.h"
 
 #include <stdio.h>
@@ -192,11 +193,11 @@ void runs_prompts_free(pp_prompt *prompts, size_t n)
 void runs_prefill(pp_session *session, const pp_prompt *prompts, size_t n, int32_t policy,
                   int64_t capacity, pp_kvcache **caches, const float **logits)
 {
-    pp_packer_params params;
+    struct flat_params params;
     pp_packer *packer;
     pp_plan *plan;
     int64_t *lengths = plain_alloc(n * sizeof *lengths);
-    pp_packer_params_init(&params, sizeof params);
+    flat_init(&params);
     params.policy = policy;
     params.capacity = capacity;
     for (size_t i = 0; i < n; i++) {
@@ -204,7 +205,7 @@ void runs_prefill(pp_session *session, const pp_prompt *prompts, size_t n, int32
         if (capacity && lengths[i] > params.capacity)
             params.capacity = lengths[i];
     }
-    CALL(pp_packer_create(&params, &packer, perr));
+    CALL(flat_create(&params, &packer, perr));
     CALL(pp_packer_plan(packer, lengths, n, &plan, perr));
     CALL(pp_prefill(session, plan, prompts, n, caches, logits, perr));
     pp_plan_destroy(plan);

@@ -241,6 +241,92 @@ static void products_of_models_own(void)
     check_models(1, "own");
 }
 
+/* Products with a scale and a bias, added or not, are the plain product's numbers so treated. */
+static void check_ends(int32_t act, const char *variant)
+{
+    enum { N = 96, K = 64, ROWS = 77 };
+    struct rng rng = rng_seeded(3);
+    struct product_context context;
+    pp_error err = {.struct_size = sizeof err};
+    product_open(&context, act, variant, N, N, 256);
+    float *weights = product_weights(&rng, (size_t)N * K, 0.2);
+    float *bias_values = product_weights(&rng, N, 1), *start = product_weights(&rng, ROWS * N, 1);
+    uint16_t *a = device_random(&rng, device_act(act), ROWS * K, 1);
+    struct ppi_matrix *w = product_matrix(&context, PPI_MATRIX_LINEAR, N, K, weights);
+    struct ppi_matrix *bias = product_matrix(&context, PPI_MATRIX_VECTOR, 1, N, bias_values);
+    EXPECT(ppi_cuda_prepare(context.backend, w, &err) == PP_OK, "%s", err.message);
+    float *plain = product_of(&context, w, a, ROWS, NULL);
+    for (int kind = 0; kind < 8; kind++) {
+        bool added = kind & 1, scaled = kind & 2, has_bias = kind & 4;
+        const struct product_end end = {.bias = has_bias ? bias : NULL,
+                                        .scale = scaled ? 0.22f : 1};
+        float *got = product_ending(&context, w, a, ROWS, added ? start : NULL, &end);
+        for (int32_t i = 0; i < ROWS * N; i++) {
+            double part = (double)plain[i] + (has_bias ? bias_values[i % N] : 0.0f);
+            double expected = (added ? start[i] : 0) + (double)end.scale * part;
+            double allowed = 0x1p-22 * (fabs(plain[i]) + 2 * fabs(part) + fabs(start[i]) + 1);
+            EXPECT(fabs(got[i] - expected) <= allowed,
+                   "added %d scaled %d bias %d: element %d is %.9g, expected %.9g", added, scaled,
+                   has_bias, i, (double)got[i], expected);
+        }
+        free(got);
+    }
+    ppi_cuda_matrix_destroy(bias);
+    ppi_cuda_matrix_destroy(w);
+    free(plain);
+    free(a);
+    free(start);
+    free(bias_values);
+    free(weights);
+    product_close(&context);
+}
+
+/* Gates and ups of weights 0 are their biases alone, activated. */
+static void check_gate_ends(int32_t act, const char *variant)
+{
+    enum { N = 48, K = 32, ROWS = 5 };
+    struct rng rng = rng_seeded(4);
+    struct product_context context;
+    double unit = act == 0 ? 0x1p-8 : 0x1p-11;
+    product_open(&context, act, variant, K, N, 256);
+    float *zeros = device_host(2 * (size_t)N * K * sizeof *zeros);
+    memset(zeros, 0, 2 * (size_t)N * K * sizeof *zeros);
+    float *values = product_weights(&rng, 2 * N, 2);
+    uint16_t *a = device_random(&rng, device_act(act), ROWS * K, 1);
+    struct ppi_matrix *w = product_matrix(&context, PPI_MATRIX_GATE_UP, N, K, zeros);
+    struct ppi_matrix *bias = product_matrix(&context, PPI_MATRIX_VECTOR, 1, 2 * N, values);
+    for (int32_t activation = PPI_ACTIVATION_SILU; activation <= PPI_ACTIVATION_GELU_TANH;
+         activation++) {
+        const struct product_end end = {bias, 1, activation};
+        uint16_t *got = product_ending(&context, w, a, ROWS, NULL, &end);
+        for (int32_t i = 0; i < ROWS * N; i++) {
+            double x = values[i % N], u = sqrt(2 / M_PI) * (x + 0.044715 * x * x * x);
+            double gate =
+                activation == PPI_ACTIVATION_SILU ? x / (1 + exp(-x)) : x / 2 * (1 + tanh(u));
+            double expected = gate * values[N + i % N];
+            double value = device_value(device_act(act), got, (size_t)i);
+            EXPECT(fabs(value - expected) <= 2 * unit * fabs(expected) + 0x1p-20,
+                   "activation %d element %d: %.9g, expected %.9g", activation, i, value, expected);
+        }
+        free(got);
+    }
+    ppi_cuda_matrix_destroy(bias);
+    ppi_cuda_matrix_destroy(w);
+    free(a);
+    free(values);
+    free(zeros);
+    product_close(&context);
+}
+
+static void ends_of_products(void)
+{
+    for (int32_t act = 0; act < PPI_CUDA_N_ACT; act++)
+        for (int own = 0; own < 2; own++) {
+            check_ends(act, own ? "own" : NULL);
+            check_gate_ends(act, own ? "own" : NULL);
+        }
+}
+
 /* A choice must not depend on how large passes may be: two contexts, the same bits. */
 static void capacity_changes_no_bit(void)
 {
@@ -276,6 +362,7 @@ int main(int argc, char **argv)
         {"products_of_models_bf16", products_of_models_bf16},
         {"products_of_models_f16", products_of_models_f16},
         {"products_of_models_own", products_of_models_own},
+        {"ends_of_products", ends_of_products},
         {"capacity_changes_no_bit", capacity_changes_no_bit},
     };
     return device_main(tests, COUNT(tests), argc, argv);

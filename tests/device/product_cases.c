@@ -96,8 +96,8 @@ size_t product_row_bytes(const struct ppi_matrix *w)
     return (size_t)w->n * (w->kind == PPI_MATRIX_GATE_UP ? sizeof(uint16_t) : sizeof(float));
 }
 
-void *product_of(struct product_context *context, const struct ppi_matrix *w, const uint16_t *a,
-                 int64_t n_rows, const float *start)
+void *product_ending(struct product_context *context, const struct ppi_matrix *w, const uint16_t *a,
+                     int64_t n_rows, const float *start, const struct product_end *end)
 {
     pp_error err = {.struct_size = sizeof err};
     size_t padded = (size_t)ppi_round_up(n_rows, PPI_CUDA_ROW_PADDING);
@@ -110,17 +110,25 @@ void *product_of(struct product_context *context, const struct ppi_matrix *w, co
     if (status >= 0 && start)
         status = ppi_cuda_upload(context->backend, out, start, (size_t)n_rows * out_row, &err);
     if (status >= 0)
-        status =
-            w->kind == PPI_MATRIX_GATE_UP
-                ? ppi_cuda_gate_up(context->backend, device_a, w, NULL, PPI_ACTIVATION_SILU, n_rows,
-                                   out, &err)
-                : ppi_cuda_matmul(context->backend, device_a, w, n_rows,
-                                  &(struct ppi_epilogue){.scale = 1, .accumulate = start != NULL},
-                                  (float *)(void *)out, &err);
+        status = w->kind == PPI_MATRIX_GATE_UP
+                     ? ppi_cuda_gate_up(context->backend, device_a, w, end->bias, end->activation,
+                                        n_rows, out, &err)
+                     : ppi_cuda_matmul(context->backend, device_a, w, n_rows,
+                                       &(struct ppi_epilogue){.bias = end->bias,
+                                                              .scale = end->scale,
+                                                              .accumulate = start != NULL},
+                                       (float *)(void *)out, &err);
     expect_ok(status, "a product", &err);
     EXPECT(cudaStreamSynchronize(context->backend->stream) == cudaSuccess, "the stream failed");
     device_download(got, out, (size_t)n_rows * out_row);
     device_free(out);
     device_free(device_a);
     return got;
+}
+
+void *product_of(struct product_context *context, const struct ppi_matrix *w, const uint16_t *a,
+                 int64_t n_rows, const float *start)
+{
+    const struct product_end plain = {.scale = 1, .activation = PPI_ACTIVATION_SILU};
+    return product_ending(context, w, a, n_rows, start, &plain);
 }

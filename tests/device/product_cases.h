@@ -33,6 +33,14 @@ struct ppi_matrix *product_matrix(struct product_context *context, int32_t kind,
 const struct ppi_cuda_class *product_class(const struct product_context *context,
                                            const struct ppi_matrix *w, bool accumulate);
 
+/* What becomes of a product: of matmul scale and bias, of gate_up bias and activation. */
+struct product_end {
+    const struct ppi_matrix *bias;
+    float scale;
+    int32_t activation;
+};
+void *product_ending(struct product_context *context, const struct ppi_matrix *w, const uint16_t *a,
+                     int64_t n_rows, const float *start, const struct product_end *end);
 /* out [n_rows, n], malloc'ed: f32, or act of a GATE_UP matrix. a: act [n_rows, k]; start: f32
  * [n_rows, n], what is in out before, or NULL. Rows of a beyond n_rows are NaN on the device. */
 void *product_of(struct product_context *context, const struct ppi_matrix *w, const uint16_t *a,

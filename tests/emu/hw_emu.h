@@ -1,7 +1,7 @@
 /*
  * hw_emu.h: the primitives of hw.h on a CPU. Every CUDA thread is a fiber; what needs other threads
- * or shared memory is a call into the emulator, which checks it (docs/emulation.md). The rest is
- * plain arithmetic in this file.
+ * or shared memory is a call into the emulator, which checks it (docs/lab/emulation.md). The rest
+ * is plain arithmetic in this file.
  */
 #ifndef TEST_HW_EMU_H
 #define TEST_HW_EMU_H

@@ -310,7 +310,8 @@ static void products_only_enqueue(void)
             ((struct ppi_cuda_class *)(uintptr_t)product_class(&context, w, false))->state =
                 PPI_CUDA_CLASS_OWN;
         fake_fail_at(0); /* counts from here */
-        EXPECT(ppi_cuda_matmul(context.backend, a, w, 10, false, (float *)(void *)out, NULL) ==
+        const struct ppi_epilogue plain = {.scale = 1};
+        EXPECT(ppi_cuda_matmul(context.backend, a, w, 10, &plain, (float *)(void *)out, NULL) ==
                    PP_OK,
                "matmul");
         EXPECT(fake_calls() == (own ? 1 : 3), "%ld calls", fake_calls());

@@ -73,7 +73,7 @@ START_TEST(heuristics_open_the_known_numbers)
     ck_assert_int_eq(n_best, 6);
     ck_assert_int_eq(count_bins(PP_POLICY_BFD, &n_best, &n_proven), 15243);
     ck_assert_int_eq(n_best, 6);
-    ck_assert_int_lt(count_bins(PP_POLICY_MBS, &n_best, &n_proven), 15243 - 100);
+    ck_assert_int_lt(count_bins(PPI_POLICY_MBS, &n_best, &n_proven), 15243 - 100);
 }
 END_TEST
 

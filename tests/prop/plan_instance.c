@@ -2,6 +2,7 @@
  * plan_instance.c: plans an instance and checks, by definitions as plain as can be, everything that
  * a plan promises.
  */
+#include "support/flat_params.h"
 #include "plan_instance.h"
 
 #define PASS(call)                                                                                 \
@@ -25,14 +26,13 @@ int32_t instance_token(const struct instance *instance, int32_t i, int64_t posit
 
 static pp_status make_packer(const struct instance *instance, pp_packer **packer, pp_error *err)
 {
-    pp_packer_params params;
-    pp_packer_params_init(&params, sizeof params);
+    struct flat_params params;
+    flat_init(&params);
     params.objective = instance->objective;
     params.policy = instance->policy;
     params.oversize = instance->oversize;
     params.keep_order = instance->keep_order;
-    params.share_prefixes = instance->share_prefixes;
-    params.min_prefix = 2;
+    params.min_shared_prefix = instance->share_prefixes ? 2 : 0;
     params.capacity = instance->capacity;
     params.max_prompts = instance->max_prompts;
     params.bin_alignment = instance->bin_alignment;
@@ -45,7 +45,7 @@ static pp_status make_packer(const struct instance *instance, pp_packer **packer
     pp_cost_init(&cost, sizeof cost);
     cost.per_square = 1e-3 * (double)instance->per_square;
     params.cost = instance->per_square ? &cost : NULL;
-    return pp_packer_create(&params, packer, err);
+    return flat_create(&params, packer, err);
 }
 
 void instance_fill_prompts(const struct instance *instance, struct prompts *prompts)
@@ -170,7 +170,8 @@ static const char *check_refusal(const struct instance *instance, pp_status stat
             (instance->capacity > 0 && (instance->prompt_alignment > room || room == 0)) ||
             (instance->oversize == PP_OVERSIZE_OWN_BIN &&
              (instance->n_capacities > 0 || instance->objective != PP_OBJECTIVE_FEWEST_BINS)) ||
-            contradicts_itself(instance) || has_odd_rows(instance);
+            contradicts_itself(instance) || has_odd_rows(instance) ||
+            (instance->share_prefixes && instance->objective != PP_OBJECTIVE_FEWEST_BINS);
     if (status == PP_ERR_TOO_LONG) {
         bool few =
             (instance->n_capacities > 0 && instance->objective == PP_OBJECTIVE_FEWEST_BINS) ||

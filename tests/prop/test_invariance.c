@@ -4,6 +4,7 @@
  * capacity, pass size (chunking) and number of threads, with and without pages behind windows, for
  * every family and every kernel set of this machine. Runs in pieces: test_pieces.c.
  */
+#include "support/flat_params.h"
 #include "support/make_checkpoint.h"
 #include "support/make_family.h"
 #include "support/run.h"
@@ -44,10 +45,10 @@ static void shuffle(size_t *order, size_t n)
 }
 
 /* Any way to plan n prompts; in a third of them more bins than prompts are possible. */
-static pp_packer_params any_packing(size_t n)
+static struct flat_params any_packing(size_t n)
 {
-    pp_packer_params params;
-    pp_packer_params_init(&params, sizeof params);
+    struct flat_params params;
+    flat_init(&params);
     params.capacity = rng_between(&rng, 0, 1) ? rng_between(&rng, 1, 700) : 0;
     params.max_prompts = rng_between(&rng, 0, 3) ? 0 : rng_between(&rng, 1, 5);
     params.policy = (int32_t)rng_between(&rng, PP_POLICY_FFD, PP_POLICY_AUTO);
@@ -62,7 +63,7 @@ static pp_packer_params any_packing(size_t n)
 
 /* Packs `n` prompts in the given order and compares each with its bits alone. */
 static void compare_packed(pp_model *model, pp_session *session, const pp_prompt *prompts,
-                           const size_t *order, size_t n, pp_packer_params params,
+                           const size_t *order, size_t n, struct flat_params params,
                            const struct run_bits *alone, const char *what)
 {
     pp_prompt packed[MAX_PROMPTS];
@@ -79,7 +80,7 @@ static void compare_packed(pp_model *model, pp_session *session, const pp_prompt
         if (params.capacity && lengths[i] > params.capacity)
             params.capacity = lengths[i];
     }
-    OK(pp_packer_create(&params, &packer, perr));
+    OK(flat_create(&params, &packer, perr));
     OK(pp_packer_plan(packer, lengths, n, &plan, perr));
     OK(pp_prefill(session, plan, packed, n, caches, &logits, perr));
     for (size_t i = 0; i < n; i++) {
@@ -110,7 +111,7 @@ static void check_target(pp_model *model, struct run_target target, const pp_pro
         int32_t n_threads = (int32_t)rng_between(&rng, 1, 3);
         int32_t tokens = pass_tokens[rng_between(&rng, 0, 3)];
         size_t n_packed = (size_t)(p == 0 ? (int64_t)n : rng_between(&rng, 1, (int64_t)n));
-        pp_packer_params params = any_packing(n_packed);
+        struct flat_params params = any_packing(n_packed);
         int32_t keep_window_pages = (int32_t)rng_between(&rng, 0, 1);
         char what[200];
         snprintf(what, sizeof what,

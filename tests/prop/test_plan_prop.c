@@ -2,6 +2,7 @@
  * test_plan_prop.c: random prompts under random combinations of everything that can be asked of the
  * planner. A case that fails is made as small as it can be and printed as C.
  */
+#include "plan/packing.h"
 #include "plan_instance.h"
 
 #include "support/rng.h"
@@ -61,11 +62,11 @@ static const int32_t fewest_policies[] = {0,
                                           PP_POLICY_ARRIVAL,
                                           PP_POLICY_FIRST_FIT,
                                           PP_POLICY_BEST_FIT,
-                                          PP_POLICY_MBS,
+                                          PPI_POLICY_MBS,
                                           PP_POLICY_EXACT,
                                           PP_POLICY_AUTO};
-static const int32_t balanced_policies[] = {0, PP_POLICY_LPT, PP_POLICY_KK, PP_POLICY_AUTO};
-static const int32_t cheapest_policies[] = {0, PP_POLICY_FFD, PP_POLICY_ORDERED, PP_POLICY_AUTO};
+static const int32_t balanced_policies[] = {0, PPI_POLICY_LPT, PPI_POLICY_KK, PP_POLICY_AUTO};
+static const int32_t cheapest_policies[] = {0, PP_POLICY_FFD, PPI_POLICY_ORDERED, PP_POLICY_AUTO};
 
 static int32_t draw_policy(struct rng *rng, int32_t objective)
 {
@@ -117,7 +118,7 @@ static struct instance draw(struct rng *rng)
         instance.n_bins = rng_between(rng, 1, 9);
     else if (instance.objective == PP_OBJECTIVE_CHEAPEST || rng_between(rng, 0, 5) == 0)
         instance.n_capacities = rng_between(rng, 1, MAX_CAPACITIES);
-    if (instance.objective == PP_OBJECTIVE_CHEAPEST)
+    if (instance.n_capacities > 0)
         instance.capacity = 0;
     for (int64_t i = 0; i < instance.n_capacities; i++) {
         instance.capacities[i] = rng_between(rng, 1, 120);
@@ -338,7 +339,7 @@ static const char *check_shuffled(const struct instance *instance, char reason[R
 START_TEST(another_order_gives_the_same_bins)
 {
     static const int32_t promised[] = {
-        0, PP_POLICY_FFD, PP_POLICY_BFD, PP_POLICY_MBS, PP_POLICY_EXACT, PP_POLICY_AUTO};
+        0, PP_POLICY_FFD, PP_POLICY_BFD, PPI_POLICY_MBS, PP_POLICY_EXACT, PP_POLICY_AUTO};
     struct rng rng = rng_seeded(42);
     int n = n_instances(6000);
     for (int i = 0; i < n; i++) {

@@ -2,13 +2,14 @@
 """Rules about the tree that a compiler does not check: who may include whom, what the library may call,
 what it exports, file sizes and names, and that the prose tells the truth where a program can tell.
 
-usage: test_rules.py SOURCE_ROOT LIBRARY PUBLIC_HEADERS_BUILD_DIR
+usage: test_rules.py SOURCE_ROOT LIBRARY
 Prints TAP."""
 import collections
 import os
 import re
 import subprocess
 import sys
+import tempfile
 
 ROOT, LIBRARY = sys.argv[1], sys.argv[2]
 results = []
@@ -104,6 +105,44 @@ def included_file(path, name):
     return None
 
 
+def build_id(headers):
+    """What build_id.py makes of the headers."""
+    with tempfile.TemporaryDirectory() as folder:
+        output = os.path.join(folder, "build_id.h")
+        script = os.path.join(ROOT, "libprepack/build_id.py")
+        subprocess.run([sys.executable, script, output, "1.2.3", "/lib/prepack", *headers], check=True)
+        with open(output, encoding="utf-8") as file:
+            return re.search(r'PPI_BUILD_ID "(1\.2\.3-\w+)"', file.read())[1]
+
+
+def build_ids():
+    """The headers of the build id are those that cuda/ includes, and each of them shows in it."""
+    listed = re.search(r"^seam_headers = files\((.*?)\)", text("libprepack/meson.build"), re.M | re.S)[1]
+    listed = {os.path.normpath("libprepack/" + name) for name in re.findall(r"'([^']+)'", listed)}
+    seen, left = set(), list(files("cuda", ".c", ".h", ".cu", ".cuh"))
+    while left:
+        path = left.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        for name in includes(path):
+            public = "include/" + name
+            found = public if os.path.isfile(os.path.join(ROOT, public)) else included_file(path, name)
+            left += [found] if found else []
+    for name in sorted({p for p in seen if not p.startswith("cuda/")} ^ listed):
+        yield f"{name} is in only one of seam_headers and what cuda/ includes"
+    paths = [os.path.join(ROOT, name) for name in sorted(listed)]
+    ids = {build_id(paths)}
+    for i, path in enumerate(paths):
+        with tempfile.TemporaryDirectory() as folder:
+            changed = os.path.join(folder, os.path.basename(path))
+            with open(changed, "w", encoding="utf-8") as file:
+                file.write(text(path).replace(";", " ;", 1))
+            ids.add(build_id(paths[:i] + [changed] + paths[i + 1:]))
+    if len(ids) != len(paths) + 1:
+        yield f"{len(paths)} headers, each changed once, have {len(ids)} build ids with the first"
+
+
 def folder_of(path):
     """The folder of libprepack that a file belongs to; "" for those at its top."""
     parts = path.split("/")
@@ -186,6 +225,9 @@ def exports():
         yield f"{name} is exported and not in tests/abi/exports.txt"
     for name in sorted(expected - names):
         yield f"{name} is in tests/abi/exports.txt and not exported"
+    listed = set(re.findall(r"^\s+([\w*?]+);", text("libprepack/prepack.map"), re.M)) - {"*"}
+    for name in sorted(listed ^ expected):
+        yield f"{name} is in only one of libprepack/prepack.map and tests/abi/exports.txt"
     declared = set()
     for path in files("include", ".h", ".in"):
         declared |= set(re.findall(r"^PP_API[^;(]*?(pp_\w+)\(", text(path), re.M))
@@ -218,6 +260,7 @@ check("include rules", include_rules())
 check("the program's folders form an order", program_folders())
 check("folders of libprepack form an order", folder_order())
 check("devices know the seam alone", device_seam())
+check("the build id knows the seam", build_ids())
 check("no file is too long", long_files())
 check("file names are unique", repeated_names())
 check("nothing is left open", left_open())

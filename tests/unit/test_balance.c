@@ -60,7 +60,7 @@ static double best_of_all(const struct balance_case *c)
 
 static void random_case(uint64_t *random, struct balance_case *c, int64_t max_n)
 {
-    pp_packer_params_init(&c->params, sizeof c->params);
+    flat_init(&c->params);
     c->params.objective = PP_OBJECTIVE_BALANCED;
     random_cost(random, &c->cost);
     c->params.cost = &c->cost;
@@ -131,8 +131,8 @@ START_TEST(against_every_assignment)
         struct balance_case c;
         random_case(&random, &c, 9);
         double best = best_of_all(&c);
-        double lpt = check_policy(&c, PP_POLICY_LPT, best);
-        double kk = check_policy(&c, PP_POLICY_KK, best);
+        double lpt = check_policy(&c, PPI_POLICY_LPT, best);
+        double kk = check_policy(&c, PPI_POLICY_KK, best);
         double both = check_policy(&c, PP_POLICY_AUTO, best);
         assert_case(&c, both <= lpt * (1 + 1e-12) && both <= kk * (1 + 1e-12));
         double k = (double)c.params.n_bins;
@@ -163,7 +163,7 @@ START_TEST(runs_against_every_run)
         double best = best_of_all(&c);
         pp_plan *plan = NULL;
         pp_error err;
-        c.params.policy = PP_POLICY_KK;
+        c.params.policy = PPI_POLICY_KK;
         pp_status status = plan_case(&c, &plan, &err);
         assert_case(&c, (status == PP_OK) == (best < INFINITY));
         if (status != PP_OK)

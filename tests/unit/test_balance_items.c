@@ -155,7 +155,7 @@ static double pack_items(const struct items *items, int32_t objective, double be
 
 START_TEST(balanced_items)
 {
-    static const int32_t policies[] = {PP_POLICY_LPT, PP_POLICY_KK, PP_POLICY_AUTO};
+    static const int32_t policies[] = {PPI_POLICY_LPT, PPI_POLICY_KK, PP_POLICY_AUTO};
     uint64_t random = SEED;
     double ratio = 0;
     int n_found = 0, n_lost = 0;
@@ -225,14 +225,14 @@ START_TEST(lpt_follows_its_definition)
         int64_t lengths[N], loads[MAX_BINS] = {0}, n_bins = random_between(&random, 1, MAX_BINS);
         for (int j = 0; j < N; j++)
             lengths[j] = random_between(&random, 1, i % 2 ? 9 : 5000);
-        pp_packer_params params;
-        pp_packer_params_init(&params, sizeof params);
+        struct flat_params params;
+        flat_init(&params);
         params.objective = PP_OBJECTIVE_BALANCED;
-        params.policy = PP_POLICY_LPT;
+        params.policy = PPI_POLICY_LPT;
         params.n_bins = n_bins;
         pp_packer *packer = NULL;
         pp_plan *plan = NULL;
-        assert_that(pp_packer_create(&params, &packer, NULL) == PP_OK);
+        assert_that(flat_create(&params, &packer, NULL) == PP_OK);
         assert_that(pp_packer_plan(packer, lengths, N, &plan, NULL) == PP_OK);
         pp_packer_destroy(packer);
         for (int j = 0; j < N; j++) {

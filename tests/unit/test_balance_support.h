@@ -13,7 +13,7 @@
 #define CASE_MAX_N 64
 
 struct balance_case {
-    pp_packer_params params;
+    struct flat_params params;
     pp_cost_model cost;
     int64_t lengths[CASE_MAX_N];
     int64_t n;
@@ -70,7 +70,7 @@ static inline pp_status plan_case(const struct balance_case *c, pp_plan **plan, 
 {
     pp_packer *packer = NULL;
     *err = (pp_error){.struct_size = sizeof *err};
-    if (pp_packer_create(&c->params, &packer, err) != PP_OK)
+    if (flat_create(&c->params, &packer, err) != PP_OK)
         ck_abort_msg("%s", err->message);
     pp_status status = pp_packer_plan(packer, c->lengths, (size_t)c->n, plan, err);
     pp_packer_destroy(packer);

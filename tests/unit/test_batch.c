@@ -156,11 +156,6 @@ START_TEST(params_are_checked)
     params.row_len = INT64_MAX / 2;
     assert_build_fails(&params, PP_ERR_NOMEM, -1, "no memory for 2 rows of 4611686018427387903");
     params = batch_params(PP_LAYOUT_RAGGED, 0, -1);
-    params.reserved0 = 1;
-    assert_build_fails(&params, PP_ERR_ARG, -1, "reserved0 must be 0");
-    params.reserved0 = 0;
-    params.reserved[2] = 1;
-    assert_build_fails(&params, PP_ERR_ARG, -1, "reserved[2] must be 0");
     params.struct_size = 1;
     assert_build_fails(&params, PP_ERR_STRUCT_SIZE, -1, "pp_batch_params.struct_size is 1");
     pp_plan_destroy(sample.plan);

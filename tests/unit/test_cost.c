@@ -2,6 +2,7 @@
  * test_cost.c: predictions by hand and in order; the JSON of a cost model: it reads back exactly,
  * everything else is refused with a sentence that says where. Public functions only.
  */
+#include "support/flat_params.h"
 #include "support/run.h"
 #include "support/tap.h"
 
@@ -72,7 +73,7 @@ START_TEST(refuses_models_out_of_range)
 {
     const int64_t length = 1;
     double result = -1;
-    for (int i = 0; i < 9; i++) {
+    for (int i = 0; i < 8; i++) {
         pp_cost_model cost = some_model();
         pp_error err = {.struct_size = sizeof err};
         size_t bytes = 7;
@@ -83,10 +84,8 @@ START_TEST(refuses_models_out_of_range)
             cost.tile = i - 5;
         else if (i == 6)
             cost.max_tokens = -1;
-        else if (i == 7)
-            cost.error = (double)INFINITY;
         else
-            cost.reserved[4] = 1;
+            cost.error = (double)INFINITY;
         ck_assert_int_eq(pp_cost_predict(&cost, &length, 1, &result, &err), PP_ERR_ARG);
         ck_assert(strlen(err.message) > 20 && result == -1);
         ck_assert_int_eq(pp_cost_to_json(&cost, NULL, 0, &bytes, NULL), PP_ERR_ARG);
@@ -271,17 +270,17 @@ START_TEST(bounds_the_text)
 }
 END_TEST
 
-/* ---- pp_prefill_predict ---- */
+/* ---- pp_run_predict ---- */
 
 static pp_plan *new_plan(int64_t capacity, const int64_t *lengths, size_t n)
 {
-    pp_packer_params params;
+    struct flat_params params;
     pp_packer *packer;
     pp_plan *plan;
-    pp_packer_params_init(&params, sizeof params);
+    flat_init(&params);
     params.capacity = capacity;
     params.policy = PP_POLICY_ARRIVAL;
-    OK(pp_packer_create(&params, &packer, perr));
+    OK(flat_create(&params, &packer, perr));
     OK(pp_packer_plan(packer, lengths, n, &plan, perr));
     pp_packer_destroy(packer);
     return plan;
@@ -295,7 +294,8 @@ START_TEST(walks_the_passes_of_a_prefill)
                                   .max_pass_tokens = 100,
                                   .chunk_tokens = 32,
                                   .page_tokens = 16,
-                                  .page_bytes = 1000};
+                                  .n_page_classes = 1,
+                                  .class_page_bytes = {1000}};
     const pp_cost_model cost = {.struct_size = sizeof cost,
                                 .per_pass = 1e9,
                                 .per_token = 1e6,
@@ -304,31 +304,58 @@ START_TEST(walks_the_passes_of_a_prefill)
                                 .tile = 64};
     pp_prediction prediction = {.struct_size = sizeof prediction};
     pp_plan *plan = new_plan(60, lengths, 5);
-    OK(pp_prefill_predict(&info, &cost, plan, &prediction, perr));
+    OK(pp_run_predict(&info, &cost, plan, NULL, 0, &prediction, perr));
     /* 50 + 30 + 20 fill the first pass, 60 + 10 the second */
     ck_assert_int_eq(prediction.passes, 2);
-    ck_assert_int_eq(prediction.pages, 4 + 2 + 2 + 4 + 1);
-    ck_assert_int_eq(prediction.kv_bytes, 13000);
+    ck_assert_int_eq(prediction.kv_bytes, 1000 * (4 + 2 + 2 + 4 + 1));
     ck_assert(prediction.seconds == 2e9 + 2 * 128e6 + (2500 + 900 + 400 + 3600 + 100) + 5e12);
-    OK(pp_prefill_predict(&info, NULL, plan, &prediction, perr));
+    OK(pp_run_predict(&info, NULL, plan, NULL, 0, &prediction, perr));
     ck_assert(prediction.seconds == 170);
     pp_plan_destroy(plan);
     /* 60 would be cut after 50: a bin that fits into a pass gets one */
     plan = new_plan(60, (int64_t[]){50, 60}, 2);
-    OK(pp_prefill_predict(&info, &cost, plan, &prediction, perr));
+    OK(pp_run_predict(&info, &cost, plan, NULL, 0, &prediction, perr));
     ck_assert_int_eq(prediction.passes, 2);
     ck_assert(prediction.seconds == 2e9 + (64 + 64) * 1e6 + 2500 + 3600 + 2e12);
     pp_plan_destroy(plan);
     /* 0..96, 96..192, 192..250: the squares add up to the prompt's */
     plan = new_plan(250, &long_one, 1);
-    OK(pp_prefill_predict(&info, &cost, plan, &prediction, perr));
+    OK(pp_run_predict(&info, &cost, plan, NULL, 0, &prediction, perr));
     ck_assert_int_eq(prediction.passes, 3);
     ck_assert(prediction.seconds == 3e9 + (128 + 128 + 64) * 1e6 + 250 * 250 + 1e12);
     pp_plan_destroy(plan);
+    /* without a plan: one after another, the second in what the first has left */
+    OK(pp_run_predict(&info, &cost, NULL, (int64_t[]){50, 100}, 2, &prediction, perr));
+    ck_assert_int_eq(prediction.passes, 2);
+    ck_assert_int_eq(prediction.kv_bytes, 1000 * (4 + 7));
     plan = new_plan(0, NULL, 0);
-    OK(pp_prefill_predict(&info, &cost, plan, &prediction, perr));
+    OK(pp_run_predict(&info, &cost, plan, NULL, 0, &prediction, perr));
     ck_assert(prediction.seconds == 0 && prediction.passes == 0 && prediction.kv_bytes == 0);
     pp_plan_destroy(plan);
+}
+END_TEST
+
+/* Pages behind a window go back, all but those of some 64 tokens. */
+START_TEST(predicts_what_windows_keep)
+{
+    const int64_t length = 1000;
+    pp_session_info info = {.struct_size = sizeof info,
+                            .max_pass_tokens = 100,
+                            .chunk_tokens = 32,
+                            .page_tokens = 16,
+                            .n_page_classes = 2,
+                            .class_page_bytes = {1000, 10},
+                            .class_windows = {0, 32}};
+    pp_prediction prediction = {.struct_size = sizeof prediction};
+    OK(pp_run_predict(&info, NULL, NULL, &length, 1, &prediction, perr));
+    /* token 1000 sees 969 and later; 64 before that are kept, from the page of 905 on */
+    ck_assert_int_eq(prediction.kv_bytes, 1000 * 63 + 10 * (63 - 905 / 16));
+    info.keep_window_pages = 1;
+    OK(pp_run_predict(&info, NULL, NULL, &length, 1, &prediction, perr));
+    ck_assert_int_eq(prediction.kv_bytes, 1010 * 63);
+    const int64_t bad = 0;
+    ck_assert_int_eq(pp_run_predict(&info, NULL, NULL, &bad, 1, &prediction, NULL), PP_ERR_ARG);
+    ck_assert_int_eq(pp_run_predict(&info, NULL, NULL, &length, -1, &prediction, NULL), PP_ERR_ARG);
 }
 END_TEST
 
@@ -339,10 +366,11 @@ START_TEST(predicts_only_from_sessions)
                                   .max_pass_tokens = 100,
                                   .chunk_tokens = 32,
                                   .page_tokens = 16,
-                                  .page_bytes = 1000};
+                                  .n_page_classes = 1,
+                                  .class_page_bytes = {1000}};
     pp_plan *plan = new_plan(60, &length, 1);
     pp_prediction prediction = {.struct_size = sizeof prediction, .passes = 7};
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 7; i++) {
         pp_session_info info = good;
         pp_error err = {.struct_size = sizeof err};
         if (i == 0)
@@ -352,15 +380,19 @@ START_TEST(predicts_only_from_sessions)
         else if (i == 2)
             info.page_tokens = 0;
         else if (i == 3)
-            info.page_bytes = -1;
+            info.n_page_classes = 5;
+        else if (i == 4)
+            info.class_windows[0] = -1;
+        else if (i == 5)
+            info.class_page_bytes[0] = -1;
         else
-            info.page_bytes = INT64_MAX;
-        ck_assert_int_eq(pp_prefill_predict(&info, NULL, plan, &prediction, &err), PP_ERR_ARG);
+            info.class_page_bytes[0] = INT64_MAX;
+        ck_assert_int_eq(pp_run_predict(&info, NULL, plan, NULL, 0, &prediction, &err), PP_ERR_ARG);
         ck_assert_uint_gt(strlen(err.message), 20);
     }
-    ck_assert_int_eq(pp_prefill_predict(NULL, NULL, plan, &prediction, NULL), PP_ERR_ARG);
-    ck_assert_int_eq(pp_prefill_predict(&good, NULL, NULL, &prediction, NULL), PP_ERR_ARG);
-    ck_assert_int_eq(pp_prefill_predict(&good, NULL, plan, NULL, NULL), PP_ERR_ARG);
+    ck_assert_int_eq(pp_run_predict(NULL, NULL, plan, NULL, 0, &prediction, NULL), PP_ERR_ARG);
+    ck_assert_int_eq(pp_run_predict(&good, NULL, NULL, NULL, 1, &prediction, NULL), PP_ERR_ARG);
+    ck_assert_int_eq(pp_run_predict(&good, NULL, plan, NULL, 0, NULL, NULL), PP_ERR_ARG);
     ck_assert_int_eq(prediction.passes, 7);
     pp_plan_destroy(plan);
 }
@@ -380,6 +412,7 @@ int main(void)
     tcase_add_loop_test(tests, refuses_what_is_wrong, 0, (int)(sizeof texts / sizeof *texts));
     tcase_add_test(tests, bounds_the_text);
     tcase_add_test(tests, walks_the_passes_of_a_prefill);
+    tcase_add_test(tests, predicts_what_windows_keep);
     tcase_add_test(tests, predicts_only_from_sessions);
     suite_add_tcase(suite, tests);
     return tap_run(suite, CK_FORK);

@@ -362,8 +362,10 @@ START_TEST(survives_failing_allocations)
     int n = 0;
     while (status == PP_ERR_NOMEM) {
         struct failing failing = {.n_left = ++n, .persistent = _i};
-        const pp_allocator allocator = {sizeof allocator, 0, &failing, failing_allocate,
-                                        failing_release};
+        const pp_allocator allocator = {.struct_size = sizeof allocator,
+                                        .user = &failing,
+                                        .allocate = failing_allocate,
+                                        .release = failing_release};
         struct ppi_mem mem;
         struct ppi_json json;
         char text[16384] = "{";

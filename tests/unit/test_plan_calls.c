@@ -27,27 +27,23 @@ START_TEST(packer_params_are_checked)
     pp_packer_params good;
     pp_packer_params_init(&good, sizeof good);
     ck_assert_uint_eq(good.struct_size, sizeof good);
-    ck_assert_int_eq(good.policy, 0);
     ck_assert_int_eq(good.objective, PP_OBJECTIVE_FEWEST_BINS);
     ck_assert_int_eq(good.capacity, 0);
     ck_assert_ptr_null(good.allocator);
+    ck_assert(!good.fewest && !good.balanced && !good.cheapest);
 
     pp_packer_params params = good;
-    params.policy = 12;
-    assert_create_fails(&params, PP_ERR_ARG, "policy 12 is unknown");
-    params.policy = -1;
+    pp_fewest_params fewest = {.struct_size = sizeof fewest, .policy = 8};
+    params.fewest = &fewest;
+    assert_create_fails(&params, PP_ERR_ARG, "policy 8 is unknown; there are 1 (FFD) to 7 (AUTO)");
+    fewest.policy = PP_POLICY_INT32;
     assert_create_fails(&params, PP_ERR_ARG, "policy -1 is unknown");
-    params.policy = PP_POLICY_LPT;
-    assert_create_fails(&params, PP_ERR_ARG, "policy 9 does not serve the objective FEWEST_BINS");
-    params.policy = 0;
+    params = good;
     params.objective = 4;
     assert_create_fails(&params, PP_ERR_ARG, "objective 4 is unknown");
     params = good;
     params.capacity = -5;
     assert_create_fails(&params, PP_ERR_ARG, "capacity is -5");
-    params = good;
-    params.reserved[5] = 1;
-    assert_create_fails(&params, PP_ERR_ARG, "reserved[5] must be 0");
     params = good;
     params.struct_size = 0;
     assert_create_fails(&params, PP_ERR_STRUCT_SIZE, "struct_size is 0");
@@ -63,6 +59,80 @@ START_TEST(packer_params_are_checked)
 
     pp_error err = new_error();
     assert_error(pp_packer_create(&good, NULL, &err), &err, PP_ERR_ARG, -1, "packer is NULL");
+}
+END_TEST
+
+START_TEST(settings_belong_to_an_objective)
+{
+    const pp_fewest_params fewest = {.struct_size = sizeof fewest};
+    const pp_balanced_params balanced = {.struct_size = sizeof balanced, .n_bins = 2};
+    const pp_cheapest_params cheapest = {
+        .struct_size = sizeof cheapest, .row_lens = (const int64_t[]){8}, .n_row_lens = 1};
+    static const char *const names[] = {"FEWEST_BINS", "BALANCED", "CHEAPEST"};
+    static const char *const fields[] = {"fewest", "balanced", "cheapest"};
+    for (int32_t objective = 1; objective <= 3; objective++)
+        for (int32_t given = 1; given <= 3; given++) {
+            pp_packer_params params;
+            pp_packer_params_init(&params, sizeof params);
+            params.objective = objective;
+            params.fewest = given == 1 || objective == 1 ? &fewest : NULL;
+            params.balanced = given == 2 || objective == 2 ? &balanced : NULL;
+            params.cheapest = given == 3 || objective == 3 ? &cheapest : NULL;
+            pp_packer *packer = NULL;
+            char part[128];
+            if (given != objective) {
+                snprintf(part, sizeof part, "pp_packer_params.%s is set, but the objective is %s",
+                         fields[given - 1], names[objective - 1]);
+                assert_create_fails(&params, PP_ERR_ARG, part);
+                continue;
+            }
+            ck_assert_int_eq(pp_packer_create(&params, &packer, NULL), PP_OK);
+            pp_packer_destroy(packer);
+            params.fewest = NULL;
+            params.balanced = NULL;
+            params.cheapest = NULL;
+            snprintf(part, sizeof part, "the objective %s needs pp_packer_params.%s",
+                     names[objective - 1], fields[objective - 1]);
+            if (objective != PP_OBJECTIVE_FEWEST_BINS)
+                assert_create_fails(&params, PP_ERR_ARG, part);
+        }
+}
+END_TEST
+
+START_TEST(settings_of_objectives_are_checked)
+{
+    pp_packer_params params;
+    pp_packer_params_init(&params, sizeof params);
+    pp_fewest_params fewest = {.struct_size = 1};
+    params.fewest = &fewest;
+    assert_create_fails(&params, PP_ERR_STRUCT_SIZE, "pp_fewest_params.struct_size is 1");
+    fewest = (pp_fewest_params){
+        .struct_size = sizeof fewest, .capacities = (const int64_t[]){5, 6}, .n_capacities = 2};
+    params.capacity = 7;
+    assert_create_fails(&params, PP_ERR_ARG, "capacity is 7, but the bins there are have those");
+    params.capacity = 0;
+    fewest.n_capacities = -1;
+    assert_create_fails(&params, PP_ERR_ARG, "n_capacities is -1; it must be at least 0");
+
+    params.objective = PP_OBJECTIVE_BALANCED;
+    params.fewest = NULL;
+    pp_balanced_params balanced = {.struct_size = sizeof balanced};
+    params.balanced = &balanced;
+    assert_create_fails(&params, PP_ERR_ARG, "n_bins is 0; it must be at least 1");
+
+    params.objective = PP_OBJECTIVE_CHEAPEST;
+    params.balanced = NULL;
+    pp_cheapest_params cheapest = {.struct_size = sizeof cheapest};
+    params.cheapest = &cheapest;
+    assert_create_fails(&params, PP_ERR_ARG, "n_row_lens is 0; it must be at least 1");
+    cheapest.n_row_lens = ((int64_t)1 << 20) + 1;
+    pp_error err = new_error();
+    pp_packer *packer = NULL;
+    assert_error(pp_packer_create(&params, &packer, &err), &err, PP_ERR_ARG, 0, "row length 0 of");
+    cheapest = (pp_cheapest_params){
+        .struct_size = sizeof cheapest, .row_lens = (const int64_t[]){8}, .n_row_lens = 1};
+    params.capacity = 8;
+    assert_create_fails(&params, PP_ERR_ARG, "capacity is 8, but rows have the lengths");
 }
 END_TEST
 
@@ -181,7 +251,6 @@ START_TEST(info_of_older_and_newer_callers)
     ck_assert_int_eq(newer.info.n_bins, 2);
     ck_assert_int_eq(newer.info.policy, PP_POLICY_BFD);
     ck_assert_int_eq(newer.later_field, 0); /* what this library does not know is zero */
-    ck_assert_int_eq(newer.info.reserved[0], 0);
 
     pp_plan_info older;
     memset(&older, 0x11, sizeof older);
@@ -232,14 +301,13 @@ START_TEST(params_of_older_and_newer_callers)
     memset(&older, 0x11, sizeof older);
     pp_packer_params_init(&older, offsetof(pp_packer_params, allocator));
     ck_assert_int_eq(older.capacity, 0);
-    ck_assert_int_eq(older.reserved[0], 0x1111111111111111);
+    ck_assert_int_eq((int64_t)(intptr_t)older.fewest, 0x1111111111111111);
     older.capacity = 40;
     ck_assert_int_eq(capacity_used(&older), 40); /* garbage after the struct is not read */
     pp_packer_params_init(&older, offsetof(pp_packer_params, capacity));
-    older.policy = PP_POLICY_ARRIVAL;
     ck_assert_int_eq(capacity_used(&older), 7);
     older.struct_size = sizeof(uint32_t);
-    older.policy = 99;
+    older.objective = 99;
     ck_assert_int_eq(capacity_used(&older), 7);
 }
 END_TEST
@@ -254,7 +322,8 @@ static bool plan_with(struct meter *meter, int32_t policy, const int64_t *length
     pp_allocator allocator = meter_allocator(meter);
     pp_packer_params params;
     pp_packer_params_init(&params, sizeof params);
-    params.policy = policy;
+    const pp_fewest_params fewest = {.struct_size = sizeof fewest, .policy = policy};
+    params.fewest = &fewest;
     params.capacity = capacity;
     params.allocator = &allocator;
     pp_packer *packer = UNTOUCHED;
@@ -316,6 +385,8 @@ int main(void)
     TCase *tcase = tcase_create("calls");
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, packer_params_are_checked);
+    tcase_add_test(tcase, settings_belong_to_an_objective);
+    tcase_add_test(tcase, settings_of_objectives_are_checked);
     tcase_add_test(tcase, packer_defaults);
     tcase_add_loop_test(tcase, lengths_are_checked, 0, 5);
     tcase_add_test(tcase, bins_are_checked);

@@ -137,16 +137,17 @@ END_TEST
 /* Any settings that the planner takes. */
 static pp_plan *draw_plan(uint64_t *random, const pp_plan_input *input)
 {
-    pp_packer_params params;
-    pp_packer_params_init(&params, sizeof params);
+    struct flat_params params;
+    flat_init(&params);
     params.objective = (int32_t)random_between(random, 1, 3);
+    bool fewest = params.objective == PP_OBJECTIVE_FEWEST_BINS;
     if (next_random(random) % 2)
-        params.policy = (int32_t)random_between(random, 0, PP_POLICY_ORDERED);
+        params.policy = (int32_t)(fewest ? random_between(random, 0, PP_POLICY_AUTO)
+                                         : random_between(random, 0, 1) * PP_POLICY_AUTO);
     params.capacity = random_between(random, 0, 3) * 60;
     params.oversize = (int32_t)random_between(random, 1, 3);
     params.keep_order = next_random(random) % 4 == 0;
-    params.share_prefixes = next_random(random) % 4 == 0;
-    params.min_prefix = 2;
+    params.min_shared_prefix = fewest && next_random(random) % 4 == 0 ? 2 : 0;
     params.max_prompts = next_random(random) % 3 == 0 ? random_between(random, 1, 9) : 0;
     params.bin_alignment = next_random(random) % 3 == 0 ? random_between(random, 1, 16) : 1;
     params.prompt_alignment = next_random(random) % 3 == 0 ? random_between(random, 1, 16) : 1;
@@ -158,7 +159,7 @@ static pp_plan *draw_plan(uint64_t *random, const pp_plan_input *input)
     pp_packer *packer;
     pp_plan *plan = NULL;
     pp_error err = {.struct_size = sizeof err};
-    if (pp_packer_create(&params, &packer, &err) < 0)
+    if (flat_create(&params, &packer, &err) < 0)
         return NULL;
     pp_status status = pp_packer_plan_input(packer, input, &plan, &err);
     assert_that(status == PP_OK || (status != PP_ERR_INTERNAL && status != PP_ERR_NOMEM));
@@ -201,20 +202,20 @@ END_TEST
 
 START_TEST(round_trip_of_balanced_bins)
 {
-    static const int32_t policies[] = {PP_POLICY_LPT, PP_POLICY_KK, PP_POLICY_AUTO};
+    static const int32_t policies[] = {PPI_POLICY_LPT, PPI_POLICY_KK, PP_POLICY_AUTO};
     uint64_t random = SEED;
     for (int round = 0; round < 30; round++) {
         int64_t lengths[100];
         size_t n = (size_t)random_between(&random, 0, 100);
         draw_lengths(&random, lengths, n, 100);
-        pp_packer_params params;
-        pp_packer_params_init(&params, sizeof params);
+        struct flat_params params;
+        flat_init(&params);
         params.objective = PP_OBJECTIVE_BALANCED;
         params.policy = policies[round % 3];
         params.n_bins = random_between(&random, 1, 20);
         pp_packer *packer = NULL;
         pp_plan *plan = NULL;
-        assert_that(pp_packer_create(&params, &packer, NULL) == PP_OK);
+        assert_that(flat_create(&params, &packer, NULL) == PP_OK);
         assert_that(pp_packer_plan(packer, lengths, n, &plan, NULL) == PP_OK);
         check_round_trip(plan, true);
         pp_plan_destroy(plan);
@@ -237,13 +238,13 @@ START_TEST(round_trip_of_a_cost_model)
     cost.max_tokens = 8192;
     strcpy(cost.device, "cpu:\"\\\t\xc3\xa4");
     memset(cost.model, 'm', sizeof cost.model - 1);
-    pp_packer_params params;
-    pp_packer_params_init(&params, sizeof params);
+    struct flat_params params;
+    flat_init(&params);
     params.capacity = 10;
     params.cost = &cost;
     pp_packer *packer = NULL;
     pp_plan *plan = NULL;
-    assert_that(pp_packer_create(&params, &packer, NULL) == PP_OK);
+    assert_that(flat_create(&params, &packer, NULL) == PP_OK);
     assert_that(pp_packer_plan(packer, lengths, 6, &plan, NULL) == PP_OK);
     check_round_trip(plan, true);
     pp_plan_destroy(plan);
@@ -335,7 +336,7 @@ END_TEST
 START_TEST(alignment_counts)
 {
     static const char format[] =
-        "{\"format\":\"prepack-plan\",\"version\":1,\"objective\":\"fewest\",\"policy\":\"mbs\","
+        "{\"format\":\"prepack-plan\",\"version\":1,\"objective\":\"fewest\",\"policy\":\"auto\","
         "\"capacity\":%d,\"prompt_alignment\":4,\"bin_alignment\":8,\"cost\":{\"per_pass\":0,"
         "\"per_token\":1,\"per_square\":0,\"per_prompt\":0,\"tile\":1,\"error\":0,\"device\":\"\","
         "\"model\":\"\"},\"lengths\":[5,1],\"bins\":[[0,1]]}";
@@ -345,7 +346,7 @@ START_TEST(alignment_counts)
     pp_plan *plan = read_plan(text);
     pp_plan_info info = plan_info(plan);
     ck_assert_int_eq(info.used, 16); /* 8 + 4 */
-    ck_assert_int_eq(info.policy, PP_POLICY_MBS);
+    ck_assert_int_eq(info.policy, PP_POLICY_AUTO);
     check_round_trip(plan, true);
     pp_plan_destroy(plan);
     snprintf(text, sizeof text, format, 15);

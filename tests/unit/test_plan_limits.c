@@ -6,25 +6,25 @@
 
 #define N 5000
 
-static pp_packer *packer_with(pp_packer_params params)
+static pp_packer *packer_with(struct flat_params params)
 {
     pp_packer *packer = NULL;
     pp_error err = {.struct_size = sizeof err};
-    if (pp_packer_create(&params, &packer, &err) != PP_OK)
+    if (flat_create(&params, &packer, &err) != PP_OK)
         ck_abort_msg("%s", err.message);
     return packer;
 }
 
-static pp_packer_params defaults(int32_t policy, int64_t capacity)
+static struct flat_params defaults(int32_t policy, int64_t capacity)
 {
-    pp_packer_params params;
-    pp_packer_params_init(&params, sizeof params);
+    struct flat_params params;
+    flat_init(&params);
     params.policy = policy;
     params.capacity = capacity;
     return params;
 }
 
-static pp_plan *plan_with(pp_packer_params params, const int64_t *lengths, size_t n)
+static pp_plan *plan_with(struct flat_params params, const int64_t *lengths, size_t n)
 {
     pp_packer *packer = packer_with(params);
     pp_plan *plan = NULL;
@@ -44,14 +44,14 @@ START_TEST(long_and_short_are_mixed)
     int64_t lengths[400];
     for (int i = 0; i < 400; i++)
         lengths[i] = i % 2 ? 33 : 10;
-    pp_packer_params params = defaults(PP_POLICY_FFD, 100);
+    struct flat_params params = defaults(PP_POLICY_FFD, 100);
     params.max_prompts = 4;
     pp_plan *plan = plan_with(params, lengths, 400);
     pp_plan_info info = plan_info(plan);
     ck_assert_int_eq(info.n_bins, 100);
     ck_assert_int_eq(info.lower_bound, 100);
     ck_assert_int_eq(info.proven_optimal, 1);
-    ck_assert_int_eq(info.policy, PP_POLICY_LPT);
+    ck_assert_int_eq(info.policy, PP_POLICY_AUTO);
     ck_assert_int_eq(info.max_bin_prompts, 4);
     pp_plan_destroy(plan);
 
@@ -70,7 +70,7 @@ START_TEST(close_to_the_bound)
     for (int i = 0; i < N; i++)
         lengths[i] = 10 + random_between(&random, 1, 1 << random_between(&random, 3, 10));
     for (int64_t max_prompts = 4; max_prompts <= 64; max_prompts *= 2) {
-        pp_packer_params params = defaults(PP_POLICY_FFD, 2048);
+        struct flat_params params = defaults(PP_POLICY_FFD, 2048);
         params.max_prompts = max_prompts;
         pp_plan *plan = plan_with(params, lengths, N);
         pp_plan_info info = plan_info(plan);
@@ -92,7 +92,7 @@ START_TEST(pairs_are_optimal)
         int n = (int)random_between(&random, 1, 60);
         for (int i = 0; i < n; i++)
             lengths[i] = random_between(&random, 1, 100);
-        pp_packer_params params = defaults(PP_POLICY_AUTO, 100);
+        struct flat_params params = defaults(PP_POLICY_AUTO, 100);
         params.policy = PP_POLICY_BFD;
         params.max_prompts = 2;
         pp_plan *plan = plan_with(params, lengths, (size_t)n);
@@ -125,18 +125,18 @@ END_TEST
 
 /* ---- what is refused ---- */
 
-static void assert_refused(pp_packer_params params, pp_status status, const char *part)
+static void assert_refused(struct flat_params params, pp_status status, const char *part)
 {
     pp_packer *packer = NULL;
     pp_error err = {.struct_size = sizeof err, .index = -1};
-    assert_error(pp_packer_create(&params, &packer, &err), &err, status, -1, part);
+    assert_error(flat_create(&params, &packer, &err), &err, status, -1, part);
     ck_assert_ptr_null(packer);
 }
 
 START_TEST(settings_that_contradict_one_another)
 {
     static const int64_t capacities[] = {64, 32};
-    pp_packer_params good = defaults(0, 100), params = good;
+    struct flat_params good = defaults(0, 100), params = good;
     params.bin_alignment = 128;
     assert_refused(params, PP_ERR_ARG, "a bin of 100 tokens holds nothing with a bin_alignment of");
     params = good;
@@ -162,7 +162,7 @@ START_TEST(settings_that_contradict_one_another)
 }
 END_TEST
 
-static void assert_input_refused(pp_packer_params params, pp_plan_input input, pp_status status,
+static void assert_input_refused(struct flat_params params, pp_plan_input input, pp_status status,
                                  int64_t index, const char *part)
 {
     pp_packer *packer = packer_with(params);
@@ -180,7 +180,7 @@ START_TEST(input_that_cannot_be_packed)
     static const int32_t all[] = {7, 7, 7}, pair[] = {-1, 3, 3}, tokens[60] = {0};
     static const pp_prompt prompts[] = {{tokens, 30}, {tokens, 41}, {tokens, 50}};
     const pp_plan_input given = {.n = 3, .lengths = lengths};
-    pp_packer_params good = defaults(0, 100), params = good;
+    struct flat_params good = defaults(0, 100), params = good;
     pp_plan_input input = given;
     input.together = all;
     assert_input_refused(
@@ -212,6 +212,7 @@ START_TEST(input_that_cannot_be_packed)
 
     static const int64_t two[] = {60, 50}, three[] = {60, 50, 10};
     params = good;
+    params.capacity = 0;
     params.capacities = two;
     params.n_capacities = 2;
     assert_input_refused(params, given, PP_ERR_TOO_LONG, -1,
@@ -224,7 +225,6 @@ START_TEST(input_that_cannot_be_packed)
     input.apart = all;
     params.capacities = two;
     params.n_capacities = 2;
-    params.capacity = 0;
     assert_input_refused(params, input, PP_ERR_TOO_LONG, -1,
                          "3 prompts shall be apart, but there are 2 bins");
     const int64_t vast[] = {INT64_MAX - 5, 1};
@@ -240,7 +240,7 @@ END_TEST
 START_TEST(given_bins_are_named)
 {
     static const int64_t capacities[] = {10, 100, 40, 100}, lengths[] = {90, 30, 15, 60};
-    pp_packer_params params = defaults(PP_POLICY_AUTO, 0);
+    struct flat_params params = defaults(PP_POLICY_AUTO, 0);
     params.capacities = capacities;
     params.n_capacities = 4;
     pp_plan *plan = plan_with(params, lengths, 4);
@@ -266,7 +266,7 @@ END_TEST
 START_TEST(long_prompts_have_bins_of_their_own)
 {
     static const int64_t lengths[] = {30, 250, 60, 100, 131};
-    pp_packer_params params = defaults(PP_POLICY_FFD, 100);
+    struct flat_params params = defaults(PP_POLICY_FFD, 100);
     params.oversize = PP_OVERSIZE_OWN_BIN;
     params.bin_alignment = 4;
     params.max_prompts = 2;
@@ -299,7 +299,7 @@ START_TEST(large_classes)
             apart[k] = k % n_classes;
             together[k] = n_classes > 1 ? k / 5 : -1; /* five of different classes */
         }
-        pp_packer_params params = defaults(policies[i / 2], 2048);
+        struct flat_params params = defaults(policies[i / 2], 2048);
         params.max_prompts = 64;
         pp_packer *packer = packer_with(params);
         pp_plan_input input = {.struct_size = sizeof input,
@@ -326,14 +326,14 @@ END_TEST
 /* ---- memory ---- */
 
 /* Plans once while the meter's allocations fail; true when that worked. */
-static bool plan_under(struct meter *meter, pp_packer_params params, const pp_plan_input *input)
+static bool plan_under(struct meter *meter, struct flat_params params, const pp_plan_input *input)
 {
     pp_allocator allocator = meter_allocator(meter);
     params.allocator = &allocator;
     pp_packer *packer = NULL;
     pp_plan *plan = NULL;
     pp_error err = {.struct_size = sizeof err};
-    pp_status status = pp_packer_create(&params, &packer, &err);
+    pp_status status = flat_create(&params, &packer, &err);
     if (status == PP_OK)
         status = pp_packer_plan_input(packer, input, &plan, &err);
     if (status < 0) {
@@ -360,7 +360,7 @@ START_TEST(memory_runs_out)
     }
     static const int64_t capacities[] = {100, 90, 200, 300, 100, 100, 300, 200};
     for (int kind = 0; kind < 12; kind++) {
-        pp_packer_params params = defaults(kind % 2 ? PP_POLICY_AUTO : PP_POLICY_FFD, 130);
+        struct flat_params params = defaults(kind % 2 ? PP_POLICY_AUTO : PP_POLICY_FFD, 130);
         pp_plan_input input = {.struct_size = sizeof input, .n = FEW, .lengths = lengths};
         params.max_prompts = kind % 4 > 1 ? 5 : 0;
         params.max_steps = 1000;
@@ -370,6 +370,7 @@ START_TEST(memory_runs_out)
         } else if (kind % 3 == 1) {
             params.capacities = capacities;
             params.n_capacities = 8;
+            params.capacity = 0;
             params.bin_alignment = 10;
             input.apart = kind > 6 ? apart : NULL;
         } else {

@@ -22,7 +22,7 @@ static int64_t up(int64_t tokens, int64_t multiple)
 /* ---- batches ---- */
 
 struct batch {
-    pp_packer_params params;
+    struct flat_params params;
     int64_t n;
     int64_t lengths[MAX_N];
     int32_t tokens[MAX_N][MAX_LEN];
@@ -34,13 +34,13 @@ static void list_prompts(const struct batch *batch, pp_prompt *prompts)
         prompts[i] = (pp_prompt){.tokens = batch->tokens[i], .n_tokens = batch->lengths[i]};
 }
 
-static pp_status plan_batch(const struct batch *batch, const pp_packer_params *params,
+static pp_status plan_batch(const struct batch *batch, const struct flat_params *params,
                             pp_plan **plan, pp_error *err)
 {
     pp_prompt prompts[MAX_N];
     list_prompts(batch, prompts);
     pp_packer *packer = NULL;
-    pp_status status = pp_packer_create(params, &packer, err);
+    pp_status status = flat_create(params, &packer, err);
     if (status < 0)
         return status;
     pp_plan_input input = {
@@ -53,7 +53,7 @@ static pp_status plan_batch(const struct batch *batch, const pp_packer_params *p
 /* Tokens over a small alphabet, many of them copied from an earlier prompt. */
 static void draw_batch(struct batch *batch, uint64_t *random)
 {
-    pp_packer_params_init(&batch->params, sizeof batch->params);
+    flat_init(&batch->params);
     batch->n = random_between(random, 0, random_between(random, 1, MAX_N));
     int64_t most = random_between(random, 1, random_between(random, 1, MAX_LEN));
     int64_t alphabet = random_between(random, 1, 4);
@@ -76,10 +76,10 @@ static void draw_batch(struct batch *batch, uint64_t *random)
             batch->tokens[i][j] = (int32_t)random_between(random, 0, alphabet - 1) - 1;
         longest = length > longest ? length : longest;
     }
-    pp_packer_params *params = &batch->params;
+    struct flat_params *params = &batch->params;
     params->policy = (int32_t)random_between(random, PP_POLICY_FFD, PP_POLICY_AUTO);
-    params->share_prefixes = random_between(random, 0, 3) > 0;
-    params->min_prefix = random_between(random, 1, random_between(random, 1, 20));
+    if (random_between(random, 0, 3) > 0)
+        params->min_shared_prefix = random_between(random, 1, random_between(random, 1, 20));
     params->oversize = random_between(random, 0, 1) == 0 ? PP_OVERSIZE_SPLIT : PP_OVERSIZE_ERROR;
     params->max_prompts = random_between(random, 0, 2) > 0 ? 0 : random_between(random, 1, 6);
     params->keep_order = random_between(random, 0, 7) == 0;
@@ -106,18 +106,18 @@ static int64_t common_tokens(const struct batch *batch, int64_t a, int64_t b)
     return n;
 }
 
-/* Tokens that no way of sharing prefixes of min_prefix tokens places fewer of: those of each prompt
- * less what it has in common with an earlier one. */
+/* Tokens that no way of sharing prefixes of min_shared_prefix tokens places fewer of: those of each
+ * prompt less what it has in common with an earlier one. */
 static int64_t count_distinct(const struct batch *batch)
 {
     int64_t sum = 0;
     for (int64_t i = 0; i < batch->n; i++) {
         int64_t shared = 0;
-        for (int64_t j = 0; j < i && batch->params.share_prefixes; j++) {
+        for (int64_t j = 0; j < i && batch->params.min_shared_prefix > 0; j++) {
             int64_t common = common_tokens(batch, i, j);
             shared = common > shared ? common : shared;
         }
-        sum += batch->lengths[i] - (shared >= batch->params.min_prefix ? shared : 0);
+        sum += batch->lengths[i] - (shared >= batch->params.min_shared_prefix ? shared : 0);
     }
     return sum;
 }
@@ -139,7 +139,7 @@ static pp_segment segment_of(const pp_plan *plan, int64_t i)
 /* Bins keep their limits, segments their places and their order. */
 static const char *check_bins(const struct batch *batch, const pp_plan *plan, int64_t *bin_of)
 {
-    const pp_packer_params *params = &batch->params;
+    const struct flat_params *params = &batch->params;
     pp_plan_info info = plan_info(plan);
     int64_t n_segments = 0, placed = 0;
     for (int64_t bin = 0; bin < info.n_bins; bin++) {
@@ -229,7 +229,7 @@ static const char *check_prompts(const struct batch *batch, const pp_plan *plan)
 static const char *check_batch(const struct batch *batch)
 {
     static int64_t bin_of[MAX_N * MAX_LEN];
-    const pp_packer_params *params = &batch->params;
+    const struct flat_params *params = &batch->params;
     pp_plan *plan = NULL;
     pp_error err = {.struct_size = sizeof err};
     if (plan_batch(batch, params, &plan, &err) != PP_OK)
@@ -253,15 +253,15 @@ static const char *check_batch(const struct batch *batch)
     REQUIRE(info.placed_tokens >= distinct && info.placed_tokens <= tokens);
     if (info.capacity > 0 && batch->n > 0) {
         int64_t capacity = info.capacity / params->bin_alignment * params->bin_alignment;
-        if (params->share_prefixes || longest > info.capacity)
+        if (params->min_shared_prefix > 0 || longest > info.capacity)
             REQUIRE(info.lower_bound >= (distinct + capacity - 1) / capacity);
     }
     REQUIRE(info.n_bins >= info.lower_bound);
     REQUIRE(info.proven_optimal == (info.n_bins == info.lower_bound));
 
     /* never more bins than without sharing, nor as many with more tokens */
-    pp_packer_params plain = *params;
-    plain.share_prefixes = 0;
+    struct flat_params plain = *params;
+    plain.min_shared_prefix = 0;
     assert_that(plan_batch(batch, &plain, &plan, &err) == PP_OK);
     pp_plan_info without = plan_info(plan);
     pp_plan_destroy(plan);
@@ -312,13 +312,12 @@ static void shrink(struct batch *batch)
 static void report(struct batch *batch)
 {
     shrink(batch);
-    const pp_packer_params *params = &batch->params;
-    printf("# policy %d capacity %lld share %d min_prefix %lld oversize %d max_prompts %lld "
+    const struct flat_params *params = &batch->params;
+    printf("# policy %d capacity %lld min_shared_prefix %lld oversize %d max_prompts %lld "
            "alignments %lld %lld keep_order %d\n",
-           params->policy, (long long)params->capacity, params->share_prefixes,
-           (long long)params->min_prefix, params->oversize, (long long)params->max_prompts,
-           (long long)params->bin_alignment, (long long)params->prompt_alignment,
-           params->keep_order);
+           params->policy, (long long)params->capacity, (long long)params->min_shared_prefix,
+           params->oversize, (long long)params->max_prompts, (long long)params->bin_alignment,
+           (long long)params->prompt_alignment, params->keep_order);
     for (int64_t i = 0; i < batch->n; i++) {
         printf("# prompt %lld:", (long long)i);
         for (int64_t j = 0; j < batch->lengths[i]; j++)

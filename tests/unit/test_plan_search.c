@@ -7,21 +7,21 @@
 #define SEED  41
 #define MAX_N 600
 
-static const int32_t searches[] = {PP_POLICY_MBS, PP_POLICY_EXACT, PP_POLICY_AUTO};
+static const int32_t searches[] = {PPI_POLICY_MBS, PP_POLICY_EXACT, PP_POLICY_AUTO};
 #define N_SEARCHES (sizeof searches / sizeof *searches)
 
 static pp_plan *plan_within(int32_t policy, int64_t capacity, int64_t max_steps, double max_seconds,
                             const int64_t *lengths, size_t n)
 {
-    pp_packer_params params;
-    pp_packer_params_init(&params, sizeof params);
+    struct flat_params params;
+    flat_init(&params);
     params.policy = policy;
     params.capacity = capacity;
     params.max_steps = max_steps;
     params.max_seconds = max_seconds;
     pp_packer *packer = NULL;
     pp_plan *plan = NULL;
-    assert_that(pp_packer_create(&params, &packer, NULL) == PP_OK);
+    assert_that(flat_create(&params, &packer, NULL) == PP_OK);
     assert_that(pp_packer_plan(packer, lengths, n, &plan, NULL) == PP_OK);
     pp_packer_destroy(packer);
     return plan;
@@ -82,7 +82,7 @@ START_TEST(small_instances_against_every_assignment)
             assert_that(info.lower_bound <= best && info.n_bins >= best);
             assert_that(info.bound_l1 <= info.bound_l2 && info.bound_lp <= best);
             assert_that(info.proven_optimal == (info.lower_bound == info.n_bins));
-            if (searches[j] != PP_POLICY_MBS)
+            if (searches[j] != PPI_POLICY_MBS)
                 assert_that(info.n_bins == best && info.proven_optimal);
             pp_plan_destroy(plan);
         }
@@ -173,7 +173,7 @@ START_TEST(bins_cut_into_pieces)
             if (finishes)
                 ck_assert_int_eq(info.n_bins, n_bins);
             else
-                ck_assert_int_le(info.n_bins, n_bins + 1 + (searches[j] == PP_POLICY_MBS));
+                ck_assert_int_le(info.n_bins, n_bins + 1 + (searches[j] == PPI_POLICY_MBS));
             pp_plan_destroy(plan);
         }
     }
@@ -264,8 +264,8 @@ static bool plan_with(struct meter *meter, int32_t policy, int64_t capacity, con
                       size_t n)
 {
     pp_allocator allocator = meter_allocator(meter);
-    pp_packer_params params;
-    pp_packer_params_init(&params, sizeof params);
+    struct flat_params params;
+    flat_init(&params);
     params.policy = policy;
     params.capacity = capacity;
     params.allocator = &allocator;
@@ -273,7 +273,7 @@ static bool plan_with(struct meter *meter, int32_t policy, int64_t capacity, con
     pp_packer *packer = NULL;
     pp_plan *plan = NULL;
     pp_error err = {.struct_size = sizeof err};
-    pp_status status = pp_packer_create(&params, &packer, &err);
+    pp_status status = flat_create(&params, &packer, &err);
     if (status == PP_OK)
         status = pp_packer_plan(packer, lengths, n, &plan, &err);
     pp_packer_destroy(packer);
@@ -283,7 +283,7 @@ static bool plan_with(struct meter *meter, int32_t policy, int64_t capacity, con
         return false;
     }
     /* the instance is hard enough for every part of the search */
-    assert_that(policy == PP_POLICY_MBS || capacity > 1000 || plan_info(plan).bound_lp > 0);
+    assert_that(policy == PPI_POLICY_MBS || capacity > 1000 || plan_info(plan).bound_lp > 0);
     pp_plan_destroy(plan);
     return true;
 }
@@ -302,7 +302,7 @@ START_TEST(memory_runs_out_while_searching)
                 bool planned = plan_with(&meter, policy, capacity, lengths, 90);
                 ck_assert_uint_eq(meter.n_blocks, 0);
                 if (planned) {
-                    ck_assert_int_gt(fail_at, policy == PP_POLICY_MBS ? 15 : 25);
+                    ck_assert_int_gt(fail_at, policy == PPI_POLICY_MBS ? 15 : 25);
                     break;
                 }
             }

@@ -11,7 +11,7 @@
 /* ---- prompts ---- */
 
 static struct {
-    pp_packer_params params;
+    struct flat_params params;
     pp_prompt prompts[MAX_N];
     int64_t lengths[MAX_N];
     int32_t tokens[MAX_N * 128];
@@ -21,9 +21,9 @@ static struct {
 static void new_batch(int64_t capacity)
 {
     memset(&batch, 0, sizeof batch);
-    pp_packer_params_init(&batch.params, sizeof batch.params);
+    flat_init(&batch.params);
     batch.params.capacity = capacity;
-    batch.params.share_prefixes = 1;
+    batch.params.min_shared_prefix = 16;
 }
 
 /* Adds the first n_shared tokens of an earlier prompt and n_own that no other prompt has. */
@@ -54,7 +54,7 @@ static pp_plan *plan_batch(void)
     pp_plan *plan = NULL;
     pp_error err = {.struct_size = sizeof err};
     pp_plan_input input = whole_input();
-    if (pp_packer_create(&batch.params, &packer, &err) < 0 ||
+    if (flat_create(&batch.params, &packer, &err) < 0 ||
         pp_packer_plan_input(packer, &input, &plan, &err) < 0)
         ck_abort_msg("%s", err.message);
     pp_packer_destroy(packer);
@@ -102,7 +102,7 @@ START_TEST(few_shot_headers)
     ck_assert_int_eq(info.n_bins, info.lower_bound);
     ck_assert_int_eq(info.proven_optimal, 1);
     pp_plan_destroy(plan);
-    batch.params.share_prefixes = 0;
+    batch.params.min_shared_prefix = 0;
     plan = plan_batch();
     ck_assert_int_gt(plan_info(plan).n_bins, 2 * info.n_bins);
     pp_plan_destroy(plan);
@@ -128,7 +128,7 @@ START_TEST(identical_prompts)
     assert_segment(plan, 0, 0, 0, 30, -1);
     pp_plan_destroy(plan);
 
-    batch.params.min_prefix = 31; /* more than they have */
+    batch.params.min_shared_prefix = 31; /* more than they have */
     plan = plan_batch();
     info = plan_info(plan);
     ck_assert_int_eq(info.n_segments, 5);
@@ -226,7 +226,7 @@ START_TEST(a_long_conversation)
     for (int i = 1; i < 100; i++)
         add_prompt(i - 1, 16 * i, 16);
     pp_plan *plan = plan_batch();
-    batch.params.share_prefixes = 0;
+    batch.params.min_shared_prefix = 0;
     pp_plan *plain = plan_batch();
     ck_assert_int_eq(plan_info(plan).capacity, 1600);
     ck_assert_int_lt(plan_info(plan).n_bins, plan_info(plain).n_bins);
@@ -263,7 +263,7 @@ START_TEST(nothing)
     pp_plan_destroy(plan);
     batch.params.oversize = PP_OVERSIZE_SPLIT;
     pp_packer *packer;
-    ck_assert_int_eq(pp_packer_create(&batch.params, &packer, NULL), PP_OK);
+    ck_assert_int_eq(flat_create(&batch.params, &packer, NULL), PP_OK);
     ck_assert_int_eq(pp_packer_plan(packer, NULL, 0, &plan, NULL), PP_OK);
     ck_assert_int_eq(plan_info(plan).n_bins, 0);
     pp_plan_destroy(plan);
@@ -275,15 +275,15 @@ END_TEST
 
 static pp_plan *split(int64_t capacity, int64_t max_prompts, const int64_t *lengths, size_t n)
 {
-    pp_packer_params params;
-    pp_packer_params_init(&params, sizeof params);
+    struct flat_params params;
+    flat_init(&params);
     params.capacity = capacity;
     params.max_prompts = max_prompts;
     params.oversize = PP_OVERSIZE_SPLIT;
     pp_packer *packer = NULL;
     pp_plan *plan = NULL;
     pp_error err = {.struct_size = sizeof err};
-    if (pp_packer_create(&params, &packer, &err) < 0 ||
+    if (flat_create(&params, &packer, &err) < 0 ||
         pp_packer_plan(packer, lengths, n, &plan, &err) < 0)
         ck_abort_msg("%s", err.message);
     pp_packer_destroy(packer);
@@ -384,7 +384,7 @@ static void assert_create_fails(pp_status status, const char *part)
 {
     pp_error err = {.struct_size = sizeof err};
     pp_packer *packer = UNTOUCHED;
-    assert_error(pp_packer_create(&batch.params, &packer, &err), &err, status, -1, part);
+    assert_error(flat_create(&batch.params, &packer, &err), &err, status, -1, part);
     ck_assert_ptr_eq(packer, UNTOUCHED);
 }
 
@@ -394,7 +394,7 @@ static void assert_plan_fails(const pp_plan_input *input, pp_status status, int6
     pp_error err = {.struct_size = sizeof err, .index = -1};
     pp_packer *packer = NULL;
     pp_plan *plan = UNTOUCHED;
-    ck_assert_int_eq(pp_packer_create(&batch.params, &packer, &err), PP_OK);
+    ck_assert_int_eq(flat_create(&batch.params, &packer, &err), PP_OK);
     assert_error(pp_packer_plan_input(packer, input, &plan, &err), &err, status, index, part);
     ck_assert_ptr_eq(plan, UNTOUCHED);
     pp_packer_destroy(packer);
@@ -405,20 +405,20 @@ START_TEST(what_does_not_go_together)
     new_batch(10);
     batch.params.objective = PP_OBJECTIVE_BALANCED;
     batch.params.n_bins = 2;
-    assert_create_fails(PP_ERR_UNSUPPORTED, "share_prefixes serves the objective FEWEST_BINS only");
-    batch.params.share_prefixes = 0;
+    assert_create_fails(PP_ERR_ARG, "fewest is set, but the objective is BALANCED");
+    batch.params.min_shared_prefix = 0;
     batch.params.oversize = PP_OVERSIZE_SPLIT;
     assert_create_fails(PP_ERR_UNSUPPORTED, "oversize SPLIT serves the objective FEWEST_BINS only");
     new_batch(10);
     batch.params.oversize = PP_OVERSIZE_OWN_BIN;
-    assert_create_fails(PP_ERR_UNSUPPORTED, "share_prefixes does not go with oversize OWN_BIN");
+    assert_create_fails(PP_ERR_UNSUPPORTED, "min_shared_prefix does not go with oversize OWN_BIN");
     new_batch(0);
     batch.params.capacities = (const int64_t[]){10, 20};
     batch.params.n_capacities = 2;
-    assert_create_fails(PP_ERR_UNSUPPORTED, "share_prefixes needs bins of one capacity");
+    assert_create_fails(PP_ERR_UNSUPPORTED, "min_shared_prefix needs bins of one capacity");
     new_batch(10);
-    batch.params.min_prefix = 0;
-    assert_create_fails(PP_ERR_ARG, "min_prefix is 0; it must be at least 1");
+    batch.params.min_shared_prefix = -1;
+    assert_create_fails(PP_ERR_ARG, "min_shared_prefix is -1; it must be at least 0");
 }
 END_TEST
 
@@ -436,7 +436,7 @@ START_TEST(inputs_are_checked)
     assert_plan_fails(&input, PP_ERR_UNSUPPORTED, -1, "cannot be kept apart");
     input = whole_input();
     input.prompts = NULL;
-    assert_plan_fails(&input, PP_ERR_ARG, -1, "share_prefixes needs the prompts' tokens");
+    assert_plan_fails(&input, PP_ERR_ARG, -1, "min_shared_prefix needs the prompts' tokens");
     input = whole_input();
     batch.prompts[1].tokens = NULL;
     assert_plan_fails(&input, PP_ERR_ARG, 1, "prompt 1: tokens is NULL");
@@ -448,7 +448,7 @@ START_TEST(inputs_are_checked)
     assert_plan_fails(&input, PP_ERR_TOO_LONG, 0, "prompt 0 has 30 tokens, but a bin holds 29");
 
     new_batch(1);
-    batch.params.share_prefixes = 0;
+    batch.params.min_shared_prefix = 0;
     batch.params.oversize = PP_OVERSIZE_SPLIT;
     input = (pp_plan_input){
         .struct_size = sizeof input, .n = 2, .lengths = (const int64_t[]){INT64_C(1) << 62, 5}};
@@ -467,10 +467,10 @@ static int64_t fail_everywhere(void)
         for (int64_t fail_at = 1;; fail_at++) {
             struct meter meter = {0};
             pp_allocator allocator = meter_allocator(&meter);
-            pp_packer_params params = batch.params;
+            struct flat_params params = batch.params;
             params.allocator = &allocator;
             pp_packer *packer = NULL;
-            ck_assert_int_eq(pp_packer_create(&params, &packer, NULL), PP_OK);
+            ck_assert_int_eq(flat_create(&params, &packer, NULL), PP_OK);
             size_t n_blocks = meter.n_blocks;
             n_allocations = meter.n_allocations;
             meter.fail_at = n_allocations + fail_at;

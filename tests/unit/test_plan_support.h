@@ -5,6 +5,7 @@
 #ifndef TEST_PLAN_SUPPORT_H
 #define TEST_PLAN_SUPPORT_H
 
+#include "support/flat_params.h"
 #include "support/tap.h"
 
 #include <prepack/prepack.h>
@@ -96,14 +97,14 @@ static inline pp_allocator meter_allocator(struct meter *meter)
 static inline pp_packer *make_packer(int32_t policy, int64_t capacity,
                                      const pp_allocator *allocator)
 {
-    pp_packer_params params;
-    pp_packer_params_init(&params, sizeof params);
+    struct flat_params params;
+    flat_init(&params);
     params.policy = policy;
     params.capacity = capacity;
     params.allocator = allocator;
     pp_packer *packer = NULL;
     pp_error err = {.struct_size = sizeof err};
-    assert_that(pp_packer_create(&params, &packer, &err) == PP_OK);
+    assert_that(flat_create(&params, &packer, &err) == PP_OK);
     return packer;
 }
 

@@ -64,7 +64,6 @@ START_TEST(errors_are_filled)
     ck_assert_int_eq(ppi_error(&err, PP_ERR_FORMAT, "row %d of %s", 7, "x"), PP_ERR_FORMAT);
     ck_assert_int_eq(err.code, PP_ERR_FORMAT);
     ck_assert_int_eq(err.native_code, 0);
-    ck_assert_int_eq(err.reserved, 0);
     ck_assert_int_eq(err.index, -1);
     ck_assert_str_eq(err.message, "row 7 of x");
 

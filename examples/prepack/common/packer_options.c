@@ -32,8 +32,10 @@ int packer_open(const struct packer_options *options, pp_packer **packer)
 {
     pp_error err = {.struct_size = sizeof err};
     pp_packer_params params;
+    const pp_fewest_params fewest = {.struct_size = sizeof fewest,
+                                     .policy = (int32_t)options->policy};
     pp_packer_params_init(&params, sizeof params);
-    params.policy = (int32_t)options->policy;
+    params.fewest = &fewest;
     params.capacity = options->capacity;
     return pp_packer_create(&params, packer, &err) < 0 ? fail_library(&err) : STATUS_OK;
 }

@@ -24,7 +24,6 @@ extern const struct option_rule packer_rules[];
         {"arrival", PP_POLICY_ARRIVAL, "next fit, keeps the order of the prompts"},                \
         {"first-fit", PP_POLICY_FIRST_FIT, "in order of arrival, in the first bin with room"},     \
         {"best-fit", PP_POLICY_BEST_FIT, "in order of arrival, in the fullest bin with room"},     \
-        {"mbs", PP_POLICY_MBS, "minimum bin slack"},                                               \
         {"exact", PP_POLICY_EXACT, "search until proven optimal"},                                 \
     {                                                                                              \
         "auto", PP_POLICY_AUTO, "ffd, then as exact for a short time"                              \

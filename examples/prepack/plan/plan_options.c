@@ -10,9 +10,6 @@
 
 static const struct choice policies[] = {
     FEWEST_POLICIES,
-    {"lpt", PP_POLICY_LPT, "longest first (balanced)"},
-    {"kk", PP_POLICY_KK, "largest differences (balanced)"},
-    {"ordered", PP_POLICY_ORDERED, "one prompt a row, like lengths together (cheapest, as is ffd)"},
     {NULL, 0, NULL},
 };
 
@@ -28,6 +25,8 @@ static const struct choice oversizes[] = {
     {"own-bin", PP_OVERSIZE_OWN_BIN, "alone in a bin as large as they are"},
     {"split", PP_OVERSIZE_SPLIT, "in chunks, in bins one after another"},
     {NULL, 0, NULL}};
+
+#define MIN_PREFIX 16 /* tokens that --share-prefixes shares at least */
 
 #define AT(member) offsetof(struct plan_options, member)
 
@@ -75,8 +74,7 @@ static const struct option_rule bin_rules[] = {
      .kind = &option_choice,
      .place = AT(policy),
      .choices = policies,
-     .help = "how the bins are found (default: ffd for fewest, for the others auto: the best of "
-             "theirs)"},
+     .help = "how the bins are found (fewest; default: ffd)"},
     {.name = "capacity",
      .argument = "N",
      .kind = &option_integer,
@@ -145,7 +143,7 @@ static const struct option_rule bin_rules[] = {
      .place = AT(max_steps),
      .low = -1,
      .high = 1e15,
-     .help = "of the search of mbs, exact and auto; -1: no limit; 0: what suits the policy"},
+     .help = "of the search of exact and auto; -1: no limit; 0: what suits the policy"},
     {.name = "time-limit",
      .argument = "S",
      .kind = &option_real,
@@ -238,6 +236,9 @@ static int check(const void *line)
         return fail_usage(cheapest ? "--objective cheapest needs --shapes: the lengths that a row "
                                      "may have"
                                    : "--shapes goes with --objective cheapest");
+    if ((balanced || cheapest) && (options->policy || options->share_prefixes))
+        return fail_usage("%s goes with --objective fewest",
+                          options->policy ? "--policy" : "--share-prefixes");
     if (options->predict && !options->model.name)
         return fail_usage("--predict needs --model: a model directory, 'demo', or a shape such as "
                           "llama1b");
@@ -278,21 +279,29 @@ int plan_packer_open(const struct plan_options *options, pp_packer **packer)
     pp_error err = {.struct_size = sizeof err};
     pp_packer_params params;
     pp_cost_model cost;
+    const pp_fewest_params fewest = {.struct_size = sizeof fewest,
+                                     .policy = (int32_t)options->policy,
+                                     .min_shared_prefix = options->share_prefixes ? MIN_PREFIX : 0};
+    const pp_balanced_params balanced = {.struct_size = sizeof balanced, .n_bins = options->n_bins};
+    const pp_cheapest_params cheapest = {.struct_size = sizeof cheapest,
+                                         .row_lens = options->shapes.items,
+                                         .n_row_lens = options->shapes.n};
     pp_packer_params_init(&params, sizeof params);
-    params.policy = (int32_t)options->policy;
-    params.capacity = options->capacity;
     params.objective = (int32_t)options->objective;
+    params.capacity = options->capacity;
     params.oversize = (int32_t)options->oversize;
     params.keep_order = options->keep_order;
-    params.share_prefixes = options->share_prefixes;
     params.max_prompts = options->max_prompts;
     params.bin_alignment = options->align;
     params.prompt_alignment = options->align_prompts;
-    params.n_bins = options->n_bins;
-    params.capacities = options->shapes.items;
-    params.n_capacities = options->shapes.n;
     params.max_steps = options->max_steps;
     params.max_seconds = options->time_limit;
+    if (options->objective == PP_OBJECTIVE_FEWEST_BINS)
+        params.fewest = &fewest;
+    if (options->objective == PP_OBJECTIVE_BALANCED)
+        params.balanced = &balanced;
+    if (options->objective == PP_OBJECTIVE_CHEAPEST)
+        params.cheapest = &cheapest;
     if (options->cost) {
         const int status = cost_read(options->cost, &cost);
         if (status)

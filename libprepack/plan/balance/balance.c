@@ -4,7 +4,7 @@
  */
 #include "balance.h"
 #include "plan/fewest/bounds.h"
-#include "plan/packer_impl.h"
+#include "plan/settings.h"
 #include "plan/policies.h"
 
 #include <stdio.h>
@@ -20,7 +20,7 @@ static pp_status place_greedily(const struct balance *balance, struct assignment
     for (size_t i = 0; i < PPI_COUNT(ways) && *found == 0; i++) {
         bool placed;
         PP_TRY(ppi_balance_greedy(balance, ways[i], assignment, &placed, mem, err));
-        *found = placed ? PP_POLICY_LPT : 0;
+        *found = placed ? PPI_POLICY_LPT : 0;
     }
     return PP_OK;
 }
@@ -50,7 +50,7 @@ static pp_status solve_auto(struct balance *balance, struct assignment *assignme
     struct assignment other;
     PP_TRY(ppi_assignment_create(&other, balance, mem, err));
     bool kept;
-    int32_t other_found = PP_POLICY_KK;
+    int32_t other_found = PPI_POLICY_KK;
     pp_status status = ppi_balance_differencing(balance, &other, &kept, mem, err);
     if (status >= 0 && kept)
         status = polish(balance, &other, n_steps, &other_found, mem, err);
@@ -68,10 +68,10 @@ pp_status ppi_balance_solve(struct balance *balance, int32_t policy, struct assi
                             int32_t *found, struct ppi_mem *mem, pp_error *err)
 {
     *found = 0;
-    if (policy == PP_POLICY_KK) {
+    if (policy == PPI_POLICY_KK) {
         bool kept;
         PP_TRY(ppi_balance_differencing(balance, assignment, &kept, mem, err));
-        *found = kept ? PP_POLICY_KK : 0;
+        *found = kept ? PPI_POLICY_KK : 0;
     }
     PP_TRY(place_greedily(balance, assignment, found, mem, err));
     return policy == PP_POLICY_AUTO ? solve_auto(balance, assignment, found, mem, err) : PP_OK;

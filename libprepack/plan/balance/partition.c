@@ -19,18 +19,18 @@ struct bin_items {
 };
 
 static pp_status check_arguments(const pp_plan *plan, int64_t n_workers,
-                                 const int32_t *worker_of_bin, size_t n, pp_error *err)
+                                 const int32_t *worker_of_bin, int64_t n, pp_error *err)
 {
-    if (!plan || (!worker_of_bin && n > 0))
+    if (!plan || (!worker_of_bin && n != 0))
         return ppi_error(err, PP_ERR_ARG, "pp_plan_partition: %s is NULL",
                          plan ? "worker_of_bin" : "plan");
     if (n_workers < 1 || n_workers > INT32_MAX)
         return ppi_error(err, PP_ERR_ARG, "n_workers is %lld; it must be in [1, %d]",
                          (long long)n_workers, INT32_MAX);
-    if (n != (size_t)plan->info.n_bins || n > INT32_MAX)
+    if (n != plan->info.n_bins || n > INT32_MAX)
         return ppi_error(err, PP_ERR_ARG,
-                         "room for the workers of %zu bins, but the plan has %lld; at most %d", n,
-                         (long long)plan->info.n_bins, INT32_MAX);
+                         "room for the workers of %lld bins, but the plan has %lld; at most %d",
+                         (long long)n, (long long)plan->info.n_bins, INT32_MAX);
     if (ppi_plan_has_parts(plan))
         for (int64_t i = 0; i < plan->info.n_segments; i++)
             if (plan->segments.after[i] >= 0)
@@ -113,6 +113,7 @@ static pp_status spread(const struct packing *packing, int32_t *worker_of_bin,
 {
     struct balance balance;
     struct assignment assignment = {0};
+    int32_t policy;
     PP_TRY(ppi_balance_create(&balance, packing, mem, err));
     balance.n_steps = ppi_balance_steps(packing->n);
     int32_t *numbers = ppi_alloc(mem, (size_t)balance.n_bins, sizeof *numbers);
@@ -120,7 +121,7 @@ static pp_status spread(const struct packing *packing, int32_t *worker_of_bin,
                                : ppi_error_nomem(err, "the numbers of workers",
                                                  (size_t)balance.n_bins * sizeof *numbers);
     if (status >= 0)
-        status = ppi_balance_solve(&balance, PP_POLICY_AUTO, &assignment, &found->policy, mem, err);
+        status = ppi_balance_solve(&balance, PP_POLICY_AUTO, &assignment, &policy, mem, err);
     if (status >= 0)
         describe(found, &balance, &assignment);
     if (status >= 0 && info)
@@ -134,13 +135,11 @@ static pp_status spread(const struct packing *packing, int32_t *worker_of_bin,
 }
 
 pp_status pp_plan_partition(const pp_plan *plan, int64_t n_workers, int32_t *worker_of_bin,
-                            size_t n, pp_partition_info *info, pp_error *err)
+                            int64_t n, pp_partition_info *info, pp_error *err)
 {
     PP_TRY(check_arguments(plan, n_workers, worker_of_bin, n, err));
-    pp_partition_info found = {.struct_size = sizeof found,
-                               .policy = PP_POLICY_LPT,
-                               .n_workers = n_workers,
-                               .proven_optimal = 1};
+    pp_partition_info found = {
+        .struct_size = sizeof found, .n_workers = n_workers, .proven_optimal = 1};
     if (n == 0)
         return info ? ppi_struct_write(info, &found, sizeof found, "pp_partition_info", err)
                     : PP_OK;

@@ -5,7 +5,7 @@
  * order, so that it ends; what is found depends on nothing but the jobs.
  */
 #include "balance.h"
-#include "plan/packer_impl.h"
+#include "plan/settings.h"
 
 #include <math.h>
 #include <string.h>

@@ -215,14 +215,14 @@ static pp_status choose(struct filler *filler, struct bins *bins, struct ppi_mem
     const struct shapes *shapes = filler->shapes;
     int32_t policy = shapes->packing->policy;
     struct choice best = {.cost = INFINITY};
-    if (policy != PP_POLICY_ORDERED) {
+    if (policy != PPI_POLICY_ORDERED) {
         int64_t step = 1 + (shapes->n - 1) / MOST_TRIED;
         for (int64_t shape = shapes->n - 1; shape >= 0; shape -= step)
             consider(filler, shape, PP_POLICY_FFD, bins, &best);
     }
     int64_t shape = best.candidate;
     if (policy != PP_POLICY_FFD)
-        consider(filler, ALONE, PP_POLICY_ORDERED, bins, &best);
+        consider(filler, ALONE, PPI_POLICY_ORDERED, bins, &best);
     if (policy == PP_POLICY_AUTO)
         consider(filler, GREEDY, PP_POLICY_AUTO, bins, &best);
     bins->policy = best.policy;
@@ -237,7 +237,7 @@ static pp_status choose(struct filler *filler, struct bins *bins, struct ppi_mem
     }
     form_rows(filler, best.candidate, bins);
     if (policy == PP_POLICY_AUTO && bins->n == shapes->packing->n)
-        bins->policy = PP_POLICY_ORDERED; /* whoever found it */
+        bins->policy = PPI_POLICY_ORDERED; /* whoever found it */
     return PP_OK;
 }
 

@@ -17,7 +17,6 @@ pp_status ppi_cost_read(pp_cost_model *cost, const pp_cost_model *given, pp_erro
 {
     *cost = token_model;
     PP_TRY(ppi_struct_read(cost, sizeof *cost, given, "pp_cost_model", err));
-    PP_TRY(ppi_reserved_check(cost->reserved, PPI_COUNT(cost->reserved), "pp_cost_model", err));
     const struct {
         const char *name;
         double value;
@@ -43,9 +42,12 @@ pp_status ppi_cost_read(pp_cost_model *cost, const pp_cost_model *given, pp_erro
     return PP_OK;
 }
 
-pp_status pp_cost_predict(const pp_cost_model *cost, const int64_t *lengths, size_t n,
+pp_status pp_cost_predict(const pp_cost_model *cost, const int64_t *lengths, int64_t n,
                           double *result, pp_error *err)
 {
+    if (n < 0)
+        return ppi_error(err, PP_ERR_ARG, "pp_cost_predict: n is %lld; it must be at least 0",
+                         (long long)n);
     if (!result || (!lengths && n > 0))
         return ppi_error(err, PP_ERR_ARG, "pp_cost_predict: %s is NULL",
                          result ? "lengths" : "result");
@@ -53,13 +55,13 @@ pp_status pp_cost_predict(const pp_cost_model *cost, const int64_t *lengths, siz
     PP_TRY(ppi_cost_read(&model, cost, err));
     int64_t tokens = 0;
     double squares = 0;
-    for (size_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < n; i++) {
         if (lengths[i] < 1 || __builtin_add_overflow(tokens, lengths[i], &tokens))
-            return ppi_error_at(err, PP_ERR_ARG, (int64_t)i,
-                                "prompt %zu has a length of %lld tokens; it must have at least 1",
-                                i, (long long)lengths[i]);
+            return ppi_error_at(err, PP_ERR_ARG, i,
+                                "prompt %lld has a length of %lld tokens; it must have at least 1",
+                                (long long)i, (long long)lengths[i]);
         squares += (double)lengths[i] * (double)lengths[i];
     }
-    *result = n > 0 ? ppi_cost(&model, tokens, squares, (int64_t)n) : 0;
+    *result = n > 0 ? ppi_cost(&model, tokens, squares, n) : 0;
     return PP_OK;
 }

@@ -16,10 +16,8 @@
 static const char *const policies[] = {
     [PP_POLICY_FFD] = "ffd",           [PP_POLICY_BFD] = "bfd",
     [PP_POLICY_ARRIVAL] = "arrival",   [PP_POLICY_FIRST_FIT] = "first-fit",
-    [PP_POLICY_BEST_FIT] = "best-fit", [PP_POLICY_MBS] = "mbs",
-    [PP_POLICY_EXACT] = "exact",       [PP_POLICY_AUTO] = "auto",
-    [PP_POLICY_LPT] = "lpt",           [PP_POLICY_KK] = "kk",
-    [PP_POLICY_ORDERED] = "ordered",
+    [PP_POLICY_BEST_FIT] = "best-fit", [PP_POLICY_EXACT] = "exact",
+    [PP_POLICY_AUTO] = "auto",
 };
 
 static const char *const objectives[] = {

@@ -12,7 +12,7 @@
 #include "bounds.h"
 #include "placement.h"
 #include "plan/histogram.h"
-#include "plan/packer_impl.h"
+#include "plan/settings.h"
 #include "plan/policies.h"
 
 #include <string.h>
@@ -110,7 +110,7 @@ static bool try_bins(struct search *search, int64_t m, int64_t n_mixed)
         if (!place(search, search->order, n_mixed, search->packing->n))
             return false;
     }
-    keep(search, PP_POLICY_LPT);
+    keep(search, PPI_POLICY_LPT);
     return true;
 }
 

@@ -322,7 +322,7 @@ static pp_status make_plan(const struct cutter *cutter, const struct candidate *
 }
 
 /* Splits and shares, if there is something to and it is worth it: *plan stays NULL if not. */
-static pp_status plan_parts(struct cutter *cutter, const pp_packer_params *params, int64_t longest,
+static pp_status plan_parts(struct cutter *cutter, const struct settings *settings, int64_t longest,
                             struct pp_plan **plan, int64_t *bound, pp_error *err)
 {
     const struct prefix_tree *tree = cutter->tree;
@@ -347,7 +347,7 @@ static pp_status plan_parts(struct cutter *cutter, const pp_packer_params *param
     if (status >= 0 && has_parts) {
         pp_plan_info *info = &(*plan)->info;
         info->policy = cutter->limits.keep_order ? PP_POLICY_ARRIVAL : PP_POLICY_FFD;
-        info->capacity = params->capacity ? params->capacity : cutter->limits.capacity;
+        info->capacity = settings->capacity ? settings->capacity : cutter->limits.capacity;
         info->tokens = tokens;
         info->longest_prompt = longest;
         info->bound_l1 = info->lower_bound = *bound;
@@ -363,42 +363,42 @@ static pp_status plan_parts(struct cutter *cutter, const pp_packer_params *param
 
 /* What a bin may hold; chunk, the most tokens of a part, is 0 where the alignments leave no room.
  */
-static int64_t set_limits(struct step_limits *limits, const pp_packer_params *params,
+static int64_t set_limits(struct step_limits *limits, const struct settings *settings,
                           int64_t longest)
 {
-    int64_t capacity = params->capacity;
+    int64_t capacity = settings->capacity;
     if (capacity == 0) { /* the longest prompt fits */
-        capacity = ppi_part_room(longest, params->prompt_alignment);
-        capacity = ppi_part_room(capacity, params->bin_alignment);
+        capacity = ppi_part_room(longest, settings->prompt_alignment);
+        capacity = ppi_part_room(capacity, settings->bin_alignment);
     }
     *limits = (struct step_limits){
-        .capacity = capacity - capacity % params->bin_alignment,
-        .alignment = params->prompt_alignment,
-        .max_prompts = params->max_prompts ? params->max_prompts : INT64_MAX,
-        .keep_order = params->keep_order || params->policy == PP_POLICY_ARRIVAL,
+        .capacity = capacity - capacity % settings->bin_alignment,
+        .alignment = settings->prompt_alignment,
+        .max_prompts = settings->max_prompts ? settings->max_prompts : INT64_MAX,
+        .keep_order = settings->keep_order || settings->policy == PP_POLICY_ARRIVAL,
     };
-    return limits->capacity - limits->capacity % params->prompt_alignment;
+    return limits->capacity - limits->capacity % settings->prompt_alignment;
 }
 
-bool ppi_parts_needed(const pp_packer_params *params, int64_t longest)
+bool ppi_parts_needed(const struct settings *settings, int64_t longest)
 {
     struct step_limits limits;
-    return params->oversize == PP_OVERSIZE_SPLIT && params->capacity > 0 &&
-           longest > set_limits(&limits, params, longest);
+    return settings->oversize == PP_OVERSIZE_SPLIT && settings->capacity > 0 &&
+           longest > set_limits(&limits, settings, longest);
 }
 
-static pp_status check_input(const pp_packer_params *params, const pp_plan_input *input,
+static pp_status check_input(const struct settings *settings, const pp_plan_input *input,
                              pp_error *err)
 {
     if (input->together || input->apart)
         return ppi_error(err, PP_ERR_UNSUPPORTED,
                          "prompts that are split or share prefixes cannot be kept %s",
                          input->together ? "together" : "apart");
-    if (!params->share_prefixes)
+    if (settings->min_shared_prefix == 0)
         return PP_OK;
     if (!input->prompts)
         return ppi_error(err, PP_ERR_ARG,
-                         "share_prefixes needs the prompts' tokens, but prompts is NULL");
+                         "min_shared_prefix needs the prompts' tokens, but prompts is NULL");
     for (int64_t i = 0; i < input->n; i++)
         if (!input->prompts[i].tokens)
             return ppi_error_at(err, PP_ERR_ARG, i, "prompt %lld: tokens is NULL", (long long)i);
@@ -408,27 +408,27 @@ static pp_status check_input(const pp_packer_params *params, const pp_plan_input
 pp_status ppi_plan_parts(const pp_packer *packer, const pp_plan_input *input, int64_t longest,
                          struct pp_plan **plan, int64_t *bound, pp_error *err)
 {
-    const pp_packer_params *params = &packer->params;
+    const struct settings *settings = &packer->settings;
     *plan = NULL;
     *bound = 0;
-    PP_TRY(check_input(params, input, err));
+    PP_TRY(check_input(settings, input, err));
     struct ppi_mem mem;
     PP_TRY(ppi_mem_init(&mem, &packer->mem.allocator, 0, err));
     struct cutter cutter = {.lengths = input->lengths, .n = input->n, .mem = &mem};
-    cutter.chunk = set_limits(&cutter.limits, params, longest);
+    cutter.chunk = set_limits(&cutter.limits, settings, longest);
     if (cutter.chunk == 0)
         return ppi_error(err, PP_ERR_TOO_LONG,
                          "bins of %lld tokens have no room for a part: bins are aligned to %lld "
                          "tokens, prompts to %lld",
-                         (long long)params->capacity, (long long)params->bin_alignment,
-                         (long long)params->prompt_alignment);
+                         (long long)settings->capacity, (long long)settings->bin_alignment,
+                         (long long)settings->prompt_alignment);
     struct prefix_tree tree = {0};
-    if (params->share_prefixes) {
-        PP_TRY(
-            ppi_prefix_tree_create(&tree, input->prompts, input->n, params->min_prefix, &mem, err));
+    if (settings->min_shared_prefix > 0) {
+        PP_TRY(ppi_prefix_tree_create(&tree, input->prompts, input->n, settings->min_shared_prefix,
+                                      &mem, err));
         cutter.tree = &tree;
     }
-    pp_status status = plan_parts(&cutter, params, longest, plan, bound, err);
+    pp_status status = plan_parts(&cutter, settings, longest, plan, bound, err);
     ppi_prefix_tree_destroy(&tree, &mem);
     return status;
 }

@@ -7,7 +7,7 @@
 #ifndef PPI_PARTS_H
 #define PPI_PARTS_H
 
-#include "plan/packer_impl.h"
+#include "plan/settings.h"
 #include "plan/plan.h"
 
 /* Segments that have no bins yet, each after the one that it continues. */
@@ -73,7 +73,7 @@ pp_status ppi_pour_prompts(const int64_t *lengths, const int32_t *by_length, int
                            struct schedule *schedule, struct ppi_mem *mem, pp_error *err);
 
 /* Is there a prompt, the longest has so many tokens, that only fits into bins in parts? */
-bool ppi_parts_needed(const pp_packer_params *params, int64_t longest);
+bool ppi_parts_needed(const struct settings *settings, int64_t longest);
 
 /*
  * The best plan with parts: fewest bins, of those with the fewest tokens placed, of those with the
@@ -83,9 +83,9 @@ bool ppi_parts_needed(const pp_packer_params *params, int64_t longest);
  * can be shared nor cut.
  *
  * input: checked but for what parts need; lengths are not NULL, their sum is below 2^63; n is at
- * least 1. Errors: PP_ERR_UNSUPPORTED (together, apart), PP_ERR_ARG (share_prefixes without tokens,
- * or with lengths that are not the prompts'), PP_ERR_TOO_LONG (more than 2^31 - 1 parts; alignments
- * that leave no room), PP_ERR_NOMEM.
+ * least 1. Errors: PP_ERR_UNSUPPORTED (together, apart), PP_ERR_ARG (shared prefixes without
+ * tokens, or with lengths that are not the prompts'), PP_ERR_TOO_LONG (more than 2^31 - 1 parts;
+ * alignments that leave no room), PP_ERR_NOMEM.
  */
 pp_status ppi_plan_parts(const pp_packer *packer, const pp_plan_input *input, int64_t longest,
                          struct pp_plan **plan, int64_t *bound, pp_error *err);

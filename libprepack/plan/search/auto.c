@@ -6,7 +6,7 @@
  */
 #include "search.h"
 #include "plan/fewest/bounds.h"
-#include "plan/packer_impl.h"
+#include "plan/settings.h"
 #include "plan/policies.h"
 
 #include <string.h>
@@ -95,16 +95,16 @@ static pp_status run_search(struct search *search, int32_t policy, int32_t *foun
 {
     int64_t n_bins = search->n_bins;
     PP_TRY(search_by_slack(search, true));
-    if (policy == PP_POLICY_MBS && !ppi_search_done(search))
+    if (policy == PPI_POLICY_MBS && !ppi_search_done(search))
         PP_TRY(search_by_slack(search, false));
-    *found_by = search->n_bins < n_bins ? PP_POLICY_MBS : *found_by;
+    *found_by = search->n_bins < n_bins ? PPI_POLICY_MBS : *found_by;
     n_bins = search->n_bins;
-    if (policy == PP_POLICY_MBS || ppi_search_done(search))
+    if (policy == PPI_POLICY_MBS || ppi_search_done(search))
         return PP_OK;
     double share = columns_share(search);
     if (share > DEAR) /* slack is cheap beside that */
         PP_TRY(search_by_slack(search, false));
-    *found_by = search->n_bins < n_bins ? PP_POLICY_MBS : *found_by;
+    *found_by = search->n_bins < n_bins ? PPI_POLICY_MBS : *found_by;
     n_bins = search->n_bins;
     if (!ppi_search_done(search) && share < 1)
         PP_TRY(ppi_pack_by_columns(search, 0, FIRST_DIVES));
@@ -114,7 +114,7 @@ static pp_status run_search(struct search *search, int32_t policy, int32_t *foun
     n_bins = search->n_bins;
     if (!ppi_search_done(search) && share <= DEAR)
         PP_TRY(search_by_slack(search, false));
-    *found_by = search->n_bins < n_bins ? PP_POLICY_MBS : *found_by;
+    *found_by = search->n_bins < n_bins ? PPI_POLICY_MBS : *found_by;
     n_bins = search->n_bins;
     if (!ppi_search_done(search) && share < 1)
         PP_TRY(ppi_pack_by_columns(search, FIRST_DIVES, MORE_DIVES));
