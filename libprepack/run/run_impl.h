@@ -4,7 +4,7 @@
 #ifndef PPI_RUN_IMPL_H
 #define PPI_RUN_IMPL_H
 
-#include "run/items.h"
+#include "run/run_items.h"
 
 /* As pp_run. */
 pp_status ppi_run_items(struct pp_session *session, const pp_plan *plan,

@@ -3,7 +3,7 @@
  * what it fits is a model, the session is as it was before, and cancelling, exhausted memory and
  * wrong params end it with a sentence. How long something took is never tested.
  */
-#include "support/run.h"
+#include "support/sessions.h"
 #include "support/tap.h"
 
 #include <check.h>

@@ -2,7 +2,7 @@
  * test_estimate.c: what pp_session_estimate foretells is what a session then holds, on the CPU or
  * on the device that PREPACK_TEST_DEVICE names.
  */
-#include "support/run.h"
+#include "support/sessions.h"
 #include "support/tap.h"
 
 #include <check.h>

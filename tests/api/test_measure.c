@@ -2,7 +2,7 @@
  * test_measure.c: pp_session_measure counts what a hand counts, on the CPU or on the device that
  * PREPACK_TEST_DEVICE names; refuses what it cannot do; leaves the session as it was.
  */
-#include "support/run.h"
+#include "support/sessions.h"
 #include "support/tap.h"
 
 #include <check.h>

@@ -1,7 +1,7 @@
 /*
  * test_trim.c: pp_session_trim gives back what no cache uses, and nothing else.
  */
-#include "support/run.h"
+#include "support/sessions.h"
 #include "support/tap.h"
 
 #include <check.h>

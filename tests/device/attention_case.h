@@ -6,7 +6,7 @@
 #ifndef TEST_ATTENTION_CASE_H
 #define TEST_ATTENTION_CASE_H
 
-#include "device.h"
+#include "under_test.h"
 
 /* The last n_rows of n_keys positions (or rows before position 0, when there are more rows). Host
  * arrays of act: q [n_rows, n_heads, head_dim], k and v [n_keys, n_kv_heads, head_dim]. */

@@ -2,7 +2,7 @@
  * op_device_norms.c: RMSNorm and LayerNorm to act, added to a residual, and of parts in place:
  * against double precision, and their bits against those of other companies of rows.
  */
-#include "device.h"
+#include "under_test.h"
 
 #include <prepack/common.h>
 

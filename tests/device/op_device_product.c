@@ -6,7 +6,7 @@
  * Tolerance: a k16 step adds sixteen exact products to the sum so far and may cut the result off
  * at 2^-21 of the largest magnitude in it, which the sum of all magnitudes bounds.
  */
-#include "device.h"
+#include "under_test.h"
 
 #include <prepack/common.h>
 

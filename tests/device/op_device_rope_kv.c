@@ -2,7 +2,7 @@
  * op_device_rope_kv.c: rope_kv against double precision in every place that keys and values may
  * have, what it must not touch, its bits in other company; kv_read of what was written by hand.
  */
-#include "device.h"
+#include "under_test.h"
 
 #include <prepack/common.h>
 

@@ -2,7 +2,7 @@
  * op_device_rows.c: embed, glu, add_bias, softcap, gather, convert and compare against straight
  * computations in double precision, and their bits against those of other companies of rows.
  */
-#include "device.h"
+#include "under_test.h"
 
 #include <prepack/common.h>
 

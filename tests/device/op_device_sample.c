@@ -3,7 +3,7 @@
  * the same random bits, against the distribution they are of, and in other company; what filters
  * leave against sorted tokens.
  */
-#include "device.h"
+#include "under_test.h"
 #include "draw.h"
 #include "gumbel.h"
 

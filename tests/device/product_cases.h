@@ -7,7 +7,7 @@
 
 #include "cuda/context.h"
 #include "cuda/products.h"
-#include "device.h"
+#include "under_test.h"
 
 /* A context and what it logged. */
 struct product_context {

@@ -5,7 +5,7 @@
  * that keep the keys behind windows.
  */
 #include "golden_list.h"
-#include "support/run.h"
+#include "support/sessions.h"
 
 #include "checkpoint/safetensors.h"
 #include "support/tap.h"

@@ -7,7 +7,7 @@
  */
 #include "support/make_checkpoint.h"
 #include "support/make_family.h"
-#include "support/run.h"
+#include "support/sessions.h"
 #include "support/tap.h"
 
 #include <check.h>

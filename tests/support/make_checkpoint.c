@@ -2,7 +2,7 @@
  * make_checkpoint.c: see make_checkpoint.h.
  */
 #include "make_checkpoint.h"
-#include "run.h"
+#include "sessions.h"
 #include "write_tensors.h"
 
 #include <dirent.h>

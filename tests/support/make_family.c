@@ -4,7 +4,7 @@
  */
 #include "make_family.h"
 #include "oracle_families.h"
-#include "run.h"
+#include "sessions.h"
 #include "write_tensors.h"
 
 #include <stdarg.h>

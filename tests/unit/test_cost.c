@@ -3,7 +3,7 @@
  * everything else is refused with a sentence that says where. Public functions only.
  */
 #include "support/flat_params.h"
-#include "support/run.h"
+#include "support/sessions.h"
 #include "support/tap.h"
 
 #include <check.h>

@@ -365,8 +365,10 @@ START_TEST(survives_failing_allocations)
     int n = 0;
     for (bool loaded = false; !loaded;) {
         struct failing failing = {.n_left = ++n, .persistent = _i};
-        const pp_allocator allocator = {sizeof allocator, 0, &failing, failing_allocate,
-                                        failing_release};
+        const pp_allocator allocator = {.struct_size = sizeof allocator,
+                                        .user = &failing,
+                                        .allocate = failing_allocate,
+                                        .release = failing_release};
         pp_model_params params;
         const struct ppi_weights *weights;
         pp_error err = {.struct_size = sizeof err};

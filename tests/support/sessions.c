@@ -1,7 +1,7 @@
 /*
- * run.c: see run.h.
+ * sessions.c: see sessions.h.
  */
-#include "run.h"
+#include "sessions.h"
 
 #include "rng.h"
 

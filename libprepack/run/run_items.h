@@ -1,5 +1,5 @@
 /*
- * items.h: the items of a run as the caller gave them, and whether they can be run.
+ * run_items.h: the items of a run as the caller gave them, and whether they can be run.
  */
 #ifndef PPI_ITEMS_H
 #define PPI_ITEMS_H

@@ -1,5 +1,5 @@
 /*
- * cancel.c: a flag that ends the calls it is given to.
+ * cancel_token.c: a flag that ends the calls it is given to.
  */
 #include "run/session_impl.h"
 

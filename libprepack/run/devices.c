@@ -1,5 +1,5 @@
 /*
- * device.c: the devices of this machine, kind by kind.
+ * devices.c: the devices of this machine, kind by kind.
  */
 #include "backend.h"
 

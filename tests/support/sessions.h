@@ -1,5 +1,5 @@
 /*
- * run.h: what tests of sessions share: the kernel sets of this machine, sessions and prompts, and
+ * sessions.h: what tests of sessions share: the kernel sets of this machine, sessions and prompts, and
  * collecting the bits that a run leaves behind.
  */
 #ifndef TEST_RUN_H

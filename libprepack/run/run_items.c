@@ -1,7 +1,7 @@
 /*
- * items.c: what an item may be.
+ * run_items.c: what an item may be.
  */
-#include "run/items.h"
+#include "run/run_items.h"
 
 #include "plan/plan.h"
 

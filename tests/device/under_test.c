@@ -1,7 +1,7 @@
 /*
- * device.c: memory with guard bands, launches, and the loop over tests.
+ * under_test.c: memory with guard bands, launches, and the loop over tests.
  */
-#include "device.h"
+#include "under_test.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,10 +1,10 @@
 /*
- * outputs.h: rows of logits become what items asked for.
+ * run_outputs.h: rows of logits become what items asked for.
  */
 #ifndef PPI_OUTPUTS_H
 #define PPI_OUTPUTS_H
 
-#include "run/items.h"
+#include "run/run_items.h"
 #include "run/session_impl.h"
 
 /* Where what a run gives goes. */

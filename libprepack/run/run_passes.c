@@ -1,10 +1,10 @@
 /*
- * run.c: pp_run: items become pieces of passes, passes run one after another, and what they left
+ * run_passes.c: pp_run: items become pieces of passes, passes run one after another, and what they left
  * becomes the caller's only when all have succeeded.
  */
 #include "run/run_impl.h"
 
-#include "run/outputs.h"
+#include "run/run_outputs.h"
 #include "run/pass.h"
 #include "run/schedule.h"
 

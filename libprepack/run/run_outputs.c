@@ -1,8 +1,8 @@
 /*
- * outputs.c: draws tokens from rows of logits, copies them to the caller, or lends them to the
+ * run_outputs.c: draws tokens from rows of logits, copies them to the caller, or lends them to the
  * sink. The rows of one kind that follow one another go together.
  */
-#include "run/outputs.h"
+#include "run/run_outputs.h"
 
 static const struct ppi_wanted *wanted_row(const struct ppi_outputs *out, int32_t row)
 {

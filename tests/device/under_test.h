@@ -1,5 +1,5 @@
 /*
- * device.h: what tests of CUDA kernels share. A test launches a kernel through the CUDA runtime, so
+ * under_test.h: what tests of CUDA kernels share. A test launches a kernel through the CUDA runtime, so
  * the same program runs on a GPU and, linked with the fake runtime of tests/emu, in emulation. No
  * test framework: machines with a GPU need not have one. Prints TAP.
  */
