@@ -1,6 +1,6 @@
 /* main.c: finds the command and runs it. */
 #include "bench/bench_options.h"
-#include "cancel.h"
+#include "interrupt.h"
 #include "generate/generate_options.h"
 #include "model_options.h"
 #include "plan/plan_options.h"
@@ -117,7 +117,7 @@ static int dispatch(int argc, char **argv)
 int main(int argc, char **argv)
 {
     setlocale(LC_CTYPE, ""); /* only to know whether blocks can be drawn; numbers keep the point */
-    cancel_install();
+    interrupt_install();
     const int status = dispatch(argc, argv);
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == STATUS_OK)
         return fail("standard output could not be written");

@@ -33,7 +33,8 @@ class SessionParams(Structure):
     _fields_ = [("struct_size", c_uint32), ("dtype", c_int32), ("device", c_char_p),
                 ("n_threads", c_int32), ("max_pass_tokens", c_int32), ("memory_limit", c_int64),
                 ("allocator", c_void_p), ("log", c_void_p), ("log_user", c_void_p),
-                ("stream", c_void_p), ("device_allocator", c_void_p), ("reserved", c_int64 * 4)]
+                ("stream", c_void_p), ("device_allocator", c_void_p),
+                ("keep_window_pages", c_int32)]
 
 
 class PlanParams(Structure):

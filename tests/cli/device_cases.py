@@ -105,7 +105,7 @@ def no_gpu(program):
         for device in ("cuda", "cuda:1"):
             program.refuses(1, "NVIDIA driver", "profile", "--model", "tiny", "--dataset", path,
                             "--device", device, *more)
-    program.refuses(1, "abacus", "profile", "--model", "tiny", "--dataset", path, "--device",
+    program.refuses(1, "devices here: cpu", "profile", "--model", "tiny", "--dataset", path, "--device",
                     "abacus")
     demo_tokenizer(program)
     program.refuses(1, "NVIDIA driver", "generate", "--model", "demo", "-p", "a", "--device",

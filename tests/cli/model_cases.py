@@ -163,8 +163,11 @@ def generate_samples(program):
     assert batched != tokens("--seed", 1)
     greedy = [i["tokens"] for i in program.json(*args, "--temperature", 0)[0]]
     assert greedy == tokens("--top-p", "0.000001") == tokens("--temperature", "0.0001")
-    nucleus = tokens("--top-p", "0.9")
-    assert nucleus == tokens("--top-p", "0.9", "--batch-size", 1) != greedy
+    for option, value in (("--top-p", 0.9), ("--top-k", 2), ("--min-p", 0.5)):
+        drawn = tokens(option, value)
+        assert drawn == tokens(option, value, "--batch-size", 1) != greedy, option
+        assert drawn != batched, option
+    assert greedy == tokens("--top-k", 1) == tokens("--min-p", 1)
 
 
 def model_folder(program, content):

@@ -6,6 +6,7 @@ import subprocess
 import time
 
 from harness import Skip, TIMEOUT
+from plan_cases import demo_tokenizer
 
 
 COMMANDS = ("profile", "generate", "plan", "bench", "tune")
@@ -14,6 +15,8 @@ COMMANDS = ("profile", "generate", "plan", "bench", "tune")
 def help_and_version(program):
     """help and version go to standard output with status 0"""
     general = program.works("--help")
+    for name in ("llama", "exaone4", "gemma3_text", "llama2-13b", "gemma3-1b"):
+        assert name in general, name
     assert program.works("help") == general and program.works("-h") == general
     for command in COMMANDS:
         assert f"prepack {command}" in general
@@ -104,6 +107,8 @@ def wrong_command_lines(program):
         (["generate", "--model", "demo", "-p", "a", "--temperature", "-1"], "from 0 to"),
         (["generate", "--model", "demo", "-p", "a", "--temperature", "nan"], "from 0 to"),
         (["generate", "--model", "demo", "-p", "a", "--top-p", "0"], "above 0"),
+        (["generate", "--model", "demo", "-p", "a", "--top-k", "-1"], "from 0 to"),
+        (["generate", "--model", "demo", "-p", "a", "--min-p", "1.5"], "from 0 to 1"),
         (["generate", "--model", "demo", "-p", b"\xff\xfe"], "UTF-8"),
         (["generate", "--model", "demo", "--prompts", lengths], "token counts"),
     ]
@@ -168,11 +173,9 @@ def data_folder(program):
                     env={"PREPACK_DATA": folder})
 
 
-def interrupt(program):
-    """Ctrl-C ends a run with one sentence and status 130"""
-    lengths = program.file("many.lengths", "200\n" * 2048)
-    args = [program.path, "profile", "--model", "tiny", "--dataset", lengths, "--num-runs", "1000"]
-    with subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+def interrupted(program, *args):
+    """Whether one Ctrl-C after a second ends a run at once with one sentence."""
+    with subprocess.Popen([program.path, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           env=program.environment()) as child:
         time.sleep(1)
         assert child.poll() is None, "the run was over before it could be interrupted"
@@ -182,6 +185,19 @@ def interrupt(program):
     assert child.returncode == 130, child.returncode
     assert out == b"" and err == b"prepack: interrupted\n", err
     assert time.monotonic() - start < 20
+
+
+def interrupt(program):
+    """Ctrl-C ends a run with one sentence and status 130, also between calls of the library"""
+    lengths = program.file("many.lengths", "200\n" * 2048)
+    interrupted(program, "profile", "--model", "tiny", "--dataset", lengths, "--num-runs", "1000")
+    interrupted(program, "tune", "--model", "tiny", "--seconds", "600")
+    interrupted(program, "bench", "rows", "--model", "llama1b", "--num-runs", "99", "--rows",
+                ",".join(str(n) for n in range(1, 33)))
+    demo_tokenizer(program)
+    prompts = program.file("many.txt", "One\n" * 100000)
+    interrupted(program, "generate", "--model", "demo", "--prompts", prompts, "--batch-size", "1",
+                "--max-new-tokens", "200")
 
 
 CASES = [help_and_version, help_knows_every_option, wrong_command_lines, no_command, failures,

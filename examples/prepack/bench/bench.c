@@ -1,8 +1,8 @@
 /* bench.c: `prepack bench`: which operations are measured, at which sizes. */
 #include "bench.h"
-#include "cancel.h"
+#include "interrupt.h"
 #include "engine.h"
-#include "outputs.h"
+#include "output_files.h"
 #include "progress.h"
 #include "say.h"
 
@@ -50,7 +50,7 @@ static int measure(struct benching *benching, const pp_measure_params *params,
                    pp_measurement *measured)
 {
     pp_error err = {.struct_size = sizeof err};
-    if (cancel_requested())
+    if (interrupt_requested())
         return fail_interrupted();
     measured->struct_size = sizeof *measured;
     if (pp_session_measure(benching->session, params, measured, &err) < 0)

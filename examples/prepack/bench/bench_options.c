@@ -1,6 +1,6 @@
 /* bench_options.c: the options and the help of `prepack bench`. */
 #include "bench_options.h"
-#include "outputs.h"
+#include "output_files.h"
 #include "say.h"
 
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 #ifndef PREPACK_COST_FILE_H
 #define PREPACK_COST_FILE_H
 
-#include "outputs.h"
+#include "output_files.h"
 
 #include <prepack/prepack.h>
 

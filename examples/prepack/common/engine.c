@@ -1,6 +1,6 @@
 /* engine.c: opens models, tokenizers and sessions. */
 #include "engine.h"
-#include "cancel.h"
+#include "interrupt.h"
 #include "files.h"
 #include "say.h"
 
@@ -204,7 +204,7 @@ int engine_session_open(struct engine *engine, const struct device_options *opti
     const pp_session_params params = session_params(options, max_pass_tokens);
     if (pp_session_create(engine->model, &params, session, &err) < 0)
         return fail_device(&err);
-    cancel_watch(*session);
+    interrupt_watch(*session);
     return STATUS_OK;
 }
 
@@ -244,6 +244,6 @@ void describe_session(const pp_session_info *info, char *out, size_t out_bytes)
 void engine_session_close(pp_session *session)
 {
     if (session)
-        cancel_unwatch(session);
+        interrupt_unwatch(session);
     pp_session_destroy(session);
 }

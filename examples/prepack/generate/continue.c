@@ -1,7 +1,7 @@
 /* continue.c: one packed run of whole prompts, then runs of a token each of those that are not done
  * yet. */
 #include "continue.h"
-#include "cancel.h"
+#include "interrupt.h"
 #include "random.h"
 #include "say.h"
 
@@ -42,7 +42,7 @@ static int run(const struct continuer *continuer, struct group *group, const pp_
     pp_error err = {.struct_size = sizeof err, .index = -1};
     pp_run_params params;
     pp_run_params_init(&params, sizeof params);
-    params.cancel = cancel_token();
+    params.cancel = interrupt_token();
     if (pp_run(continuer->session, plan, group->running, (int64_t)group->n_running, &params, &err) <
         0)
         return fail_call(continuer, group, &err);

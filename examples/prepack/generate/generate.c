@@ -4,7 +4,7 @@
 #include "engine.h"
 #include "generate_options.h"
 #include "model_tokenizer.h"
-#include "outputs.h"
+#include "output_files.h"
 #include "promptset.h"
 #include "say.h"
 #include "stopwatch.h"

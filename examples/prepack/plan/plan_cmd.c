@@ -1,6 +1,6 @@
 /* plan_cmd.c: `prepack plan`: packs lengths, or reads a plan, and says how good it is. */
 #include "plan_picture.h"
-#include "outputs.h"
+#include "output_files.h"
 #include "plan_data.h"
 #include "plan_figures.h"
 #include "plan_file.h"

@@ -2,7 +2,7 @@
  * library itself refuses is not checked twice. */
 #include "plan_options.h"
 #include "cost_file.h"
-#include "outputs.h"
+#include "output_files.h"
 #include "packer_options.h"
 #include "say.h"
 

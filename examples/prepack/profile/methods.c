@@ -4,7 +4,7 @@
  * counts walks the same steps, with nothing prefilled.
  */
 #include "methods.h"
-#include "cancel.h"
+#include "interrupt.h"
 #include "choose.h"
 #include "engine.h"
 #include "say.h"
@@ -57,7 +57,7 @@ static pp_run_params run_params(void)
 {
     pp_run_params params;
     pp_run_params_init(&params, sizeof params);
-    params.cancel = cancel_token();
+    params.cancel = interrupt_token();
     return params;
 }
 
@@ -175,7 +175,7 @@ static int run_batches(struct pass *pass, int (*run)(struct pass *, const size_t
         const size_t first = b * work->batch_size;
         const size_t left = work->n_prompts - first;
         const size_t n = left < work->batch_size ? left : work->batch_size;
-        if (cancel_requested())
+        if (interrupt_requested())
             return fail_interrupted();
         const int status = run(pass, pass->order + first, n);
         if (status)
@@ -254,7 +254,7 @@ static int run_dataset(struct pass *pass)
     int status = pack_all(pass, cuts, &n_steps);
     for (size_t s = 0; s < n_steps && !status; s++) {
         const size_t n = cuts[s + 1] - cuts[s];
-        if (cancel_requested()) {
+        if (interrupt_requested()) {
             status = fail_interrupted();
             break;
         }

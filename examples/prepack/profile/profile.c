@@ -4,7 +4,7 @@
 #include "engine.h"
 #include "methods.h"
 #include "model_tokenizer.h"
-#include "outputs.h"
+#include "output_files.h"
 #include "profile_report.h"
 #include "say.h"
 #include "table.h"

@@ -1,6 +1,6 @@
 /* profile_options.c: the options and the help of `prepack profile`. */
 #include "profile_options.h"
-#include "outputs.h"
+#include "output_files.h"
 #include "say.h"
 
 #include <string.h>

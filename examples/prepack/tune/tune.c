@@ -1,7 +1,7 @@
 /* tune.c: `prepack tune`: what a forward pass costs here, measured in seconds. */
 #include "cost_file.h"
 #include "engine.h"
-#include "outputs.h"
+#include "output_files.h"
 #include "say.h"
 #include "stopwatch.h"
 #include "tune_options.h"

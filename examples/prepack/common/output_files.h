@@ -1,6 +1,6 @@
-/* outputs.h: where a command writes: the text, and the JSON if it was asked for. */
-#ifndef PREPACK_OUTPUTS_H
-#define PREPACK_OUTPUTS_H
+/* output_files.h: where a command writes: the text, and the JSON if it was asked for. */
+#ifndef PREPACK_OUTPUT_FILES_H
+#define PREPACK_OUTPUT_FILES_H
 
 #include "option.h"
 

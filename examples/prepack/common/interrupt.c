@@ -1,8 +1,8 @@
 /*
- * cancel.c: the signal handler. Its work is done on the main thread only, which is also the one
+ * interrupt.c: the signal handler. Its work is done on the main thread only, which is also the one
  * that creates and destroys sessions: so a session cannot go away under the handler.
  */
-#include "cancel.h"
+#include "interrupt.h"
 #include "say.h"
 
 #include <pthread.h>
@@ -37,7 +37,7 @@ static void on_signal(int number)
     pp_session_cancel(session);
 }
 
-void cancel_install(void)
+void interrupt_install(void)
 {
     main_thread = pthread_self();
     pp_cancel_create(&token, NULL);
@@ -47,22 +47,22 @@ void cancel_install(void)
     sigaction(SIGTERM, &action, NULL);
 }
 
-const pp_cancel *cancel_token(void)
+const pp_cancel *interrupt_token(void)
 {
     return token;
 }
 
-bool cancel_requested(void)
+bool interrupt_requested(void)
 {
     return atomic_load(&requested);
 }
 
-void cancel_watch(pp_session *session)
+void interrupt_watch(pp_session *session)
 {
     atomic_store(&watched, session);
 }
 
-void cancel_unwatch(pp_session *session)
+void interrupt_unwatch(pp_session *session)
 {
     if (atomic_load(&watched) == session)
         atomic_store(&watched, NULL);

@@ -1,5 +1,5 @@
-/* outputs.c: the text of a command and the file of --json. */
-#include "outputs.h"
+/* output_files.c: the text of a command and the file of --json. */
+#include "output_files.h"
 #include "say.h"
 
 #include <errno.h>
