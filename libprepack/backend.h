@@ -296,9 +296,9 @@ struct ppi_backend_ops {
                         int64_t n_rows, const struct ppi_epilogue *epilogue, float *out,
                         pp_error *err);
 
-    /* out = activation(a gate^T + bias) * (a up^T + bias). a: act [n_rows, k]; w: GATE_UP with n
-     * gate rows; bias: VECTOR [2 n], gates first, or NULL; activation: PPI_ACTIVATION_*; out: act
-     * [n_rows, n]. */
+    /* out = activation(a gate^T + bias) * (a up^T + bias); a device may narrow the products to act
+     * before it adds. a: act [n_rows, k]; w: GATE_UP with n gate rows; bias: VECTOR [2 n], gates
+     * first, or NULL; activation: PPI_ACTIVATION_*; out: act [n_rows, n]. */
     pp_status (*gate_up)(struct ppi_backend *backend, const void *a, const struct ppi_matrix *w,
                          const struct ppi_matrix *bias, int32_t activation, int64_t n_rows,
                          void *out, pp_error *err);

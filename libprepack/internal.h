@@ -42,9 +42,6 @@ pp_status ppi_error_nomem(pp_error *err, const char *what, size_t bytes);
 /* Reads a caller's params: *dst (size bytes, holding the defaults) receives what the caller's
  * struct has. src NULL: nothing to do. name is the type's, for messages. */
 pp_status ppi_struct_read(void *dst, size_t size, const void *src, const char *name, pp_error *err);
-/* PP_ERR_ARG unless all n reserved fields of a params struct are 0: a newer caller may mean
- * something by them. */
-pp_status ppi_reserved_check(const int64_t *reserved, size_t n, const char *name, pp_error *err);
 /* Writes an output struct of `size` bytes into the caller's of dst->struct_size bytes. */
 pp_status ppi_struct_write(void *dst, const void *src, size_t size, const char *name,
                            pp_error *err);

@@ -39,14 +39,6 @@ pp_status ppi_struct_read(void *dst, size_t size, const void *src, const char *n
     return PP_OK;
 }
 
-pp_status ppi_reserved_check(const int64_t *reserved, size_t n, const char *name, pp_error *err)
-{
-    for (size_t i = 0; i < n; i++)
-        if (reserved[i] != 0)
-            return ppi_error(err, PP_ERR_ARG, "%s.reserved[%zu] must be 0", name, i);
-    return PP_OK;
-}
-
 pp_status ppi_struct_write(void *dst, const void *src, size_t size, const char *name, pp_error *err)
 {
     if (!dst)

@@ -64,7 +64,7 @@ typedef struct pp_model_config {
     int32_t n_heads;           /* 1 .. 1024, a multiple of n_kv_heads */
     int32_t n_kv_heads;
     int32_t head_dim;       /* even, 2 .. 512 */
-    int32_t max_position;   /* positions the model was made for; longer prompts are refused */
+    int32_t max_position;   /* positions that the model has; longer prompts are refused */
     int32_t tie_embeddings; /* 1: the LM head is the embedding table */
     int32_t dtype;          /* of the stored weights: PP_DTYPE_F32, F16, BF16 */
     int32_t bos_token;      /* -1: none stated */

@@ -3,13 +3,11 @@
  * and what is wanted of them; a run takes items of every kind together, prompts and single tokens
  * alike, without padding.
  *
- *     pp_item items[2] = {
- *         {.struct_size = sizeof items[0], .tokens = a, .n_tokens = 300, .output =
- * PP_OUTPUT_TOKEN},
- *         {.struct_size = sizeof items[0], .tokens = b, .n_tokens = 1, .cache = chat,
- *          .output = PP_OUTPUT_TOKEN, .temperature = 0.7f, .top_p = 0.9f, .seed = 7}};
+ *     pp_item items[2] = {{.struct_size = sizeof(pp_item), .tokens = a, .n_tokens = 300},
+ *                         {.struct_size = sizeof(pp_item), .tokens = b, .n_tokens = 1,
+ *                          .cache = chat, .output = PP_OUTPUT_TOKEN, .temperature = 0.7f}};
  *     pp_run(session, NULL, items, 2, NULL, &err);
- *     ... items[0].cache, items[0].next, items[1].next
+ *     ... items[0].cache is new, items[1].next was drawn
  *
  * What the company of an item does to its numbers: nothing. Its cache, logits and tokens are
  * bitwise the same alone and with any others, in any order, plan, pass size and number of threads,
@@ -118,7 +116,8 @@ PP_API void pp_run_params_init(pp_run_params *params, size_t struct_size);
  *
  * Models whose rotary embedding depends on a prompt's length (longrope, dynamic): a cache that
  * grows past the length at which the angles change is computed anew from its first token, so that
- * its state is a function of its tokens alone.
+ * what a run leaves and gives is a function of the cache's tokens alone. With `dynamic` every run
+ * past that length is such a change.
  */
 PP_API pp_status pp_run(pp_session *session, const pp_plan *plan, pp_item *items, int64_t n,
                         const pp_run_params *params, pp_error *err);

@@ -118,11 +118,11 @@ PP_API pp_status pp_session_get_info(const pp_session *session, pp_session_info 
 
 /*
  * What a session with these params would hold right after its creation, without reading a weight:
- * fills *info as pp_session_get_info would. On top come KV pages, page_bytes for every page_tokens
- * tokens of a prompt, the last page whole, and rotary angles, 4 head_dim bytes for each position up
- * to the longest prompt so far (at least 1024, or all that the model has). On cuda the creation
- * itself holds up to 256 MiB beside the weights for a while, before the workspace is taken. Needs
- * the device.
+ * fills *info as pp_session_get_info would. On top come KV pages (pp_run_predict), at most
+ * page_bytes for every page_tokens tokens of a prompt, and rotary angles, 4 rotary_dim bytes of
+ * each kind of rotation for each position up to the longest prompt so far (at least 1024, or all
+ * that the model has). On cuda the creation itself holds up to 256 MiB beside the weights for a
+ * while, before the workspace is taken. Needs the device.
  * Errors: as pp_session_create, but no limit is applied.
  */
 PP_API pp_status pp_session_estimate(pp_model *model, const pp_session_params *params,

@@ -1,6 +1,6 @@
 /*
- * layout.h: lays runs of prompt tokens one after another, as pp_batch_build does for bins and
- * prefill and decode do for passes.
+ * layout.h: lays runs of prompt tokens one after another, as pp_batch_build does for bins and a run
+ * does for passes.
  */
 #ifndef PPI_LAYOUT_H
 #define PPI_LAYOUT_H

@@ -69,8 +69,8 @@ static void list_free_pages(struct ppi_page_pool *pool, struct ppi_slab *slab)
 
 int64_t ppi_pool_trim(struct ppi_page_pool *pool)
 {
-    int64_t n_before = pool->n_pages;
     pthread_mutex_lock(&pool->lock);
+    int64_t n_before = pool->n_pages;
     pool->free_pages = NULL;
     for (struct ppi_slab **link = &pool->slabs; *link;) {
         struct ppi_slab *slab = *link;

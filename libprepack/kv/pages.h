@@ -18,7 +18,8 @@ struct ppi_page {
 
 struct ppi_slab;
 
-/* Thread-safety: every call takes the lock. */
+/* Thread-safety: taking, sharing, dropping, counting and trimming pages take the lock; the others
+ * belong to the thread that is in the session. */
 struct ppi_page_pool {
     const struct ppi_backend_ops *ops;
     struct ppi_backend *backend;

@@ -18,7 +18,7 @@ struct place {
     bool by_type;
 };
 
-/* The keys of a model at hand count before those of a layer type only where there are no types. */
+/* Stands in the outer object or among the rope parameters; read_original says which counts. */
 static const char ORIGINAL[] = "original_max_position_embeddings";
 
 static pp_status read_type(const struct place *place, int32_t *type)

@@ -190,12 +190,3 @@ pp_status ppi_plan_match_number(const struct pp_plan *plan, const pp_prompt *pro
             "plans for other engines, but does not run them");
     return PP_OK;
 }
-
-pp_status ppi_plan_match(const struct pp_plan *plan, const pp_prompt *prompts, int64_t n,
-                         pp_error *err)
-{
-    PP_TRY(ppi_plan_match_number(plan, prompts, n, err));
-    for (int64_t bin = 0; bin < plan->info.n_bins; bin++)
-        PP_TRY(ppi_plan_match_bin(plan, bin, prompts, err));
-    return PP_OK;
-}

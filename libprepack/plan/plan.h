@@ -61,10 +61,8 @@ double ppi_plan_bin_cost(const struct pp_plan *plan, int64_t bin);
 void ppi_plan_set_figures(struct pp_plan *plan);
 
 /* PP_ERR_ARG unless prompts are n prompts with the lengths that the plan was made from;
- * err->index names the prompt. Their tokens are not looked at. */
-pp_status ppi_plan_match(const struct pp_plan *plan, const pp_prompt *prompts, int64_t n,
-                         pp_error *err);
-/* The two halves: the number of prompts, and the prompts of one bin. */
+ * err->index names the prompt. Their tokens are not looked at. The two halves: the number of
+ * prompts, and the prompts of one bin. */
 pp_status ppi_plan_match_number(const struct pp_plan *plan, const pp_prompt *prompts, int64_t n,
                                 pp_error *err);
 pp_status ppi_plan_match_bin(const struct pp_plan *plan, int64_t bin, const pp_prompt *prompts,

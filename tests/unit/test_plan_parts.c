@@ -152,33 +152,42 @@ END_TEST
 
 /* ---- prompts of a plan ---- */
 
+/* As a batch does: the number of prompts, then those of every bin. */
+static pp_status match_plan(const pp_plan *plan, const pp_prompt *prompts, int64_t n, pp_error *err)
+{
+    pp_status status = ppi_plan_match_number(plan, prompts, n, err);
+    for (int64_t bin = 0; bin < plan->info.n_bins && status >= 0; bin++)
+        status = ppi_plan_match_bin(plan, bin, prompts, err);
+    return status;
+}
+
 START_TEST(prompts_match_their_plan)
 {
     const int64_t lengths[] = {6, 3, 5};
     pp_plan *plan = make_plan(PP_POLICY_FFD, 10, lengths, 3); /* bins {0, 1}, {2} */
     pp_prompt prompts[3] = {{.n_tokens = 6}, {.n_tokens = 3}, {.n_tokens = 5}};
     pp_error err = {.struct_size = sizeof err};
-    ck_assert_int_eq(ppi_plan_match(plan, prompts, 3, &err), PP_OK);
-    assert_error(ppi_plan_match(plan, prompts, 2, &err), &err, PP_ERR_ARG, -1,
+    ck_assert_int_eq(match_plan(plan, prompts, 3, &err), PP_OK);
+    assert_error(match_plan(plan, prompts, 2, &err), &err, PP_ERR_ARG, -1,
                  "2 prompts given, but the plan was made from 3");
-    assert_error(ppi_plan_match(plan, NULL, 3, &err), &err, PP_ERR_ARG, -1, "prompts is NULL");
+    assert_error(match_plan(plan, NULL, 3, &err), &err, PP_ERR_ARG, -1, "prompts is NULL");
     prompts[2].n_tokens = 4;
-    assert_error(ppi_plan_match(plan, prompts, 3, &err), &err, PP_ERR_ARG, 2,
+    assert_error(match_plan(plan, prompts, 3, &err), &err, PP_ERR_ARG, 2,
                  "prompt 2 has 4 tokens, but the plan was made from one of 5");
     prompts[2].n_tokens = 5;
     prompts[1].n_tokens = 4;
-    assert_error(ppi_plan_match(plan, prompts, 3, &err), &err, PP_ERR_ARG, 1, "prompt 1");
+    assert_error(match_plan(plan, prompts, 3, &err), &err, PP_ERR_ARG, 1, "prompt 1");
     prompts[0].n_tokens = 4;
     prompts[1].n_tokens = 5; /* the same sum */
-    assert_error(ppi_plan_match(plan, prompts, 3, &err), &err, PP_ERR_ARG, 0, "prompt 0");
+    assert_error(match_plan(plan, prompts, 3, &err), &err, PP_ERR_ARG, 0, "prompt 0");
     prompts[0].n_tokens = 6;
     prompts[1].n_tokens = 0;
-    assert_error(ppi_plan_match(plan, prompts, 3, &err), &err, PP_ERR_ARG, 1, "prompt 1");
+    assert_error(match_plan(plan, prompts, 3, &err), &err, PP_ERR_ARG, 1, "prompt 1");
     prompts[1].n_tokens = INT64_MAX;
-    assert_error(ppi_plan_match(plan, prompts, 3, &err), &err, PP_ERR_ARG, 1, "prompt 1");
+    assert_error(match_plan(plan, prompts, 3, &err), &err, PP_ERR_ARG, 1, "prompt 1");
     pp_plan_destroy(plan);
     plan = make_plan(PP_POLICY_FFD, 10, NULL, 0);
-    ck_assert_int_eq(ppi_plan_match(plan, NULL, 0, &err), PP_OK);
+    ck_assert_int_eq(match_plan(plan, NULL, 0, &err), PP_OK);
     pp_plan_destroy(plan);
 }
 END_TEST
