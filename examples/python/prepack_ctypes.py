@@ -1,6 +1,6 @@
-"""libprepack's attention and planner for Python: the structs and calls of prepack/attention.h, what they
-need of prepack/session.h, and of prepack/packer.h and prepack/batch.h, by ctypes alone. Field for field
-the C declarations, whose comments say what everything means.
+"""libprepack for Python by ctypes alone: attention on tensors of one's own (prepack/attention.h), the
+planner with arrays for another engine (packer.h, batch.h), and running a model (model.h, session.h,
+run.h). Field for field the C declarations, whose comments say what everything means.
 
     session = Session(device="cpu")
     plan = Plan(session, cu_seqlens_q=[0, 5, 12], n_heads=8, n_kv_heads=2, head_dim=64, dtype=F32)
@@ -11,14 +11,18 @@ the C declarations, whose comments say what everything means.
     for arrays in packing.bins(token_lists):
         engine(arrays.tokens, arrays.positions, arrays.cu_seqlens)
 
+    session = Session(model=Model("model-dir"))
+    session.next_tokens(token_lists, Packing(lengths), temperature=0.7, top_p=0.9, seed=1)
+
 The library is PREPACK_LIBRARY of the environment, or libprepack.so.0 where the loader finds it.
 """
 import ctypes
 import os
 from ctypes import (POINTER, Structure, c_char, c_char_p, c_double, c_float, c_int32, c_int64,
-                    c_size_t, c_uint32, c_void_p)
+                    c_size_t, c_uint32, c_uint64, c_void_p)
 
 F32, F16, BF16, BOOL = 1, 2, 3, 4
+OUTPUT_TOKEN = 3
 POLICY_FFD, POLICY_BFD, POLICY_ARRIVAL = 1, 2, 3
 
 
@@ -99,6 +103,14 @@ class Prompt(Structure):
     _fields_ = [("tokens", POINTER(c_int32)), ("n_tokens", c_int64)]
 
 
+class Item(Structure):
+    C_NAME = "pp_item"
+    _fields_ = [("struct_size", c_uint32), ("output", c_int32), ("cache", c_void_p),
+                ("tokens", POINTER(c_int32)), ("n_tokens", c_int64), ("logits", c_void_p),
+                ("temperature", c_float), ("top_k", c_int32), ("top_p", c_float),
+                ("min_p", c_float), ("seed", c_uint64), ("next", c_int32)]
+
+
 class BatchParams(Structure):
     C_NAME = "pp_batch_params"
     _fields_ = [("struct_size", c_uint32), ("layout", c_int32), ("pad_token", c_int32),
@@ -126,6 +138,8 @@ def library():
     global _library
     if _library is None:
         loaded = ctypes.CDLL(os.environ.get("PREPACK_LIBRARY", "libprepack.so.0"))
+        declare(loaded, "pp_model_open", c_char_p, c_void_p, POINTER(c_void_p))
+        declare(loaded, "pp_run", c_void_p, c_void_p, POINTER(Item), c_int64, c_void_p)
         declare(loaded, "pp_session_create", c_void_p, POINTER(SessionParams), POINTER(c_void_p))
         declare(loaded, "pp_attention_plan_create", c_void_p, POINTER(PlanParams), POINTER(c_void_p))
         declare(loaded, "pp_attention_plan_get_info", c_void_p, POINTER(PlanInfo))
@@ -139,8 +153,9 @@ def library():
         declare(loaded, "pp_batch_get_view", c_void_p, POINTER(BatchView))
         declare(loaded, "pp_batch_mask_bytes", c_void_p, c_int32, POINTER(c_size_t))
         declare(loaded, "pp_batch_mask", c_void_p, c_int32, c_int64, c_void_p, c_size_t)
-        for name in ("pp_session_destroy", "pp_attention_plan_destroy", "pp_packer_destroy",
-                     "pp_plan_destroy", "pp_batch_destroy"):
+        for name in ("pp_model_unref", "pp_session_destroy", "pp_kvcache_destroy",
+                     "pp_attention_plan_destroy", "pp_packer_destroy", "pp_plan_destroy",
+                     "pp_batch_destroy"):
             getattr(loaded, name).argtypes = [c_void_p]
             getattr(loaded, name).restype = None
         for name in ("pp_session_params_init", "pp_attention_plan_params_init",
@@ -164,16 +179,41 @@ def call(name, *arguments):
         raise PrepackError(error.message.decode())
 
 
-class Session:
-    """A device without a model. stream: the address of a CUDA stream, or None."""
+class Model:
+    """A Hugging Face model directory."""
 
-    def __init__(self, device="cpu", stream=None):
+    def __init__(self, folder):
+        self.handle = c_void_p()
+        call("pp_model_open", os.fsencode(folder), None, ctypes.byref(self.handle))
+
+    def __del__(self):
+        if getattr(self, "handle", None):
+            library().pp_model_unref(self.handle)
+
+
+class Session:
+    """A device. stream: the address of a CUDA stream, or None; model: None for attention alone."""
+
+    def __init__(self, device="cpu", stream=None, model=None):
         params = SessionParams()
         library().pp_session_params_init(ctypes.byref(params), ctypes.sizeof(params))
         params.device = device.encode()
         params.stream = stream
         self.handle = c_void_p()
-        call("pp_session_create", None, ctypes.byref(params), ctypes.byref(self.handle))
+        call("pp_session_create", model.handle if model else None, ctypes.byref(params),
+             ctypes.byref(self.handle))
+
+    def next_tokens(self, token_lists, packing=None, **drawing):
+        """The token that follows each prompt. packing: a Packing of their lengths, whose bins share
+        passes; drawing: fields of pp_item."""
+        arrays = [(c_int32 * len(tokens))(*tokens) for tokens in token_lists]
+        items = (Item * len(arrays))(*[
+            Item(struct_size=ctypes.sizeof(Item), output=OUTPUT_TOKEN, tokens=a, n_tokens=len(a), **drawing)
+            for a in arrays])
+        call("pp_run", self.handle, packing.handle if packing else None, items, len(items), None)
+        for item in items:
+            library().pp_kvcache_destroy(item.cache)
+        return [item.next for item in items]
 
     def __del__(self):
         if getattr(self, "handle", None):

@@ -92,6 +92,23 @@ def packing_without_torch():
     return "a prompt longer than a bin was taken"
 
 
+def running_without_torch():
+    """What follows prompts, packed and alone, as the demo model has it."""
+    session = prepack.Session(model=prepack.Model(os.path.join(ROOT, "examples/demo-model")))
+    prompts = [[1, 15, 27, 8, 301, 44], [1, 9], [1, 77, 12, 5]]
+    packing = prepack.Packing([len(p) for p in prompts], capacity=8)
+    for drawing in ({}, {"temperature": 2.0, "top_k": 40, "seed": 7}):
+        packed = session.next_tokens(prompts, packing, **drawing)
+        alone = [session.next_tokens([p], **drawing)[0] for p in prompts]
+        if packed != alone or min(packed) < 0:
+            return f"packed {packed}, alone {alone}"
+    try:
+        session.next_tokens([[1], [1 << 30]])
+    except prepack.PrepackError as problem:
+        return "" if "item 1" in str(problem) else f"other sentence: {problem}"
+    return "a token beyond the vocabulary was taken"
+
+
 def example(name, n_fine):
     """The problem and the reason for skipping of an example with PyTorch."""
     python = os.environ.get("PREPACK_TEST_PYTHON", sys.executable)
@@ -110,6 +127,7 @@ sanitized = "asan" in subprocess.run(["nm", "-D", LIBRARY], check=True, capture_
 WHY = "a sanitized library cannot be loaded into Python" if sanitized else ""
 report("declarations have the layout of the ABI", layout())
 report("a call without torch", "" if WHY else call_without_torch(), WHY)
+report("running without torch", "" if WHY else running_without_torch(), WHY)
 report("packing without torch", "" if WHY else packing_without_torch(), WHY)
 for script, results_wanted in (("attention_torch.py", 2), ("pack_transformers.py", 1)):
     report(script, *(("", WHY) if WHY else example(script, results_wanted)))
