@@ -28,7 +28,8 @@ START_TEST(every_status_has_a_text)
                                          PP_ERR_CANCELLED,
                                          PP_ERR_NO_BACKEND,
                                          PP_ERR_STRUCT_SIZE,
-                                         PP_ERR_INTERNAL};
+                                         PP_ERR_INTERNAL,
+                                         PP_ERR_NOT_FINITE};
     size_t n = sizeof statuses / sizeof *statuses;
     for (size_t i = 0; i < n; i++) {
         ck_assert_int_eq(statuses[i], -(int)i); /* frozen values */
