@@ -119,7 +119,7 @@ static pp_status check_header(const struct ppi_json_value *root, pp_error *err)
     if (!format || strcmp(format, PPI_PLAN_FORMAT) != 0)
         return ppi_error(err, PP_ERR_FORMAT, "plan: format is %s, but must be \"%s\"",
                          ppi_json_describe(ppi_json_get(root, "format")).text, PPI_PLAN_FORMAT);
-    int64_t version;
+    int64_t version = 0;
     PP_TRY(read_integer(ppi_json_get(root, "version"), "version", 1, INT32_MAX, &version, err));
     if (version != PPI_PLAN_VERSION)
         return ppi_error(err, PP_ERR_UNSUPPORTED,
