@@ -177,10 +177,11 @@ static pp_status try_kernels(struct ppi_backend *b, int32_t head_dim, float soft
 
 pp_status ppi_cuda_guard_attention(struct ppi_backend *b, pp_error *err)
 {
-    static const struct {
+    /* Callers' tensors may have any head_dim; scores are capped for the model's alone. */
+    const struct {
         int32_t head_dim;
         float softcap; /* that bends scores: their deviation is 1 */
-    } trials[] = {{64, 0}, {128, 0}, {64, 2}, {128, 2}};
+    } trials[] = {{64, 0}, {128, 0}, {b->params.head_dim, 2}};
     for (size_t i = 0; i < PPI_COUNT(trials); i++) {
         bool passed = true, softcap = trials[i].softcap > 0;
         int32_t head_dim = trials[i].head_dim;
