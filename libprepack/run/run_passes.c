@@ -1,6 +1,6 @@
 /*
- * run_passes.c: pp_run: items become pieces of passes, passes run one after another, and what they left
- * becomes the caller's only when all have succeeded.
+ * run_passes.c: pp_run: items become pieces of passes, passes run one after another, and what they
+ * left becomes the caller's only when all have succeeded.
  */
 #include "run/run_impl.h"
 

@@ -1,6 +1,6 @@
 /*
- * run_predict.c: pp_run_predict: walks the passes that a run would be cut into and adds up what they
- * cost. Nothing is loaded or run.
+ * run_predict.c: pp_run_predict: walks the passes that a run would be cut into and adds up what
+ * they cost. Nothing is loaded or run.
  */
 #include "plan/cost/cost_impl.h"
 #include "kv/store.h"

@@ -1,7 +1,7 @@
 /*
- * under_test.h: what tests of CUDA kernels share. A test launches a kernel through the CUDA runtime, so
- * the same program runs on a GPU and, linked with the fake runtime of tests/emu, in emulation. No
- * test framework: machines with a GPU need not have one. Prints TAP.
+ * under_test.h: what tests of CUDA kernels share. A test launches a kernel through the CUDA
+ * runtime, so the same program runs on a GPU and, linked with the fake runtime of tests/emu, in
+ * emulation. No test framework: machines with a GPU need not have one. Prints TAP.
  */
 #ifndef TEST_DEVICE_H
 #define TEST_DEVICE_H

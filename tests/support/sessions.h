@@ -1,6 +1,6 @@
 /*
- * sessions.h: what tests of sessions share: the kernel sets of this machine, sessions and prompts, and
- * collecting the bits that a run leaves behind.
+ * sessions.h: what tests of sessions share: the kernel sets of this machine, sessions and prompts,
+ * and collecting the bits that a run leaves behind.
  */
 #ifndef TEST_RUN_H
 #define TEST_RUN_H
