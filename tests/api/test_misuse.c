@@ -105,6 +105,7 @@ static void *call_from_thread(void *argument)
     pp_item item = make_item();
     other->status = pp_run(other->session, NULL, &item, 1, NULL, &thread_err);
     memcpy(other->message, thread_err.message, sizeof other->message);
+    pp_kvcache_destroy(item.cache);
     return NULL;
 }
 
