@@ -78,7 +78,10 @@ static void check_unknown_variant(void)
                                         .n_heads = 1,
                                         .n_kv_heads = 1,
                                         .head_dim = 64,
-                                        .n_layers = 1};
+                                        .n_layers = 1,
+                                        .places = checkop_places,
+                                        .n_page_classes = 1,
+                                        .n_class_layers = {1}};
     pp_error err = {.struct_size = sizeof err};
     struct ppi_backend *backend = NULL;
     ck_assert_int_eq(ppi_cpu_ops.open(&params, &backend, &err), PP_ERR_NO_BACKEND);

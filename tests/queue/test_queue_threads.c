@@ -394,6 +394,7 @@ static void the_end_wakes_everybody(void)
             pthread_join(takers[i].thread, NULL);
         EXPECT(atomic_load(&world.n_wrong) == 0, "see above");
         pp_queue_destroy(world.queue);
+        pp_packer_destroy(world.packer);
         free(world.fates);
     }
 }
