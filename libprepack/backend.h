@@ -107,7 +107,6 @@ struct ppi_pass {
     int32_t n_segments;
     int32_t slot;                       /* 0 or 1: two passes may be begun at a time */
     const int32_t *tokens;              /* host [n_rows], or NULL: not to be embedded */
-    const int32_t *positions;           /* host [n_rows] */
     const int32_t *source_rows;         /* host [n_rows]: rows of slot 0's pass, for gather_rows;
                                            or NULL */
     const struct ppi_segment *segments; /* host [n_segments], rows ascending and without gap */

@@ -95,6 +95,11 @@ void *ppi_zalloc(struct ppi_mem *mem, size_t count, size_t size);
 /* NULL is allowed. */
 void ppi_free(struct ppi_mem *mem, void *memory);
 
+/* ---- processors (processors.c) ---- */
+
+/* Those that this process may use; at least 1. */
+int32_t ppi_count_processors(void);
+
 /* ---- time (clock.c) ---- */
 
 /* CLOCK_MONOTONIC. */

@@ -3,7 +3,6 @@
  * Everything the caller gave is checked before anything is allocated.
  */
 #include "arrays.h"
-#include "batch/layout.h"
 #include "plan/plan.h"
 
 static const pp_batch_params default_params = {
@@ -48,11 +47,13 @@ static pp_status read_params(pp_batch_params *params, const pp_batch_params *giv
 static pp_status check_bin(const struct pp_plan *plan, int64_t bin, const pp_prompt *prompts,
                            pp_error *err)
 {
-    for (int64_t i = plan->bin_starts[bin]; i < plan->bin_starts[bin + 1]; i++)
-        if (!prompts[plan->prompts[i]].tokens)
-            return ppi_error_at(err, PP_ERR_ARG, plan->prompts[i], "prompt %d: tokens is NULL",
-                                plan->prompts[i]);
-    return ppi_plan_match_bin(plan, bin, prompts, err);
+    for (int64_t i = plan->bin_starts[bin]; i < plan->bin_starts[bin + 1]; i++) {
+        int32_t i_prompt = plan->prompts[i];
+        if (!prompts[i_prompt].tokens)
+            return ppi_error_at(err, PP_ERR_ARG, i_prompt, "prompt %d: tokens is NULL", i_prompt);
+        PP_TRY(ppi_plan_match_length(plan, i_prompt, prompts[i_prompt].n_tokens, err));
+    }
+    return PP_OK;
 }
 
 /* Checks the prompts of the bins and sets the batch's sizes. */
@@ -120,6 +121,15 @@ static void write_pads(struct pp_batch *batch, int64_t begin, int64_t end, int32
     }
 }
 
+/* A prompt's tokens and their positions in it. */
+static void lay_out_prompt(const pp_prompt *prompt, int32_t *tokens, int32_t *positions)
+{
+    for (int64_t i = 0; i < prompt->n_tokens; i++) {
+        tokens[i] = prompt->tokens[i];
+        positions[i] = (int32_t)i;
+    }
+}
+
 /* Fills the arrays, prompt after prompt in the order of the bins. */
 static void write_arrays(struct pp_batch *batch, const struct pp_plan *plan,
                          const pp_prompt *prompts, const pp_batch_params *params)
@@ -132,8 +142,7 @@ static void write_arrays(struct pp_batch *batch, const struct pp_plan *plan,
         for (int64_t i = plan->bin_starts[bin]; i < plan->bin_starts[bin + 1]; i++, i_out++) {
             const pp_prompt *prompt = &prompts[plan->prompts[i]];
             int64_t length = prompt->n_tokens;
-            ppi_layout_run(prompt->tokens, 0, length, batch->tokens + next,
-                           batch->positions + next);
+            lay_out_prompt(prompt, batch->tokens + next, batch->positions + next);
             batch->prompts[i_out] = plan->prompts[i];
             batch->starts[i_out] = next;
             next += length;
@@ -159,7 +168,9 @@ pp_status pp_batch_build(const pp_plan *plan, const pp_prompt *prompts, int64_t 
 {
     if (!plan || !batch)
         return ppi_error(err, PP_ERR_ARG, "pp_batch_build: %s is NULL", plan ? "batch" : "plan");
-    PP_TRY(ppi_plan_match_number(plan, prompts, n, err));
+    PP_TRY(ppi_plan_match_number(plan, n, err));
+    if (!prompts && n > 0)
+        return ppi_error(err, PP_ERR_ARG, "prompts is NULL, but there are %lld", (long long)n);
     pp_batch_params chosen;
     PP_TRY(read_params(&chosen, params, plan, err));
     struct pp_batch sizes = {0};

@@ -4,11 +4,9 @@
  * row_ops.c (norms, softcap, gather_rows, copy), page_ops.c (rope_kv, attention, kv_read),
  * ref_sample.c (sample) and varlen_cpu.c (varlen_*).
  */
-#define _GNU_SOURCE
 #include "cpu/cpu.h"
 
 #include <assert.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -113,22 +111,13 @@ static int64_t available_memory(void)
     return read_memory("MemAvailable: %lld kB");
 }
 
-/* Processors that this process may use. */
-static int32_t count_processors(void)
-{
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0)
-        return 1;
-    return CPU_COUNT(&set) < 1 ? 1 : CPU_COUNT(&set);
-}
-
 static pp_status cpu_describe(int32_t i, pp_device_info *info, pp_error *err)
 {
     const struct ppi_cpu_variant *variant;
     if (i > 0)
         return PP_GONE;
     PP_TRY(ppi_cpu_find_variant(NULL, &variant, err));
-    info->n_units = count_processors();
+    info->n_units = ppi_count_processors();
     info->memory_bytes = read_memory("MemTotal: %lld kB");
     info->available_bytes = available_memory();
     snprintf(info->device, sizeof info->device, "cpu");

@@ -161,32 +161,25 @@ pp_status pp_plan_get_ends(const pp_plan *plan, int64_t *segments, int64_t n, pp
     return PP_OK;
 }
 
-pp_status ppi_plan_match_bin(const struct pp_plan *plan, int64_t bin, const pp_prompt *prompts,
-                             pp_error *err)
-{
-    for (int64_t i = plan->bin_starts[bin]; i < plan->bin_starts[bin + 1]; i++) {
-        int32_t i_prompt = plan->prompts[i];
-        if (prompts[i_prompt].n_tokens != plan->lengths[i_prompt])
-            return ppi_error_at(err, PP_ERR_ARG, i_prompt,
-                                "prompt %d has %lld tokens, but the plan was made from one of %lld",
-                                i_prompt, (long long)prompts[i_prompt].n_tokens,
-                                (long long)plan->lengths[i_prompt]);
-    }
-    return PP_OK;
-}
-
-pp_status ppi_plan_match_number(const struct pp_plan *plan, const pp_prompt *prompts, int64_t n,
-                                pp_error *err)
+pp_status ppi_plan_match_number(const struct pp_plan *plan, int64_t n, pp_error *err)
 {
     if (n != plan->info.n_prompts)
         return ppi_error(err, PP_ERR_ARG, "%lld prompts given, but the plan was made from %lld",
                          (long long)n, (long long)plan->info.n_prompts);
-    if (!prompts && n > 0)
-        return ppi_error(err, PP_ERR_ARG, "prompts is NULL, but there are %lld", (long long)n);
     if (ppi_plan_has_parts(plan))
         return ppi_error(
             err, PP_ERR_UNSUPPORTED,
             "the plan splits prompts or shares their prefixes: this library makes such "
             "plans for other engines, but does not run them");
+    return PP_OK;
+}
+
+pp_status ppi_plan_match_length(const struct pp_plan *plan, int64_t i, int64_t n_tokens,
+                                pp_error *err)
+{
+    if (n_tokens != plan->lengths[i])
+        return ppi_error_at(err, PP_ERR_ARG, i,
+                            "prompt %lld has %lld tokens, but the plan was made from one of %lld",
+                            (long long)i, (long long)n_tokens, (long long)plan->lengths[i]);
     return PP_OK;
 }

@@ -3,8 +3,6 @@
  */
 #include "run/pass.h"
 
-#include "batch/layout.h"
-
 #include <string.h>
 
 void ppi_pass_reset(struct pp_session *session)
@@ -93,8 +91,7 @@ pp_status ppi_pass_add(struct pp_session *session, const pp_kvcache *cache, cons
                                   .first_page = draft->n_pages,
                                   .rope_row = (int32_t)(angles_row + begin)};
     ws->segments[draft->n_segments++] = segment;
-    ppi_layout_run(tokens, begin, n_tokens, ws->tokens + draft->n_rows,
-                   ws->positions + draft->n_rows);
+    memcpy(ws->tokens + draft->n_rows, tokens, (size_t)n_tokens * sizeof *tokens);
     add_wanted(session, &segment, first_wanted, wanted);
     draft->n_rows += (int32_t)n_tokens;
     draft->n_pages += (int32_t)n_pages;
@@ -108,7 +105,6 @@ struct ppi_pass ppi_pass_drafted(const struct pp_session *session)
     struct ppi_pass pass = {.n_rows = draft->n_rows,
                             .n_segments = draft->n_segments,
                             .tokens = ws->tokens,
-                            .positions = ws->positions,
                             .segments = ws->segments,
                             .n_pages = draft->n_pages};
     for (int32_t c = 0; c < PPI_MAX_PAGE_CLASSES; c++)

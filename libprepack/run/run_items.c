@@ -120,21 +120,9 @@ static pp_status check_distinct(const struct ppi_items *items, pp_error *err)
 
 static pp_status check_plan(const pp_plan *plan, const struct ppi_items *items, pp_error *err)
 {
-    if (ppi_plan_has_parts(plan))
-        return ppi_error(err, PP_ERR_UNSUPPORTED,
-                         "%s: the plan splits prompts or shares their prefixes; such plans are for "
-                         "other engines",
-                         items->caller);
-    if (plan->info.n_prompts != items->n)
-        return ppi_error(err, PP_ERR_ARG, "%s: the plan is of %lld prompts, there are %lld %ss",
-                         items->caller, (long long)plan->info.n_prompts, (long long)items->n,
-                         items->noun);
+    PP_TRY(ppi_plan_match_number(plan, items->n, err));
     for (int64_t i = 0; i < items->n; i++)
-        if (plan->lengths[i] != ppi_items_at(items, i)->n_tokens)
-            return ppi_error_at(
-                err, PP_ERR_ARG, i, "%s: %s %lld has %lld tokens, in the plan it has %lld",
-                items->caller, items->noun, (long long)i,
-                (long long)ppi_items_at(items, i)->n_tokens, (long long)plan->lengths[i]);
+        PP_TRY(ppi_plan_match_length(plan, i, ppi_items_at(items, i)->n_tokens, err));
     return PP_OK;
 }
 

@@ -93,18 +93,21 @@ static pp_status hand_over(const struct ppi_outputs *out, int32_t first, int32_t
     return item->logits ? PP_OK : lend(out, first, n, s->staging, err);
 }
 
-/* How many rows from i on go together: those that are drawn from, or those of one item. */
+/* Whether a token is drawn from the row. */
+static bool is_drawn(const struct ppi_outputs *out, int32_t row)
+{
+    return ppi_items_at(out->items, wanted_row(out, row)->i_item)->output == PP_OUTPUT_TOKEN;
+}
+
+/* How many rows from `first` on go together: those that are drawn from, or those of one item. */
 static int32_t count_alike(const struct ppi_outputs *out, int32_t first, int32_t n_rows)
 {
-    const struct ppi_wanted *begin = wanted_row(out, first);
-    bool drawn = ppi_items_at(out->items, begin->i_item)->output == PP_OUTPUT_TOKEN;
+    bool drawn = is_drawn(out, first);
+    int64_t i_item = wanted_row(out, first)->i_item;
     int32_t n = 1;
-    for (; n < n_rows; n++) {
-        const struct ppi_wanted *row = wanted_row(out, first + n);
-        bool also = ppi_items_at(out->items, row->i_item)->output == PP_OUTPUT_TOKEN;
-        if (also != drawn || (!drawn && row->i_item != begin->i_item))
-            break;
-    }
+    while (n < n_rows && is_drawn(out, first + n) == drawn &&
+           (drawn || wanted_row(out, first + n)->i_item == i_item))
+        n++;
     return n;
 }
 
@@ -113,10 +116,8 @@ pp_status ppi_outputs_take(void *user, int32_t first, int32_t n_rows, pp_error *
     const struct ppi_outputs *out = user;
     for (int32_t i = 0, n; i < n_rows; i += n) {
         n = count_alike(out, first + i, n_rows - i);
-        bool drawn =
-            ppi_items_at(out->items, wanted_row(out, first + i)->i_item)->output == PP_OUTPUT_TOKEN;
-        PP_TRY(drawn ? draw_tokens(out, first + i, i, n, err)
-                     : hand_over(out, first + i, i, n, err));
+        PP_TRY(is_drawn(out, first + i) ? draw_tokens(out, first + i, i, n, err)
+                                        : hand_over(out, first + i, i, n, err));
     }
     return PP_OK;
 }

@@ -73,12 +73,8 @@ static pp_status check_info(const pp_session_info *info, pp_error *err)
 static pp_status check_lengths(const pp_plan *plan, const int64_t *lengths, int64_t n,
                                pp_error *err)
 {
-    if (plan && ppi_plan_has_parts(plan))
-        return ppi_error(err, PP_ERR_UNSUPPORTED,
-                         "pp_run_predict: the plan splits prompts or shares their prefixes; pp_run "
-                         "does not run such plans");
     if (plan)
-        return PP_OK;
+        return ppi_plan_match_number(plan, plan->info.n_prompts, err);
     if (n < 0 || (n > 0 && !lengths))
         return ppi_error(err, PP_ERR_ARG, "pp_run_predict: there is neither a plan nor lengths");
     for (int64_t i = 0; i < n; i++)

@@ -3,10 +3,8 @@
  * counted by the caller and by its caches, and is entered by one thread of one process at a time.
  * What it says about itself is in session_info.c.
  */
-#define _GNU_SOURCE
 #include "run/session_create.h"
 
-#include <sched.h>
 #include <string.h>
 
 #define MIN_PASS_TOKENS 64
@@ -55,14 +53,11 @@ pp_status ppi_session_read_params(const pp_session_params *caller_params, pp_ses
     return check_params(params, err);
 }
 
-/* Processors that this process may use. */
-static int32_t count_processors(void)
+/* One for each processor. */
+static int32_t default_threads(void)
 {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0)
-        return 1;
-    int n = CPU_COUNT(&set);
-    return n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : n;
+    int32_t n = ppi_count_processors();
+    return n < MAX_THREADS ? n : MAX_THREADS;
 }
 
 /* The dtype to compute in: the one asked for, else the model's own, else the backend's. */
@@ -108,7 +103,8 @@ static void set_shapes(const struct pp_session *session, struct ppi_backend_para
 
 static void destroy(void *owner);
 
-static void open_store(struct pp_session *session, const struct ppi_backend_params *params)
+static void open_store(struct pp_session *session, const struct ppi_backend_params *params,
+                       bool keep_window_pages)
 {
     struct ppi_kv_shape shape = {.n_layers = params->n_layers,
                                  .n_kv_heads = params->n_kv_heads,
@@ -116,7 +112,7 @@ static void open_store(struct pp_session *session, const struct ppi_backend_para
                                  .dtype = session->dtype,
                                  .places = params->places,
                                  .n_classes = params->n_page_classes,
-                                 .keep_all = session->keep_window_pages};
+                                 .keep_all = keep_window_pages};
     if (session->model)
         memcpy(shape.windows, session->model->spec.class_windows, sizeof shape.windows);
     ppi_store_init(&session->store, session->ops, session->backend, &session->mem, &session->info,
@@ -142,7 +138,7 @@ static pp_status open_backend(struct pp_session *session, const pp_session_param
     backend_params.dtype = session->dtype;
     PP_TRY(session->ops->open(&backend_params, &session->backend, err));
     session->ops->get_info(session->backend, &session->info);
-    open_store(session, &backend_params);
+    open_store(session, &backend_params, params->keep_window_pages != 0);
     return PP_OK;
 }
 
@@ -211,8 +207,7 @@ pp_status ppi_session_create_empty(pp_model *model, const pp_session_params *par
     ppi_guard_init(&session->guard);
     session->model = pp_model_ref(model);
     session->log = (struct ppi_log){params->log, params->log_user};
-    session->n_threads = params->n_threads > 0 ? params->n_threads : count_processors();
-    session->keep_window_pages = params->keep_window_pages != 0;
+    session->n_threads = params->n_threads > 0 ? params->n_threads : default_threads();
     pp_status status = open_backend(session, params, err);
     if (status < 0) {
         destroy(session);

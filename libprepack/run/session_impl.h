@@ -29,7 +29,7 @@ struct ppi_workspace {
     float *logits; /* [PPI_LOGIT_ROWS, vocab] */
     int64_t device_bytes;
     /* host */
-    int32_t *tokens, *positions;        /* [rows] */
+    int32_t *tokens;                    /* [rows] */
     struct ppi_segment *segments;       /* [rows] */
     struct ppi_segment *last;           /* [rows] the wanted rows as segments */
     int32_t *last_rows;                 /* [rows] which rows of the pass they are */
@@ -69,7 +69,6 @@ struct pp_session {
     struct ppi_log log;
     int32_t dtype;
     int32_t n_threads;
-    bool keep_window_pages;
     struct ppi_kv_store store; /* counts the references to all of this */
     struct ppi_workspace workspace;
     struct ppi_pass_draft draft;
