@@ -34,8 +34,11 @@ def help_knows_every_option(program):
         names = {w.strip("=,;.:()").split("|")[0]
                  for w in program.works("help", command).split() if w.startswith("--")}
         for name in sorted(names - {"--help"}):
-            done = program.run(command, name)
-            assert "does not know" not in done.err, f"{command} {name}: {done.err}"
+            # The first unknown word may be the option's value, the second ends the line's reading:
+            # the command itself does not start.
+            done = program.run(command, name, "--frobnicate", "--frobnicate")
+            assert done.status == 2, f"{command} {name}: status {done.status}"
+            assert f"does not know '{name}'" not in done.err, f"{command} {name}: {done.err}"
 
 
 def wrong_command_lines(program):

@@ -187,7 +187,7 @@ END_TEST
 
 START_TEST(random_models)
 {
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 8 / run_step(); i++) {
         int64_t lengths[24];
         size_t n = (size_t)rng_between(&rng, 2, 24);
         for (size_t j = 0; j < n; j++)
@@ -200,16 +200,10 @@ END_TEST
 
 /* Prompts longer than a pass and than any window, on each side of the lengths at which angles
  * change. */
-/* On an emulated GPU, which takes a hundred times as long, every third. */
-static int family_step(void)
-{
-    return run_on_cuda() ? 3 : 1;
-}
-
 START_TEST(every_family)
 {
     enum { N = 7 };
-    const char *family = checkpoint_families[_i * family_step()];
+    const char *family = checkpoint_families[_i * run_step()];
     int64_t lengths[N];
     for (int i = 0; i < N; i++)
         lengths[i] = rng_between(&rng, 1, i < N - 2 ? 70 : 300);
@@ -252,7 +246,7 @@ int main(void)
     add_case(suite, "lengths", every_length_up_to_130, 1);
     add_case(suite, "borders", tile_borders, 1);
     add_case(suite, "models", random_models, 1);
-    add_case(suite, "families", every_family, (n_families() - 1) / family_step() + 1);
+    add_case(suite, "families", every_family, (n_families() - 1) / run_step() + 1);
     add_case(suite, "angles", angles_by_length, 3);
     return tap_run(suite, CK_NOFORK);
 }

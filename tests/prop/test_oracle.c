@@ -150,7 +150,7 @@ static void check_model(pp_model *model, const struct oracle *oracle, int64_t wi
 
 START_TEST(packed_prefill_matches_dense_mask)
 {
-    for (int round = 0; round < 6; round++) {
+    for (int round = 0; round < 6 / run_step(); round++) {
         struct model_shape shape = checkpoint_random_shape(&rng);
         char *dir = checkpoint_write(&shape, &rng);
         pp_model *model;
@@ -180,7 +180,7 @@ static int n_families(void)
 START_TEST(families_match_dense_mask)
 {
     const char *family = _i < n_families() ? checkpoint_families[_i] : more[_i - n_families()];
-    for (int round = 0, n = run_on_cuda() ? 1 : 3; round < n; round++) {
+    for (int round = 0, n = 3 / run_step(); round < n; round++) {
         printf("# %s, state %llu\n", family, (unsigned long long)rng.state);
         char *dir = checkpoint_write_family(family, &rng);
         pp_model *model;

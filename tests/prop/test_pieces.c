@@ -205,19 +205,13 @@ static void check_family(const char *family, const int64_t *lengths, int n)
     checkpoint_remove(dir);
 }
 
-/* On an emulated GPU, which takes a hundred times as long, every third family. */
-static int family_step(void)
-{
-    return run_on_cuda() ? 3 : 1;
-}
-
 /* One prompt longer than passes and windows, others around a page and shorter. */
 START_TEST(every_family)
 {
     int64_t lengths[6] = {rng_between(&rng, 150, run_on_cuda() ? 160 : 400)};
     for (int i = 1; i < 6; i++)
         lengths[i] = rng_between(&rng, 1, 80);
-    check_family(checkpoint_families[_i * family_step()], lengths, 6);
+    check_family(checkpoint_families[_i * run_step()], lengths, 6);
 }
 END_TEST
 
@@ -242,8 +236,8 @@ int main(void)
     Suite *suite = suite_create("pieces");
     TCase *tcase = tcase_create("pieces");
     tcase_set_timeout(tcase, 0);
-    tcase_add_loop_test(tcase, every_family, 0, (n_families - 1) / family_step() + 1);
-    tcase_add_loop_test(tcase, angles_by_length, 0, run_on_cuda() ? 2 : 6);
+    tcase_add_loop_test(tcase, every_family, 0, (n_families - 1) / run_step() + 1);
+    tcase_add_loop_test(tcase, angles_by_length, 0, 6 / run_step());
     suite_add_tcase(suite, tcase);
     return tap_run(suite, CK_NOFORK);
 }

@@ -40,6 +40,25 @@ static inline bool run_on_cuda(void)
     return device && strcmp(device, "cuda") == 0;
 }
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define RUN_SANITIZED 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define RUN_SANITIZED 1
+#endif
+
+/* 3 where everything takes many times as long, on an emulated GPU and under a sanitizer, else 1:
+ * tests over many families do every third there, and a third of their rounds. */
+static inline int run_step(void)
+{
+#ifdef RUN_SANITIZED
+    return 3;
+#else
+    return run_on_cuda() ? 3 : 1;
+#endif
+}
+
 /* A session, or NULL where the machine lacks the CPU's kernel set or a GPU cannot do the model's
  * shapes. max_pass_tokens 0: default. keep_window_pages: as in pp_session_params. */
 pp_session *run_session(pp_model *model, struct run_target target, int32_t n_threads,
