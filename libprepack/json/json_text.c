@@ -70,7 +70,8 @@ static pp_status reserve(struct parser *parser)
 static pp_status read_string(struct parser *parser, bool is_name, const char **string,
                              uint32_t *len)
 {
-    bool allow_nul = !is_name && parser->limits && parser->limits->allow_nul;
+    const struct ppi_json_limits *limits = parser->limits;
+    bool allow_nul = limits && (is_name ? limits->nul_in_names : limits->allow_nul);
     const char *reason = ppi_json_scan_string(&parser->cursor, allow_nul, string, len);
     if (reason)
         return bad(parser, reason);
@@ -83,12 +84,11 @@ static pp_status read_string(struct parser *parser, bool is_name, const char **s
 }
 
 /* "name": of the next member; the cursor then stands before its value. */
-static pp_status read_name(struct parser *parser, const char **name)
+static pp_status read_name(struct parser *parser, const char **name, uint32_t *len)
 {
-    uint32_t len;
     if (ppi_json_peek(&parser->cursor) != '"')
         return bad(parser, "a name in double quotes is needed");
-    PP_TRY(read_string(parser, true, name, &len));
+    PP_TRY(read_string(parser, true, name, len));
     if (ppi_json_peek(&parser->cursor) != ':')
         return bad(parser, "':' is needed after a name");
     parser->cursor.at++;
@@ -106,11 +106,11 @@ static pp_status open_container(struct parser *parser)
 }
 
 /* One value at the cursor; of an array or object only its beginning. */
-static pp_status read_value(struct parser *parser, const char *name)
+static pp_status read_value(struct parser *parser, const char *name, uint32_t name_len)
 {
     PP_TRY(reserve(parser));
     struct ppi_json_value *value = &parser->values[parser->n_values++];
-    *value = (struct ppi_json_value){.name = name, .span = 1};
+    *value = (struct ppi_json_value){.name = name, .name_len = name_len, .span = 1};
     const char *reason = NULL;
     switch (ppi_json_peek(&parser->cursor)) {
     case '{':
@@ -145,7 +145,9 @@ static pp_status read_value(struct parser *parser, const char *name)
 static int by_name(const void *a, const void *b)
 {
     const struct ppi_json_value *const *x = a, *const *y = b;
-    return strcmp((*x)->name, (*y)->name);
+    uint32_t n = (*x)->name_len < (*y)->name_len ? (*x)->name_len : (*y)->name_len;
+    int order = memcmp((*x)->name, (*y)->name, n);
+    return order ? order : ((*x)->name_len > (*y)->name_len) - ((*x)->name_len < (*y)->name_len);
 }
 
 /* Sorted rather than hashed: no input makes it slow. */
@@ -213,10 +215,11 @@ static pp_status parse_object(struct parser *parser)
         return bad(parser, "an object is needed");
     while (!done) {
         const char *name = NULL;
+        uint32_t name_len = 0;
         if (parser->depth > 0 &&
             parser->values[parser->open[parser->depth - 1]].type == PPI_JSON_OBJECT)
-            PP_TRY(read_name(parser, &name));
-        PP_TRY(read_value(parser, name));
+            PP_TRY(read_name(parser, &name, &name_len));
+        PP_TRY(read_value(parser, name, name_len));
         PP_TRY(finish_value(parser, &done));
     }
     if (ppi_json_peek(&parser->cursor) >= 0)

@@ -22,7 +22,7 @@ enum ppi_json_type {
 
 /* One value; what is inside an array or object follows it directly in memory. */
 struct ppi_json_value {
-    const char *name; /* of an object's member, without NUL inside; else NULL */
+    const char *name; /* of an object's member, NUL-terminated; else NULL */
     union {
         int64_t integer;
         double real;
@@ -31,6 +31,7 @@ struct ppi_json_value {
     uint32_t len;  /* bytes of a string; values directly inside an array or object */
     uint32_t span; /* values in memory from this one to the next beside it */
     enum ppi_json_type type;
+    uint32_t name_len; /* bytes of the name */
 };
 
 struct ppi_json_limits {
@@ -38,7 +39,8 @@ struct ppi_json_limits {
     int depth;           /* the two limits below hold down to this nesting (root's members: 1) */
     int64_t max_members; /* of the objects and arrays there, together */
     int64_t max_name;    /* bytes of a name or string there */
-    bool allow_nul;      /* in strings (never in names): the caller looks at their len */
+    bool allow_nul;      /* in strings: the caller looks at their len */
+    bool nul_in_names;   /* in names, too, which are compared by name_len then */
     bool any_number;     /* also NaN, Infinity, -Infinity and numbers beyond 64 bits and double, as
                             Python's json writes them: reals */
 };

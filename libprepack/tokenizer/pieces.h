@@ -17,8 +17,19 @@ struct ppi_tokens {
     size_t n, room;
     bool traced, failed;
 };
-void ppi_tokens_put(struct ppi_tokens *tokens, int32_t id, uint32_t begin, uint32_t end);
+/* Room for n more; false, and failed, without. */
+bool ppi_tokens_reserve(struct ppi_tokens *tokens, size_t n);
 void ppi_tokens_free(struct ppi_tokens *tokens);
+
+static inline void ppi_tokens_put(struct ppi_tokens *tokens, int32_t id, uint32_t begin,
+                                  uint32_t end)
+{
+    if (tokens->n == tokens->room && !ppi_tokens_reserve(tokens, 1))
+        return;
+    if (tokens->traced)
+        tokens->spans[tokens->n] = (struct ppi_span){begin, end};
+    tokens->ids[tokens->n++] = id;
+}
 
 /* A model of one kind; its struct begins with this one. Immutable. */
 struct ppi_pieces {

@@ -15,7 +15,7 @@ struct ppi_vocab {
     struct ppi_mem *mem;
     struct ppi_token *tokens; /* [n_ids] by id */
     int32_t n_ids;            /* one more than the largest id */
-    char *texts;              /* owns them, when `owned` */
+    char *texts;              /* owns them */
     int32_t *table;           /* [mask + 1] ids by hash; -1: free */
     uint32_t mask;
 };
