@@ -65,7 +65,7 @@ static pp_status find(const struct reader *reader, int64_t i, const char *text, 
 static pp_status read_merge(struct reader *reader, const struct ppi_json_value *value, int64_t i,
                             struct ppi_merge *merge)
 {
-    struct halves halves;
+    struct halves halves = {0};
     const size_t n_prefix = reader->spec.prefix.n;
     struct ppi_text *joined = &reader->joined;
     PP_TRY(take_apart(reader, value, i, &halves));
