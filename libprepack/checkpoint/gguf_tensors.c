@@ -70,7 +70,7 @@ static pp_status take_tensor(struct ppi_gguf_scan *scan, int64_t alignment,
 {
     uint32_t number;
     uint64_t offset;
-    int64_t bytes;
+    int64_t bytes = 0;
     PP_TRY(ppi_gguf_take_name(scan));
     PP_TRY(take_shape(scan, entry));
     PP_TRY(ppi_gguf_take_u32(scan, &number));
