@@ -5,6 +5,14 @@
 
 #include <stdlib.h>
 
+bool model_has_tokenizer(const struct engine *engine)
+{
+    char *path = engine->dir ? join_path(engine->dir, "tokenizer.model") : NULL;
+    const bool has = path && file_exists(path);
+    free(path);
+    return has;
+}
+
 int model_tokenizer_open(const struct engine *engine, const struct data_options *options,
                          struct tokenizer **tokenizer)
 {
