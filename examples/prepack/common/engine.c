@@ -222,7 +222,8 @@ int engine_session_open(struct engine *engine, const struct device_options *opti
                         int32_t max_pass_tokens, pp_session **session)
 {
     pp_error err = {.struct_size = sizeof err};
-    const pp_session_params params = session_params(options, max_pass_tokens);
+    pp_session_params params = session_params(options, max_pass_tokens);
+    params.keep_window_pages = engine->keep_windows;
     if (pp_session_create(engine->model, &params, session, &err) < 0)
         return fail_device(&err);
     interrupt_watch(*session);
