@@ -52,13 +52,15 @@ static int check_directory(const char *name)
 {
     pp_error err = {.struct_size = sizeof err};
     pp_model *model = NULL;
-    char *path = join_path(name, "config.json");
-    if (!path)
-        return fail_memory();
-    const bool good = is_directory(name) && file_exists(path);
-    free(path);
-    if (good)
-        return STATUS_OK;
+    /* A folder with a tokenizer is enough to count tokens. */
+    static const char *const wanted[] = {"config.json", "tokenizer.model", "tokenizer.json"};
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        char *path = join_path(name, wanted[i]);
+        const bool good = path && is_directory(name) && file_exists(path);
+        free(path);
+        if (good)
+            return STATUS_OK;
+    }
     const pp_status done = pp_model_open(name, NULL, &model, &err);
     pp_model_unref(model);
     return done < 0 ? fail_no_model(name, &err) : STATUS_OK;
