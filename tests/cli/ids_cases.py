@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import signal
 import subprocess
 
 import demo_models
@@ -176,5 +177,29 @@ def characters_stay_whole(program):
         assert shown.replace("\r", "").startswith(body), (seed, shown, plain)
 
 
+def interrupted_text(program):
+    """Ctrl-C while text appears leaves the text, and the sentence stands on a line of its own"""
+    main, side = pty.openpty()
+    words = [program.path, "generate", "--model", "demo", "-p", GERMANY, "--temperature", "3",
+             "--max-new-tokens", "400", "--device", "cpu:ref", "--threads", "1"]
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=side, stderr=side,
+                          env=program.environment()) as process:
+        os.close(side)
+        shown = b""
+        while shown.count(b"\n") < 1 or not shown.split(b"\n", 1)[1].strip():
+            shown += os.read(main, 65536)
+        process.send_signal(signal.SIGINT)
+        while True:
+            try:
+                piece = os.read(main, 65536)
+            except OSError:  # the other side is closed
+                break
+            shown += piece
+        os.close(main)
+        assert process.wait(TIMEOUT) == 130, shown
+    lines = shown.decode(errors="replace").replace("\r\033[K", "").splitlines()
+    assert lines[0] == "> " + GERMANY and lines[-1] == "prepack: interrupted" and lines[1], lines
+
+
 CASES = [kinds_of_ids, ids_without_tokenizer, wrong_ids, any_standard_input, text_as_it_comes,
-         characters_stay_whole]
+         characters_stay_whole, interrupted_text]
