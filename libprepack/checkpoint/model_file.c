@@ -111,6 +111,28 @@ static pp_status refuse_pointer(const struct ppi_file *file, pp_error *err)
                      file->label.text);
 }
 
+/* A path without links, under the label that *file has. */
+static pp_status open_real(const char *real, struct ppi_file *file, pp_error *err)
+{
+    pp_status status = open_regular(real, file, err);
+    if (status >= 0)
+        status = refuse_pointer(file, err);
+    if (status < 0)
+        ppi_file_close(file);
+    return status;
+}
+
+pp_status ppi_file_open(const char *path, struct ppi_file *file, pp_error *err)
+{
+    char real[PATH_MAX];
+    struct ppi_file opened = {.fd = -1, .label = ppi_label_path(path, NULL)};
+    if (!realpath(path, real))
+        return ppi_error_errno(err, PP_ERR_IO, errno, "cannot open %s", opened.label.text);
+    PP_TRY(open_real(real, &opened, err));
+    *file = opened;
+    return PP_OK;
+}
+
 pp_status ppi_dir_open_file(const struct ppi_dir *dir, const char *name, struct ppi_file *file,
                             pp_error *err)
 {
@@ -125,14 +147,9 @@ pp_status ppi_dir_open_file(const struct ppi_dir *dir, const char *name, struct 
                          "%s is a link to %s; links may lead only to files in the model directory "
                          "or in the blobs of its Hugging Face cache",
                          opened.label.text, ppi_label_path(real, NULL).text);
-    pp_status status = open_regular(real, &opened, err);
-    if (status >= 0)
-        status = refuse_pointer(&opened, err);
-    if (status < 0)
-        ppi_file_close(&opened);
-    else
-        *file = opened;
-    return status;
+    PP_TRY(open_real(real, &opened, err));
+    *file = opened;
+    return PP_OK;
 }
 
 pp_status ppi_file_unchanged(const struct ppi_file *file, pp_error *err)

@@ -35,6 +35,10 @@ bool ppi_dir_has(const struct ppi_dir *dir, const char *name);
 pp_status ppi_dir_open_file(const struct ppi_dir *dir, const char *name, struct ppi_file *file,
                             pp_error *err);
 
+/* Opens a file that the caller names: links may lead anywhere. Errors: PP_ERR_IO, PP_ERR_FORMAT, as
+ * above. */
+pp_status ppi_file_open(const char *path, struct ppi_file *file, pp_error *err);
+
 /* PP_ERR_IO unless size and modification time are still those of the opening. */
 pp_status ppi_file_unchanged(const struct ppi_file *file, pp_error *err);
 

@@ -131,7 +131,7 @@ bool ppi_source_find(struct ppi_source *source, const char *name, struct ppi_sto
 {
     int32_t i_shard = shard_of(source, name);
     struct shard *shard = i_shard < 0 ? NULL : &source->shards[i_shard];
-    struct ppi_safetensors_entry *entry = shard ? ppi_safetensors_find(&shard->table, name) : NULL;
+    struct ppi_stored_entry *entry = shard ? ppi_safetensors_find(&shard->table, name) : NULL;
     if (!entry)
         return false;
     entry->asked = true;
@@ -160,7 +160,7 @@ const char *ppi_source_unasked(const struct ppi_source *source, size_t *cursor)
     for (int32_t i = 0; i < source->n_shards; i++) {
         const struct ppi_safetensors *table = &source->shards[i].table;
         while (*cursor < first + table->n_entries) {
-            const struct ppi_safetensors_entry *entry = &table->entries[(*cursor)++ - first];
+            const struct ppi_stored_entry *entry = &table->entries[(*cursor)++ - first];
             if (!entry->asked)
                 return entry->name;
         }

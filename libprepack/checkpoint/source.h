@@ -13,7 +13,7 @@ struct ppi_source;
 
 /* One stored tensor; its parts are the source's. */
 struct ppi_stored {
-    const struct ppi_safetensors_entry *entry; /* name, dtype, shape; NULL: none */
+    const struct ppi_stored_entry *entry; /* name, dtype, shape; NULL: none */
     const struct ppi_file *file;
     int64_t begin; /* offset of the values in the file */
 };

@@ -58,7 +58,7 @@ static void shape_text(char *text, size_t size, const int64_t *shape, int32_t ra
 static pp_status check_stored(const struct opening *opening, const struct ppi_tensor_rule *rule,
                               const struct ppi_stored *stored)
 {
-    const struct ppi_safetensors_entry *entry = stored->entry;
+    const struct ppi_stored_entry *entry = stored->entry;
     const char *label = stored->file->label.text;
     int64_t matrix[2];
     ppi_part_shape(&opening->config->spec, rule->weight, rule->part, &matrix[0], &matrix[1]);
@@ -66,7 +66,7 @@ static pp_status check_stored(const struct opening *opening, const struct ppi_te
     const int64_t *shape = is_vector ? &matrix[1] : matrix;
     int32_t rank = is_vector ? 1 : 2;
     if (entry->rank != rank || memcmp(entry->shape, shape, (size_t)rank * sizeof *shape) != 0) {
-        char found[PPI_SAFETENSORS_MAX_RANK * 22], wanted[2 * 22];
+        char found[PPI_STORED_MAX_RANK * 22], wanted[2 * 22];
         shape_text(found, sizeof found, entry->shape, entry->rank);
         shape_text(wanted, sizeof wanted, shape, rank);
         return ppi_error(opening->err, PP_ERR_FORMAT,
