@@ -91,6 +91,11 @@ typedef struct pp_model_params {
     const pp_allocator *allocator; /* host memory of weights and tables; NULL: malloc */
     pp_log_fn log;                 /* NULL: silence */
     void *log_user;
+    /* A window that a GGUF file keeps silent about: each token sees so many keys, itself included,
+     * in all layers. 0: as the file says. Files of architecture llama made from Mistral 7B v0.1
+     * (4096), and from models with a window made from it, need it; all others say what they have,
+     * and refuse another value than 0. */
+    int32_t sliding_window;
 } pp_model_params;
 
 PP_API void pp_model_params_init(pp_model_params *params, size_t struct_size);

@@ -65,6 +65,10 @@ int32_t ppi_tokenizer_find(const pp_tokenizer *tokenizer, const char *text, size
 /* The text of an id; NULL text where no token has it. */
 struct ppi_token ppi_tokenizer_token(const pp_tokenizer *tokenizer, int32_t id);
 
+/* What settings say over what the file says. Errors: PP_ERR_FORMAT. (tokenizer.c) */
+pp_status ppi_tokenizer_apply(pp_tokenizer *tokenizer, const struct ppi_settings *settings,
+                              pp_error *err);
+
 /* encode.c */
 void ppi_encode_work_free_all(pp_tokenizer *tokenizer);
 
