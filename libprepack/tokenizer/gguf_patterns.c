@@ -12,8 +12,7 @@
 #define MARKS        " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" LINE_ENDS
 #define LETTERS      "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|"
 
-#define GPT2                                                                                       \
-    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
+#define GPT2   "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 #define LLAMA3 CONTRACTIONS "|" LETTERS "\\p{N}{1,3}|" MARKS
 #define QWEN2  CONTRACTIONS "|" LETTERS "\\p{N}|" MARKS
 
@@ -25,7 +24,7 @@
 #define GPT4O    CASED(CONTRACTIONS "?") "\\p{N}{1,3}|" SLASHES
 #define TEKKEN   CASED("") "\\p{N}|" SLASHES
 
-#define KANA_HAN "[一-龥぀-ゟ゠-ヿ]+"
+#define KANA_HAN    "[一-龥぀-ゟ゠-ヿ]+"
 #define ASCII_MARKS "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~]"
 #define DEEPSEEK3                                                                                  \
     ASCII_MARKS "[A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+"
@@ -33,16 +32,20 @@
 #define CJK   "[一-龥ࠀ-一가-퟿]+"
 
 /* Letters with case, as deepseek-llm lists them. */
-#define DEEPSEEK_LETTERS                                                                           \
-    "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-"   \
-    "ὅὈ-Ὅὐ-ὗὙὛὝ\u1F5F-\u1F7Dᾀ-ᾴᾶ-ᾼ\u1FBEῂ-ῄῆ-ῌ\u1FD0-\u1FD3\u1FD6-\u1FDBῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕ"          \
-    "ℙ-ℝℤ\u2126ℨ\u212A-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲" \
+#define DEEPSEEK_LETTERS                                                                                                                                                   \
+    "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-"                                        \
+    "Ჿᴀ-"                                                                                                                                                              \
+    "ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-"                                                                                                                                  \
+    "ὅὈ-Ὅὐ-ὗὙὛὝ\u1F5F-\u1F7Dᾀ-ᾴᾶ-ᾼ\u1FBEῂ-ῄῆ-ῌ\u1FD0-\u1FD3\u1FD6-\u1FDBῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕ"                             \
+    "ℙ-ℝℤ\u2126ℨ\u212A-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-" \
+    "𐑏𐒰-"                                                                                                                                                            \
+    "𐓓𐓘-𐓻𐲀-𐲲"                                                                                                                                               \
     "𐳀-𐳲𑢠-𑣟𞤀-𞥃]+"
 #define DEEPSEEK_MARKS "\\s?[!-/:-~！-／：-～‘-‟　-。]+"
 
 #define HAN_LESS(x) "[" x "&&[^\\p{Han}]]"
 #define KIMI                                                                                       \
-    "[\\p{Han}]+|" BEFORE HAN_LESS(UPPER) "*" HAN_LESS(LOWER) "+" CONTRACTIONS "?|" BEFORE        \
+    "[\\p{Han}]+|" BEFORE HAN_LESS(UPPER) "*" HAN_LESS(LOWER) "+" CONTRACTIONS "?|" BEFORE         \
     HAN_LESS(UPPER) "+" HAN_LESS(LOWER) "*" CONTRACTIONS "?|\\p{N}{1,3}|" MARKS
 
 #define MAX_NAMES 12
@@ -62,8 +65,7 @@ static const struct {
      {{GPT2}}},
     {{"mpt", "olmo", "jais", "granite-docling", "jina-v1-en", "jina-v2-code", "roberta-bpe"},
      {{GPT2}}},
-    {{"starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b",
-      "mellum2"},
+    {{"starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b", "mellum2"},
      {{"\\p{N}", GPT2}}},
     {{"qwen2", "deepseek-r1-qwen", "kormo", "f2llmv2", "stablelm2", "hunyuan", "solar-open",
       "megrez", "grok-2"},
@@ -76,13 +78,11 @@ static const struct {
     {{"tiny_aya", "cohere2moe"}, {{"\\d{1,3}(?=(?:\\d{3})*\\b)", GPT4O}}},
     {{"tekken"}, {{TEKKEN}, .ignore_merges = true, .add_bos = true}},
     {{"falcon"}, {{"[\\p{P}$+<=>^~|`]+", GPT2, "[0-9][0-9][0-9]"}}},
-    {{"deepseek-llm"},
-     {{"[\\r\\n]", DEEPSEEK_LETTERS, DEEPSEEK_MARKS, "\\s+$", CJK, "\\p{N}+"}}},
+    {{"deepseek-llm"}, {{"[\\r\\n]", DEEPSEEK_LETTERS, DEEPSEEK_MARKS, "\\s+$", CJK, "\\p{N}+"}}},
     {{"deepseek-coder"}, {{"[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", CJK, "\\p{N}"}}},
     {{"deepseek-v3", "hunyuan-dense", "joyai-llm", "hy_v4"},
      {{"\\p{N}{1,3}", KANA_HAN, DEEPSEEK3 "[\\r\\n]*|" LINE_ENDS}}},
-    {{"spark2_5"},
-     {{"\\p{N}{1,3}", KANA_HAN, DEEPSEEK3 "|[\\r\\n]|\\s+(?!\\S)|\\s+", "\\p{N}"}}},
+    {{"spark2_5"}, {{"\\p{N}{1,3}", KANA_HAN, DEEPSEEK3 "|[\\r\\n]|\\s+(?!\\S)|\\s+", "\\p{N}"}}},
     {{"youtu"},
      {{"[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|" KANA_HAN,
        CASED(CONTRACTIONS "?") "\\p{N}|" SLASHES},

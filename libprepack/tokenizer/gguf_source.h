@@ -7,6 +7,7 @@
 
 #include "checkpoint/gguf.h"
 #include "json/json_write.h"
+#include "tokenizer/bpe.h"
 #include "tokenizer/tokenizer_impl.h"
 
 /* As tokenizer.ggml.token_type numbers them. */
@@ -58,6 +59,14 @@ pp_status ppi_gguf_tokens_vocab(struct ppi_gguf_tokens *tokens, struct ppi_vocab
  * tokens into `added`. (gguf_special.c) */
 void ppi_gguf_correct_types(struct ppi_gguf_tokens *tokens);
 pp_status ppi_gguf_put_added(const struct ppi_gguf_tokens *tokens, struct ppi_added *added);
+
+/* The merges of BPE; the caller frees *merges. By score: where the file lists none, and has scores.
+ * Errors: PP_ERR_FORMAT (a merge of what are no tokens), PP_ERR_NOMEM. (gguf_merges.c) */
+pp_status ppi_gguf_merges(const struct ppi_gguf_tokens *tokens, const struct ppi_vocab *vocab,
+                          struct ppi_merge **merges, size_t *n);
+pp_status ppi_gguf_merges_by_score(const struct ppi_gguf_tokens *tokens,
+                                   const struct ppi_vocab *vocab, struct ppi_merge **merges,
+                                   size_t *n);
 
 /* How a name of tokenizer.ggml.pre says that texts fall into words. (gguf_patterns.c) */
 #define PPI_GGUF_MAX_PATTERNS 6

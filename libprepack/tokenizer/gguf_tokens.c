@@ -53,10 +53,9 @@ static pp_status find_items(const struct ppi_gguf_tokens *tokens, const char *ke
                             const struct ppi_gguf_value **array)
 {
     *array = ppi_gguf_find(tokens->gguf, key);
-    if (!*array ||
-        (((*array)->type == PPI_GGUF_ARRAY) &&
-         ((*array)->item_type == type || (*array)->item_type == other) &&
-         (*array)->len == (uint64_t)tokens->n))
+    if (!*array || (((*array)->type == PPI_GGUF_ARRAY) &&
+                    ((*array)->item_type == type || (*array)->item_type == other) &&
+                    (*array)->len == (uint64_t)tokens->n))
         return PP_OK;
     return ppi_error(tokens->err, PP_ERR_FORMAT, "%s: \"%s\" is %s; %s for each of the %d tokens",
                      tokens->label, key, ppi_gguf_describe(*array).text, wanted, tokens->n);
@@ -97,8 +96,8 @@ static pp_status read_scores(struct ppi_gguf_tokens *tokens)
         double score = NAN;
         if (!ppi_gguf_number(&item, &score) || !isfinite(score))
             return ppi_error(tokens->err, PP_ERR_FORMAT,
-                             "%s: \"" SCORES "\" of token %d is not a finite number",
-                             tokens->label, id);
+                             "%s: \"" SCORES "\" of token %d is not a finite number", tokens->label,
+                             id);
         tokens->scores[id] = (float)score;
     }
     return PP_OK;
@@ -133,8 +132,8 @@ static pp_status put_text(struct ppi_gguf_tokens *tokens, int32_t id, const char
 {
     size_t n_put = n;
     if (ppi_utf8_check(text, n) != n)
-        return ppi_error(tokens->err, PP_ERR_FORMAT,
-                         "%s: \"" TOKENS "\": token %d is not UTF-8", tokens->label, id);
+        return ppi_error(tokens->err, PP_ERR_FORMAT, "%s: \"" TOKENS "\": token %d is not UTF-8",
+                         tokens->label, id);
     if (n == 0)
         n_put = (size_t)snprintf(*to, ROOM_BYTES, "[EMPTY_%d]", id);
     else if (word_pieces)
@@ -201,8 +200,8 @@ static pp_status refuse_twins(const struct ppi_gguf_tokens *tokens, const struct
         const int32_t first = token->text ? ppi_vocab_find(vocab, token->text, token->n) : id;
         if (first != id)
             return ppi_error(tokens->err, PP_ERR_FORMAT,
-                             "%s: \"" TOKENS "\": tokens %d and %d are both \"%s\"",
-                             tokens->label, first, id, ppi_label(token->text).text);
+                             "%s: \"" TOKENS "\": tokens %d and %d are both \"%s\"", tokens->label,
+                             first, id, ppi_label(token->text).text);
     }
     return PP_OK;
 }
