@@ -32,14 +32,16 @@
 #define CJK   "[一-龥ࠀ-一가-퟿]+"
 
 /* Letters with case, as deepseek-llm lists them. */
-#define DEEPSEEK_LETTERS                                                                                                                                                   \
-    "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-"                                        \
-    "Ჿᴀ-"                                                                                                                                                              \
-    "ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-"                                                                                                                                  \
-    "ὅὈ-Ὅὐ-ὗὙὛὝ\u1F5F-\u1F7Dᾀ-ᾴᾶ-ᾼ\u1FBEῂ-ῄῆ-ῌ\u1FD0-\u1FD3\u1FD6-\u1FDBῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕ"                             \
-    "ℙ-ℝℤ\u2126ℨ\u212A-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-" \
-    "𐑏𐒰-"                                                                                                                                                            \
-    "𐓓𐓘-𐓻𐲀-𐲲"                                                                                                                                               \
+#define DEEPSEEK_LETTERS                                                                                                                                           \
+    "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-"                                       \
+    "ᲺᲽ-"                                                                                                                                                      \
+    "Ჿᴀ-"                                                                                                                                                      \
+    "ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-"                                                                                                                          \
+    "ὅὈ-Ὅὐ-ὗὙὛὝ\u1F5F-\u1F7Dᾀ-ᾴᾶ-ᾼ\u1FBEῂ-ῄῆ-ῌ\u1FD0-\u1FD3\u1FD6-\u1FDBῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕ"                     \
+    "ℙ-ℝℤ\u2126ℨ\u212A-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-" \
+    "ｚ𐐀-"                                                                                                                                                     \
+    "𐑏𐒰-"                                                                                                                                                    \
+    "𐓓𐓘-𐓻𐲀-𐲲"                                                                                                                                       \
     "𐳀-𐳲𑢠-𑣟𞤀-𞥃]+"
 #define DEEPSEEK_MARKS "\\s?[!-/:-~！-／：-～‘-‟　-。]+"
 
@@ -54,65 +56,74 @@ static const struct {
     const char *names[MAX_NAMES + 1];
     struct ppi_gguf_words words;
 } TABLE[] = {
-    {{"default"}, {{"[\\p{P}$+<=>^~|]+", GPT2, "\\p{N}+", "[0-9][0-9][0-9]"}}},
+    {{"default"}, {.patterns = {"[\\p{P}$+<=>^~|]+", GPT2, "\\p{N}+", "[0-9][0-9][0-9]"}}},
     {{"llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2",
       "jina-v5-nano"},
-     {{LLAMA3}, .ignore_merges = true, .add_bos = true}},
-    {{"dbrx", "smaug-bpe"}, {{LLAMA3}}},
-    {{"glm4", "chatglm-bpe"}, {{LLAMA3}, .no_usual_bos = true}},
+     {.patterns = {LLAMA3}, .ignore_merges = true, .add_bos = true}},
+    {{"dbrx", "smaug-bpe"}, {.patterns = {LLAMA3}}},
+    {{"glm4", "chatglm-bpe"}, {.patterns = {LLAMA3}, .no_usual_bos = true}},
     {{"gpt-2", "phi-2", "jina-es", "jina-de", "gigachat", "jina-v2-es", "jina-v2-de", "a.x-4.0",
       "mellum", "modern-bert", "exaone4", "trillion"},
-     {{GPT2}}},
+     {.patterns = {GPT2}}},
     {{"mpt", "olmo", "jais", "granite-docling", "jina-v1-en", "jina-v2-code", "roberta-bpe"},
-     {{GPT2}}},
+     {.patterns = {GPT2}}},
     {{"starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b", "mellum2"},
-     {{"\\p{N}", GPT2}}},
+     {.patterns = {"\\p{N}", GPT2}}},
     {{"qwen2", "deepseek-r1-qwen", "kormo", "f2llmv2", "stablelm2", "hunyuan", "solar-open",
       "megrez", "grok-2"},
-     {{QWEN2}}},
+     {.patterns = {QWEN2}}},
     {{"qwen35"},
-     {{CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+"
-                    "[\\r\\n]*|" LINE_ENDS}}},
-    {{"gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2"}, {{GPT4O}}},
-    {{"granite-embed-multi-97m"}, {{GPT4O}, .ignore_merges = true}},
-    {{"tiny_aya", "cohere2moe"}, {{"\\d{1,3}(?=(?:\\d{3})*\\b)", GPT4O}}},
-    {{"tekken"}, {{TEKKEN}, .ignore_merges = true, .add_bos = true}},
-    {{"falcon"}, {{"[\\p{P}$+<=>^~|`]+", GPT2, "[0-9][0-9][0-9]"}}},
-    {{"deepseek-llm"}, {{"[\\r\\n]", DEEPSEEK_LETTERS, DEEPSEEK_MARKS, "\\s+$", CJK, "\\p{N}+"}}},
-    {{"deepseek-coder"}, {{"[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", CJK, "\\p{N}"}}},
+     {.patterns = {CONTRACTIONS
+                   "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+"
+                   "[\\r\\n]*|" LINE_ENDS}}},
+    {{"gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2"}, {.patterns = {GPT4O}}},
+    {{"granite-embed-multi-97m"}, {.patterns = {GPT4O}, .ignore_merges = true}},
+    {{"tiny_aya", "cohere2moe"}, {.patterns = {"\\d{1,3}(?=(?:\\d{3})*\\b)", GPT4O}}},
+    {{"tekken"}, {.patterns = {TEKKEN}, .ignore_merges = true, .add_bos = true}},
+    {{"falcon"}, {.patterns = {"[\\p{P}$+<=>^~|`]+", GPT2, "[0-9][0-9][0-9]"}}},
+    {{"deepseek-llm"},
+     {.patterns = {"[\\r\\n]", DEEPSEEK_LETTERS, DEEPSEEK_MARKS, "\\s+$", CJK, "\\p{N}+"}}},
+    {{"deepseek-coder"}, {.patterns = {"[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", CJK, "\\p{N}"}}},
     {{"deepseek-v3", "hunyuan-dense", "joyai-llm", "hy_v4"},
-     {{"\\p{N}{1,3}", KANA_HAN, DEEPSEEK3 "[\\r\\n]*|" LINE_ENDS}}},
-    {{"spark2_5"}, {{"\\p{N}{1,3}", KANA_HAN, DEEPSEEK3 "|[\\r\\n]|\\s+(?!\\S)|\\s+", "\\p{N}"}}},
+     {.patterns = {"\\p{N}{1,3}", KANA_HAN, DEEPSEEK3 "[\\r\\n]*|" LINE_ENDS}}},
+    {{"spark2_5"},
+     {.patterns = {"\\p{N}{1,3}", KANA_HAN, DEEPSEEK3 "|[\\r\\n]|\\s+(?!\\S)|\\s+", "\\p{N}"}}},
     {{"youtu"},
-     {{"[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|" KANA_HAN,
-       CASED(CONTRACTIONS "?") "\\p{N}|" SLASHES},
+     {.patterns =
+          {"[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|" KANA_HAN,
+           CASED(CONTRACTIONS "?") "\\p{N}|" SLASHES},
       .ignore_merges = true}},
-    {{"kimi-k2"}, {{KIMI}}},
-    {{"bloom", "poro-chat", "gpt3-finnish"}, {{" ?[^(\\s|.,!?…。，、।۔،)]+"}}},
-    {{"viking"}, {{" ?[^(\\s|.,!?…。，、।۔،)]+", "\\p{N}"}}},
+    {{"kimi-k2"}, {.patterns = {KIMI}}},
+    {{"bloom", "poro-chat", "gpt3-finnish"}, {.patterns = {" ?[^(\\s|.,!?…。，、।۔،)]+"}}},
+    {{"viking"}, {.patterns = {" ?[^(\\s|.,!?…。，、।۔،)]+", "\\p{N}"}}},
     {{"jais-2"},
-     {{CONTRACTIONS "|" LETTERS "\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"
-                    "\\s{512}(?!\\S)|\\s{256}(?!\\S)|\\s{128}(?!\\S)|\\s{64}(?!\\S)|"
-                    "\\s{32}(?!\\S)|\\s{16}(?!\\S)|\\s{8}(?!\\S)|\\s{4}(?!\\S)|"
-                    "\\s{1,2}(?!\\S)|\\s{1}"}}},
+     {.patterns = {CONTRACTIONS "|" LETTERS
+                                "\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"
+                                "\\s{512}(?!\\S)|\\s{256}(?!\\S)|\\s{128}(?!\\S)|\\s{64}(?!\\S)|"
+                                "\\s{32}(?!\\S)|\\s{16}(?!\\S)|\\s{8}(?!\\S)|\\s{4}(?!\\S)|"
+                                "\\s{1,2}(?!\\S)|\\s{1}"}}},
     {{"minicpm5"},
-     {{"\\p{N}{1,3}", CONTRACTIONS "|" LETTERS "\\p{N}+|" MARKS}, .ignore_merges = true}},
+     {.patterns = {"\\p{N}{1,3}", CONTRACTIONS "|" LETTERS "\\p{N}+|" MARKS},
+      .ignore_merges = true}},
     {{"bailingmoe", "bailingmoe2", "llada-moe"},
-     {{"'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]++"
-       "[\\r\\n]*|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+"}}},
+     {.patterns =
+          {"'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]++"
+           "[\\r\\n]*|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+"}}},
     {{"seed-coder"},
-     {{CONTRACTIONS "|" LETTERS "\\p{N}{1}| ?[^\\s\\p{L}\\p{N}\\r\\n]+|" LINE_ENDS}}},
-    {{"ufakzeka"}, {{LETTERS "\\p{N}|" MARKS}}},
-    {{"laguna"}, {{LINES, QWEN2}}},
+     {.patterns = {CONTRACTIONS "|" LETTERS "\\p{N}{1}| ?[^\\s\\p{L}\\p{N}\\r\\n]+|" LINE_ENDS}}},
+    {{"ufakzeka"}, {.patterns = {LETTERS "\\p{N}|" MARKS}}},
+    {{"laguna"}, {.patterns = {LINES, QWEN2}}},
     {{"exaone-moe"},
-     {{CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?(?:\\p{L}\\p{M}*(?: \\p{L}\\p{M}*)*)+|\\p{N}| "
-                    "?[^\\s\\p{L}\\p{N}]+[\\r\\n/]?|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+"}}},
+     {.patterns = {CONTRACTIONS
+                   "|[^\\r\\n\\p{L}\\p{N}]?(?:\\p{L}\\p{M}*(?: \\p{L}\\p{M}*)*)+|\\p{N}| "
+                   "?[^\\s\\p{L}\\p{N}]+[\\r\\n/]?|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+"}}},
     {{"chameleon"},
-     {{"<sentinel:[0-9]+>", "(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z", "([\\t\\n]|    |  )", "\\p{N}",
-       "[\\p{P}!-/:-@\\[-`{-~]", GPT2},
+     {.patterns = {"<sentinel:[0-9]+>", "(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z", "([\\t\\n]|    |  )",
+                   "\\p{N}", "[\\p{P}!-/:-@\\[-`{-~]", GPT2},
       .add_bos = true}},
-    {{"gemma4", "granite-embed-multi-311m"}, {{LINES}, .chars = true, .always_bos = true}},
-    {{"sarvam-moe"}, {{LINES}, .chars = true}},
+    {{"gemma4", "granite-embed-multi-311m"},
+     {.patterns = {LINES}, .chars = true, .always_bos = true}},
+    {{"sarvam-moe"}, {.patterns = {LINES}, .chars = true}},
 };
 
 const struct ppi_gguf_words *ppi_gguf_find_words(const char *name)
