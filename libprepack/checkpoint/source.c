@@ -6,6 +6,7 @@
 #include "checkpoint/source.h"
 #include "checkpoint/gguf_blocks.h"
 #include "checkpoint/gguf_set.h"
+#include "checkpoint/model_path.h"
 #include "checkpoint/shard_index.h"
 
 #include <string.h>
@@ -80,8 +81,7 @@ static pp_status open_files(struct ppi_source *source, const struct ppi_dir *dir
     if (ppi_dir_has(dir, SINGLE_NAME))
         return open_shards(source, dir, 1, err);
     if (!ppi_dir_has(dir, PPI_SHARD_INDEX_NAME))
-        return ppi_error(err, PP_ERR_IO, "%s has neither %s nor %s", dir->label.text, SINGLE_NAME,
-                         PPI_SHARD_INDEX_NAME);
+        return ppi_model_path_weightless(dir, err);
     PP_TRY(ppi_shard_index_read(dir, source->mem, &source->index, err));
     source->has_index = true;
     PP_TRY(open_shards(source, dir, source->index.n_shards, err));

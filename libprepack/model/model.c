@@ -2,6 +2,7 @@
  * model.c: the model object: opened from files or made up, counted, asked for its figures.
  */
 #include "model/model_impl.h"
+#include "checkpoint/model_path.h"
 
 #include <string.h>
 
@@ -47,6 +48,7 @@ static pp_status open_dir(pp_model *model, const char *path, pp_error *err)
 {
     struct ppi_dir dir;
     struct ppi_config config;
+    PP_TRY(ppi_model_path_check(path, err));
     PP_TRY(ppi_dir_open(path, &dir, err));
     PP_TRY(ppi_config_read(&dir, &model->mem, &model->log, &config, err));
     pp_status status =

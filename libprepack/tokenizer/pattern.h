@@ -29,4 +29,15 @@ pp_status ppi_pattern_find(const struct ppi_pattern *pattern, struct ppi_pattern
                            const char *bytes, size_t n, size_t from, struct ppi_span *match,
                            pp_error *err);
 
+/* All matches, one after the other: an empty one that touches the match before it is passed over.
+ */
+struct ppi_matches {
+    size_t from, last_end;
+    bool any;
+};
+/* The next match of bytes[0, n); *matches begins as zeros. As ppi_pattern_find. */
+pp_status ppi_matches_next(struct ppi_matches *matches, const struct ppi_pattern *pattern,
+                           struct ppi_pattern_work *work, const char *bytes, size_t n,
+                           struct ppi_span *match, pp_error *err);
+
 #endif

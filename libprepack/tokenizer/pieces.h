@@ -31,6 +31,9 @@ static inline void ppi_tokens_put(struct ppi_tokens *tokens, int32_t id, uint32_
     tokens->ids[tokens->n++] = id;
 }
 
+/* PP_ERR_UNSUPPORTED: no token has what a word holds, and there is no unknown token. */
+pp_status ppi_error_no_token(const char *bytes, size_t n, pp_error *err);
+
 /* A model of one kind; its struct begins with this one. Immutable. */
 struct ppi_pieces {
     const struct ppi_pieces_kind *kind;

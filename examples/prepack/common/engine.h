@@ -16,6 +16,7 @@ struct engine {
     char *shape;     /* config.json of random weights; NULL: the engine has weights of its own */
     pp_model *model; /* NULL before engine_load */
     pp_model_config config;
+    bool keep_windows; /* its sessions' caches keep all tokens; set before a session is opened */
     int32_t end_tokens[MAX_END_TOKENS]; /* [n_end_tokens] each ends a text */
     int n_end_tokens;
 };

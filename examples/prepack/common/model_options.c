@@ -11,8 +11,9 @@ const struct option_rule model_rules[] = {
      .argument = "M",
      .kind = &option_text,
      .place = AT(name),
-     .help = "a model directory ('prepack help' lists the architectures), 'demo', or a shape with "
-             "random weights:",
+     .help = "a directory with config.json, safetensors files and the tokenizer, as Hugging Face "
+             "has them ('prepack help' lists the architectures): not a hub id, nothing is "
+             "downloaded; 'demo'; or a shape with random weights:",
      .names = pp_model_preset_name},
     {.name = "random-weights",
      .kind = &option_flag,

@@ -2,6 +2,14 @@
 #include "model_tokenizer.h"
 #include "say.h"
 
+bool model_has_tokenizer(const struct engine *engine)
+{
+    pp_tokenizer *tokenizer = NULL;
+    const bool has = engine->dir && pp_tokenizer_open(engine->dir, NULL, &tokenizer, NULL) >= 0;
+    pp_tokenizer_destroy(tokenizer);
+    return has;
+}
+
 int model_tokenizer_open(const struct engine *engine, const struct data_options *options,
                          struct tokenizer **tokenizer)
 {

@@ -11,10 +11,6 @@ struct tokenizer {
     bool literal;
 };
 
-struct text_stream {
-    pp_text_stream *handle;
-};
-
 int tokenizer_open(const char *path, bool literal, struct tokenizer **tokenizer)
 {
     pp_error err = {.struct_size = sizeof err};
@@ -81,44 +77,21 @@ int tokenizer_encode(struct tokenizer *tokenizer, const char *text, int32_t **to
 
 /* ---- tokens to text ---- */
 
-void text_stream_close(struct text_stream *stream)
-{
-    if (stream)
-        pp_text_stream_destroy(stream->handle);
-    free(stream);
-}
-
-int text_stream_push(struct text_stream *stream, int32_t token, pp_text *piece)
+int tokenizer_stream(const struct tokenizer *tokenizer, const int32_t *before, size_t n_before,
+                     pp_text_stream **stream)
 {
     pp_error err = {.struct_size = sizeof err};
-    return pp_text_stream_push(stream->handle, token, piece, &err) < 0 ? fail_library(&err)
-                                                                       : STATUS_OK;
-}
-
-int text_stream_finish(struct text_stream *stream, pp_text *piece)
-{
-    pp_error err = {.struct_size = sizeof err};
-    return pp_text_stream_finish(stream->handle, piece, &err) < 0 ? fail_library(&err) : STATUS_OK;
-}
-
-int text_stream_open(const struct tokenizer *tokenizer, const int32_t *before, size_t n_before,
-                     struct text_stream **stream)
-{
-    pp_error err = {.struct_size = sizeof err};
-    struct text_stream *made = calloc(1, sizeof *made);
+    pp_text_stream *made = NULL;
     pp_text piece;
-    if (!made)
-        return fail_memory();
-    int status = pp_text_stream_create(tokenizer->handle, NULL, &made->handle, &err) < 0
-                     ? fail_library(&err)
-                     : STATUS_OK;
-    for (size_t i = 0; i < n_before && !status; i++)
-        status = text_stream_push(made, before[i], &piece);
-    if (status)
-        text_stream_close(made);
-    else
-        *stream = made;
-    return status;
+    pp_status done = pp_text_stream_create(tokenizer->handle, NULL, &made, &err);
+    for (size_t i = 0; i < n_before && done >= 0; i++)
+        done = pp_text_stream_push(made, before[i], &piece, &err);
+    if (done < 0) {
+        pp_text_stream_destroy(made);
+        return fail_library(&err);
+    }
+    *stream = made;
+    return STATUS_OK;
 }
 
 /* Text that grows; NUL bytes, which a hostile vocabulary may have, are left out. */
@@ -144,26 +117,31 @@ static int append(struct growing *text, const pp_text *piece)
     return STATUS_OK;
 }
 
+/* Appends what a token completes; token NULL: what is left. */
+static int append_next(pp_text_stream *stream, const int32_t *token, struct growing *whole)
+{
+    pp_error err = {.struct_size = sizeof err};
+    pp_text piece;
+    const pp_status done = token ? pp_text_stream_push(stream, *token, &piece, &err)
+                                 : pp_text_stream_finish(stream, &piece, &err);
+    return done < 0 ? fail_library(&err) : append(whole, &piece);
+}
+
 int tokenizer_decode_after(struct tokenizer *tokenizer, const int32_t *before, size_t n_before,
                            const int32_t *tokens, size_t n, char **text, int32_t *unknown)
 {
     struct growing whole = {0};
-    struct text_stream *stream = NULL;
-    pp_text piece;
+    pp_text_stream *stream = NULL;
     *unknown = -1;
-    int status = text_stream_open(tokenizer, before, n_before, &stream);
+    int status = tokenizer_stream(tokenizer, before, n_before, &stream);
     for (size_t i = 0; i < n && !status; i++) {
         if (*unknown < 0 && !tokenizer_token(tokenizer, tokens[i]))
             *unknown = tokens[i];
-        status = text_stream_push(stream, tokens[i], &piece);
-        if (!status)
-            status = append(&whole, &piece);
+        status = append_next(stream, &tokens[i], &whole);
     }
     if (!status)
-        status = text_stream_finish(stream, &piece);
-    if (!status)
-        status = append(&whole, &piece);
-    text_stream_close(stream);
+        status = append_next(stream, NULL, &whole);
+    pp_text_stream_destroy(stream);
     if (status)
         free(whole.bytes);
     else

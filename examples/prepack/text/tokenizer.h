@@ -31,13 +31,8 @@ int tokenizer_encode(struct tokenizer *tokenizer, const char *text, int32_t **to
 int tokenizer_decode_after(struct tokenizer *tokenizer, const int32_t *before, size_t n_before,
                            const int32_t *tokens, size_t n, char **text, int32_t *unknown);
 
-/* Text as its tokens come: what follows the tokens of a prompt. The caller closes *stream. */
-struct text_stream;
-int text_stream_open(const struct tokenizer *tokenizer, const int32_t *before, size_t n_before,
-                     struct text_stream **stream);
-void text_stream_close(struct text_stream *stream);
-/* *piece: the characters that the token completes, the stream's until the next call. */
-int text_stream_push(struct text_stream *stream, int32_t token, pp_text *piece);
-int text_stream_finish(struct text_stream *stream, pp_text *piece);
+/* A stream that has the ids of `before` behind it. The caller destroys *stream. */
+int tokenizer_stream(const struct tokenizer *tokenizer, const int32_t *before, size_t n_before,
+                     pp_text_stream **stream);
 
 #endif
