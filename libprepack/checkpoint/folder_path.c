@@ -6,7 +6,9 @@
 #include "checkpoint/model_path.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MAX_ENTRIES = 10000 };
 
@@ -232,6 +234,9 @@ pp_status ppi_refuse_folder(const char *path, pp_error *err)
     pp_status status = PP_OK;
     if (is_of_cache(path, &status, err))
         return status;
+    if (access(path, R_OK) != 0)
+        return ppi_error_errno(err, PP_ERR_IO, errno, "cannot look into the directory %s",
+                               ppi_label_path(path, NULL).text);
     look(path, &survey);
     if (survey.n[REPO_FOLDER] > 0)
         return refuse_cache(path, &survey, err);

@@ -3,6 +3,7 @@
  * falls into words, and words become tokens.
  */
 #include "tokenizer/encode_work.h"
+#include "tokenizer/unicode.h"
 
 #define MAX_TEXT_BYTES ((size_t)1 << 30)
 
@@ -49,6 +50,7 @@ static pp_status encode_plain(const struct run *run, struct ppi_text *text, bool
     const size_t first_token = run->tokens->n;
     if (text->n == 0)
         return PP_OK;
+    run->tokens->first = is_first;
     PP_TRY(encode_words(run, text, is_first));
     trace(run, text, first_token);
     return PP_OK;
@@ -124,20 +126,52 @@ static void count_spaces(struct ppi_token token, uint32_t *n_left, uint32_t *n_r
         ++*n_right;
 }
 
-/* Offsets leave out the spaces that tokens begin and end with; but the one before the first word
- * may be none of the text's. */
-static void trim_offsets(const struct run *run, size_t first)
+/* How much white space an added token took along. */
+static void count_white(struct ppi_span span, const char *source, uint32_t *n_left,
+                        uint32_t *n_right)
+{
+    size_t n_char;
+    *n_left = *n_right = 0;
+    while (span.begin < span.end &&
+           ppi_is_white_space(ppi_utf8_get(source + span.begin, &n_char))) {
+        span.begin += (uint32_t)n_char;
+        ++*n_left;
+    }
+    while (span.begin < span.end && ppi_is_white_space(ppi_utf8_last(source, span.end, &n_char))) {
+        span.end -= (uint32_t)n_char;
+        ++*n_right;
+    }
+}
+
+/* Moves a span's beginning, or its end, inwards by n characters of the source. */
+static void narrow(struct ppi_span *span, const char *source, uint32_t n_left, uint32_t n_right)
+{
+    size_t n_char;
+    for (; n_left > 0 && span->begin < span->end; n_left--) {
+        ppi_utf8_get(source + span->begin, &n_char);
+        span->begin += (uint32_t)n_char;
+    }
+    for (; n_right > 0 && span->begin < span->end; n_right--) {
+        ppi_utf8_last(source, span->end, &n_char);
+        span->end -= (uint32_t)n_char;
+    }
+}
+
+/* Offsets leave out the spaces that tokens begin and end with; but a single one before the first
+ * word may be none of the text's. */
+static void trim_offsets(const struct run *run, const char *source, size_t first)
 {
     for (size_t i = first; i < run->tokens->n; i++) {
+        const int32_t id = run->tokens->ids[i];
         struct ppi_span *span = &run->tokens->spans[i];
         uint32_t n_left, n_right;
-        count_spaces(ppi_tokenizer_token(run->tokenizer, run->tokens->ids[i]), &n_left, &n_right);
-        if (n_left > 0 && i == first && run->tokenizer->edges.add_prefix_space)
-            n_left--;
-        const uint32_t n = span->end - span->begin;
-        span->begin += n_left < n ? n_left : n;
-        const uint32_t rest = span->end - span->begin;
-        span->end -= n_right < rest ? n_right : rest;
+        if (ppi_added_find_id(&run->tokenizer->added, id))
+            count_white(*span, source, &n_left, &n_right);
+        else
+            count_spaces(ppi_tokenizer_token(run->tokenizer, id), &n_left, &n_right);
+        if (n_left == 1 && i == first && run->tokenizer->edges.add_prefix_space)
+            n_left = 0;
+        narrow(span, source, n_left, n_right);
     }
 }
 
@@ -174,7 +208,7 @@ pp_status ppi_encode_text(const pp_tokenizer *tokenizer, struct ppi_encode_work 
             PP_TRY(encode_between(&run, text->bytes, match.span));
     }
     if (how->offsets && tokenizer->edges.trim_offsets && !tokens->failed)
-        trim_offsets(&run, first);
+        trim_offsets(&run, text->bytes, first);
     if (how->edges)
         put_edge(tokens, tokenizer->edges.after, tokenizer->edges.n_after);
     return tokens->failed ? ppi_error_nomem(err, "tokens", tokens->room * sizeof *tokens->ids)
