@@ -203,28 +203,21 @@ static void take_between(const struct ppi_step *step, struct ppi_step_state *sta
     state->begun = false;
 }
 
-/* An empty match does not count where the one before ended. */
 static pp_status take_regex(const struct ppi_step *step, struct ppi_pattern_work *work,
                             const char *bytes, size_t n, struct ppi_flow *out, pp_error *err)
 {
-    size_t from = 0, done = 0, before = SIZE_MAX;
-    while (n > 0 && from <= n && !out->text.failed && !out->too_long) {
+    struct ppi_matches matches = {0};
+    size_t done = 0;
+    while (n > 0 && !out->text.failed && !out->too_long) {
         struct ppi_span match;
-        pp_status found = ppi_pattern_find(step->pattern, work, bytes, n, from, &match, err);
+        pp_status found = ppi_matches_next(&matches, step->pattern, work, bytes, n, &match, err);
         if (found < 0)
             return found;
         if (found == 0)
             break;
-        if (match.begin == match.end && match.end == before) {
-            size_t n_char = 1;
-            if (from < n)
-                ppi_utf8_get(bytes + from, &n_char);
-            from += n_char;
-            continue;
-        }
         ppi_flow_put(out, bytes + done, match.begin - done);
         ppi_flow_put(out, step->with, step->n_with);
-        done = from = before = match.end;
+        done = match.end;
     }
     put_piece(out, bytes + done, n - done);
     return PP_OK;
@@ -396,6 +389,9 @@ pp_status ppi_step_take(const struct ppi_step *step, struct ppi_step_state *stat
     case PPI_STEP_EMPTY:
         take_empty(state, bytes, n, ends, out);
         return PP_OK;
+    case PPI_STEP_SENTENCES:
+        ppi_sentence_step_take(step, state, bytes, n, out);
+        return PP_OK;
     case PPI_STEP_BYTES:
     case PPI_STEP_BYTE_RUNS:
     case PPI_STEP_REGEX:
@@ -419,6 +415,8 @@ void ppi_step_finish(const struct ppi_step *step, struct ppi_step_state *state,
         ppi_flow_put_lossy(out, state->kept.bytes, state->kept.n, false);
     if (step->kind == PPI_STEP_FUSE || step->kind == PPI_STEP_BYTES)
         ppi_flow_end(out);
+    if (step->kind == PPI_STEP_SENTENCES)
+        ppi_sentence_step_finish(state, out);
     if (step->kind == PPI_STEP_BYTE_RUNS)
         put_run(state, out);
     if (step->kind == PPI_STEP_SUFFIX && state->begun)

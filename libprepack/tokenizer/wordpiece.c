@@ -1,10 +1,11 @@
 /*
  * wordpiece.c: the longest piece that a word begins with, then the longest that follows, and so on;
  * a word in which that fails is unknown as a whole. Two tries: of pieces that begin a word, and of
- * those behind a prefix, without it.
+ * those behind a prefix, without it. Finding the pieces of a word takes as long as looking it up in
+ * a cache would, so that there is none.
  */
+#include "tokenizer/pieces.h"
 #include "tokenizer/trie.h"
-#include "tokenizer/word_cache.h"
 
 #include <prepack/tokenizer.h>
 
@@ -16,25 +17,16 @@ struct word_piece {
     uint64_t max_chars;
 };
 
-struct work {
-    struct ppi_mem *mem;
-    struct ppi_word_cache cache;
-};
-
+/* It keeps nothing; but NULL would say that memory ran out. */
 static void *start_work(const struct ppi_pieces *pieces, struct ppi_mem *mem)
 {
-    struct work *work = ppi_zalloc(mem, 1, sizeof *work);
-    (void)pieces;
-    if (work)
-        work->mem = mem;
-    return work;
+    (void)mem;
+    return (void *)(uintptr_t)pieces;
 }
 
-static void free_work(void *memory)
+static void free_work(void *work)
 {
-    struct work *work = memory;
-    if (work)
-        ppi_free(work->mem, work);
+    (void)work;
 }
 
 /* Whether a word has more characters than a number. */
@@ -63,23 +55,18 @@ static bool put_pieces(const struct word_piece *model, const char *bytes, size_t
     return true;
 }
 
-static pp_status encode(const struct ppi_pieces *pieces, void *memory, const char *bytes, size_t n,
+static pp_status encode(const struct ppi_pieces *pieces, void *work, const char *bytes, size_t n,
                         uint32_t at, struct ppi_tokens *tokens, pp_error *err)
 {
     const struct word_piece *model = (const struct word_piece *)pieces;
-    struct work *work = memory;
-    struct ppi_cached_word *place = ppi_word_cache_place(&work->cache, bytes, n, tokens);
     size_t begin = tokens->n;
-    if (place && ppi_word_cache_get(place, bytes, n, tokens))
+    (void)work;
+    if (!is_longer(bytes, n, model->max_chars) && put_pieces(model, bytes, n, at, tokens))
         return PP_OK;
-    if (is_longer(bytes, n, model->max_chars) || !put_pieces(model, bytes, n, at, tokens)) {
-        tokens->n = begin;
-        if (model->unk < 0)
-            return ppi_error_no_token(bytes, n, err);
-        ppi_tokens_put(tokens, model->unk, at, at + (uint32_t)n);
-    }
-    if (place)
-        ppi_word_cache_put(place, bytes, n, tokens, begin);
+    tokens->n = begin;
+    if (model->unk < 0)
+        return ppi_error_no_token(bytes, n, err);
+    ppi_tokens_put(tokens, model->unk, at, at + (uint32_t)n);
     return PP_OK;
 }
 
