@@ -243,7 +243,7 @@ def split_every_way():
 
 @kind
 def punctuation_every_way():
-    pre = [P.UnicodeScripts(), P.CharDelimiterSplit("|"), P.Punctuation("merged_with_previous"),
+    pre = [P.CharDelimiterSplit("|"), P.Punctuation("merged_with_previous"),
            P.Punctuation("merged_with_next"), P.Digits(False), P.FixedLength(5)]
     return byte_bpe(P.Sequence([*pre, byte_level()])), None
 
