@@ -361,6 +361,70 @@ START_TEST(parts)
 }
 END_TEST
 
+/* ---- maps of characters ---- */
+
+/* A normalizer whose map has these units, then these bytes. */
+static char *charsmap_part(const uint32_t *units, size_t n_units, const char *texts, size_t n_texts)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const size_t n = 4 + 4 * n_units + n_texts;
+    unsigned char *blob = calloc(n + 3, 1);
+    char *text = malloc(2 * n + 128);
+    const uint32_t size = (uint32_t)(4 * n_units);
+    memcpy(blob, &size, 4);
+    memcpy(blob + 4, units, 4 * n_units);
+    if (n_texts)
+        memcpy(blob + 4 + 4 * n_units, texts, n_texts);
+    size_t at = (size_t)sprintf(text, "{'type':'Precompiled','precompiled_charsmap':'");
+    for (size_t i = 0; i < n; i += 3) {
+        const uint32_t bits = (uint32_t)blob[i] << 16 | (uint32_t)blob[i + 1] << 8 | blob[i + 2];
+        for (size_t k = 0; k < 4; k++)
+            text[at++] = i + k > n ? '=' : digits[bits >> (18 - 6 * k) & 63];
+    }
+    strcpy(text + at, "'}");
+    free(blob);
+    return text;
+}
+
+/* Tries that lead in a circle, out of the array, to values outside of the texts, to texts that are
+ * not UTF-8: refused, or texts pass through them. */
+START_TEST(maps_of_characters_that_lie)
+{
+    static const struct {
+        uint32_t add, with;
+        const char *texts;
+        size_t n_texts;
+    } maps[] = {
+        {0, 0, "", 0},          /* every byte leads on, in a circle */
+        {256, 0, "x\0", 2},     /* and is the end of something */
+        {0, 0x7ffffc00, "", 0}, /* far away */
+        {256, 512, "abc", 3},   /* no NUL behind the texts */
+        {256, 0, "\xff\xfe\0", 3},
+        {256, 0, "\xe4\xb8\0\xad\0", 5},
+    };
+    static const char text[] = "ab \xe4\xb8\xad\xe6\x96\x87 e\xcc\x81 \xf0\x9f\x98\x80 a";
+    for (size_t i = 0; i < sizeof maps / sizeof maps[0]; i++) {
+        uint32_t units[256];
+        pp_tokenizer *tokenizer = NULL;
+        for (uint32_t k = 0; k < 256; k++)
+            units[k] = k | k << 10 | maps[i].add | maps[i].with;
+        char *part = charsmap_part(units, 256, maps[i].texts, maps[i].n_texts);
+        char *whole = with_part(NORMALIZER, part);
+        const pp_status status = open_text(whole, strlen(whole), &tokenizer);
+        ck_assert_msg(status == PP_OK || status == PP_ERR_FORMAT, "map %zu: %d (%s)", i, status,
+                      err.message);
+        if (status == PP_OK)
+            ck_assert_int_eq(encode(tokenizer, text, sizeof text - 1), PP_OK);
+        else
+            ck_assert_ptr_nonnull(strstr(err.message, "precompiled_charsmap"));
+        pp_tokenizer_destroy(tokenizer);
+        ck_assert_int_eq(counting.held, 0);
+        free(whole);
+        free(part);
+    }
+}
+END_TEST
+
 /* ---- patterns ---- */
 
 static const char *pattern_part(const char *pattern)
@@ -484,6 +548,7 @@ int main(void)
     tcase_add_test(tcase, added_tokens);
     tcase_add_test(tcase, a_hundred_thousand_added_tokens);
     tcase_add_test(tcase, parts);
+    tcase_add_test(tcase, maps_of_characters_that_lie);
     tcase_add_test(tcase, patterns);
     tcase_add_test(tcase, searches_that_run_away);
     tcase_add_test(tcase, odd_files_that_are_read);
