@@ -18,6 +18,8 @@ need_program ninja ninja-build
 need_program pkg-config pkg-config
 need_library jansson libjansson-dev
 need_library sentencepiece libsentencepiece-dev
+need_library libpcre2-8 libpcre2-dev
+need_library libutf8proc libutf8proc-dev
 if [ "${1-}" = tests ]; then
     need_library check check
     need_program git git

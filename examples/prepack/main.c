@@ -4,16 +4,19 @@
 #include "generate/generate_options.h"
 #include "model_options.h"
 #include "plan/plan_options.h"
+#include "prefill/prefill_options.h"
 #include "profile/profile_options.h"
 #include "say.h"
+#include "tokenize/tokenize_options.h"
 #include "tune/tune_options.h"
 
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
 
-static const struct command *const commands[] = {&profile_command, &generate_command, &plan_command,
-                                                 &bench_command, &tune_command};
+static const struct command *const commands[] = {
+    &profile_command, &generate_command, &prefill_command, &tokenize_command,
+    &plan_command,    &bench_command,    &tune_command};
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 /* "word  a, b, c" in lines of at most 90 columns. */

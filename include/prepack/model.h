@@ -91,6 +91,11 @@ typedef struct pp_model_params {
     const pp_allocator *allocator; /* host memory of weights and tables; NULL: malloc */
     pp_log_fn log;                 /* NULL: silence */
     void *log_user;
+    /* A window that a GGUF file keeps silent about: each token sees so many keys, itself included,
+     * in all layers. 0: as the file says. Files of architecture llama made from Mistral 7B v0.1
+     * (4096), and from models with a window made from it, need it; all others say what they have,
+     * and refuse another value than 0. */
+    int32_t sliding_window;
 } pp_model_params;
 
 PP_API void pp_model_params_init(pp_model_params *params, size_t struct_size);
@@ -104,8 +109,9 @@ PP_API void pp_model_params_init(pp_model_params *params, size_t struct_size);
  * the values are read when the first session of a device is created (pp_session_create). Files are
  * read with pread, never mapped, and must stay unchanged until then.
  *
- * dir: UTF-8 path. The caller unrefs *model.
- * Errors: PP_ERR_IO, PP_ERR_FORMAT, PP_ERR_LIMIT, PP_ERR_PATH, PP_ERR_UNSUPPORTED (each message
+ * dir: UTF-8 path; one that is no model directory (a hub id, a file, a folder around a model) gets a
+ * sentence that says what to pass. Nothing is downloaded. The caller unrefs *model.
+ * Errors: PP_ERR_ARG (NULL, an empty path), PP_ERR_IO, PP_ERR_FORMAT, PP_ERR_LIMIT, PP_ERR_PATH, PP_ERR_UNSUPPORTED (each message
  * names file and place), PP_ERR_NOMEM, PP_ERR_STRUCT_SIZE.
  */
 PP_API pp_status pp_model_open(const char *dir, const pp_model_params *params, pp_model **model,

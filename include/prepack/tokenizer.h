@@ -180,7 +180,8 @@ PP_API pp_status pp_text_stream_create(const pp_tokenizer *tokenizer,
                                        pp_error *err);
 PP_API void pp_text_stream_destroy(pp_text_stream *stream);
 /* *piece becomes what the id completes: whole characters, often none. Its bytes are the stream's
- * until the next call. Errors: PP_ERR_ARG, PP_ERR_NOMEM (the stream is as it was). */
+ * until the next call. Errors: PP_ERR_ARG; PP_ERR_NOMEM and PP_ERR_LIMIT, after which the text is
+ * not whole. */
 PP_API pp_status pp_text_stream_push(pp_text_stream *stream, int32_t id, pp_text *piece,
                                      pp_error *err);
 /* *piece becomes what was held back; the stream begins anew. Errors: as above. */

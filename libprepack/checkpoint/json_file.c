@@ -10,6 +10,8 @@ pp_status ppi_json_read(const struct ppi_file *file, int64_t max_bytes,
     if (file->size > max_bytes)
         return ppi_error(err, PP_ERR_LIMIT, "%s has %lld bytes; at most %lld are accepted",
                          file->label.text, (long long)file->size, (long long)max_bytes);
+    if (file->size == 0)
+        return ppi_error(err, PP_ERR_FORMAT, "%s is empty; download it again", file->label.text);
     size_t len = (size_t)file->size;
     char *text = ppi_alloc(mem, len, 1);
     if (!text)

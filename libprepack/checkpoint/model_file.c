@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -95,20 +96,49 @@ static pp_status open_regular(const char *path, struct ppi_file *file, pp_error 
     return PP_OK;
 }
 
-/* What Git LFS leaves in the place of a file that was not fetched. */
-static pp_status refuse_pointer(const struct ppi_file *file, pp_error *err)
+/* What a download leaves in the place of a file that it could not have. */
+static pp_status refuse_stand_in(const struct ppi_file *file, pp_error *err)
 {
-    static const char first_line[] = "version https://git-lfs.github.com/spec/";
-    char begin[sizeof first_line - 1];
-    if (file->size < (int64_t)sizeof begin || file->size > MAX_POINTER_BYTES)
-        return PP_OK;
-    PP_TRY(ppi_file_read(file, 0, begin, sizeof begin, err));
-    if (memcmp(begin, first_line, sizeof begin) != 0)
-        return PP_OK;
-    return ppi_error(err, PP_ERR_FORMAT,
-                     "%s is a Git LFS pointer in place of the file; fetch the file with \"git lfs "
-                     "pull\" in the model directory, or download it again",
-                     file->label.text);
+    static const char pointer[] = "version https://git-lfs.github.com/spec/";
+    static const char *const pages[] = {"<!doctype", "<html", "<?xml"};
+    char begin[sizeof pointer] = "";
+    const size_t n = file->size < (int64_t)sizeof begin ? (size_t)file->size : sizeof begin - 1;
+    PP_TRY(ppi_file_read(file, 0, begin, n, err));
+    if (file->size <= MAX_POINTER_BYTES && strcmp(begin, pointer) == 0)
+        return ppi_error(err, PP_ERR_FORMAT,
+                         "%s is a Git LFS pointer in place of the file; fetch the file with \"git "
+                         "lfs pull\" in the model directory, or download it again",
+                         file->label.text);
+    const char *text = begin + strspn(begin, " \t\r\n");
+    for (size_t i = 0; i < PPI_COUNT(pages); i++)
+        if (strncasecmp(text, pages[i], strlen(pages[i])) == 0)
+            return ppi_error(err, PP_ERR_FORMAT,
+                             "%s is a web page in place of the file, such as one that asks for a "
+                             "login; download the file again",
+                             file->label.text);
+    return PP_OK;
+}
+
+/* A path without links, under the label that *file has. */
+static pp_status open_real(const char *real, struct ppi_file *file, pp_error *err)
+{
+    pp_status status = open_regular(real, file, err);
+    if (status >= 0)
+        status = refuse_stand_in(file, err);
+    if (status < 0)
+        ppi_file_close(file);
+    return status;
+}
+
+pp_status ppi_file_open(const char *path, struct ppi_file *file, pp_error *err)
+{
+    char real[PATH_MAX];
+    struct ppi_file opened = {.fd = -1, .label = ppi_label_path(path, NULL)};
+    if (!realpath(path, real))
+        return ppi_error_errno(err, PP_ERR_IO, errno, "cannot open %s", opened.label.text);
+    PP_TRY(open_real(real, &opened, err));
+    *file = opened;
+    return PP_OK;
 }
 
 pp_status ppi_dir_open_file(const struct ppi_dir *dir, const char *name, struct ppi_file *file,
@@ -125,14 +155,9 @@ pp_status ppi_dir_open_file(const struct ppi_dir *dir, const char *name, struct 
                          "%s is a link to %s; links may lead only to files in the model directory "
                          "or in the blobs of its Hugging Face cache",
                          opened.label.text, ppi_label_path(real, NULL).text);
-    pp_status status = open_regular(real, &opened, err);
-    if (status >= 0)
-        status = refuse_pointer(&opened, err);
-    if (status < 0)
-        ppi_file_close(&opened);
-    else
-        *file = opened;
-    return status;
+    PP_TRY(open_real(real, &opened, err));
+    *file = opened;
+    return PP_OK;
 }
 
 pp_status ppi_file_unchanged(const struct ppi_file *file, pp_error *err)

@@ -31,9 +31,14 @@ pp_status ppi_dir_open(const char *path, struct ppi_dir *dir, pp_error *err);
 bool ppi_dir_has(const struct ppi_dir *dir, const char *name);
 
 /* Opens dir/name for reading. Errors: PP_ERR_PATH (a link that leaves the directory), PP_ERR_IO
- * (also for anything but a regular file), PP_ERR_FORMAT (a Git LFS pointer in its place). */
+ * (also for anything but a regular file), PP_ERR_FORMAT (a Git LFS pointer or a web page in its
+ * place). */
 pp_status ppi_dir_open_file(const struct ppi_dir *dir, const char *name, struct ppi_file *file,
                             pp_error *err);
+
+/* Opens a file that the caller names: links may lead anywhere. Errors: PP_ERR_IO, PP_ERR_FORMAT, as
+ * above. */
+pp_status ppi_file_open(const char *path, struct ppi_file *file, pp_error *err);
 
 /* PP_ERR_IO unless size and modification time are still those of the opening. */
 pp_status ppi_file_unchanged(const struct ppi_file *file, pp_error *err);

@@ -84,22 +84,22 @@ static pp_status read_sizes(const struct place *place, const char *field,
 }
 
 static pp_status read_shape(const struct place *place, const struct ppi_json_value *value,
-                            struct ppi_safetensors_entry *entry)
+                            struct ppi_stored_entry *entry)
 {
     if (!ppi_json_is(value, PPI_JSON_ARRAY))
         return ppi_error(place->err, PP_ERR_FORMAT,
                          "%s: tensor \"%s\": shape is %s; an array is needed", place->label,
                          place->name, ppi_json_describe(value).text);
-    if (value->len > PPI_SAFETENSORS_MAX_RANK)
+    if (value->len > PPI_STORED_MAX_RANK)
         return ppi_error(place->err, PP_ERR_LIMIT,
                          "%s: tensor \"%s\" has %u dimensions; at most %d are accepted",
-                         place->label, place->name, value->len, PPI_SAFETENSORS_MAX_RANK);
+                         place->label, place->name, value->len, PPI_STORED_MAX_RANK);
     entry->rank = (int32_t)value->len;
     return read_sizes(place, "shape", value, entry->shape);
 }
 
 static pp_status read_range(const struct place *place, const struct ppi_json_value *value,
-                            struct ppi_safetensors_entry *entry)
+                            struct ppi_stored_entry *entry)
 {
     int64_t range[2];
     if (!ppi_json_is(value, PPI_JSON_ARRAY) || value->len != 2)
@@ -119,7 +119,7 @@ static pp_status read_range(const struct place *place, const struct ppi_json_val
 }
 
 /* The range must have the bytes that shape and dtype ask for. */
-static pp_status check_bytes(const struct place *place, const struct ppi_safetensors_entry *entry,
+static pp_status check_bytes(const struct place *place, const struct ppi_stored_entry *entry,
                              int32_t bits)
 {
     int64_t total = bits;
@@ -142,7 +142,7 @@ static pp_status check_bytes(const struct place *place, const struct ppi_safeten
 }
 
 static pp_status read_entry(const struct place *place, const struct ppi_json_value *description,
-                            struct ppi_safetensors_entry *entry)
+                            struct ppi_stored_entry *entry)
 {
     static const char *const fields[] = {"dtype", "shape", "data_offsets"};
     const struct dtype *dtype = NULL;
@@ -204,7 +204,7 @@ static pp_status fill_table(const struct ppi_json_value *header, const char *lab
             PP_TRY(check_metadata(label, item, err));
             continue;
         }
-        struct ppi_safetensors_entry *entry = &table->entries[table->n_entries++];
+        struct ppi_stored_entry *entry = &table->entries[table->n_entries++];
         struct ppi_label clipped = ppi_label(item->name);
         struct place place = {label, clipped.text, table->data_bytes, err};
         PP_TRY(read_entry(&place, item, entry));
@@ -217,7 +217,7 @@ static pp_status fill_table(const struct ppi_json_value *header, const char *lab
 
 static int by_range(const void *a, const void *b)
 {
-    const struct ppi_safetensors_entry *x = a, *y = b;
+    const struct ppi_stored_entry *x = a, *y = b;
     if (x->begin != y->begin)
         return x->begin < y->begin ? -1 : 1;
     return x->end == y->end ? 0 : x->end < y->end ? -1 : 1;
@@ -225,7 +225,7 @@ static int by_range(const void *a, const void *b)
 
 static int by_name(const void *a, const void *b)
 {
-    const struct ppi_safetensors_entry *x = a, *y = b;
+    const struct ppi_stored_entry *x = a, *y = b;
     return strcmp(x->name, y->name);
 }
 
@@ -235,7 +235,7 @@ static pp_status check_coverage(const char *label, struct ppi_safetensors *table
     int64_t covered = 0;
     qsort(table->entries, table->n_entries, sizeof *table->entries, by_range);
     for (size_t i = 0; i < table->n_entries; i++) {
-        const struct ppi_safetensors_entry *entry = &table->entries[i];
+        const struct ppi_stored_entry *entry = &table->entries[i];
         if (entry->begin != covered)
             return ppi_error(
                 err, PP_ERR_FORMAT,
@@ -331,10 +331,9 @@ pp_status ppi_safetensors_read(const struct ppi_file *file, struct ppi_mem *mem,
     return status;
 }
 
-struct ppi_safetensors_entry *ppi_safetensors_find(const struct ppi_safetensors *table,
-                                                   const char *name)
+struct ppi_stored_entry *ppi_safetensors_find(const struct ppi_safetensors *table, const char *name)
 {
-    struct ppi_safetensors_entry key = {.name = name};
+    struct ppi_stored_entry key = {.name = name};
     return bsearch(&key, table->entries, table->n_entries, sizeof key, by_name);
 }
 

@@ -6,27 +6,15 @@
 
 #include "internal.h"
 #include "checkpoint/model_file.h"
-
-#define PPI_SAFETENSORS_MAX_RANK 8
-
-struct ppi_safetensors_entry {
-    const char *name; /* without NUL inside */
-    int64_t begin;    /* byte range in the data, which starts at ppi_safetensors.data_start */
-    int64_t end;
-    int64_t shape[PPI_SAFETENSORS_MAX_RANK];
-    int32_t rank;
-    int32_t dtype;          /* PP_DTYPE_*, or 0: the format knows it, we do not compute with it */
-    const char *dtype_name; /* as the file spells it; static */
-    bool asked;             /* for who owns the table: somebody asked for it */
-};
+#include "checkpoint/stored_entry.h"
 
 /* What is known after reading: every name occurs once, every range has the size of its shape and
- * dtype, and the ranges cover the data exactly. */
+ * dtype, and the ranges cover the data exactly. Byte ranges count from data_start. */
 struct ppi_safetensors {
     int64_t data_start; /* offset in the file */
     int64_t data_bytes;
     size_t n_entries;
-    struct ppi_safetensors_entry *entries; /* sorted by name */
+    struct ppi_stored_entry *entries; /* sorted by name */
     char *names;
 };
 
@@ -41,8 +29,8 @@ pp_status ppi_safetensors_parse(char *header, size_t len, int64_t data_bytes, co
                                 struct ppi_mem *mem, struct ppi_safetensors *table, pp_error *err);
 
 /* NULL where there is none of that name. */
-struct ppi_safetensors_entry *ppi_safetensors_find(const struct ppi_safetensors *table,
-                                                   const char *name);
+struct ppi_stored_entry *ppi_safetensors_find(const struct ppi_safetensors *table,
+                                              const char *name);
 
 void ppi_safetensors_free(struct ppi_safetensors *table, struct ppi_mem *mem);
 

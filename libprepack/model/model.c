@@ -1,7 +1,8 @@
 /*
- * model.c: the model object: opened from a directory or made up, counted, asked for its figures.
+ * model.c: the model object: opened from files or made up, counted, asked for its figures.
  */
 #include "model/model_impl.h"
+#include "checkpoint/model_path.h"
 
 #include <string.h>
 
@@ -13,18 +14,16 @@ void pp_model_params_init(pp_model_params *params, size_t struct_size)
 }
 
 /* A model without anything yet, living in its own allocator. */
-static pp_status create_empty(const pp_model_params *caller_params, pp_model **out, pp_error *err)
+static pp_status create_empty(const pp_model_params *params, pp_model **out, pp_error *err)
 {
-    pp_model_params params = DEFAULT_PARAMS;
     struct ppi_mem mem;
-    PP_TRY(ppi_struct_read(&params, sizeof params, caller_params, "pp_model_params", err));
-    PP_TRY(ppi_mem_init(&mem, params.allocator, 0, err));
+    PP_TRY(ppi_mem_init(&mem, params->allocator, 0, err));
     pp_model *model = ppi_zalloc(&mem, 1, sizeof *model);
     if (!model)
         return ppi_error_nomem(err, "a model", sizeof *model);
-    PP_TRY(ppi_mem_init(&model->mem, params.allocator, 0, err));
+    PP_TRY(ppi_mem_init(&model->mem, params->allocator, 0, err));
     atomic_init(&model->refs, 1);
-    model->log = (struct ppi_log){params.log, params.log_user};
+    model->log = (struct ppi_log){params->log, params->log_user};
     pthread_mutex_init(&model->lock, NULL);
     *out = model;
     return PP_OK;
@@ -49,6 +48,7 @@ static pp_status open_dir(pp_model *model, const char *path, pp_error *err)
 {
     struct ppi_dir dir;
     struct ppi_config config;
+    PP_TRY(ppi_model_path_check(path, err));
     PP_TRY(ppi_dir_open(path, &dir, err));
     PP_TRY(ppi_config_read(&dir, &model->mem, &model->log, &config, err));
     pp_status status =
@@ -58,14 +58,54 @@ static pp_status open_dir(pp_model *model, const char *path, pp_error *err)
     return status;
 }
 
-pp_status pp_model_open(const char *dir, const pp_model_params *params, pp_model **out,
+/* The source passes to the tensors. */
+static pp_status open_gguf(pp_model *model, struct ppi_source *source, int32_t window,
+                           pp_error *err)
+{
+    struct ppi_config config;
+    const struct ppi_gguf_arch *arch;
+    pp_status status =
+        ppi_gguf_config(source, window, &model->mem, &model->log, &config, &arch, err);
+    ppi_source_drop_keys(source);
+    if (status < 0) {
+        ppi_source_close(source);
+        return status;
+    }
+    status = ppi_tensors_open_gguf(source, arch, &config, &model->mem, &model->log, &model->tensors,
+                                   err);
+    model->spec = config.spec;
+    model->arch = config.arch;
+    return status;
+}
+
+static pp_status open_path(pp_model *model, const char *path, int32_t window, pp_error *err)
+{
+    struct ppi_source *source;
+    PP_TRY(ppi_source_open_gguf(path, &model->mem, &source, err));
+    if (source)
+        return open_gguf(model, source, window, err);
+    if (window != 0)
+        return ppi_error(err, PP_ERR_ARG,
+                         "pp_model_params.sliding_window is %d; it is for GGUF files: in %s the "
+                         "config.json says it",
+                         window, ppi_label_path(path, NULL).text);
+    return open_dir(model, path, err);
+}
+
+pp_status pp_model_open(const char *dir, const pp_model_params *caller_params, pp_model **out,
                         pp_error *err)
 {
     if (!dir || !out)
         return ppi_error(err, PP_ERR_ARG, "pp_model_open: %s is NULL", dir ? "model" : "dir");
+    pp_model_params params = DEFAULT_PARAMS;
     pp_model *model;
-    PP_TRY(create_empty(params, &model, err));
-    pp_status status = open_dir(model, dir, err);
+    PP_TRY(ppi_struct_read(&params, sizeof params, caller_params, "pp_model_params", err));
+    if (params.sliding_window < 0)
+        return ppi_error(err, PP_ERR_ARG,
+                         "pp_model_params.sliding_window is %d; 0 or a number of keys is needed",
+                         params.sliding_window);
+    PP_TRY(create_empty(&params, &model, err));
+    pp_status status = open_path(model, dir, params.sliding_window, err);
     if (status < 0)
         destroy(model);
     else
@@ -96,13 +136,21 @@ static pp_status make_random(pp_model *model, const char *text, uint64_t seed, p
 }
 
 pp_status pp_model_create_random(const char *config_json, uint64_t seed,
-                                 const pp_model_params *params, pp_model **out, pp_error *err)
+                                 const pp_model_params *caller_params, pp_model **out,
+                                 pp_error *err)
 {
     if (!config_json || !out)
         return ppi_error(err, PP_ERR_ARG, "pp_model_create_random: %s is NULL",
                          config_json ? "model" : "config_json");
+    pp_model_params params = DEFAULT_PARAMS;
     pp_model *model;
-    PP_TRY(create_empty(params, &model, err));
+    PP_TRY(ppi_struct_read(&params, sizeof params, caller_params, "pp_model_params", err));
+    if (params.sliding_window != 0)
+        return ppi_error(err, PP_ERR_ARG,
+                         "pp_model_params.sliding_window is %d; it is for GGUF files: config_json "
+                         "says it",
+                         params.sliding_window);
+    PP_TRY(create_empty(&params, &model, err));
     pp_status status = make_random(model, config_json, seed, err);
     if (status < 0)
         destroy(model);

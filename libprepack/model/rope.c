@@ -17,9 +17,12 @@ static float wave(const struct ppi_rope_spec *rope, double theta, int32_t i)
     return (float)pow(theta, (double)exponent);
 }
 
-/* Llama 3.1: long wavelengths are divided by the factor, short ones kept, the rest blended. */
-static float scale_llama3(const struct ppi_rope_spec *rope, float frequency)
+/* Llama 3.1: long wavelengths are divided by the factor, short ones kept, the rest blended; or what
+ * each is divided by is stored. */
+static float scale_llama3(const struct ppi_rope_spec *rope, int32_t i, float frequency)
 {
+    if (rope->short_factors)
+        return frequency / rope->short_factors[i];
     float wavelength = (float)(2 * PI) / frequency;
     float original = (float)rope->original_max_position, factor = (float)rope->factor;
     float low = (float)rope->low_freq_factor;
@@ -80,7 +83,7 @@ void ppi_rope_frequencies(const struct ppi_rope_spec *rope, int64_t set, float *
         else if (rope->type == PP_ROPE_YARN)
             frequencies[i] = scale_yarn(rope, i, pair_wave);
         else if (rope->type == PP_ROPE_LLAMA3)
-            frequencies[i] = scale_llama3(rope, 1 / pair_wave);
+            frequencies[i] = scale_llama3(rope, i, 1 / pair_wave);
         else if (rope->type == PP_ROPE_LINEAR)
             frequencies[i] = 1 / pair_wave / (float)rope->factor;
         else

@@ -52,9 +52,9 @@ pp_status ppi_spec_finish(struct ppi_model_spec *spec, const char *label, struct
     if (spec->head_dim % 2 != 0)
         return ppi_error(err, PP_ERR_FORMAT, "%s: head_dim is %d; it must be even", label,
                          spec->head_dim);
-    if (spec->head_dim > 512)
-        return ppi_error(err, PP_ERR_FORMAT, "%s: head_dim is %d; at most 512 is accepted", label,
-                         spec->head_dim);
+    if (spec->head_dim > PPI_MAX_HEAD_DIM)
+        return ppi_error(err, PP_ERR_FORMAT, "%s: head_dim is %d; at most %d is accepted", label,
+                         spec->head_dim, PPI_MAX_HEAD_DIM);
     return make_classes(spec, label, mem, err);
 }
 

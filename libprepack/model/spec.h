@@ -12,6 +12,7 @@
 
 #define PPI_MAX_ROPES      2 /* kinds of rotation in one model */
 #define PPI_MAX_EOS_TOKENS 16
+#define PPI_MAX_HEAD_DIM   512
 
 /* Where q and k are normalised, before they rotate. */
 enum ppi_qk_norm {
@@ -38,7 +39,9 @@ struct ppi_rope_spec {
     bool truncate;                            /* YARN */
     double magnitude;                         /* YARN, LONGROPE; 1 elsewhere */
     int32_t original_max_position;            /* LLAMA3, YARN, LONGROPE, DYNAMIC */
-    float *short_factors, *long_factors;      /* LONGROPE [rotary_dim / 2]; the spec's */
+    /* LONGROPE [rotary_dim / 2]; of LLAMA3 the short ones, where the file has them in the place of
+     * the low and high frequency factors. The spec's. */
+    float *short_factors, *long_factors;
 };
 
 struct ppi_layer_spec {

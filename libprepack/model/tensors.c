@@ -19,7 +19,7 @@ static const struct ppi_name_prefixes PREFIXES[] = {
 };
 
 struct opening {
-    const struct ppi_dir *dir;
+    const char *label; /* of the directory or the GGUF file */
     struct ppi_config *config;
     struct ppi_mem *mem;
     const struct ppi_log *log;
@@ -43,6 +43,15 @@ static int32_t rule_of(const struct ppi_tensors *tensors, enum ppi_weight weight
     return i;
 }
 
+static void name_of(const struct opening *opening, const struct ppi_tensor_rule *rule,
+                    int32_t layer, char name[PPI_TENSOR_NAME_BYTES])
+{
+    if (opening->tensors->gguf)
+        ppi_gguf_rule_name(rule, layer, name);
+    else
+        ppi_rule_name(rule, &opening->prefixes, layer, name);
+}
+
 /* ---- one tensor ---- */
 
 static void shape_text(char *text, size_t size, const int64_t *shape, int32_t rank)
@@ -58,7 +67,7 @@ static void shape_text(char *text, size_t size, const int64_t *shape, int32_t ra
 static pp_status check_stored(const struct opening *opening, const struct ppi_tensor_rule *rule,
                               const struct ppi_stored *stored)
 {
-    const struct ppi_safetensors_entry *entry = stored->entry;
+    const struct ppi_stored_entry *entry = stored->entry;
     const char *label = stored->file->label.text;
     int64_t matrix[2];
     ppi_part_shape(&opening->config->spec, rule->weight, rule->part, &matrix[0], &matrix[1]);
@@ -66,17 +75,21 @@ static pp_status check_stored(const struct opening *opening, const struct ppi_te
     const int64_t *shape = is_vector ? &matrix[1] : matrix;
     int32_t rank = is_vector ? 1 : 2;
     if (entry->rank != rank || memcmp(entry->shape, shape, (size_t)rank * sizeof *shape) != 0) {
-        char found[PPI_SAFETENSORS_MAX_RANK * 22], wanted[2 * 22];
+        char found[PPI_STORED_MAX_RANK * 22], wanted[2 * 22];
         shape_text(found, sizeof found, entry->shape, entry->rank);
         shape_text(wanted, sizeof wanted, shape, rank);
         return ppi_error(opening->err, PP_ERR_FORMAT,
-                         "%s: tensor \"%s\" has shape [%s]; config.json asks for [%s]", label,
-                         entry->name, found, wanted);
+                         "%s: tensor \"%s\" has shape [%s]; %s for [%s]", label, entry->name, found,
+                         opening->tensors->gguf ? "the file's keys ask" : "config.json asks",
+                         wanted);
     }
     if (entry->dtype == 0)
         return ppi_error(opening->err, PP_ERR_UNSUPPORTED,
-                         "%s: tensor \"%s\" has dtype %s; F32, F16 and BF16 are supported", label,
-                         entry->name, entry->dtype_name);
+                         "%s: tensor \"%s\" has dtype %s; F32, F16%s and BF16 are supported", label,
+                         entry->name, entry->dtype_name,
+                         opening->tensors->gguf ? ", Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K, "
+                                                  "IQ4_NL, IQ4_XS, MXFP4"
+                                                : "");
     return PP_OK;
 }
 
@@ -90,7 +103,7 @@ static pp_status find_one(const struct opening *opening, int32_t i_rule, int32_t
         *stored = *place_of(tensors, rule_of(tensors, PPI_WEIGHT_EMBED), 0);
         return PP_OK;
     }
-    ppi_rule_name(rule, &opening->prefixes, layer, name);
+    name_of(opening, rule, layer, name);
     if (!ppi_source_find(tensors->source, name, stored))
         return ppi_source_missing(tensors->source, name, opening->err);
     return check_stored(opening, rule, stored);
@@ -133,10 +146,8 @@ static pp_status check_tied(const struct opening *opening)
     struct ppi_stored embed, head;
     char names[2][PPI_TENSOR_NAME_BYTES];
     bool equal;
-    ppi_rule_name(&tensors->rules[rule_of(tensors, PPI_WEIGHT_EMBED)], &opening->prefixes, 0,
-                  names[0]);
-    ppi_rule_name(&tensors->rules[rule_of(tensors, PPI_WEIGHT_LM_HEAD)], &opening->prefixes, 0,
-                  names[1]);
+    name_of(opening, &tensors->rules[rule_of(tensors, PPI_WEIGHT_EMBED)], 0, names[0]);
+    name_of(opening, &tensors->rules[rule_of(tensors, PPI_WEIGHT_LM_HEAD)], 0, names[1]);
     if (!opening->config->spec.tie_embeddings ||
         !ppi_source_find(tensors->source, names[0], &embed) ||
         !ppi_source_find(tensors->source, names[1], &head))
@@ -148,7 +159,7 @@ static pp_status check_tied(const struct opening *opening)
             opening->log, PP_LOG_WARNING,
             "%s: tie_word_embeddings is true, but \"%s\" and \"%s\" are both stored and differ; "
             "each is used",
-            opening->dir->label.text, names[0], names[1]);
+            opening->label, names[0], names[1]);
     return PP_OK;
 }
 
@@ -197,7 +208,7 @@ static void warn_of_unused(const struct opening *opening)
     }
     if (n == 0)
         return;
-    const char *type = opening->config->arch->model_type, *label = opening->dir->label.text;
+    const char *type = opening->config->arch->model_type, *label = opening->label;
     if (n_listed == n)
         ppi_log(opening->log, PP_LOG_WARNING, "%s: stored, and not used by %s: %s", label, type,
                 list);
@@ -239,21 +250,39 @@ static pp_status find_all(const struct opening *opening)
     return PP_OK;
 }
 
-static pp_status open_tensors(struct opening *opening)
+/* That of the matrices where they have one, F32 where they differ or are read as that: a norm or a
+ * table among blocks of few bits does not say what the model was made of. */
+static int32_t dtype_of_all(const struct opening *opening)
+{
+    const struct ppi_tensors *tensors = opening->tensors;
+    int32_t dtype = ppi_tensors_dtype(tensors, rule_of(tensors, PPI_WEIGHT_QKV), 0);
+    for (int32_t layer = 0; layer < opening->config->spec.n_layers; layer++)
+        for (int32_t i = 0; i < tensors->n_rules; i++) {
+            const struct ppi_stored *stored = place_of(tensors, i, layer);
+            bool matrix = ppi_weight_kinds[tensors->rules[i].weight].meaning == PPI_MEANS_MATRIX;
+            if (matrix && stored->entry && stored->entry->dtype != dtype)
+                return PP_DTYPE_F32;
+        }
+    return dtype;
+}
+
+/* The source is open. */
+static pp_status find_tensors(struct opening *opening)
 {
     struct ppi_tensors *tensors = opening->tensors;
     size_t n_layers = (size_t)opening->config->spec.n_layers, n = (size_t)tensors->n_rules;
-    PP_TRY(
-        ppi_source_open(opening->dir, opening->mem, opening->log, &tensors->source, opening->err));
     tensors->stored = ppi_zalloc(opening->mem, n_layers * n, sizeof *tensors->stored);
     if (!tensors->stored)
         return ppi_error_nomem(opening->err, "the places of tensors",
                                n_layers * n * sizeof *tensors->stored);
-    find_prefixes(opening);
+    if (!tensors->gguf)
+        find_prefixes(opening);
     PP_TRY(check_tied(opening));
     PP_TRY(find_all(opening));
     warn_of_unused(opening);
-    opening->config->spec.dtype = ppi_tensors_dtype(tensors, rule_of(tensors, PPI_WEIGHT_QKV), 0);
+    opening->config->spec.dtype =
+        tensors->gguf ? dtype_of_all(opening)
+                      : ppi_tensors_dtype(tensors, rule_of(tensors, PPI_WEIGHT_QKV), 0);
     return PP_OK;
 }
 
@@ -261,11 +290,38 @@ pp_status ppi_tensors_open(const struct ppi_dir *dir, struct ppi_config *config,
                            struct ppi_mem *mem, const struct ppi_log *log,
                            struct ppi_tensors *tensors, pp_error *err)
 {
-    struct opening opening = {
-        .dir = dir, .config = config, .mem = mem, .log = log, .tensors = tensors, .err = err};
+    struct opening opening = {.label = dir->label.text,
+                              .config = config,
+                              .mem = mem,
+                              .log = log,
+                              .tensors = tensors,
+                              .err = err};
     *tensors = (struct ppi_tensors){.rules = config->arch->tensors,
                                     .n_rules = ppi_rules_count(config->arch->tensors)};
-    pp_status status = open_tensors(&opening);
+    pp_status status = ppi_source_open(dir, mem, log, &tensors->source, err);
+    if (status >= 0)
+        status = find_tensors(&opening);
+    if (status < 0)
+        ppi_tensors_close(tensors, mem);
+    return status;
+}
+
+pp_status ppi_tensors_open_gguf(struct ppi_source *source, const struct ppi_gguf_arch *gguf,
+                                struct ppi_config *config, struct ppi_mem *mem,
+                                const struct ppi_log *log, struct ppi_tensors *tensors,
+                                pp_error *err)
+{
+    struct opening opening = {.label = ppi_source_label(source),
+                              .config = config,
+                              .mem = mem,
+                              .log = log,
+                              .tensors = tensors,
+                              .err = err};
+    *tensors = (struct ppi_tensors){.rules = config->arch->tensors,
+                                    .n_rules = ppi_rules_count(config->arch->tensors),
+                                    .source = source,
+                                    .gguf = gguf};
+    pp_status status = find_tensors(&opening);
     if (status < 0)
         ppi_tensors_close(tensors, mem);
     return status;
@@ -285,6 +341,42 @@ int32_t ppi_tensors_dtype(const struct ppi_tensors *tensors, int32_t i_rule, int
     return place_of(tensors, i_rule, layer)->entry->dtype;
 }
 
+/* ---- rows of q and k in another order ---- */
+
+/* Where row r of a projection stands in a file in which pairs that rotate are neighbours: elements
+ * i and i + half of a head are the pair 2i, 2i + 1 there. */
+static int64_t permuted_row(int64_t row, int64_t head_dim)
+{
+    int64_t head = row / head_dim, at = row % head_dim, half = head_dim / 2;
+    return head * head_dim + (at < half ? 2 * at : 2 * (at - half) + 1);
+}
+
+static pp_status read_permuted_rows(const struct ppi_stored *stored, int64_t head_dim,
+                                    int64_t first_row, int64_t n_rows, int64_t cols, char *dst,
+                                    pp_error *err)
+{
+    size_t row_bytes = (size_t)cols * pp_dtype_size(stored->entry->dtype);
+    for (int64_t r = 0; r < n_rows; r++)
+        PP_TRY(ppi_stored_read(stored, permuted_row(first_row + r, head_dim) * cols, cols,
+                               dst + (size_t)r * row_bytes, err));
+    return PP_OK;
+}
+
+/* A bias is read whole. */
+static pp_status read_permuted_bias(const struct ppi_stored *stored, int64_t head_dim, int64_t n,
+                                    char *dst, pp_error *err)
+{
+    char head[PPI_MAX_HEAD_DIM * sizeof(float)];
+    size_t size = pp_dtype_size(stored->entry->dtype), head_bytes = (size_t)head_dim * size;
+    PP_TRY(ppi_stored_read(stored, 0, n, dst, err));
+    for (int64_t i = 0; i < n / head_dim; i++, dst += head_bytes) {
+        memcpy(head, dst, head_bytes);
+        for (int64_t r = 0; r < head_dim; r++)
+            memcpy(dst + (size_t)r * size, head + (size_t)permuted_row(r, head_dim) * size, size);
+    }
+    return PP_OK;
+}
+
 pp_status ppi_tensors_read(const struct ppi_tensors *tensors, const struct ppi_model_spec *spec,
                            int32_t i_rule, int32_t layer, int64_t first_row, int64_t n_rows,
                            void *dst, pp_error *err)
@@ -296,6 +388,12 @@ pp_status ppi_tensors_read(const struct ppi_tensors *tensors, const struct ppi_m
         return PP_OK;
     }
     ppi_part_shape(spec, rule->weight, rule->part, &rows, &cols);
-    return ppi_stored_read(place_of(tensors, i_rule, layer), first_row * cols, n_rows * cols, dst,
-                           err);
+    const struct ppi_stored *stored = place_of(tensors, i_rule, layer);
+    bool turns = rule->part == PPI_PART_Q || rule->part == PPI_PART_K;
+    if (turns && tensors->gguf && tensors->gguf->permuted) {
+        if (ppi_weight_kinds[rule->weight].matrix == PPI_MATRIX_VECTOR)
+            return read_permuted_bias(stored, spec->head_dim, cols, dst, err);
+        return read_permuted_rows(stored, spec->head_dim, first_row, n_rows, cols, dst, err);
+    }
+    return ppi_stored_read(stored, first_row * cols, n_rows * cols, dst, err);
 }

@@ -1,5 +1,5 @@
 /*
- * tensors.h: where the values of a model's weights come from: the stored tensors of a directory,
+ * tensors.h: where the values of a model's weights come from: the stored tensors of its files,
  * found and checked when it was opened, so that reading can fail only for I/O; or a seed.
  */
 #ifndef PPI_TENSORS_H
@@ -7,11 +7,13 @@
 
 #include "checkpoint/source.h"
 #include "model/config.h"
+#include "model/gguf_arch.h"
 
 struct ppi_tensors {
     const struct ppi_tensor_rule *rules;
     int32_t n_rules;
-    struct ppi_source *source; /* NULL: random */
+    struct ppi_source *source;        /* NULL: random */
+    const struct ppi_gguf_arch *gguf; /* NULL: a directory's, or random */
     struct ppi_stored *stored; /* [n_layers, n_rules]; of outer weights in layer 0; the source's */
     uint64_t seed;
     float random_norm; /* what norms' weights are: 1 in effect */
@@ -24,6 +26,12 @@ struct ppi_tensors {
 pp_status ppi_tensors_open(const struct ppi_dir *dir, struct ppi_config *config,
                            struct ppi_mem *mem, const struct ppi_log *log,
                            struct ppi_tensors *tensors, pp_error *err);
+
+/* The same of a GGUF file's source, which becomes the tensors' own, also when this fails. */
+pp_status ppi_tensors_open_gguf(struct ppi_source *source, const struct ppi_gguf_arch *gguf,
+                                struct ppi_config *config, struct ppi_mem *mem,
+                                const struct ppi_log *log, struct ppi_tensors *tensors,
+                                pp_error *err);
 
 /* random_weights.c */
 void ppi_tensors_random(const struct ppi_config *config, uint64_t seed,

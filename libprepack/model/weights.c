@@ -94,8 +94,8 @@ static pp_status fill_part(struct loader *loader, struct ppi_matrix *matrix, int
     return PP_OK;
 }
 
-/* A vector is one row, so its parts meet in the buffer, as f32; norms stored without their 1 get
- * it there. */
+/* A vector is one row, so its parts meet in the buffer, as f32; norms stored without their 1, as
+ * directories have them and GGUF files do not, get it there. */
 static pp_status fill_vector(struct loader *loader, struct ppi_matrix *matrix,
                              const struct group *group, int32_t layer, pp_error *err)
 {
@@ -110,7 +110,8 @@ static pp_status fill_vector(struct loader *loader, struct ppi_matrix *matrix,
         ppi_to_f32(values + n, raw, ppi_tensors_dtype(tensors, i, layer), (size_t)n_cols);
         n += n_cols;
     }
-    bool plus_one = group->kind->meaning == PPI_MEANS_NORM && loader->model->arch->norm_plus_one;
+    bool plus_one = group->kind->meaning == PPI_MEANS_NORM && loader->model->arch->norm_plus_one &&
+                    !tensors->gguf;
     for (int64_t i = 0; plus_one && i < n; i++)
         values[i] += 1;
     return loader->ops->matrix_fill(loader->backend, matrix, 0, 1, values, PP_DTYPE_F32, err);

@@ -39,3 +39,17 @@ void ppi_tokens_free(struct ppi_tokens *tokens)
     ppi_free(tokens->mem, tokens->spans);
     *tokens = (struct ppi_tokens){.mem = tokens->mem};
 }
+
+pp_status ppi_error_no_token(const char *bytes, size_t n, pp_error *err)
+{
+    char text[64];
+    size_t n_shown = n < sizeof text ? n : sizeof text - 1;
+    while (n_shown < n && n_shown > 0 && ((unsigned char)bytes[n_shown] & 0xc0) == 0x80)
+        n_shown--;
+    if (n_shown)
+        memcpy(text, bytes, n_shown);
+    text[n_shown] = '\0';
+    return ppi_error(err, PP_ERR_UNSUPPORTED,
+                     "no token has \"%s\"%s, and the vocabulary has no unknown token", text,
+                     n_shown < n ? " and what follows" : "");
+}

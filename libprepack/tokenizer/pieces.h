@@ -16,6 +16,7 @@ struct ppi_tokens {
     struct ppi_span *spans; /* [n] bytes of the text that was split; only with `traced` */
     size_t n, room;
     bool traced, failed;
+    bool first; /* the word begins the input: no special token stands before it */
 };
 /* Room for n more; false, and failed, without. */
 bool ppi_tokens_reserve(struct ppi_tokens *tokens, size_t n);
@@ -30,6 +31,9 @@ static inline void ppi_tokens_put(struct ppi_tokens *tokens, int32_t id, uint32_
         tokens->spans[tokens->n] = (struct ppi_span){begin, end};
     tokens->ids[tokens->n++] = id;
 }
+
+/* PP_ERR_UNSUPPORTED: no token has what a word holds, and there is no unknown token. */
+pp_status ppi_error_no_token(const char *bytes, size_t n, pp_error *err);
 
 /* A model of one kind; its struct begins with this one. Immutable. */
 struct ppi_pieces {

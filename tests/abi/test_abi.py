@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The ABI against the dump that is committed (libprepack.abi), and every public header by itself.
+"""The ABI of each library against the dump that is committed, and every public header by itself.
 
-usage: test_abi.py SOURCE_ROOT BUILD_ROOT LIBRARY CC CXX     CXX may be empty; compilers may have arguments
+usage: test_abi.py SOURCE_ROOT BUILD_ROOT CC CXX LIBRARY [LIBRARY]   CXX may be empty; compilers may have arguments
        test_abi.py --dump LIBRARY FILE                      writes the dump (refresh.sh calls this)
 Prints TAP."""
 import os
@@ -14,7 +14,6 @@ import tempfile
 import xml.etree.ElementTree as ElementTree
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-BASELINE = os.path.join(HERE, "libprepack.abi")
 # Nothing of the machine that dumped: no paths, no lines, no names of libraries.
 DUMP = ["abidw", "--exported-interfaces-only", "--no-corpus-path", "--no-comp-dir-path",
         "--no-show-locs", "--no-elf-needed", "--type-id-style", "hash"]
@@ -102,8 +101,9 @@ if sys.argv[1] == "--dump":
     dump(sys.argv[2], sys.argv[3])
     sys.exit(0)
 
-ROOT, BUILD, LIBRARY = sys.argv[1:4]
-CC, CXX = shlex.split(sys.argv[4]), shlex.split(sys.argv[5])
+ROOT, BUILD = sys.argv[1:3]
+CC, CXX = shlex.split(sys.argv[3]), shlex.split(sys.argv[4])
+LIBRARIES = sys.argv[5:]
 INCLUDES = ["-I", os.path.join(ROOT, "include"), "-I", os.path.join(BUILD, "include")]
 FOLDERS = [os.path.join(ROOT, "include/prepack"), os.path.join(BUILD, "include/prepack")]
 HEADERS = {name: os.path.join(folder, name) for folder in FOLDERS for name in sorted(os.listdir(folder))
@@ -118,8 +118,8 @@ def differences(baseline, library):
     return run("abidiff", baseline, library)
 
 
-def compare(now):
-    status, said = differences(BASELINE, now)
+def compare(baseline, now):
+    status, said = differences(baseline, now)
     if status != 0:
         yield f"abidiff says {status}; if the change is meant: sh tests/abi/refresh.sh BUILD_DIR"
         yield from said.splitlines()
@@ -157,18 +157,26 @@ def sees_changes(now):
                 yield f"abidiff does not see {change.__name__}"
 
 
-if not shutil.which("abidiff"):
-    skip("the ABI is the committed one", "abidiff (abigail-tools) is not installed")
-elif os.uname().machine != "x86_64":
-    skip("the ABI is the committed one", f"the dump is of x86_64, this is {os.uname().machine}")
-elif not has_debug_info(LIBRARY):
-    skip("the ABI is the committed one", "the library was built without debug information")
-else:
-    with tempfile.TemporaryDirectory() as folder:
-        now = os.path.join(folder, "now.abi")
-        dump(LIBRARY, now)
-        report("the ABI is the committed one", compare(now))
-        report("abidiff sees what it shall see", sees_changes(now))
+def check_library(library):
+    name = os.path.basename(library).split(".")[0]
+    title = f"the ABI of {name} is the committed one"
+    if not shutil.which("abidiff"):
+        skip(title, "abidiff (abigail-tools) is not installed")
+    elif os.uname().machine != "x86_64":
+        skip(title, f"the dump is of x86_64, this is {os.uname().machine}")
+    elif not has_debug_info(library):
+        skip(title, "the library was built without debug information")
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            now = os.path.join(folder, "now.abi")
+            dump(library, now)
+            report(title, compare(os.path.join(HERE, name + ".abi"), now))
+            if name == "libprepack":
+                report("abidiff sees what it shall see", sees_changes(now))
+
+
+for each in LIBRARIES:
+    check_library(each)
 
 
 # ---- the headers ----

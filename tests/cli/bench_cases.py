@@ -70,7 +70,7 @@ def bench_sizes(program):
     report, _ = program.json("bench", "attention", *args, "--lengths", most + 100)
     assert report["attention"][0]["rows"] == most + 100
     program.refuses(1, "4096", "bench", "attention", *args, "--lengths", 4097)
-    program.refuses(1, "neither a model directory", "bench", "gemm", "--model", "nosuch")
+    program.refuses(1, "--model also takes", "bench", "gemm", "--model", "nosuch")
     program.refuses(1, "this session needs", "bench", "gemm", *args, "--memory-limit", "1MB")
 
 

@@ -100,7 +100,7 @@ def saved_plans(program):
     with open(out, "rb") as first, open(again, "rb") as second:
         assert first.read() == second.read()
     program.refuses(2, "--save", "plan", "--dataset", path, "--save", out)
-    program.refuses(2, "not both", "plan", "--dataset", path, "--load", out)
+    program.refuses(2, "one of --dataset", "plan", "--dataset", path, "--load", out)
     program.refuses(1, "could not be opened", "plan", "--load", out + ".no")
     program.refuses(1, "could not be opened", "plan", "--load", out, "--save", "/no/such/folder/x")
     saved["bins"][0].append(saved["bins"][1][0])

@@ -9,15 +9,18 @@ import cost_cases
 import device_cases
 import family_cases
 import harness
+import ids_cases
 import model_cases
+import path_cases
 import plan_cases
 import plan_view_cases
+import prefill_cases
 import text_cases
 import usage_cases
 
 if __name__ == "__main__":
     sys.exit(harness.run_cases(sys.argv[1:4],
                                usage_cases.CASES + plan_cases.CASES + plan_view_cases.CASES +
-                               text_cases.CASES +
+                               text_cases.CASES + ids_cases.CASES + prefill_cases.CASES + path_cases.CASES +
                                model_cases.CASES + family_cases.CASES + device_cases.CASES + bench_cases.CASES +
                                cost_cases.CASES))

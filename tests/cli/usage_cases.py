@@ -9,7 +9,7 @@ from harness import Skip, TIMEOUT
 from plan_cases import demo_tokenizer
 
 
-COMMANDS = ("profile", "generate", "plan", "bench", "tune")
+COMMANDS = ("profile", "generate", "prefill", "plan", "bench", "tune")
 
 
 def help_and_version(program):
@@ -106,7 +106,7 @@ def wrong_command_lines(program):
         (["bench", "gemm", "--capacity", "100"], "'--capacity'"),
         (["generate"], "--model"),
         (["generate", "--model", "demo"], "-p TEXT"),
-        (["generate", "--model", "demo", "-p", "a", "--prompts", "b"], "not both"),
+        (["generate", "--model", "demo", "-p", "a", "--prompts", "b"], "one of -p, --prompts and --ids"),
         (["generate", "--model", "demo", "-p", "a", "--temperature", "-1"], "from 0 to"),
         (["generate", "--model", "demo", "-p", "a", "--temperature", "nan"], "from 0 to"),
         (["generate", "--model", "demo", "-p", "a", "--top-p", "0"], "above 0"),
@@ -141,10 +141,11 @@ def failures(program):
         ("could not be opened", ["plan", "--dataset", "./no/such/file.lengths"]),
         ("is a directory", ["plan", "--dataset", program.folder + "/"]),
         ("3", ["plan", "--dataset", lengths, "--capacity", "3"]),
-        ("neither a model directory", ["profile", "--model", "nosuch", "--dataset", lengths]),
+        ("--model also takes", ["profile", "--model", "nosuch", "--dataset", lengths]),
         ("without tokenizer", ["profile", "--model", "tiny", "--dataset", prompts]),
         ("config.json", ["profile", "--model", program.folder, "--dataset", lengths]),
-        ("tokenizer.model", ["plan", "--model", program.folder, "--dataset", prompts]),
+        ("tokenizer.model", ["plan", "--model", os.path.dirname(program.file("m/config.json", "{}")),
+                             "--dataset", prompts]),
         ("f16", ["profile", "--model", "tiny", "--dataset", lengths, "--dtype", "f16"]),
         ("for writing", ["plan", "--dataset", lengths, "--json", "/no/such/folder/x.json"]),
         ("at most", ["profile", "--model", "tiny", "--dataset",

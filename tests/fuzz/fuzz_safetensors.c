@@ -27,9 +27,9 @@ static void check_table(const struct ppi_safetensors *table, int64_t data_bytes)
 {
     int64_t sum = 0;
     for (size_t i = 0; i < table->n_entries; i++) {
-        const struct ppi_safetensors_entry *entry = &table->entries[i];
+        const struct ppi_stored_entry *entry = &table->entries[i];
         check(entry->begin >= 0 && entry->begin <= entry->end && entry->end <= data_bytes);
-        check(entry->rank >= 0 && entry->rank <= PPI_SAFETENSORS_MAX_RANK);
+        check(entry->rank >= 0 && entry->rank <= PPI_STORED_MAX_RANK);
         check(ppi_safetensors_find(table, entry->name) == entry);
         sum += entry->end - entry->begin;
         if (entry->dtype == 0)

@@ -65,7 +65,7 @@ static const void *get(const struct golden *golden, int prompt, const char *name
 {
     char full[64];
     snprintf(full, sizeof full, "p%d.%s", prompt, name);
-    const struct ppi_safetensors_entry *entry = ppi_safetensors_find(&golden->table, full);
+    const struct ppi_stored_entry *entry = ppi_safetensors_find(&golden->table, full);
     if (!entry)
         return NULL;
     *n = (size_t)(entry->end - entry->begin) / 4;

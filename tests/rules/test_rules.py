@@ -2,7 +2,7 @@
 """Rules about the tree that a compiler does not check: who may include whom, what the library may call,
 what it exports, file sizes and names, and that the prose tells the truth where a program can tell.
 
-usage: test_rules.py SOURCE_ROOT LIBRARY
+usage: test_rules.py SOURCE_ROOT LIBRARY [TOKENIZER_LIBRARY]
 Prints TAP."""
 import collections
 import os
@@ -12,6 +12,7 @@ import sys
 import tempfile
 
 ROOT, LIBRARY = sys.argv[1], sys.argv[2]
+TOKENIZER = sys.argv[3] if len(sys.argv) > 3 else None
 results = []
 
 
@@ -48,7 +49,7 @@ ORDER = (
     ("plan",),
     ("queue", "batch"),
     ("checkpoint",),
-    ("model",),
+    ("model", "tokenizer"),
     ("kv",),
     ("run",),
     ("attention", "measure"),
@@ -201,8 +202,9 @@ def left_open():
                 yield f"{path}:{i}: {line.strip()}"
 
 
-def library_is_quiet():
-    undefined = subprocess.run(["nm", "-D", "--undefined-only", LIBRARY], check=True,
+def library_is_quiet(library, unwanted="cuda|^_ZN"):
+    """unwanted: what else it must not need."""
+    undefined = subprocess.run(["nm", "-D", "--undefined-only", library], check=True,
                                capture_output=True, text=True).stdout
     names = {line.split()[-1].split("@")[0] for line in undefined.splitlines()}
     banned = {"abort", "exit", "_exit", "_Exit", "printf", "puts", "putchar", "perror", "signal",
@@ -210,29 +212,28 @@ def library_is_quiet():
               "__assert_fail", "__printf_chk", "atexit"}
     for name in sorted(names & banned):
         yield f"the library calls {name}"
-    for name in sorted(n for n in names if n.startswith("_ZN") or "cuda" in n):
+    for name in sorted(n for n in names if re.search(unwanted, n)):
         yield f"the library needs {name}"
 
 
-def exports():
-    defined = subprocess.run(["nm", "-D", "--defined-only", LIBRARY], check=True,
+def exports(library, version_map, list_file, headers):
+    defined = subprocess.run(["nm", "-D", "--defined-only", library], check=True,
                              capture_output=True, text=True).stdout
     names = {line.split()[-1].split("@")[0] for line in defined.splitlines()}
-    names.discard("PREPACK_0.1")
-    with open(os.path.join(ROOT, "tests/abi/exports.txt"), encoding="utf-8") as file:
-        expected = set(file.read().split())
+    names -= {"PREPACK_0.1", "PREPACK_TOKENIZER_0.1"}
+    expected = set(text(list_file).split())
     for name in sorted(names - expected):
-        yield f"{name} is exported and not in tests/abi/exports.txt"
+        yield f"{name} is exported and not in {list_file}"
     for name in sorted(expected - names):
-        yield f"{name} is in tests/abi/exports.txt and not exported"
-    listed = set(re.findall(r"^\s+([\w*?]+);", text("libprepack/prepack.map"), re.M)) - {"*"}
+        yield f"{name} is in {list_file} and not exported"
+    listed = set(re.findall(r"^\s+([\w*?]+);", text(version_map), re.M)) - {"*"}
     for name in sorted(listed ^ expected):
-        yield f"{name} is in only one of libprepack/prepack.map and tests/abi/exports.txt"
+        yield f"{name} is in only one of {version_map} and {list_file}"
     declared = set()
-    for path in files("include", ".h", ".in"):
+    for path in headers:
         declared |= set(re.findall(r"^PP_API[^;(]*?(pp_\w+)\(", text(path), re.M))
     for name in sorted(declared ^ expected):
-        yield f"{name} is in only one of the headers and tests/abi/exports.txt"
+        yield f"{name} is in only one of the headers and {list_file}"
 
 
 def prose():
@@ -269,8 +270,17 @@ sanitized = "asan" in subprocess.run(["nm", "-D", LIBRARY], check=True, capture_
 if sanitized:
     print("# a sanitized library: its symbols are not checked")
 else:
-    check("the library prints, aborts and exits nowhere", library_is_quiet())
-    check("exports are the committed list and the headers'", exports())
+    check("the library prints, aborts and exits nowhere", library_is_quiet(LIBRARY))
+    if TOKENIZER:
+        check("nor does libprepack-tokenizer", library_is_quiet(TOKENIZER, "cuda"))
+    tokenizer_header = "include/prepack/tokenizer.h"
+    check("exports are the committed list and the headers'",
+          exports(LIBRARY, "libprepack/prepack.map", "tests/abi/exports.txt",
+                  [p for p in files("include", ".h", ".in") if p != tokenizer_header]))
+    if TOKENIZER:
+        check("exports of libprepack-tokenizer are the committed list and the header's",
+              exports(TOKENIZER, "libprepack/tokenizer/tokenizer.map", "tests/abi/exports-tokenizer.txt",
+                      [tokenizer_header]))
 check("files that the prose names exist", prose())
 check("the README shows what is in the tree", readme())
 print(f"1..{len(results)}")

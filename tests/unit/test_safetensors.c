@@ -45,7 +45,7 @@ START_TEST(finds_tensors)
     ck_assert_int_eq(parse(header, 28, &mem, &table, &err), PP_OK);
     ck_assert_uint_eq(table.n_entries, 4);
     ck_assert_int_eq(table.data_start, (int64_t)(8 + strlen(header)));
-    const struct ppi_safetensors_entry *b = ppi_safetensors_find(&table, "b");
+    const struct ppi_stored_entry *b = ppi_safetensors_find(&table, "b");
     ck_assert_ptr_nonnull(b);
     ck_assert_int_eq(b->dtype, PP_DTYPE_F32);
     ck_assert_int_eq(b->rank, 2);
@@ -53,7 +53,7 @@ START_TEST(finds_tensors)
     ck_assert_int_eq(b->shape[1], 3);
     ck_assert_int_eq(b->begin, 1);
     ck_assert_int_eq(b->end, 25);
-    const struct ppi_safetensors_entry *a = ppi_safetensors_find(&table, "a");
+    const struct ppi_stored_entry *a = ppi_safetensors_find(&table, "a");
     ck_assert_int_eq(a->rank, 0);
     ck_assert_int_eq(a->dtype, 0);
     ck_assert_str_eq(a->dtype_name, "BOOL");

@@ -9,18 +9,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-static pp_model_params model_params(void)
+static pp_model_params model_params(const struct engine *engine)
 {
     pp_model_params params;
     pp_model_params_init(&params, sizeof params);
     params.log = say_log;
+    params.sliding_window = engine->sliding_window;
     return params;
 }
 
 static int open_model(struct engine *engine, uint64_t seed)
 {
     pp_error err = {.struct_size = sizeof err};
-    const pp_model_params params = model_params();
+    const pp_model_params params = model_params(engine);
     const pp_status done =
         engine_is_shape(engine)
             ? pp_model_create_random(engine->shape, seed, &params, &engine->model, &err)
@@ -33,23 +34,47 @@ static int open_model(struct engine *engine, uint64_t seed)
     return STATUS_OK;
 }
 
-static int fail_no_model(const char *name)
+/* Names without a '/' may have been meant as one of the program's own. */
+static int fail_no_model(const char *name, const pp_error *err)
 {
     char known[512] = "demo";
+    if (*name == '\0' || strchr(name, '/') || file_exists(name))
+        return fail_library(err);
     for (int64_t i = 0; pp_model_preset_name(i); i++) {
         const size_t n = strlen(known);
         snprintf(known + n, sizeof known - n, "%s%s", pp_model_preset_name(i + 1) ? ", " : " and ",
                  pp_model_preset_name(i));
     }
-    return fail("'%s' is neither a model directory nor one of %s", name, known);
+    return fail("%s (--model also takes %s)", err->message, known);
+}
+
+/* What is no model directory is the library's to explain. */
+static int check_directory(const char *name)
+{
+    pp_error err = {.struct_size = sizeof err};
+    pp_model *model = NULL;
+    /* A folder with a tokenizer is enough to count tokens. */
+    static const char *const wanted[] = {"config.json", "tokenizer.json", "tekken.json",
+                                         "tokenizer.model"};
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        char *path = join_path(name, wanted[i]);
+        const bool good = path && is_directory(name) && file_exists(path);
+        free(path);
+        if (good)
+            return STATUS_OK;
+    }
+    const pp_status done = pp_model_open(name, NULL, &model, &err);
+    pp_model_unref(model);
+    return done < 0 ? fail_no_model(name, &err) : STATUS_OK;
 }
 
 static int find_directory(const char *name, struct engine *engine)
 {
     if (strcmp(name, "demo") == 0)
         return find_data("demo-model", &engine->dir);
-    if (!is_directory(name))
-        return fail_no_model(name);
+    const int status = check_directory(name);
+    if (status)
+        return status;
     engine->dir = strdup(name);
     return engine->dir ? STATUS_OK : fail_memory();
 }
@@ -70,7 +95,8 @@ static int read_shape(struct engine *engine)
 int engine_find(const struct model_options *options, struct engine *engine)
 {
     const char *preset = pp_model_preset(options->name);
-    *engine = (struct engine){.name = strdup(options->name)};
+    *engine = (struct engine){.name = strdup(options->name),
+                              .sliding_window = (int32_t)options->sliding_window};
     if (!engine->name)
         return fail_memory();
     if (preset) {
@@ -201,7 +227,8 @@ int engine_session_open(struct engine *engine, const struct device_options *opti
                         int32_t max_pass_tokens, pp_session **session)
 {
     pp_error err = {.struct_size = sizeof err};
-    const pp_session_params params = session_params(options, max_pass_tokens);
+    pp_session_params params = session_params(options, max_pass_tokens);
+    params.keep_window_pages = engine->keep_windows;
     if (pp_session_create(engine->model, &params, session, &err) < 0)
         return fail_device(&err);
     interrupt_watch(*session);

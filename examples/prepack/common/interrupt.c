@@ -14,11 +14,15 @@
 static pthread_t main_thread;
 static atomic_bool requested;
 static _Atomic(pp_session *) watched;
-static pp_cancel *token; /* NULL: there was no memory for it */
+static _Atomic(const char *) unfinished; /* a file */
+static pp_cancel *token;                 /* NULL: there was no memory for it */
 
 static void end_process(void)
 {
     static const char sentence[] = "prepack: interrupted\n";
+    const char *path = atomic_load(&unfinished);
+    if (path)
+        unlink(path);
     const ssize_t written = write(STDERR_FILENO, sentence, sizeof sentence - 1);
     (void)written;
     _exit(STATUS_INTERRUPTED);
@@ -55,6 +59,11 @@ const pp_cancel *interrupt_token(void)
 bool interrupt_requested(void)
 {
     return atomic_load(&requested);
+}
+
+void interrupt_remove(const char *path)
+{
+    atomic_store(&unfinished, path);
 }
 
 void interrupt_watch(pp_session *session)

@@ -13,6 +13,9 @@
 void interrupt_install(void);
 /* Whether Ctrl-C was pressed. */
 bool interrupt_requested(void);
+/* The file that a process that ends at once takes away; NULL: none. The path is kept by
+ * reference. */
+void interrupt_remove(const char *path);
 /* To be given to every pp_run, so that Ctrl-C between two of them ends the next one. */
 const pp_cancel *interrupt_token(void);
 /* By the main thread: Ctrl-C cancels the calls of this session from here on; NULL: of none. */

@@ -7,8 +7,18 @@
 #include <string.h>
 #include <unistd.h>
 
+static bool line_open;
+
+void say_line_open(bool open)
+{
+    line_open = open;
+}
+
 static void begin_sentence(void)
 {
+    if (line_open)
+        fputc('\n', stdout);
+    line_open = false;
     fflush(stdout); /* so that the sentence comes after the output it follows */
     if (isatty(STDERR_FILENO))
         fputs("\r\033[K", stderr); /* a progress bar may stand there */

@@ -8,6 +8,7 @@
 #define PREPACK_SAY_H
 
 #include <prepack/prepack.h>
+#include <stdbool.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -27,6 +28,9 @@ int fail_memory(void);
 int fail_interrupted(void);
 /* For a call of the library that failed and filled err. */
 int fail_library(const pp_error *err);
+
+/* Whether standard output stands in the middle of a line: then a sentence begins with a new one. */
+void say_line_open(bool open);
 
 /* Prints "prepack: note: " and one sentence, each sentence once: what is right to know and stops
  * nothing. */

@@ -3,16 +3,19 @@
 #define PREPACK_CONTINUATION_H
 
 #include <jansson.h>
+#include <prepack/prepack.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct continuation {
-    const char *prompt;
-    char *text;      /* owned */
+    char *prompt;    /* owned; as it is shown: a text, or a list of ids */
+    char *text;      /* owned; as it is shown, too */
     int32_t *tokens; /* [n_tokens], owned */
     size_t n_tokens;
-    bool ended; /* by an end-of-text token, which is not among the tokens */
+    bool is_text;               /* text is one, and no list of ids */
+    const pp_prompt *given_ids; /* the prompt; NULL: it was given as text */
+    bool ended;                 /* by an end-of-text token, which is not among the tokens */
 };
 
 /* NULL without memory. Its keys are added to, never renamed. */

@@ -79,9 +79,10 @@ static bool is_end(const struct continuer *continuer, int32_t token)
 }
 
 /* Takes the tokens drawn and lets the prompts go that are done; the others go on with theirs. */
-static void take_tokens(struct continuer *continuer, struct group *group)
+static int take_tokens(struct continuer *continuer, struct group *group)
 {
     size_t n_left = 0;
+    int status = STATUS_OK;
     for (size_t i = 0; i < group->n_running; i++) {
         const size_t id = group->ids[i];
         pp_item item = group->running[i];
@@ -89,6 +90,8 @@ static void take_tokens(struct continuer *continuer, struct group *group)
         continuation->ended = is_end(continuer, item.next);
         if (!continuation->ended)
             continuation->tokens[continuation->n_tokens++] = item.next;
+        if (!continuation->ended && !status && continuer->live)
+            status = live_text_push(continuer->live, item.next);
         if (continuation->ended ||
             continuation->n_tokens == limit_of(continuer, &group->prompts[id])) {
             pp_kvcache_destroy(item.cache);
@@ -102,6 +105,7 @@ static void take_tokens(struct continuer *continuer, struct group *group)
         group->ids[n_left++] = id;
     }
     group->n_running = n_left;
+    return status;
 }
 
 static int start(const struct continuer *continuer, struct group *group, size_t n)
@@ -141,11 +145,11 @@ int continue_group(struct continuer *continuer, const pp_prompt *prompts, size_t
     if (!status)
         status = prefill(continuer, &group);
     if (!status)
-        take_tokens(continuer, &group);
+        status = take_tokens(continuer, &group);
     while (!status && group.n_running > 0) {
         status = run(continuer, &group, NULL);
         if (!status)
-            take_tokens(continuer, &group);
+            status = take_tokens(continuer, &group);
     }
     for (size_t i = 0; i < group.n_running; i++)
         pp_kvcache_destroy(group.running[i].cache);

@@ -4,6 +4,7 @@
 
 #include "continuation.h"
 #include "dataset.h"
+#include "live_text.h"
 #include "progress.h"
 
 #include <prepack/prepack.h>
@@ -20,6 +21,7 @@ struct continuer {
     int n_end_tokens;
     pp_item drawing; /* how tokens are drawn: what every item begins as */
     uint64_t seed;
+    struct live_text *live; /* shows the text of the only prompt; NULL: nobody does */
 };
 
 /*

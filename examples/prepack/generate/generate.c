@@ -1,6 +1,7 @@
 /* generate.c: `prepack generate`: continues prompts and, with --compare, shows that packing and
  * batching changed nothing. */
 #include "continue.h"
+#include "live_text.h"
 #include "engine.h"
 #include "generate_options.h"
 #include "model_tokenizer.h"
@@ -13,6 +14,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct generation {
     const struct generate_options *options;
@@ -28,6 +30,8 @@ struct generation {
     struct continuation *packed, *alone; /* [n]; alone only with --compare */
     double packed_seconds, alone_seconds;
     bool noted_unknown;
+    bool is_live; /* the text appears as it is generated */
+    struct live_text live;
 };
 
 static int open_data(struct generation *generation)
@@ -35,19 +39,14 @@ static int open_data(struct generation *generation)
     const struct generate_options *options = generation->options;
     struct dataset *set = &generation->dataset;
     struct engine *engine = &generation->engine;
-    int status = options->prompts ? dataset_load(options->prompts, &options->data, set)
-                                  : dataset_from_texts(options->texts.items, options->texts.n, set);
-    if (status)
-        return status;
-    if (!set->texts)
-        return fail_usage("generate needs prompts that are text, but %s is a list of token counts",
-                          options->prompts);
-    status = engine_find(&options->model, engine);
+    int status = prompt_options_load(&options->prompts, &options->data, "generate", set);
     if (!status)
+        status = engine_find(&options->model, engine);
+    if (!status && (set->texts || model_has_tokenizer(engine)))
         status = model_tokenizer_open(engine, &options->data, &generation->tokenizer);
     if (!status)
         status = engine_load(engine, options->seed.value);
-    if (!status)
+    if (!status && generation->tokenizer)
         status = model_tokenizer_join(generation->tokenizer, engine);
     if (!status)
         status =
@@ -73,14 +72,33 @@ static void note_unknown(struct generation *generation, size_t i, int32_t token)
          token, name, tokenizer_size(generation->tokenizer));
 }
 
+/* How prompt i is shown. */
+static int show_prompt(const struct generation *generation, size_t i, struct continuation *item)
+{
+    const pp_prompt *prompt = &generation->prompts.prompts[i];
+    const bool given_text = generation->dataset.texts != NULL;
+    if (item->prompt)
+        return STATUS_OK;
+    item->given_ids = given_text ? NULL : prompt;
+    item->prompt = given_text ? strdup(generation->dataset.texts[i])
+                              : ids_text(prompt->tokens, (size_t)prompt->n_tokens);
+    return item->prompt ? STATUS_OK : fail_memory();
+}
+
 static int decode_text(struct generation *generation, size_t i, struct continuation *item)
 {
     const pp_prompt *prompt = &generation->prompts.prompts[i];
     int32_t unknown;
-    item->prompt = generation->dataset.texts[i];
-    const int status =
-        tokenizer_decode_after(generation->tokenizer, prompt->tokens, (size_t)prompt->n_tokens,
-                               item->tokens, item->n_tokens, &item->text, &unknown);
+    int status = show_prompt(generation, i, item);
+    item->is_text = generation->tokenizer != NULL;
+    if (status)
+        return status;
+    if (!item->is_text) {
+        item->text = ids_text(item->tokens, item->n_tokens);
+        return item->text ? STATUS_OK : fail_memory();
+    }
+    status = tokenizer_decode_after(generation->tokenizer, prompt->tokens, (size_t)prompt->n_tokens,
+                                    item->tokens, item->n_tokens, &item->text, &unknown);
     if (!status && unknown >= 0)
         note_unknown(generation, i, unknown);
     return status;
@@ -108,6 +126,7 @@ static int continue_all(struct generation *generation, bool pack, size_t group_s
                     .top_p = (float)options->top_p,
                     .min_p = (float)options->min_p},
         .seed = options->seed.value,
+        .live = generation->is_live ? &generation->live : NULL,
     };
     int status = STATUS_OK;
     const double start = seconds_now();
@@ -122,6 +141,21 @@ static int continue_all(struct generation *generation, bool pack, size_t group_s
     return status;
 }
 
+/* On a terminal the text of a single prompt is written as it comes. */
+static int go_live(struct generation *generation)
+{
+    const struct generate_options *options = generation->options;
+    FILE *out = generation->outputs.text;
+    generation->is_live =
+        generation->prompts.n == 1 && !options->compare && !options->json && isatty(fileno(out));
+    if (!generation->is_live)
+        return STATUS_OK;
+    const int status = show_prompt(generation, 0, &generation->packed[0]);
+    return status ? status
+                  : live_text_open(generation->tokenizer, &generation->prompts.prompts[0],
+                                   generation->packed[0].prompt, out, &generation->live);
+}
+
 static int generate(struct generation *generation)
 {
     const struct generate_options *options = generation->options;
@@ -130,13 +164,18 @@ static int generate(struct generation *generation)
         engine_session_open(&generation->engine, &options->device, 0, &generation->session);
     if (!status)
         status = packer_open(&options->packing, &generation->packer);
-    progress_start(&generation->progress, "generating",
-                   (int64_t)generation->prompts.n * (options->compare ? 2 : 1));
+    if (!status)
+        status = go_live(generation);
+    if (!generation->is_live)
+        progress_start(&generation->progress, "generating",
+                       (int64_t)generation->prompts.n * (options->compare ? 2 : 1));
     if (!status)
         status = continue_all(generation, true, batch_size, generation->packed,
                               &generation->packed_seconds);
     if (!status && options->compare)
         status = continue_all(generation, false, 1, generation->alone, &generation->alone_seconds);
+    if (!status && generation->is_live)
+        status = live_text_end(&generation->live);
     progress_clear(&generation->progress);
     return status ? status : engine_session_info(generation->session, &generation->info);
 }
@@ -233,8 +272,8 @@ static void print_summary(const struct generation *generation)
     for (size_t i = 0; i < n; i++) {
         const struct continuation *item = &generation->packed[i];
         const char *answer = generation->dataset.answers[i];
-        n_answers += answer != NULL;
-        n_right += answer && is_right(item->text, answer);
+        n_answers += answer && item->is_text;
+        n_right += answer && item->is_text && is_right(item->text, answer);
         n_tokens += item->n_tokens;
         n_full += !item->ended && (int64_t)item->n_tokens < options->max_new_tokens;
     }
@@ -260,7 +299,7 @@ static int print_results(struct generation *generation)
     int status = STATUS_OK;
     if (options->compare)
         status = print_comparison(generation, &n_different);
-    else
+    else if (!generation->is_live)
         print_texts(generation);
     if (status)
         return status;
@@ -280,6 +319,7 @@ static int print_results(struct generation *generation)
 static void free_continuations(struct continuation *items, size_t n)
 {
     for (size_t i = 0; items && i < n; i++) {
+        free(items[i].prompt);
         free(items[i].text);
         free(items[i].tokens);
     }
@@ -303,6 +343,7 @@ int run_generate(const void *line)
     pp_packer_destroy(generation.packer);
     promptset_free(&generation.prompts);
     dataset_free(&generation.dataset);
+    live_text_close(&generation.live);
     tokenizer_close(generation.tokenizer);
     engine_close(&generation.engine);
     outputs_close(&generation.outputs);

@@ -2,40 +2,7 @@
 #include "generate_options.h"
 #include "say.h"
 
-#include <stdlib.h>
-
-static int read_more_text(const struct option_rule *rule, const char *value, void *place)
-{
-    struct text_list *list = place;
-    const char **larger = realloc(list->items, (list->n + 1) * sizeof *larger);
-    (void)rule;
-    if (!larger)
-        return fail_memory();
-    list->items = larger;
-    list->items[list->n++] = value;
-    return STATUS_OK;
-}
-
-static const struct option_kind kind_texts = {true, read_more_text, NULL};
-
 #define AT(member) offsetof(struct generate_options, member)
-
-static const struct option_rule prompt_rules[] = {
-    {.name = "prompt",
-     .letter = 'p',
-     .argument = "TEXT",
-     .kind = &kind_texts,
-     .place = AT(texts),
-     .help = "a prompt; may be repeated"},
-    {.name = "prompts",
-     .argument = "FILE",
-     .kind = &option_text,
-     .place = AT(prompts),
-     .help = "one prompt a line, JSON lines, a JSON array, CSV or TSV; '-': standard input; "
-             "'demo': the bundled prompts. A field 'answer' is compared with the text up to its "
-             "first full stop, and the right ones are counted"},
-    {.name = NULL},
-};
 
 static const struct option_rule run_rules[] = {
     {.name = "max-new-tokens",
@@ -105,16 +72,22 @@ static const struct option_rule json_rule[] = {
     {.name = "json",
      .argument = "FILE",
      .kind = &option_text,
-     .help = "write [{\"prompt\", \"text\", \"tokens\"}] too; '-': to standard output, and the "
-             "rest to standard error"},
+     .help = "write [{\"prompt\", \"text\", \"tokens\"}] too, with \"prompt_tokens\" for --ids; "
+             "'-': to "
+             "standard output, and the rest to standard error"},
     {.name = NULL},
 };
 
 static const struct option_group groups[] = {
-    {NULL, model_rules, AT(model)},    {NULL, prompt_rules, 0},
-    {NULL, data_rules, AT(data)},      {NULL, run_rules, 0},
-    {NULL, packer_rules, AT(packing)}, {NULL, device_rules, AT(device)},
-    {NULL, json_rule, AT(json)},       {NULL, NULL, 0},
+    {NULL, model_rules, AT(model)},
+    {NULL, prompt_rules, AT(prompts)},
+    {NULL, ids_rules, AT(prompts.ids)},
+    {NULL, data_rules, AT(data)},
+    {NULL, run_rules, 0},
+    {NULL, packer_rules, AT(packing)},
+    {NULL, device_rules, AT(device)},
+    {NULL, json_rule, AT(json)},
+    {NULL, NULL, 0},
 };
 
 static const struct generate_options defaults = {
@@ -132,12 +105,9 @@ static int check(const void *line)
     const struct generate_options *options = line;
     if (!options->model.name)
         return fail_usage("generate needs --model: a model directory, or 'demo'");
-    if (!options->prompts && options->texts.n == 0)
-        return fail_usage("generate needs prompts: -p TEXT, or --prompts FILE");
-    if (options->prompts && options->texts.n > 0)
-        return fail_usage("generate takes -p or --prompts, not both");
-    if (!options->prompts && (options->data.field || options->data.format != FORMAT_AUTO))
-        return fail_usage("--field and --format say how a file is read and need --prompts");
+    const int status = prompt_options_check(&options->prompts, &options->data, "generate");
+    if (status)
+        return status;
     if ((float)options->top_p <= 0)
         return fail_usage("--top-p must be above 0, and at most 1");
     return STATUS_OK;
@@ -146,20 +116,27 @@ static int check(const void *line)
 static void release(void *line)
 {
     struct generate_options *options = line;
-    free(options->texts.items);
+    prompt_options_release(&options->prompts);
 }
 
 static const char about[] =
     "Continues prompts: each batch is packed and prefilled at once, then decoded together until\n"
-    "each prompt reached an end-of-text token or its limit; finished prompts leave the batch. The\n"
-    "model is a directory with a SentencePiece tokenizer.model; what tokenizer_config.json beside "
+    "each prompt reached an end-of-text token or its limit; finished prompts leave the batch. A\n"
+    "field or column 'answer' of a file of prompts is compared with the text up to its first full\n"
+    "stop, and the right ones are counted. On a terminal the text of a single prompt appears as "
     "it\n"
-    "says of the beginning and end of a text and of added tokens holds.\n";
+    "is generated; several are printed in their order when all are done.\n"
+    "\n"
+    "Text needs a SentencePiece tokenizer.model in the model directory; what "
+    "tokenizer_config.json\n"
+    "beside it says of the beginning and end of a text and of added tokens holds. Token ids "
+    "(--ids)\n"
+    "need none: where there is none, ids are printed in place of text.\n";
 
 const struct command generate_command = {
     .name = "generate",
     .summary = "continue prompts: packed prefill, then batched decoding",
-    .usage = "--model DIR (-p TEXT... | --prompts FILE) [OPTION]...",
+    .usage = "--model M (-p TEXT... | --prompts FILE | --ids FILE) [OPTION]...",
     .about = about,
     .groups = groups,
     .defaults = &defaults,

@@ -3,20 +3,14 @@
 #define PREPACK_GENERATE_OPTIONS_H
 
 #include "command.h"
-#include "data_options.h"
 #include "device_options.h"
 #include "model_options.h"
 #include "packer_options.h"
-
-struct text_list {
-    const char **items; /* [n] owned; the texts are not */
-    size_t n;
-};
+#include "prompt_options.h"
 
 struct generate_options {
     struct model_options model;
-    struct text_list texts; /* of -p */
-    const char *prompts;    /* the file of --prompts; NULL: not given */
+    struct prompt_options prompts;
     struct data_options data;
     int64_t max_new_tokens;
     int64_t batch_size;

@@ -23,6 +23,12 @@ struct planning {
     struct predictor predictor;
 };
 
+/* What a plan is of, as the report calls it. */
+static const char *data_name(const struct plan_options *options)
+{
+    return options->load ? options->load : options->dataset ? options->dataset : options->ids;
+}
+
 /* ---- what is done with a plan ---- */
 
 /* The pictures of the first, or only, batch. */
@@ -38,8 +44,8 @@ static int show_plan(struct planning *planning, const pp_plan *plan, const int64
     if (!status && options->draw)
         draw_views(planning->outputs.text, &before, &after, more);
     if (!status && options->svg)
-        status = svg_write(options->svg, options->load ? options->load : options->dataset,
-                           more ? "first batch" : NULL, &before, &after);
+        status = svg_write(options->svg, data_name(options), more ? "first batch" : NULL, &before,
+                           &after);
     view_free(&before);
     view_free(&after);
     return status;
@@ -127,7 +133,7 @@ static void print_heading(const struct planning *planning)
         fprintf(out, "prompts        %" PRId64 "\n", figures->prompts);
         return;
     }
-    fprintf(out, "data set       %s%s\n", options->dataset, data->shuffled ? ", shuffled" : "");
+    fprintf(out, "data set       %s%s\n", data_name(options), data->shuffled ? ", shuffled" : "");
     fprintf(out, "prompts        %" PRId64 " in %" PRId64 " batch%s of up to %zu\n",
             figures->prompts, figures->batches, figures->batches == 1 ? "" : "es",
             data->batch_size);
@@ -140,6 +146,8 @@ static int plan_batches(struct planning *planning)
 {
     const struct plan_data *data = &planning->data;
     int status = plan_data_open(planning->options, &planning->data);
+    if (!status && planning->options->predict)
+        status = dataset_check_ids(&data->set, planning->predictor.engine.config.vocab_size);
     if (status)
         return status;
     if (planning->options->save && data->n_batches > 1)

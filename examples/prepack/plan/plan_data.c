@@ -12,9 +12,9 @@ static int count_tokens(const struct plan_options *options, struct tokenizer *to
                         struct plan_data *data)
 {
     struct dataset *set = &data->set;
-    if (options->share_prefixes && !set->texts)
-        return fail_usage("--share-prefixes needs the text of the prompts, but %s holds only token "
-                          "counts",
+    if (options->share_prefixes && !set->texts && !set->ids)
+        return fail_usage("--share-prefixes needs the tokens of the prompts, but %s holds only "
+                          "their counts",
                           options->dataset);
     if (!options->share_prefixes)
         return dataset_count_tokens(set, tokenizer, options->max_length, &data->n_cut);
@@ -29,7 +29,8 @@ static int read_data(const struct plan_options *options, struct plan_data *data)
     struct dataset *set = &data->set;
     struct engine engine = {0};
     struct tokenizer *tokenizer = NULL;
-    int status = dataset_load(options->dataset, &options->data, set);
+    int status = options->ids ? dataset_load_ids(options->ids, &options->data, set)
+                              : dataset_load(options->dataset, &options->data, set);
     if (status)
         return status;
     if (set->texts) {

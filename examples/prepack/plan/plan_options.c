@@ -194,6 +194,7 @@ static const struct option_rule outcome_rules[] = {
 
 static const struct option_group groups[] = {
     {NULL, dataset_rules, AT(dataset)},
+    {NULL, ids_rules, AT(ids)},
     {NULL, data_rules, AT(data)},
     {NULL, model_rules, AT(model)},
     {NULL, order_rules, 0},
@@ -225,10 +226,15 @@ static int check(const void *line)
     const struct plan_options *options = line;
     const bool balanced = options->objective == PP_OBJECTIVE_BALANCED;
     const bool cheapest = options->objective == PP_OBJECTIVE_CHEAPEST;
-    if (!options->dataset && !options->load)
-        return fail_usage("plan needs --dataset: the name of a built-in data set, or a file");
-    if (options->dataset && options->load)
-        return fail_usage("plan takes --dataset or --load, not both");
+    const int n_given =
+        (options->dataset != NULL) + (options->ids != NULL) + (options->load != NULL);
+    if (n_given == 0)
+        return fail_usage("plan needs --dataset: the name of a built-in data set, or a file; or "
+                          "--ids");
+    if (n_given > 1)
+        return fail_usage("plan takes one of --dataset, --ids and --load");
+    if (options->ids && options->data.format != FORMAT_AUTO)
+        return fail_usage("--format says how the file of --dataset is read");
     if (balanced != (options->n_bins > 0))
         return fail_usage(balanced ? "--objective balanced needs --bins: how many to make"
                                    : "--bins goes with --objective balanced");
@@ -249,13 +255,14 @@ static int check(const void *line)
 
 static const char about[] =
     "Packs the prompts of each batch into bins and prints the figures summed over the batches.\n"
-    "Lists of token counts need no model; text has its tokens counted by the tokenizer of --model\n"
+    "Lists of token counts and of token ids need no model; text has its tokens counted by the "
+    "tokenizer of --model\n"
     "(default for the data set demo: the demo model).\n";
 
 const struct command plan_command = {
     .name = "plan",
     .summary = "pack lengths into bins: figures and a picture, no model",
-    .usage = "--dataset D [OPTION]...\n--load FILE [OPTION]...",
+    .usage = "--dataset D [OPTION]...\n--ids FILE [OPTION]...\n--load FILE [OPTION]...",
     .about = about,
     .groups = groups,
     .defaults = &defaults,

@@ -11,6 +11,7 @@
 
 struct plan_options {
     const char *dataset; /* NULL: not given */
+    const char *ids;     /* the file of --ids; NULL: not given */
     struct data_options data;
     struct model_options model;
     int64_t batch_size;  /* 0: everything at once */

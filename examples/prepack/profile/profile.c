@@ -53,14 +53,18 @@ static int open_data(struct profile *profile)
 {
     const struct profile_options *options = profile->options;
     struct model_options model = options->model;
-    profile->dataset_name = options->dataset ? options->dataset : "demo";
-    int status = dataset_load(profile->dataset_name, &options->data, &profile->dataset);
+    profile->dataset_name = options->ids       ? options->ids
+                            : options->dataset ? options->dataset
+                                               : "demo";
+    int status = options->ids
+                     ? dataset_load_ids(options->ids, &options->data, &profile->dataset)
+                     : dataset_load(profile->dataset_name, &options->data, &profile->dataset);
     if (status)
         return status;
     if (!model.name && !profile->dataset.is_demo)
-        return fail_usage("profile needs --model with --dataset %s: a shape such as llama1b, a "
-                          "model directory, or demo",
-                          profile->dataset_name);
+        return fail_usage("profile needs --model with --%s %s: a shape such as llama1b, a model "
+                          "directory, or demo",
+                          options->ids ? "ids" : "dataset", profile->dataset_name);
     if (!model.name)
         model.name = "demo";
     status = engine_find(&model, &profile->engine);
@@ -312,7 +316,9 @@ static void print_subject(const struct profile *profile, const pp_session_info *
     fprintf(out, "data set   %s, %zu of %zu prompts in %zu batch%s of up to %zu%s\n",
             profile->dataset_name, work->n_prompts, profile->prompts.n, work->n_batches,
             work->n_batches == 1 ? "" : "es", work->batch_size,
-            profile->dataset.texts ? "" : ", random tokens of the listed counts");
+            profile->dataset.texts || profile->dataset.ids
+                ? ""
+                : ", random tokens of the listed counts");
     if (work->n_prompts < profile->prompts.n)
         fprintf(out, "           chosen evenly over the sorted lengths, to stand for all\n");
     if (profile->prompts.n_cut > 0)

@@ -127,6 +127,7 @@ static const struct option_rule last_rules[] = {
 static const struct option_group groups[] = {
     {NULL, model_rules, AT(model)},
     {NULL, dataset_rules, AT(dataset)},
+    {NULL, ids_rules, AT(ids)},
     {NULL, data_rules, AT(data)},
     {NULL, run_rules, 0},
     {NULL, packer_rules, AT(packing)},
@@ -144,6 +145,16 @@ static const struct profile_options defaults = {
     .device = DEVICE_DEFAULTS,
     .seed = {.value = 41},
 };
+
+static int check(const void *line)
+{
+    const struct profile_options *options = line;
+    if (options->ids && options->dataset)
+        return fail_usage("profile takes --dataset or --ids, not both");
+    if (options->ids && options->data.format != FORMAT_AUTO)
+        return fail_usage("--format says how the file of --dataset is read");
+    return STATUS_OK;
+}
 
 static const char about[] =
     "Runs the prompts of a data set in batches, with several methods, and prints for each the\n"
@@ -175,11 +186,12 @@ static const char notes[] =
 const struct command profile_command = {
     .name = "profile",
     .summary = "time, memory and utilisation of prepacking and of padded batches",
-    .usage = "[--model M] [--dataset D] [OPTION]...",
+    .usage = "[--model M] [--dataset D | --ids FILE] [OPTION]...",
     .about = about,
     .groups = groups,
     .notes = notes,
     .defaults = &defaults,
     .options_bytes = sizeof defaults,
+    .check = check,
     .run = run_profile,
 };

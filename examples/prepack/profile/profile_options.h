@@ -23,6 +23,7 @@ enum { PER_BATCH, PER_PROMPT };
 struct profile_options {
     struct model_options model;
     const char *dataset; /* NULL: not given */
+    const char *ids;     /* the file of --ids; NULL: not given */
     struct data_options data;
     int64_t batch_size;
     int64_t num_runs;

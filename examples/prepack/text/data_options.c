@@ -4,7 +4,8 @@
 static const struct choice formats[] = {
     {"auto", FORMAT_AUTO,
      "as the content looks; what it leaves open a name decides that ends, in any case, in .txt, "
-     ".json, .jsonl, .ndjson, .csv or .tsv; .lengths always holds token counts"},
+     ".json, .jsonl, .ndjson, .csv or .tsv; numbers alone are token counts where those will do, "
+     "and .lengths always holds them"},
     {"lines", FORMAT_LINES, "a prompt a line"},
     {"json", FORMAT_JSON, "JSON lines, or a JSON array of objects or strings"},
     {"csv", FORMAT_CSV, "a first line of column names, commas, quotes as in RFC 4180"},
@@ -23,7 +24,18 @@ const struct option_rule dataset_rules[] = {
      .kind = &option_text,
      .help = "mmlu, wikitext256, wikitext512, rlhf, alpaca, samsum: lists of token counts; demo: "
              "the bundled prompts; or a file: one prompt a line, JSON lines, a JSON array, CSV, "
-             "TSV, or one token count a line (.lengths); '-': standard input"},
+             "TSV, or one token count a line; '-': standard input"},
+    {.name = NULL},
+};
+
+const struct option_rule ids_rules[] = {
+    {.name = "ids",
+     .argument = "FILE",
+     .kind = &option_text,
+     .help =
+         "prompts that are token ids, so that no tokenizer is needed: JSON lists such as [1, 15, "
+         "27], one after another or in a list, or objects with one in 'ids', 'tokens', "
+         "'input_ids' or the field of --field; '-': standard input"},
     {.name = NULL},
 };
 

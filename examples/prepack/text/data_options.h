@@ -21,11 +21,14 @@ struct data_options {
     const char *field; /* NULL: not given */
     int64_t format;    /* FORMAT_* */
     int64_t special;   /* SPECIAL_* */
+    bool texts_only;   /* numbers alone in the lines of a file are texts, too */
 };
 
 /* --dataset: the place is a const char *. */
 extern const struct option_rule dataset_rules[];
 /* Of struct data_options. */
 extern const struct option_rule data_rules[];
+/* --ids: the place is a const char *. */
+extern const struct option_rule ids_rules[];
 
 #endif

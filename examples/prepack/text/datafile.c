@@ -91,13 +91,31 @@ static bool looks_like_table(const char *text, char separator, const char *colum
     return named && n_columns > 1;
 }
 
+/* Whether every line that is not blank is a whole number. */
+static bool looks_like_lengths(const char *text)
+{
+    bool any = false;
+    while (*text) {
+        text += strspn(text, " \t\r\n");
+        const size_t n = strspn(text, "0123456789");
+        const char *rest = text + n + strspn(text + n, " \t\r");
+        if (*text && (n == 0 || (*rest && *rest != '\n')))
+            return false;
+        any |= n > 0;
+        text = rest;
+    }
+    return any;
+}
+
 /* The content decides, and where it leaves that open, the name. */
-static enum data_format format_of(const struct textfile *file, const char *field)
+static enum data_format format_of(const struct textfile *file, const struct data_options *options)
 {
     const enum data_format by_name = format_of_name(file->name);
-    const char *column = field ? field : "prompt";
+    const char *column = options->field ? options->field : "prompt";
     if (by_name == FORMAT_LENGTHS)
         return by_name;
+    if (by_name == FORMAT_AUTO && !options->texts_only && looks_like_lengths(file->next))
+        return FORMAT_LENGTHS;
     if (looks_like_json(file->next))
         return FORMAT_JSON;
     if (by_name == FORMAT_AUTO && looks_like_table(file->next, ',', column))
@@ -137,7 +155,7 @@ int dataset_read(const char *path, const struct data_options *options, struct da
     int status = textfile_open(path, &file);
     if (!status) {
         const enum data_format format = options->format == FORMAT_AUTO
-                                            ? format_of(&file, options->field)
+                                            ? format_of(&file, options)
                                             : (enum data_format)options->format;
         status = read_as(format, &file, options, set);
     }

@@ -15,5 +15,7 @@ int dataset_read_table(struct textfile *file, char separator, const char *field,
  * file that is not JSON ends in. */
 int dataset_read_json(struct textfile *file, const char *field, const char *hint,
                       struct dataset *set);
+/* Token ids from JSON. field: of objects; NULL: one of the usual. */
+int dataset_read_ids(struct textfile *file, const char *field, struct dataset *set);
 
 #endif

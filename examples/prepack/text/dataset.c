@@ -1,5 +1,6 @@
 /* dataset.c: data sets by name or from texts, and how sentences name their prompts. */
 #include "dataset.h"
+#include "datafile.h"
 #include "files.h"
 #include "say.h"
 
@@ -21,18 +22,23 @@ static bool enlarge(void *array, size_t n, size_t item_bytes)
     return larger != NULL;
 }
 
+enum content { TEXTS, LENGTHS, IDS };
+
 /* Makes room for one more entry in every array the set uses. */
-static int grow(struct dataset *set, bool texts)
+static int grow(struct dataset *set, enum content content)
 {
     if (set->n < set->room)
         return STATUS_OK;
     const size_t room = set->room ? set->room * 2 : 256;
     bool grown = enlarge(&set->line_numbers, room, sizeof *set->line_numbers);
-    if (texts)
-        grown = grown && enlarge(&set->texts, room, sizeof *set->texts) &&
-                enlarge(&set->answers, room, sizeof *set->answers);
+    if (content == TEXTS)
+        grown = grown && enlarge(&set->texts, room, sizeof *set->texts);
     else
         grown = grown && enlarge(&set->lengths, room, sizeof *set->lengths);
+    if (content == IDS)
+        grown = grown && enlarge(&set->ids, room, sizeof *set->ids);
+    if (content != LENGTHS)
+        grown = grown && enlarge(&set->answers, room, sizeof *set->answers);
     if (!grown)
         return fail_memory();
     set->room = room;
@@ -41,7 +47,7 @@ static int grow(struct dataset *set, bool texts)
 
 int dataset_add_text(struct dataset *set, size_t line, const char *text, const char *answer)
 {
-    const int status = grow(set, true);
+    const int status = grow(set, TEXTS);
     if (status)
         return status;
     char *text_copy = strdup(text);
@@ -59,7 +65,7 @@ int dataset_add_text(struct dataset *set, size_t line, const char *text, const c
 
 int dataset_add_length(struct dataset *set, size_t line, int64_t length)
 {
-    const int status = grow(set, false);
+    const int status = grow(set, LENGTHS);
     if (status)
         return status;
     set->line_numbers[set->n] = line;
@@ -67,9 +73,48 @@ int dataset_add_length(struct dataset *set, size_t line, int64_t length)
     return STATUS_OK;
 }
 
+int dataset_add_ids(struct dataset *set, size_t line, const int32_t *ids, size_t n,
+                    const char *answer)
+{
+    const int status = grow(set, IDS);
+    if (status)
+        return status;
+    int32_t *ids_copy = malloc(n * sizeof *ids);
+    char *answer_copy = answer ? strdup(answer) : NULL;
+    if (!ids_copy || (answer && !answer_copy)) {
+        free(ids_copy);
+        free(answer_copy);
+        return fail_memory();
+    }
+    memcpy(ids_copy, ids, n * sizeof *ids);
+    set->line_numbers[set->n] = line;
+    set->lengths[set->n] = (int64_t)n;
+    set->ids[set->n] = ids_copy;
+    set->answers[set->n++] = answer_copy;
+    return STATUS_OK;
+}
+
+int dataset_check_ids(const struct dataset *set, int32_t vocab_size)
+{
+    char name[512];
+    for (size_t i = 0; set->ids && i < set->n; i++)
+        for (int64_t k = 0; k < set->lengths[i]; k++) {
+            const int32_t id = set->ids[i][k];
+            if (id >= 0 && id < vocab_size)
+                continue;
+            dataset_name_prompt(set, i, name, sizeof name);
+            return fail("%s: token id %" PRId32 " (number %" PRId64
+                        " of the prompt) must be from 0 to %" PRId32,
+                        name, id, k + 1, vocab_size - 1);
+        }
+    return STATUS_OK;
+}
+
 void dataset_free(struct dataset *set)
 {
     for (size_t i = 0; i < set->n; i++) {
+        if (set->ids)
+            free(set->ids[i]);
         if (set->texts)
             free(set->texts[i]);
         if (set->answers)
@@ -79,6 +124,7 @@ void dataset_free(struct dataset *set)
     free(set->texts);
     free(set->answers);
     free(set->lengths);
+    free(set->ids);
     *set = (struct dataset){0};
 }
 
@@ -120,13 +166,29 @@ static int load_by_name(const char *name, const struct data_options *options, st
     return dataset_read(name, options, set);
 }
 
+static int check_not_empty(const struct dataset *set)
+{
+    return set->n > 0 ? STATUS_OK : fail("%s holds no prompts", set->name);
+}
+
+int dataset_load_ids(const char *path, const struct data_options *options, struct dataset *set)
+{
+    struct textfile file;
+    *set = (struct dataset){.name = strcmp(path, "-") == 0 ? "standard input" : path};
+    int status = textfile_open(path, &file);
+    if (!status)
+        status = dataset_read_ids(&file, options->field, set);
+    textfile_close(&file);
+    return status ? status : check_not_empty(set);
+}
+
 int dataset_load(const char *name, const struct data_options *options, struct dataset *set)
 {
     *set = (struct dataset){.name = strcmp(name, "-") == 0 ? "standard input" : name};
     const int status = load_by_name(name, options, set);
     if (status)
         return status;
-    return set->n > 0 ? STATUS_OK : fail("%s holds no prompts", set->name);
+    return check_not_empty(set);
 }
 
 int dataset_from_texts(const char *const *texts, size_t n, struct dataset *set)

@@ -6,6 +6,8 @@
 #include "engine.h"
 #include "tokenizer.h"
 
+/* Whether there is a tokenizer beside the model. */
+bool model_has_tokenizer(const struct engine *engine);
 /* Of an engine that was found; its model need not be open. The caller closes *tokenizer. */
 int model_tokenizer_open(const struct engine *engine, const struct data_options *options,
                          struct tokenizer **tokenizer);

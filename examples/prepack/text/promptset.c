@@ -28,6 +28,9 @@ int dataset_count_tokens(struct dataset *set, struct tokenizer *tokenizer, int64
                          size_t *n_cut)
 {
     *n_cut = 0;
+    int status = dataset_check_ids(set, INT32_MAX);
+    if (status)
+        return status;
     if (!set->lengths) {
         int64_t *lengths = calloc(set->n, sizeof *lengths);
         if (!lengths)
@@ -36,7 +39,7 @@ int dataset_count_tokens(struct dataset *set, struct tokenizer *tokenizer, int64
         for (size_t i = 0; i < set->n; i++) {
             int32_t *tokens;
             size_t n;
-            const int status = tokenizer_encode(tokenizer, set->texts[i], &tokens, &n);
+            status = tokenizer_encode(tokenizer, set->texts[i], &tokens, &n);
             if (status)
                 return status;
             free(tokens);
@@ -96,6 +99,7 @@ static int add_prompt(const struct dataset *set, size_t i, struct tokenizer *tok
     } else {
         n = set->lengths[i];
     }
+    const int32_t *ids = set->ids ? set->ids[i] : tokens;
     if (max_length > 0 && n > max_length) {
         n = max_length;
         prompts->n_cut++;
@@ -106,7 +110,7 @@ static int add_prompt(const struct dataset *set, size_t i, struct tokenizer *tok
     else if (n > max_position)
         status = fail_too_long(set, i, n, max_position, max_length >= 0);
     else
-        status = append(prompts, room, tokens, n, vocab_size, &rng);
+        status = append(prompts, room, ids, n, vocab_size, &rng);
     free(tokens);
     return status;
 }
@@ -120,12 +124,12 @@ int promptset_build(const struct dataset *set, struct tokenizer *tokenizer, int3
     if (!prompts->prompts)
         return fail_memory();
     size_t room = 0;
-    for (size_t i = 0; i < set->n; i++) {
-        const int status = add_prompt(set, i, tokenizer, vocab_size, max_length, max_position, seed,
-                                      prompts, &room);
-        if (status)
-            return status;
-    }
+    int status = dataset_check_ids(set, vocab_size);
+    for (size_t i = 0; i < set->n && !status; i++)
+        status = add_prompt(set, i, tokenizer, vocab_size, max_length, max_position, seed, prompts,
+                            &room);
+    if (status)
+        return status;
     const int32_t *next = prompts->tokens;
     for (size_t i = 0; i < prompts->n; i++) {
         prompts->prompts[i].tokens = next;

@@ -19,10 +19,10 @@ int dataset_count_tokens(struct dataset *set, struct tokenizer *tokenizer, int64
                          size_t *n_cut);
 
 /*
- * Tokenizes the texts of a set, or draws random token ids for its lengths (tokenizer may be NULL
- * then): each prompt from its own stream of the seed, below vocab_size. max_length cuts longer
- * prompts (0: there is no --max-length; -1: the command has no such option); those longer than
- * max_position are refused.
+ * Tokenizes the texts of a set, takes its token ids, or draws random ones for its lengths
+ * (tokenizer is for texts alone): each prompt from its own stream of the seed, below vocab_size.
+ * max_length cuts longer prompts (0: there is no --max-length; -1: the command has no such option);
+ * those longer than max_position are refused.
  */
 int promptset_build(const struct dataset *set, struct tokenizer *tokenizer, int32_t vocab_size,
                     int64_t max_length, int64_t max_position, uint64_t seed,

@@ -1,34 +1,23 @@
-/*
- * tokenizer.h: SentencePiece, as C, with the settings beside it. No exception leaves tokenizer.cc,
- * and a model file is checked (spm_check.h) before SentencePiece reads it.
- */
-#ifndef PREPACK_TOKENIZER_H
-#define PREPACK_TOKENIZER_H
+/* tokenizer.h: libprepack-tokenizer as the program uses it: a text at a time, with sentences. */
+#ifndef PREPACK_TEXT_TOKENIZER_H
+#define PREPACK_TEXT_TOKENIZER_H
 
-#include "tokenizer_config.h"
-
-#include <stddef.h>
-#include <stdint.h>
-
-#ifdef __cplusplus
-extern "C" {
-#endif
+#include <prepack/tokenizer.h>
+#include <stdbool.h>
 
 struct tokenizer;
 
-/*
- * path: a SentencePiece model. Special tokens (control pieces, the unknown piece and added tokens)
- * that a text spells out become the token they name, unless config says to split them. The caller
- * closes *tokenizer.
- */
-int tokenizer_open(const char *path, const struct tokenizer_config *config,
-                   struct tokenizer **tokenizer);
+/* path: a model directory, or a file with a tokenizer. literal: special tokens that a text spells
+ * out are text. The caller closes *tokenizer. */
+int tokenizer_open(const char *path, bool literal, struct tokenizer **tokenizer);
 void tokenizer_close(struct tokenizer *tokenizer);
 
-/* Number of pieces: ids below it have a text or a meaning. */
+/* One more than the largest id. */
 int32_t tokenizer_size(const struct tokenizer *tokenizer);
 /* The id that ends a text, or -1. */
 int32_t tokenizer_eos(const struct tokenizer *tokenizer);
+/* A token as its file spells it; NULL for an id that no token has. */
+const char *tokenizer_token(const struct tokenizer *tokenizer, int32_t id);
 
 /* Token ids of a text, with those that begin and end it if there are such. The caller frees
  * *tokens. */
@@ -42,7 +31,8 @@ int tokenizer_encode(struct tokenizer *tokenizer, const char *text, int32_t **to
 int tokenizer_decode_after(struct tokenizer *tokenizer, const int32_t *before, size_t n_before,
                            const int32_t *tokens, size_t n, char **text, int32_t *unknown);
 
-#ifdef __cplusplus
-}
-#endif
+/* A stream that has the ids of `before` behind it. The caller destroys *stream. */
+int tokenizer_stream(const struct tokenizer *tokenizer, const int32_t *before, size_t n_before,
+                     pp_text_stream **stream);
+
 #endif

@@ -57,7 +57,7 @@ static void mistral_with_window(const char *dir)
 
 const struct malformed malformed_config[] = {
     {"55 missing", PP_ERR_IO, "No such file", MAKE, NULL, NULL, 0, remove_config},
-    {"55 empty", F, "malformed JSON", MAKE, NULL, NULL, 0, empty_config},
+    {"55 empty", F, "is empty; download it again", MAKE, NULL, NULL, 0, empty_config},
     {"55 an array", F, "an object is needed", MAKE, NULL, NULL, 0, array_config},
     {"55 a string", F, "malformed JSON", MAKE, NULL, NULL, 0, string_config},
     {"55 above 16 MB", L, "at most 16777216", MAKE, NULL, NULL, 0, huge_config},

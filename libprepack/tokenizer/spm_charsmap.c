@@ -8,13 +8,7 @@
  * j = i ^ offset ^ b if that one's label is b; a value is at i ^ offset. The library looks at j for
  * whatever byte the text holds, so every j must be inside the array for every reachable i.
  */
-#include "spm_check.h"
-
-#include <stdbool.h>
-#include <stdlib.h>
-#include <string.h>
-
-static const char no_memory[] = "there is no memory to check it";
+#include "tokenizer/spm_check.h"
 
 /* The library keeps at most 32 matches of one walk. */
 enum { MAX_MATCHES = 32 };
@@ -114,7 +108,7 @@ static const char *walk(const struct trie *trie, unsigned char *state, unsigned 
     return wrong;
 }
 
-const char *spm_check_charsmap(const unsigned char *blob, size_t n_bytes)
+const char *ppi_spm_check_charsmap(const unsigned char *blob, size_t n_bytes, struct ppi_mem *mem)
 {
     if (n_bytes == 0)
         return NULL;
@@ -131,14 +125,14 @@ const char *spm_check_charsmap(const unsigned char *blob, size_t n_bytes)
         return "its normalisation table does not end in NUL";
     if (unit_at(&trie, 0) & 0x80000100u)
         return "its normalisation trie matches the empty text";
-    unsigned char *state = calloc(trie.n_units, 1);
-    unsigned char *matches = calloc(trie.n_units, 1);
-    struct visit *way = calloc(trie.n_units, sizeof *way);
-    const char *wrong = no_memory;
+    unsigned char *state = ppi_zalloc(mem, trie.n_units, 1);
+    unsigned char *matches = ppi_zalloc(mem, trie.n_units, 1);
+    struct visit *way = ppi_zalloc(mem, trie.n_units, sizeof *way);
+    const char *wrong = PPI_SPM_NO_MEMORY;
     if (state && matches && way)
         wrong = walk(&trie, state, matches, way);
-    free(state);
-    free(matches);
-    free(way);
+    ppi_free(mem, state);
+    ppi_free(mem, matches);
+    ppi_free(mem, way);
     return wrong;
 }

@@ -3,14 +3,13 @@
  * and refuses what the library would stumble over. Nothing is allocated in proportion to a number
  * in the file, only to the bytes that are there.
  */
-#include "spm_check.h"
-#include "files.h"
-#include "say.h"
+#include "tokenizer/spm_check.h"
+#include "tokenizer/text.h"
 
 #include <math.h>
-#include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
+
+const char PPI_SPM_NO_MEMORY[] = "there is no memory to check it";
 
 enum {
     MAX_PIECES = 1 << 22,
@@ -43,11 +42,11 @@ struct piece {
 };
 
 struct model {
+    struct ppi_mem *mem;
+    struct ppi_spm_facts facts;
     struct piece *pieces;
     size_t n_pieces, room;
     size_t n_unknown, n_byte;
-    uint64_t model_type;
-    uint64_t byte_fallback;
     int64_t ids[4]; /* unk, bos, eos, pad as the training was told; -1: none */
 };
 
@@ -117,9 +116,12 @@ static const char *add_piece(struct model *model, const struct piece *piece)
         return "it has more than 4194304 pieces";
     if (model->n_pieces == model->room) {
         const size_t room = model->room ? model->room * 2 : 4096;
-        struct piece *larger = realloc(model->pieces, room * sizeof *larger);
+        struct piece *larger = ppi_alloc(model->mem, room, sizeof *larger);
         if (!larger)
-            return "there is no memory to check it";
+            return PPI_SPM_NO_MEMORY;
+        if (model->n_pieces)
+            memcpy(larger, model->pieces, model->n_pieces * sizeof *larger);
+        ppi_free(model->mem, model->pieces);
         model->pieces = larger;
         model->room = room;
     }
@@ -159,7 +161,8 @@ static const char *check_piece(const struct field *message, struct model *model)
         return "it has an empty piece";
     if (piece.n_bytes > MAX_PIECE_BYTES)
         return "it has a piece of more than 4096 bytes";
-    if (!is_text(piece.text, piece.n_bytes))
+    if (ppi_utf8_check(piece.text, piece.n_bytes) != piece.n_bytes ||
+        memchr(piece.text, 0, piece.n_bytes))
         return "it has a piece that is not UTF-8 text";
     if (!isfinite(score))
         return "it has a piece whose score is not a finite number";
@@ -175,33 +178,50 @@ static const char *check_piece(const struct field *message, struct model *model)
 static const char *check_training(const struct field *message, struct model *model)
 {
     struct reader reader = reader_of(message);
+    struct ppi_spm_facts *facts = &model->facts;
     struct field field;
     while (reader.next < reader.end) {
         const char *wrong = read_field(&reader, &field);
         if (wrong)
             return wrong;
+        if (field.number == 44 && field.wire == WIRE_BYTES) {
+            facts->unk_surface = (const char *)field.bytes;
+            facts->n_unk_surface = field.n_bytes;
+        }
         if (field.wire != WIRE_VARINT)
             continue;
         if (field.number == 3)
-            model->model_type = field.value;
+            facts->model_type = field.value;
+        else if (field.number == 24)
+            facts->space_behind = field.value != 0;
         else if (field.number == 35)
-            model->byte_fallback = field.value;
+            facts->byte_fallback = field.value != 0;
         else if (field.number >= 40 && field.number <= 43)
             model->ids[field.number - 40] = (int32_t)(uint32_t)field.value;
     }
     return NULL;
 }
 
-static const char *check_normalizer(const struct field *message)
+static const char *check_normalizer(const struct field *message, struct model *model)
 {
     struct reader reader = reader_of(message);
+    struct ppi_spm_facts *facts = &model->facts;
+    const bool back = message->number == 5;
     struct field field;
     while (reader.next < reader.end) {
         const char *wrong = read_field(&reader, &field);
-        if (!wrong && field.number == 2 && field.wire == WIRE_BYTES)
-            wrong = spm_check_charsmap(field.bytes, field.n_bytes);
+        if (!wrong && field.number == 2 && field.wire == WIRE_BYTES) {
+            wrong = ppi_spm_check_charsmap(field.bytes, field.n_bytes, model->mem);
+            facts->denormalizes = facts->denormalizes || (back && field.n_bytes > 0);
+        }
         if (wrong)
             return wrong;
+        if (back || field.wire != WIRE_VARINT)
+            continue;
+        if (field.number == 3)
+            facts->dummy_prefix = field.value != 0;
+        else if (field.number == 4)
+            facts->drops_spaces = field.value != 0;
     }
     return NULL;
 }
@@ -249,14 +269,14 @@ static const char *check_whole(struct model *model)
         return "it has no pieces";
     if (model->n_unknown != 1)
         return "it must have exactly one piece for the unknown";
-    if (model->model_type < 1 || model->model_type > 4)
+    if (model->facts.model_type < 1 || model->facts.model_type > 4)
         return "its type is none of unigram, bpe, word and char";
     for (int i = 0; i < 4; i++)
         if (model->ids[i] < -1 || model->ids[i] >= (int64_t)model->n_pieces)
             return "one of its special ids lies outside the vocabulary";
-    if (model->byte_fallback && model->n_byte != 256)
+    if (model->facts.byte_fallback && model->n_byte != 256)
         return "it falls back to bytes but does not have the 256 byte pieces";
-    if (!model->byte_fallback && model->n_byte != 0)
+    if (!model->facts.byte_fallback && model->n_byte != 0)
         return "it has byte pieces but does not fall back to bytes";
     return check_set(model);
 }
@@ -277,22 +297,33 @@ static const char *check_model(struct reader reader, struct model *model)
         else if (field.number == 2)
             wrong = check_training(&field, model);
         else if (field.number == 3 || field.number == 5)
-            wrong = check_normalizer(&field);
+            wrong = check_normalizer(&field, model);
         if (wrong)
             return wrong;
     }
     return check_whole(model);
 }
 
-int spm_check(const char *path, const char *bytes, size_t n_bytes)
+pp_status ppi_spm_check(const char *label, const char *bytes, size_t n_bytes, struct ppi_mem *mem,
+                        struct ppi_spm_facts *facts, pp_error *err)
 {
     const unsigned char *start = (const unsigned char *)bytes;
-    struct model model = {.model_type = 1, .ids = {0, 1, 2, -1}};
+    struct model model = {.mem = mem,
+                          .facts = {.model_type = 1,
+                                    .dummy_prefix = true,
+                                    .drops_spaces = true,
+                                    .unk_surface = " \u2047 ",
+                                    .n_unk_surface = 5},
+                          .ids = {0, 1, 2, -1}};
     const char *wrong = "it is empty";
     if (n_bytes > 0)
         wrong = check_model((struct reader){start, start + n_bytes}, &model);
-    free(model.pieces);
+    ppi_free(mem, model.pieces);
+    if (wrong == PPI_SPM_NO_MEMORY)
+        return ppi_error_nomem(err, "the check of a SentencePiece model", n_bytes);
     if (wrong)
-        return fail("%s is not a usable SentencePiece model: %s", path, wrong);
-    return STATUS_OK;
+        return ppi_error(err, PP_ERR_FORMAT, "%s is not a usable SentencePiece model: %s", label,
+                         wrong);
+    *facts = model.facts;
+    return PP_OK;
 }

@@ -1,0 +1,69 @@
+/* tokenize_options.c: the options and the help of `prepack tokenize`. */
+#include "tokenize_options.h"
+#include "output_files.h"
+#include "say.h"
+
+#define AT(member) offsetof(struct tokenize_options, member)
+
+static const struct option_rule tokenizer_rules[] = {
+    {.name = "tokenizer",
+     .argument = "PATH",
+     .kind = &option_text,
+     .place = AT(tokenizer),
+     .help = "in place of --model: a tokenizer.json, a SentencePiece model, a tekken.json, a GGUF "
+             "file, or a directory with one"},
+    {.name = NULL},
+};
+
+static const struct option_rule run_rules[] = {
+    {.name = "ids-only",
+     .kind = &option_flag,
+     .place = AT(ids_only),
+     .help = "print a JSON list of ids a prompt and nothing else, as --ids of other commands reads "
+             "them"},
+    {.name = NULL},
+};
+
+static const struct option_group groups[] = {
+    {NULL, model_rules, AT(model)},
+    {NULL, tokenizer_rules, 0},
+    {NULL, prompt_rules, AT(prompts)},
+    {NULL, data_rules, AT(data)},
+    {NULL, run_rules, 0},
+    {NULL, json_rules, AT(json)},
+    {NULL, NULL, 0},
+};
+
+static const struct tokenize_options defaults = {.ids_only = false};
+
+static int check(const void *line)
+{
+    const struct tokenize_options *options = line;
+    if (!options->model.name == !options->tokenizer)
+        return fail_usage("tokenize needs one of --model and --tokenizer");
+    return prompt_options_check(&options->prompts, &options->data, "tokenize");
+}
+
+static void release(void *line)
+{
+    struct tokenize_options *options = line;
+    prompt_options_release(&options->prompts);
+}
+
+static const char about[] =
+    "Prints the tokens of prompts: ids, and the pieces as the model's file spells them. Those "
+    "that\n"
+    "begin and end every text (BOS, EOS) are among them. No weights are read.\n";
+
+const struct command tokenize_command = {
+    .name = "tokenize",
+    .summary = "the token ids and pieces of texts",
+    .usage = "(--model M | --tokenizer PATH) (-p TEXT... | --prompts FILE) [OPTION]...",
+    .about = about,
+    .groups = groups,
+    .defaults = &defaults,
+    .options_bytes = sizeof defaults,
+    .check = check,
+    .run = run_tokenize,
+    .release = release,
+};

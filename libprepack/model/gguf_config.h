@@ -1,0 +1,24 @@
+/*
+ * gguf_config.h: between the files of gguf_config: the parts of the config.json that a GGUF file's
+ * keys become. Each is called twice, first to count its bytes.
+ */
+#ifndef PPI_GGUF_CONFIG_H
+#define PPI_GGUF_CONFIG_H
+
+#include "json/json_write.h"
+#include "model/gguf_keys.h"
+
+/* What several parts need. */
+struct ppi_gguf_shape {
+    const struct ppi_arch *arch; /* of the class */
+    int64_t n_layers, n_heads, hidden_size, head_dim;
+    int64_t window; /* 0: none */
+};
+
+/* gguf_rope.c: ,"rope_parameters":{...} and what belongs to it. */
+pp_status ppi_gguf_write_ropes(const struct ppi_gguf_reader *reader,
+                               const struct ppi_gguf_shape *shape, struct ppi_json_out *out);
+/* gguf_rope.c: factors of frequencies that are stored as a tensor. */
+pp_status ppi_gguf_read_factors(const struct ppi_gguf_reader *reader, struct ppi_config *config);
+
+#endif
