@@ -64,15 +64,13 @@ static void take_bytes(const struct ppi_step *step, struct ppi_step_state *state
                        size_t n, struct ppi_flow *out)
 {
     struct ppi_text *kept = &state->kept;
-    if (!ppi_text_reserve(kept, n))
+    if (n == 0 || !ppi_text_reserve(kept, n))
         return;
     size_t put = step->spelled ? ppi_byte_level_decode(bytes, n, kept->bytes + kept->n) : SIZE_MAX;
     if (put == SIZE_MAX)
         append(kept, bytes, n);
     else
         kept->n += put;
-    if (kept->n == 0)
-        return;
     size_t done = ppi_flow_put_lossy(out, kept->bytes, kept->n, true);
     kept->n -= done;
     memmove(kept->bytes, kept->bytes + done, kept->n);
