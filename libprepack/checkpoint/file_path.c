@@ -55,19 +55,6 @@ static bool begins_with(const char *path, const char *begin)
     return got == (ssize_t)n && memcmp(bytes, begin, n) == 0;
 }
 
-bool ppi_path_is_gguf(const char *path)
-{
-    return begins_with(path, "GGUF");
-}
-
-pp_status ppi_refuse_gguf(const char *path, const char *name, pp_error *err)
-{
-    return ppi_error(err, PP_ERR_UNSUPPORTED,
-                     "%s is a GGUF file, which is not read; pass the directory of the same model "
-                     "with config.json and safetensors files",
-                     ppi_label_path(path, name).text);
-}
-
 static pp_status refuse_by_name(const char *path, pp_error *err)
 {
     char name[PATH_MAX], dir[PATH_MAX];
@@ -98,7 +85,8 @@ static pp_status refuse_by_name(const char *path, pp_error *err)
         }
     }
     return ppi_error(err, PP_ERR_IO,
-                     "%s is a file; a model is a directory with config.json and safetensors files",
+                     "%s is a file; a model is a directory with config.json and safetensors "
+                     "files, or a GGUF file",
                      label.text);
 }
 
@@ -109,8 +97,6 @@ pp_status ppi_refuse_file(const char *path, const struct stat *info, pp_error *e
                          "%s is neither a directory nor a file; a model is a directory with "
                          "config.json and safetensors files",
                          ppi_label_path(path, NULL).text);
-    if (ppi_path_is_gguf(path))
-        return ppi_refuse_gguf(path, NULL, err);
     if (begins_with(path, "version https://git-lfs.github.com/spec/"))
         return ppi_error(err, PP_ERR_FORMAT,
                          "%s is a Git LFS pointer in place of the file; fetch the files with \"git "

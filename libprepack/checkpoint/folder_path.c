@@ -6,7 +6,9 @@
 #include "checkpoint/model_path.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MAX_ENTRIES = 10000 };
 
@@ -194,8 +196,6 @@ static pp_status refuse_contents(const char *path, const struct survey *survey, 
 {
     const struct ppi_label label = ppi_label_path(path, NULL);
     char inner[PATH_MAX];
-    if (survey->n[GGUF] > 0)
-        return ppi_refuse_gguf(path, survey->first[GGUF], err);
     if (survey->n[SAFETENSORS] > 0)
         return ppi_error(err, PP_ERR_IO,
                          "%s has weights (%s) but no config.json; fetch the other files of the "
@@ -232,6 +232,9 @@ pp_status ppi_refuse_folder(const char *path, pp_error *err)
     pp_status status = PP_OK;
     if (is_of_cache(path, &status, err))
         return status;
+    if (access(path, R_OK) != 0)
+        return ppi_error_errno(err, PP_ERR_IO, errno, "cannot look into the directory %s",
+                               ppi_label_path(path, NULL).text);
     look(path, &survey);
     if (survey.n[REPO_FOLDER] > 0)
         return refuse_cache(path, &survey, err);
@@ -260,7 +263,8 @@ pp_status ppi_model_path_weightless(const struct ppi_dir *dir, pp_error *err)
                          "safetensors",
                          label, missing, ppi_label(survey.first[PICKLES]).text);
     if (survey.n[GGUF] > 0)
-        return ppi_refuse_gguf(label, survey.first[GGUF], err);
+        return ppi_error(err, PP_ERR_IO, "%s %s, but %s; pass that file", label, missing,
+                         ppi_label_path(label, survey.first[GGUF]).text);
     if (survey.n[SAFETENSORS] > 0)
         return ppi_error(err, PP_ERR_IO,
                          "%s %s, but %s; weights in one file are called model.safetensors, and "

@@ -29,12 +29,6 @@ pp_status ppi_refuse_folder(const char *path, pp_error *err);
 
 /* ---- helpers ---- */
 
-/* Whether a file begins with the four letters of GGUF. */
-bool ppi_path_is_gguf(const char *path);
-/* The error for a GGUF file, or for a folder that holds the one called `name`: the only place that
- * knows whether such files are read. */
-pp_status ppi_refuse_gguf(const char *path, const char *name, pp_error *err);
-
 /* dir/name in out; false where it does not fit. */
 bool ppi_path_join(const char *dir, const char *name, char out[PATH_MAX]);
 /* The path without what follows its last '/', and without slashes at its end; "." for a bare

@@ -88,16 +88,25 @@ static const struct ppi_arch *arch_of_type(const char *type)
 
 /* ---- shapes ---- */
 
+/* An integer of at least 1. */
+static pp_status read_size(const struct ppi_gguf_reader *reader, const char *key, int64_t *size)
+{
+    PP_TRY(ppi_gguf_take_integer(reader, key, true, size));
+    if (*size >= 1)
+        return PP_OK;
+    return ppi_gguf_refuse(reader, PP_ERR_FORMAT, key, "a number of at least 1 is needed");
+}
+
 /* Sizes of keys and values, which must be one for all layers. */
 static pp_status read_head_dim(const struct ppi_gguf_reader *reader, struct ppi_gguf_shape *shape)
 {
     static const char *const others[] = {"attention.value_length", "attention.key_length_swa",
                                          "attention.value_length_swa"};
-    if (shape->n_heads > 0)
-        shape->head_dim = shape->hidden_size / shape->n_heads;
-    PP_TRY(ppi_gguf_take_integer(reader, "attention.key_length", false, &shape->head_dim));
     bool stated = ppi_gguf_of(reader, "attention.key_length") != NULL;
-    if (!stated && shape->n_heads > 0 && shape->hidden_size % shape->n_heads != 0)
+    shape->head_dim = shape->hidden_size / shape->n_heads;
+    if (stated)
+        PP_TRY(read_size(reader, "attention.key_length", &shape->head_dim));
+    else if (shape->hidden_size % shape->n_heads != 0)
         return ppi_gguf_refuse(reader, PP_ERR_FORMAT, "attention.head_count",
                                "it does not divide the embedding length, and there is no "
                                "attention.key_length");
@@ -113,12 +122,11 @@ static pp_status read_head_dim(const struct ppi_gguf_reader *reader, struct ppi_
 
 static pp_status read_shape(const struct ppi_gguf_reader *reader, struct ppi_gguf_shape *shape)
 {
-    PP_TRY(ppi_gguf_take_integer(reader, "embedding_length", true, &shape->hidden_size));
-    PP_TRY(ppi_gguf_take_integer(reader, "block_count", true, &shape->n_layers));
-    PP_TRY(ppi_gguf_take_integer(reader, "attention.head_count", true, &shape->n_heads));
-    if (shape->n_layers < 1 || shape->n_layers > MAX_LAYERS)
-        return ppi_gguf_refuse(reader, shape->n_layers < 1 ? PP_ERR_FORMAT : PP_ERR_LIMIT,
-                               "block_count", "1 to 1024 layers are accepted");
+    PP_TRY(read_size(reader, "embedding_length", &shape->hidden_size));
+    PP_TRY(read_size(reader, "block_count", &shape->n_layers));
+    PP_TRY(read_size(reader, "attention.head_count", &shape->n_heads));
+    if (shape->n_layers > MAX_LAYERS)
+        return ppi_gguf_refuse(reader, PP_ERR_LIMIT, "block_count", "at most 1024 are accepted");
     return read_head_dim(reader, shape);
 }
 
@@ -223,7 +231,7 @@ static void write_scores(const struct ppi_gguf_reader *reader, const struct ppi_
                          struct ppi_json_out *out)
 {
     int64_t wider = reader->arch->n_layers_wider;
-    if (wider > 0 && shape->n_heads > 0)
+    if (wider > 0)
         put_integer(out, "query_pre_attn_scalar",
                     shape->n_layers == wider ? shape->hidden_size / shape->n_heads
                                              : shape->head_dim);

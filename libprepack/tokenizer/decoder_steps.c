@@ -404,6 +404,9 @@ pp_status ppi_step_take(const struct ppi_step *step, struct ppi_step_state *stat
     case PPI_STEP_EMPTY:
         take_empty(state, bytes, n, ends, out);
         return PP_OK;
+    case PPI_STEP_SENTENCES:
+        ppi_sentence_step_take(step, state, bytes, n, out);
+        return PP_OK;
     case PPI_STEP_BYTES:
     case PPI_STEP_BYTE_RUNS:
     case PPI_STEP_REGEX:
@@ -427,6 +430,8 @@ void ppi_step_finish(const struct ppi_step *step, struct ppi_step_state *state,
         ppi_flow_put_lossy(out, state->kept.bytes, state->kept.n, false);
     if (step->kind == PPI_STEP_FUSE || step->kind == PPI_STEP_BYTES)
         ppi_flow_end(out);
+    if (step->kind == PPI_STEP_SENTENCES)
+        ppi_sentence_step_finish(state, out);
     if (step->kind == PPI_STEP_BYTE_RUNS)
         put_run(state, out);
     if (step->kind == PPI_STEP_SUFFIX && state->begun)

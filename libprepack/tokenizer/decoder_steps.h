@@ -20,13 +20,14 @@ enum ppi_step_kind {
     PPI_STEP_SUFFIX,  /* puts a space for `bytes`, nothing in the last piece */
     PPI_STEP_REPEATS, /* drops a piece that is as the one before */
     PPI_STEP_EMPTY,   /* drops empty pieces */
+    PPI_STEP_SENTENCES, /* pieces of SentencePiece; `with` for the unknown one, `bytes` */
 };
 
 struct ppi_step {
     enum ppi_step_kind kind;
     bool fused;        /* see above */
     bool last;         /* of its decoder: nobody asks for the ends of pieces */
-    bool spelled;      /* BYTES: by byte_level.h */
+    bool spelled;      /* BYTES: by byte_level.h; SENTENCES: some pieces are bytes, <0xNN> */
     bool spares_first; /* LITERAL: the first piece gets nothing for `bytes` */
     bool empty_too;    /* BETWEEN: in empty pieces, too */
     uint32_t n_idle;   /* so many steps, from this one on, do nothing to pieces without what
@@ -35,7 +36,7 @@ struct ppi_step {
     char *bytes, *with;
     size_t n, n_with;
     uint32_t *borders; /* [n + 1] LITERAL: how much of bytes[0, i) is both its beginning and end */
-    uint64_t start, stop;
+    uint64_t start, stop; /* SENTENCES: pieces that lose a space while there is no text */
     struct ppi_pattern *pattern;
 };
 
@@ -84,5 +85,23 @@ bool ppi_step_is_idle(const struct ppi_text *text);
 /* No more pieces. */
 void ppi_step_finish(const struct ppi_step *step, struct ppi_step_state *state,
                      struct ppi_flow *out);
+
+/* ---- SentencePiece (decoder_sentences.c) ---- */
+
+struct ppi_sentence_decoding {
+    const char *unk, *unk_surface; /* the unknown piece, and its text; copied */
+    size_t n_unk, n_unk_surface;
+    bool byte_fallback;     /* pieces <0xNN> are bytes */
+    bool drops_first_space; /* with which a text begins */
+    bool drops_spaces;      /* of each piece that stands before any text */
+};
+/* The decoder of a SentencePiece model. Special pieces reach it as empty ones, but the unknown one.
+ * Errors: PP_ERR_NOMEM. */
+pp_status ppi_decoder_create_sentences(const struct ppi_sentence_decoding *decoding,
+                                       struct ppi_mem *mem, struct ppi_decoder **decoder,
+                                       pp_error *err);
+void ppi_sentence_step_take(const struct ppi_step *step, struct ppi_step_state *state,
+                            const char *piece, size_t n, struct ppi_flow *out);
+void ppi_sentence_step_finish(struct ppi_step_state *state, struct ppi_flow *out);
 
 #endif

@@ -50,6 +50,7 @@ static pp_status encode_plain(const struct run *run, struct ppi_text *text, bool
     const size_t first_token = run->tokens->n;
     if (text->n == 0)
         return PP_OK;
+    run->tokens->first = is_first;
     PP_TRY(encode_words(run, text, is_first));
     trace(run, text, first_token);
     return PP_OK;

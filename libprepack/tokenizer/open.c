@@ -120,7 +120,7 @@ static pp_status make(const struct ppi_source_file *source, const pp_allocator *
         return ppi_error_nomem(err, "a tokenizer", sizeof *made);
     made->mem = mem;
     made->added.mem = &made->mem;
-    made->bos = made->eos = made->unk = made->pad = -1;
+    made->bos = made->eos = made->unk = made->pad = made->unk_piece = -1;
     pthread_mutex_init(&made->lock, NULL);
     const pp_status status = fill(made, source, err);
     if (status < 0)

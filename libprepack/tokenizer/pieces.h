@@ -16,6 +16,7 @@ struct ppi_tokens {
     struct ppi_span *spans; /* [n] bytes of the text that was split; only with `traced` */
     size_t n, room;
     bool traced, failed;
+    bool first; /* the word begins the input: no special token stands before it */
 };
 /* Room for n more; false, and failed, without. */
 bool ppi_tokens_reserve(struct ppi_tokens *tokens, size_t n);

@@ -60,9 +60,12 @@ static pp_status push(pp_text_stream *stream, int32_t id, pp_error *err)
     const pp_tokenizer *tokenizer = stream->tokenizer;
     const struct ppi_token token = ppi_tokenizer_token(tokenizer, id);
     const struct ppi_added_token *added = ppi_added_find_id(&tokenizer->added, id);
-    if (!token.text || (added && added->special && !stream->keep_special))
+    const bool silent = added && added->special && !stream->keep_special;
+    if (!token.text || (silent && tokenizer->unk_piece < 0))
         return PP_OK;
-    return ppi_decoding_push(stream->decoding, token.text, token.n, &stream->text, err);
+    return ppi_decoding_push(stream->decoding, token.text,
+                             silent && id != tokenizer->unk_piece ? 0 : token.n, &stream->text,
+                             err);
 }
 
 static pp_status give(pp_text_stream *stream, pp_status status, pp_text *piece, pp_error *err)

@@ -100,13 +100,13 @@ static pp_status find_named(const pp_tokenizer *tokenizer, const struct ppi_name
 
 /* As transformers does: where one of add_bos_token and add_eos_token is there, the two alone say
  * what stands around a text. */
-static void apply_edges(pp_tokenizer *tokenizer, const struct ppi_settings *settings)
+static void apply_edges(pp_tokenizer *tokenizer, const struct ppi_settings *settings, bool add_bos)
 {
     struct ppi_edges *edges = &tokenizer->edges;
-    if (settings->add_bos == PPI_NOT_SAID && settings->add_eos == PPI_NOT_SAID)
+    if (!add_bos && settings->add_bos == PPI_NOT_SAID && settings->add_eos == PPI_NOT_SAID)
         return;
     edges->n_before = edges->n_after = 0;
-    if (settings->add_bos == PPI_YES && tokenizer->bos >= 0)
+    if (add_bos && tokenizer->bos >= 0)
         edges->before[edges->n_before++] = tokenizer->bos;
     if (settings->add_eos == PPI_YES && tokenizer->eos >= 0)
         edges->after[edges->n_after++] = tokenizer->eos;
@@ -115,14 +115,15 @@ static void apply_edges(pp_tokenizer *tokenizer, const struct ppi_settings *sett
 pp_status ppi_tokenizer_apply(pp_tokenizer *tokenizer, const struct ppi_settings *settings,
                               pp_error *err)
 {
-    PP_TRY(find_named(tokenizer, &settings->bos, "bos_token", settings->add_bos == PPI_YES,
-                      &tokenizer->bos, err));
+    const bool add_bos =
+        settings->add_bos == PPI_YES || (settings->add_bos == PPI_NOT_SAID && tokenizer->usual_bos);
+    PP_TRY(find_named(tokenizer, &settings->bos, "bos_token", add_bos, &tokenizer->bos, err));
     PP_TRY(find_named(tokenizer, &settings->eos, "eos_token", settings->add_eos == PPI_YES,
                       &tokenizer->eos, err));
     PP_TRY(find_named(tokenizer, &settings->unk, "unk_token", false, &tokenizer->unk, err));
     PP_TRY(find_named(tokenizer, &settings->pad, "pad_token", false, &tokenizer->pad, err));
     tokenizer->split_special = settings->split_special;
-    apply_edges(tokenizer, settings);
+    apply_edges(tokenizer, settings, add_bos);
     return PP_OK;
 }
 

@@ -31,6 +31,8 @@ struct pp_tokenizer {
     int32_t n_ids;
     int32_t bos, eos, unk, pad; /* -1: none */
     bool split_special;         /* special tokens in a text are text */
+    bool usual_bos;             /* a text begins with bos unless the settings say otherwise */
+    int32_t unk_piece; /* not -1: special tokens reach the decoder as empty pieces, but this one */
 
     pthread_mutex_t lock;
     struct ppi_encode_work *idle; /* work that no call uses now; behind the lock */

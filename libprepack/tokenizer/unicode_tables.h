@@ -61,4 +61,12 @@ extern const uint32_t ppi_unicode_scripts[PPI_UNICODE_SCRIPT_RUNS];
 /* Where Unicode 14, which PCRE2 10.40 to 10.42 knows, says another category: one more than that. */
 extern const uint32_t ppi_unicode_changed[PPI_UNICODE_CHANGED_RUNS];
 
+#define PPI_UNICODE_PAIRS      940
+#define PPI_UNICODE_CLASS_RUNS 499
+
+/* Characters that NFC joins, {second, first, both}, in order. */
+extern const uint32_t ppi_unicode_pairs[3 * PPI_UNICODE_PAIRS];
+/* The combining class. */
+extern const uint32_t ppi_unicode_classes[PPI_UNICODE_CLASS_RUNS];
+
 #endif

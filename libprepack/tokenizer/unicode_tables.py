@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Writes unicode_tables.c: what every character is to the engines behind tokenizer.json.
+"""Writes unicode_tables.c and unicode_pairs.c: what every character is to the engines behind
+tokenizer.json.
 
-usage: unicode_tables.py > unicode_tables.c
+usage: unicode_tables.py tables > unicode_tables.c
+       unicode_tables.py pairs > unicode_pairs.c
 
 Those engines know different versions of Unicode, so they are asked, character by character, through
 the Python package `tokenizers`; python's own unicodedata must be that of Unicode 14, which PCRE2
@@ -71,8 +73,44 @@ def write(declaration, numbers):
     print(line + "\n};")
 
 
-def main():
-    assert unicodedata.unidata_version == "14.0.0"
+def pairs():
+    """(second, first, both) of characters that NFC joins."""
+    nfc = normalizers.NFC()
+    found = []
+    for c in POINTS:
+        parts = unicodedata.decomposition(chr(c))
+        if " " in parts and not parts.startswith("<"):
+            first, second = (int(x, 16) for x in parts.split())
+            if nfc.normalize_str(chr(first) + chr(second)) == chr(c):
+                found.append((second, first, c))
+    return sorted(found)
+
+
+def combining_classes():
+    """Those of NFD; a mark that it does not move has none, for it is younger than NFD is."""
+    nfd = normalizers.NFD()
+    classes = [0] * 0x110000
+    for c in POINTS:
+        after, before = chr(c) + "\u0334", "\u0345" + chr(c)
+        if unicodedata.combining(chr(c)) and nfd.normalize_str(chr(c)) == chr(c) and (
+                nfd.normalize_str(after) != after or nfd.normalize_str(before) != before):
+            classes[c] = unicodedata.combining(chr(c))
+    return classes
+
+
+def write_pairs():
+    print("/*\n * unicode_pairs.c: made by unicode_tables.py; see unicode_tables.h.\n */")
+    print('#include "tokenizer/unicode_tables.h"\n\n/* clang-format off */')
+    joined = [number for pair in pairs() for number in pair]
+    write("const uint32_t ppi_unicode_pairs[3 * PPI_UNICODE_PAIRS]", joined)
+    print()
+    classes = [first << 11 | v for first, v in runs(combining_classes())]
+    write("const uint32_t ppi_unicode_classes[PPI_UNICODE_CLASS_RUNS]", classes)
+    print("/* clang-format on */")
+    print(len(joined) // 3, len(classes), file=sys.stderr)
+
+
+def write_tables():
     category = [0] * 0x110000
     for i, name in enumerate(CATEGORIES):
         for c in matched(r"\p{%s}+" % name):
@@ -109,6 +147,11 @@ def main():
     write("const uint32_t ppi_unicode_changed[PPI_UNICODE_CHANGED_RUNS]", news)
     print("/* clang-format on */")
     print(len(table), len(scripts), len(news), file=sys.stderr)
+
+
+def main():
+    assert unicodedata.unidata_version == "14.0.0"
+    {"tables": write_tables, "pairs": write_pairs}[sys.argv[1]]()
 
 
 if __name__ == "__main__":

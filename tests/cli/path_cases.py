@@ -42,7 +42,7 @@ def wrong_paths(program):
             (os.path.join(model, "tokenizer.model"), f"pass the directory {model}"),
             (weights, "pickles are not read"),
             (os.path.dirname(weights), "save the model as safetensors"),
-            (program.file("gguf/a.gguf", b"GGUF\3"), "is a GGUF file"),
+            (program.file("gguf/a.gguf", b"GGUF\3"), "gguf/a.gguf"),
             (program.file("lfs/model.safetensors", pointer), "Git LFS pointer"),
             (os.path.join(folder, "adapter"), "merge it"),
             (os.path.join(folder, "page"), "web page"),

@@ -9,18 +9,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-static pp_model_params model_params(void)
+static pp_model_params model_params(const struct engine *engine)
 {
     pp_model_params params;
     pp_model_params_init(&params, sizeof params);
     params.log = say_log;
+    params.sliding_window = engine->sliding_window;
     return params;
 }
 
 static int open_model(struct engine *engine, uint64_t seed)
 {
     pp_error err = {.struct_size = sizeof err};
-    const pp_model_params params = model_params();
+    const pp_model_params params = model_params(engine);
     const pp_status done =
         engine_is_shape(engine)
             ? pp_model_create_random(engine->shape, seed, &params, &engine->model, &err)
@@ -53,7 +54,8 @@ static int check_directory(const char *name)
     pp_error err = {.struct_size = sizeof err};
     pp_model *model = NULL;
     /* A folder with a tokenizer is enough to count tokens. */
-    static const char *const wanted[] = {"config.json", "tokenizer.model", "tokenizer.json"};
+    static const char *const wanted[] = {"config.json", "tokenizer.json", "tekken.json",
+                                         "tokenizer.model"};
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
         char *path = join_path(name, wanted[i]);
         const bool good = path && is_directory(name) && file_exists(path);
@@ -93,7 +95,8 @@ static int read_shape(struct engine *engine)
 int engine_find(const struct model_options *options, struct engine *engine)
 {
     const char *preset = pp_model_preset(options->name);
-    *engine = (struct engine){.name = strdup(options->name)};
+    *engine = (struct engine){.name = strdup(options->name),
+                              .sliding_window = (int32_t)options->sliding_window};
     if (!engine->name)
         return fail_memory();
     if (preset) {

@@ -11,8 +11,9 @@
 enum { MAX_END_TOKENS = 16 };
 
 struct engine {
-    char *name;      /* as it is shown: "demo", "llama1b", "my/dir" */
-    char *dir;       /* NULL for a preset */
+    char *name;             /* as it is shown: "demo", "llama1b", "my/dir" */
+    char *dir;              /* or the path of a GGUF file; NULL for a preset */
+    int32_t sliding_window; /* of a GGUF file; 0: as it says */
     char *shape;     /* config.json of random weights; NULL: the engine has weights of its own */
     pp_model *model; /* NULL before engine_load */
     pp_model_config config;
@@ -21,8 +22,8 @@ struct engine {
     int n_end_tokens;
 };
 
-/* options->name: a preset, "demo" or a directory. Opens nothing yet. The caller closes the engine,
- * also after a failure. */
+/* options->name: a preset, "demo", a directory or a GGUF file. Opens nothing yet. The caller closes
+ * the engine, also after a failure. */
 int engine_find(const struct model_options *options, struct engine *engine);
 /* Opens the model of an engine that was found. seed: of random weights. */
 int engine_load(struct engine *engine, uint64_t seed);

@@ -5,8 +5,9 @@
 #include "option.h"
 
 struct model_options {
-    const char *name; /* a directory, "demo" or a preset; NULL: not given */
+    const char *name; /* a directory, a GGUF file, "demo" or a preset; NULL: not given */
     bool random_weights;
+    int64_t sliding_window; /* 0: as the file says */
 };
 
 extern const struct option_rule model_rules[];

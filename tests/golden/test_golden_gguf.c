@@ -1,0 +1,167 @@
+/*
+ * test_golden_gguf.c: golden cases written as GGUF files compute what the directories do: the same
+ * bits of logits, keys and values in f32, with the same description. What to_gguf.py marks as close
+ * may differ in the last bits of a rotation.
+ */
+#include "golden_list.h"
+#include "support/sessions.h"
+#include "support/tap.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#define MAX_FILES 100
+#define TOLERANCE 1e-5 /* of the largest logit, where bits cannot be had */
+
+struct gguf_case {
+    char name[48], file[96];
+    bool same_bits;
+    int window; /* that the file does not state */
+};
+
+static struct gguf_case cases[MAX_FILES];
+static int n_cases;
+
+static const char *file_path(const char *name)
+{
+    static char path[1200];
+    snprintf(path, sizeof path, "%s/%s", getenv("PREPACK_GOLDEN_GGUF"), name);
+    return path;
+}
+
+/* Ends the program where the list is not what to_gguf.py writes. */
+static void read_list(void)
+{
+    char line[256], kind[16];
+    FILE *list = fopen(file_path("list.txt"), "r");
+    while (list && n_cases < MAX_FILES && fgets(line, sizeof line, list)) {
+        struct gguf_case *c = &cases[n_cases];
+        if (sscanf(line, "%47s %95s %15s %d", c->name, c->file, kind, &c->window) == 4)
+            n_cases++;
+        c->same_bits = strcmp(kind, "bits") == 0;
+    }
+    if (list)
+        fclose(list);
+    if (n_cases < 38) {
+        printf("Bail out! %s has %d files\n", file_path("list.txt"), n_cases);
+        exit(EXIT_FAILURE);
+    }
+}
+
+/* Keeps the last. */
+static void keep_warning(void *user, int32_t level, const char *message)
+{
+    if (level <= PP_LOG_WARNING)
+        snprintf(user, 256, "%s", message);
+}
+
+/* The file says nothing that is not understood, and stores nothing that is not used. */
+static pp_model *open_file(const struct gguf_case *c)
+{
+    char warning[256] = "";
+    pp_model *model;
+    pp_model_params params;
+    pp_model_params_init(&params, sizeof params);
+    params.log = keep_warning;
+    params.log_user = warning;
+    params.sliding_window = c->window;
+    OK(pp_model_open(file_path(c->file), &params, &model, perr));
+    ck_assert_msg(warning[0] == '\0', "%s: %s", c->file, warning);
+    return model;
+}
+
+static void compare_configs(const struct gguf_case *c, const pp_model *dir, const pp_model *file)
+{
+    pp_model_config a = {.struct_size = sizeof a}, b = {.struct_size = sizeof b};
+    OK(pp_model_get_config(dir, &a, perr));
+    OK(pp_model_get_config(file, &b, perr));
+    if (strncmp(c->name, "mistral", 7) == 0 && c->window == 0)
+        b.arch = a.arch; /* the file says llama, which is the same without a window */
+    ck_assert_msg(memcmp(&a, &b, sizeof a) == 0, "%s: the descriptions differ", c->file);
+    ck_assert_int_eq(pp_model_n_parameters(dir), pp_model_n_parameters(file));
+    for (int32_t i = 0; i < a.n_layers; i++) {
+        pp_layer_config x = {.struct_size = sizeof x}, y = {.struct_size = sizeof y};
+        OK(pp_model_get_layer(dir, i, &x, perr));
+        OK(pp_model_get_layer(file, i, &y, perr));
+        ck_assert_int_eq(x.sliding_window, y.sliding_window);
+        ck_assert_int_eq(x.rope_type, y.rope_type);
+        ck_assert_int_eq(x.rotary_dim, y.rotary_dim);
+        ck_assert(x.rope_theta == y.rope_theta);
+    }
+}
+
+/* One prompt in a session of its own. */
+static struct run_bits run_one(pp_model *model, pp_prompt prompt)
+{
+    static const struct run_target target = {"cpu", PP_DTYPE_F32};
+    const float *logits;
+    pp_kvcache *cache;
+    pp_packer *packer;
+    pp_plan *plan;
+    pp_session *session = run_session(model, target, 1, 0, 1);
+    ck_assert_ptr_nonnull(session);
+    OK(pp_packer_create(NULL, &packer, perr));
+    OK(pp_packer_plan(packer, &prompt.n_tokens, 1, &plan, perr));
+    OK(pp_prefill(session, plan, &prompt, 1, &cache, &logits, perr));
+    struct run_bits bits = run_collect(session, cache, logits);
+    pp_kvcache_destroy(cache);
+    pp_plan_destroy(plan);
+    pp_packer_destroy(packer);
+    pp_session_destroy(session);
+    return bits;
+}
+
+static void expect_close(const struct gguf_case *c, const float *a, const float *b, size_t n)
+{
+    double largest = 0, worst = 0;
+    for (size_t i = 0; i < n; i++) {
+        largest = fmax(largest, fabs((double)a[i]));
+        double error = fabs((double)a[i] - (double)b[i]);
+        if (!(error <= worst))
+            worst = error;
+    }
+    ck_assert_msg(worst <= TOLERANCE * largest, "%s: logits are off by %g of %g", c->file, worst,
+                  largest);
+}
+
+static void compare_runs(const struct gguf_case *c, pp_model *dir, pp_model *file, int64_t length)
+{
+    pp_prompt *prompts = run_prompts(dir, (uint64_t)length, &length, 1);
+    struct run_bits a = run_one(dir, prompts[0]), b = run_one(file, prompts[0]);
+    if (c->same_bits) {
+        const char *difference = run_bits_difference(&a, &b);
+        ck_assert_msg(difference == NULL, "%s, %d tokens: %s", c->file, (int)length, difference);
+    } else {
+        expect_close(c, a.logits, b.logits, a.logits_bytes / sizeof *a.logits);
+    }
+    run_bits_free(&a);
+    run_bits_free(&b);
+    run_prompts_free(prompts, 1);
+}
+
+START_TEST(computes_what_the_directory_does)
+{
+    static const int64_t lengths[] = {1, 41, 90}; /* on both sides of windows, original lengths */
+    const struct gguf_case *c = &cases[_i];
+    pp_model *dir, *file = open_file(c);
+    pp_model_params params;
+    pp_model_params_init(&params, sizeof params);
+    OK(pp_model_open(golden_dir(c->name), &params, &dir, perr));
+    compare_configs(c, dir, file);
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++)
+        compare_runs(c, dir, file, lengths[i]);
+    pp_model_unref(dir);
+    pp_model_unref(file);
+}
+END_TEST
+
+int main(void)
+{
+    read_list();
+    Suite *suite = suite_create("golden-gguf");
+    TCase *tcase = tcase_create("golden-gguf");
+    tcase_set_timeout(tcase, 0);
+    tcase_add_loop_test(tcase, computes_what_the_directory_does, 0, n_cases);
+    suite_add_tcase(suite, tcase);
+    return tap_run(suite, CK_NOFORK);
+}

