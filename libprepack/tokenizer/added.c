@@ -11,7 +11,6 @@ struct ppi_added_entry {
     const char *text; /* [n] as it is looked for */
     uint32_t n;
     uint32_t i_token;
-    bool owned; /* text is this entry's */
 };
 
 /* ---- the list ---- */
@@ -41,22 +40,15 @@ pp_status ppi_added_put(struct ppi_added *added, const struct ppi_added_token *t
     return PP_OK;
 }
 
-static void free_set(struct ppi_added_set *set, struct ppi_mem *mem)
-{
-    for (size_t i = 0; i < set->n; i++)
-        if (set->entries[i].owned)
-            ppi_free(mem, (char *)set->entries[i].text);
-    ppi_free(mem, set->entries);
-    *set = (struct ppi_added_set){0};
-}
-
 void ppi_added_free(struct ppi_added *added)
 {
-    for (size_t i = 0; i < added->n; i++)
+    for (size_t i = 0; i < added->n; i++) {
         ppi_free(added->mem, added->tokens[i].text);
+        ppi_free(added->mem, added->tokens[i].shown);
+    }
     ppi_free(added->mem, added->tokens);
-    free_set(&added->raw, added->mem);
-    free_set(&added->normalized, added->mem);
+    ppi_free(added->mem, added->raw.entries);
+    ppi_free(added->mem, added->normalized.entries);
     if (added->by_text.mem)
         ppi_vocab_free(&added->by_text);
     *added = (struct ppi_added){.mem = added->mem};
@@ -94,7 +86,9 @@ static int by_text(const void *a, const void *b)
 {
     const struct ppi_added_entry *x = a, *y = b;
     const int order = memcmp(x->text, y->text, x->n < y->n ? x->n : y->n);
-    return order ? order : (x->n > y->n) - (x->n < y->n);
+    if (order || x->n != y->n)
+        return order ? order : x->n > y->n ? 1 : -1;
+    return (x->i_token > y->i_token) - (x->i_token < y->i_token);
 }
 
 static void note_pair(struct ppi_added_set *set, const struct ppi_added_entry *entry)
@@ -105,24 +99,23 @@ static void note_pair(struct ppi_added_set *set, const struct ppi_added_entry *e
             set->pairs[first * 32u + second / 8] |= (uint8_t)(1u << second % 8);
 }
 
-/* The text that is looked for in normalised texts. */
-static pp_status normalize_entry(const struct ppi_added *added,
+/* The normalised text of a token. */
+static pp_status normalize_token(const struct ppi_added *added,
                                  const struct ppi_normalizer *normalizer,
-                                 struct ppi_added_entry *entry, pp_error *err)
+                                 struct ppi_added_token *token, pp_error *err)
 {
     struct ppi_text text = ppi_text_start(added->mem, false);
     struct ppi_text spare = ppi_text_start(added->mem, false);
     struct ppi_pattern_work *work = NULL;
-    ppi_text_put(&text, entry->text, entry->n, (struct ppi_span){0, 0});
-    pp_status status = text.failed ? ppi_error_nomem(err, "an added token", entry->n)
+    ppi_text_put(&text, token->text, token->n, (struct ppi_span){0, 0});
+    pp_status status = text.failed ? ppi_error_nomem(err, "an added token", token->n)
                                    : ppi_pattern_work_create(added->mem, &work, err);
     if (status >= 0)
         status = ppi_normalize(normalizer, &text, &spare, work, err);
     if (status >= 0) {
-        char *copy = ppi_reading_copy(added->mem, text.bytes, text.n);
-        if (copy)
-            *entry = (struct ppi_added_entry){copy, (uint32_t)text.n, entry->i_token, true};
-        else
+        token->shown = ppi_reading_copy(added->mem, text.bytes, text.n);
+        token->n_shown = (uint32_t)text.n;
+        if (!token->shown)
             status = ppi_error_nomem(err, "an added token", text.n);
     }
     ppi_pattern_work_destroy(work);
@@ -138,13 +131,14 @@ static pp_status fill_set(const struct ppi_added *added, const struct ppi_normal
     if (!set->entries)
         return ppi_error_nomem(err, "added tokens", added->n * sizeof *set->entries);
     for (size_t i = 0; i < added->n; i++) {
-        const struct ppi_added_token *token = &added->tokens[i];
+        struct ppi_added_token *token = &added->tokens[i];
         if (token->normalized != normalized)
             continue;
-        struct ppi_added_entry *entry = &set->entries[set->n++];
-        *entry = (struct ppi_added_entry){token->text, token->n, (uint32_t)i, false};
         if (normalized && normalizer)
-            PP_TRY(normalize_entry(added, normalizer, entry, err));
+            PP_TRY(normalize_token(added, normalizer, token, err));
+        struct ppi_added_entry *entry = &set->entries[set->n++];
+        *entry = token->shown ? (struct ppi_added_entry){token->shown, token->n_shown, (uint32_t)i}
+                              : (struct ppi_added_entry){token->text, token->n, (uint32_t)i};
         if (entry->n > 0)
             note_pair(set, entry);
     }
@@ -258,7 +252,7 @@ static bool is_inside_word(const char *bytes, size_t n, struct ppi_span span)
     return span.end < n && ppi_is_word(ppi_utf8_get(bytes + span.end, &n_char));
 }
 
-/* The span with the white space that the token takes along. */
+/* The span with the white space that the token takes along; what lies before `at` is gone. */
 static struct ppi_span widen(const struct ppi_added_token *token, const char *bytes, size_t n,
                              struct ppi_span span, size_t at)
 {
@@ -266,6 +260,8 @@ static struct ppi_span widen(const struct ppi_added_token *token, const char *by
     while (token->lstrip && span.begin > at &&
            ppi_is_white_space(ppi_utf8_last(bytes, span.begin, &n_char)))
         span.begin -= (uint32_t)n_char;
+    if (span.begin < at)
+        span.begin = (uint32_t)at;
     while (token->rstrip && span.end < n &&
            ppi_is_white_space(ppi_utf8_get(bytes + span.end, &n_char)))
         span.end += (uint32_t)n_char;
@@ -285,11 +281,14 @@ static bool find_token(const struct ppi_added_set *set, const struct ppi_added *
             continue;
         }
         const struct ppi_added_token *token = &added->tokens[entry->i_token];
-        const struct ppi_span span = {(uint32_t)at, (uint32_t)at + entry->n};
+        struct ppi_span span = {(uint32_t)at, (uint32_t)at + entry->n};
         cursor->from = span.end;
         if ((literal && token->special) || (token->single_word && is_inside_word(bytes, n, span)))
             continue;
-        cursor->token = (struct ppi_added_match){widen(token, bytes, n, span, cursor->at), token};
+        span = widen(token, bytes, n, span, cursor->at);
+        if (span.end <= cursor->at)
+            continue; /* all of it is white space that the token before took along */
+        cursor->token = (struct ppi_added_match){span, token};
         return true;
     }
     return false;

@@ -14,6 +14,9 @@
 struct ppi_added_token {
     char *text; /* [n], NUL-ended; owned */
     uint32_t n;
+    char *shown; /* [n_shown] what is looked for, and what the token becomes as text, where that is
+                    the normalised text; NULL: text. Owned; made by ppi_added_finish */
+    uint32_t n_shown;
     int32_t id;
     bool special;     /* has no text when tokens become text */
     bool single_word; /* not inside of a word */

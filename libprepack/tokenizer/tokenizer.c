@@ -16,6 +16,8 @@ int32_t ppi_tokenizer_find(const pp_tokenizer *tokenizer, const char *text, size
 struct ppi_token ppi_tokenizer_token(const pp_tokenizer *tokenizer, int32_t id)
 {
     const struct ppi_added_token *added = ppi_added_find_id(&tokenizer->added, id);
+    if (added && added->shown)
+        return (struct ppi_token){added->shown, added->n_shown};
     if (added)
         return (struct ppi_token){added->text, added->n};
     if (id < 0 || id >= tokenizer->vocab.n_ids)

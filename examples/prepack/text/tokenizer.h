@@ -1,6 +1,6 @@
 /* tokenizer.h: libprepack-tokenizer as the program uses it: a text at a time, with sentences. */
-#ifndef PREPACK_TOKENIZER_H
-#define PREPACK_TOKENIZER_H
+#ifndef PREPACK_TEXT_TOKENIZER_H
+#define PREPACK_TEXT_TOKENIZER_H
 
 #include <prepack/tokenizer.h>
 #include <stdbool.h>
