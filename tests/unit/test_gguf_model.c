@@ -76,8 +76,9 @@ START_TEST(refuses_every_truncation)
     char *bytes = gguf_assemble(gguf_tiny, &len), line[400];
     pp_model *model;
     pp_error err;
-    for (size_t kept = 4; kept < len; kept++) { /* shorter ones are no GGUF files */
-        write_file(dir.text, "m.gguf", bytes, kept);
+    write_file(dir.text, "m.gguf", bytes, len);
+    for (size_t kept = len - 1; kept >= 4; kept--) { /* shorter ones are no GGUF files */
+        ck_assert_int_eq(truncate(path_in(dir.text, "m.gguf").text, (off_t)kept), 0);
         ck_assert_int_eq(open_model(dir.text, "m.gguf", 0, line, &model, &err), PP_ERR_FORMAT);
     }
     free(bytes);
