@@ -97,7 +97,8 @@ END_TEST
 
 /* What a whole run gives. */
 struct outcome {
-    char ids[512], text[512];
+    int32_t ids[512];
+    char text[4096];
     size_t n_ids, n_text;
 };
 
@@ -121,7 +122,7 @@ static pp_status stream_all(const pp_tokenizer *tokenizer, const pp_encoded *enc
 }
 
 /* Opens, encodes with offsets, decodes, streams; the first failure ends it. */
-static pp_status whole_run(const pp_allocator *allocator, int32_t n_threads,
+static pp_status whole_run(const char *path, const pp_allocator *allocator, int32_t n_threads,
                            struct outcome *outcome)
 {
     const pp_tokenizer_params open = {.struct_size = sizeof open, .allocator = allocator};
@@ -133,16 +134,16 @@ static pp_status whole_run(const pp_allocator *allocator, int32_t n_threads,
     pp_encoding *encoding = NULL;
     pp_encoded encoded = {.struct_size = sizeof encoded};
     *outcome = (struct outcome){.n_ids = 0};
-    pp_status status = pp_tokenizer_open(dir.path, &open, &tokenizer, &err);
+    pp_status status = pp_tokenizer_open(path, &open, &tokenizer, &err);
     if (status >= 0)
         status = pp_tokenizer_encode(tokenizer, texts, 3, &params, &encoding, &err);
     for (int64_t i = 0; status >= 0 && i < 3; i++) {
         size_t n_bytes;
         pp_encoding_get(encoding, i, &encoded, NULL);
         for (int64_t k = 0; k < encoded.n; k++)
-            outcome->ids[outcome->n_ids++] = (char)encoded.ids[k];
+            outcome->ids[outcome->n_ids++] = encoded.ids[k];
         status = pp_tokenizer_decode(tokenizer, encoded.ids, encoded.n, NULL,
-                                     outcome->text + outcome->n_text, 256, &n_bytes, &err);
+                                     outcome->text + outcome->n_text, 1024, &n_bytes, &err);
         if (status >= 0)
             outcome->n_text += n_bytes;
         if (status >= 0)
@@ -153,35 +154,56 @@ static pp_status whole_run(const pp_allocator *allocator, int32_t n_threads,
     return status;
 }
 
-START_TEST(every_allocation_may_fail)
+/* Each allocation of a run fails in turn, step calls apart; persistent: and all after it. */
+static void fail_in_turn(const char *path, int32_t n_threads, int persistent, int64_t step)
 {
     struct outcome expected, got;
     struct counting counting = COUNTING_INIT;
     const pp_allocator allocator = counting_allocator(&counting);
-    const int32_t n_threads = _i & 1 ? 3 : 1;
-    tokenizer_dir_put(&dir, "tokenizer_config.json",
-                      "{'add_bos_token':true,'add_eos_token':true,'bos_token':'<s>','eos_token':"
-                      "{'content':'</s>'},'added_tokens_decoder':{'20':{'content':'<more>'}}}");
-    OK(whole_run(&allocator, n_threads, &expected));
+    OK(whole_run(path, &allocator, n_threads, &expected));
     const int64_t n_calls = counting.calls;
     ck_assert_int_eq(counting.held, 0);
     ck_assert_int_gt(n_calls, 30);
-    counting.persistent = _i >> 1;
-    for (int64_t n = 1; n <= n_calls + 3; n++) {
+    counting.persistent = persistent;
+    for (int64_t n = 1; n <= n_calls + 3; n += step) {
         counting.calls = 0;
         counting.fail_at = n;
         err = (pp_error){.struct_size = sizeof err};
-        const pp_status status = whole_run(&allocator, n_threads, &got);
-        ck_assert_msg(status == PP_ERR_NOMEM || status == PP_OK, "call %lld: status %d (%s)",
-                      (long long)n, status, err.message);
-        ck_assert_msg(counting.held == 0, "call %lld: %lld bytes leaked", (long long)n,
+        const pp_status status = whole_run(path, &allocator, n_threads, &got);
+        ck_assert_msg(status == PP_ERR_NOMEM || status == PP_OK, "%s, call %lld: status %d (%s)",
+                      path, (long long)n, status, err.message);
+        ck_assert_msg(counting.held == 0, "%s, call %lld: %lld bytes leaked", path, (long long)n,
                       (long long)counting.held);
         if (status == PP_OK)
-            ck_assert_mem_eq(&got, &expected, sizeof got);
+            ck_assert_msg(memcmp(&got, &expected, sizeof got) == 0, "%s, call %lld: other tokens",
+                          path, (long long)n);
     }
     counting.fail_at = 0;
-    OK(whole_run(&allocator, n_threads, &got));
+    OK(whole_run(path, &allocator, n_threads, &got));
     ck_assert_mem_eq(&got, &expected, sizeof got);
+}
+
+START_TEST(every_allocation_may_fail)
+{
+    tokenizer_dir_put(&dir, "tokenizer_config.json",
+                      "{'add_bos_token':true,'add_eos_token':true,'bos_token':'<s>','eos_token':"
+                      "{'content':'</s>'},'added_tokens_decoder':{'20':{'content':'<more>'}}}");
+    fail_in_turn(dir.path, _i & 1 ? 3 : 1, _i >> 1, 1);
+}
+END_TEST
+
+/* Kinds of the committed tokenizers that between them have every part. */
+static const char *const FAMILIES[] = {"clip",   "qwen2", "bert-uncased", "llama2", "t5",
+                                       "albert", "words", "added-raw",    "suffix"};
+#define N_FAMILIES (int)(sizeof FAMILIES / sizeof FAMILIES[0])
+
+START_TEST(every_allocation_may_fail_in_a_family)
+{
+    char path[1024];
+    const char *base = getenv("PREPACK_GOLDEN_DIR");
+    snprintf(path, sizeof path, "%s/tokenizers/%s.json", base ? base : "tests/golden",
+             FAMILIES[_i]);
+    fail_in_turn(path, 1, 0, 3);
 }
 END_TEST
 
@@ -219,6 +241,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, threads_share_a_tokenizer);
     tcase_add_loop_test(tcase, every_allocation_may_fail, 0, 4);
+    tcase_add_loop_test(tcase, every_allocation_may_fail_in_a_family, 0, N_FAMILIES);
     tcase_add_test(tcase, a_failed_call_changes_nothing);
     suite_add_tcase(suite, tcase);
     return tap_run(suite, CK_NOFORK);
