@@ -252,7 +252,8 @@ static bool is_inside_word(const char *bytes, size_t n, struct ppi_span span)
     return span.end < n && ppi_is_word(ppi_utf8_get(bytes + span.end, &n_char));
 }
 
-/* The span with the white space that the token takes along; what lies before `at` is gone. */
+/* The span with the white space that the token takes along. Where it may have none before it, white
+ * space that the token before took along, up to `at`, belongs to both. */
 static struct ppi_span widen(const struct ppi_added_token *token, const char *bytes, size_t n,
                              struct ppi_span span, size_t at)
 {
@@ -260,7 +261,7 @@ static struct ppi_span widen(const struct ppi_added_token *token, const char *by
     while (token->lstrip && span.begin > at &&
            ppi_is_white_space(ppi_utf8_last(bytes, span.begin, &n_char)))
         span.begin -= (uint32_t)n_char;
-    if (span.begin < at)
+    if (token->lstrip && span.begin < at)
         span.begin = (uint32_t)at;
     while (token->rstrip && span.end < n &&
            ppi_is_white_space(ppi_utf8_get(bytes + span.end, &n_char)))
@@ -286,7 +287,7 @@ static bool find_token(const struct ppi_added_set *set, const struct ppi_added *
         if ((literal && token->special) || (token->single_word && is_inside_word(bytes, n, span)))
             continue;
         span = widen(token, bytes, n, span, cursor->at);
-        if (span.end <= cursor->at)
+        if (span.begin >= span.end)
             continue; /* all of it is white space that the token before took along */
         cursor->token = (struct ppi_added_match){span, token};
         return true;

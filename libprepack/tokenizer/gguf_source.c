@@ -326,7 +326,8 @@ static pp_status make(struct maker *maker)
     PP_TRY(read_charsmap(maker));
     ppi_gguf_correct_types(tokens);
     PP_TRY(ppi_gguf_put_added(tokens, &maker->tokenizer->added));
-    PP_TRY(ppi_gguf_tokens_vocab(tokens, &maker->tokenizer->vocab));
+    /* Unigram looks for every piece there is; others never come upon special ones */
+    PP_TRY(ppi_gguf_tokens_vocab(tokens, maker->kind->make != make_t5, &maker->tokenizer->vocab));
     PP_TRY(maker->kind->make(maker));
     return set_edges(maker);
 }

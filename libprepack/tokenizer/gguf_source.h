@@ -51,9 +51,10 @@ pp_status ppi_gguf_read_text(const struct ppi_gguf_tokens *tokens, const char *k
  * had. ppi_gguf_tokens_free, also after a failure. (gguf_tokens.c) */
 pp_status ppi_gguf_tokens_read(struct ppi_gguf_tokens *tokens, bool word_pieces);
 void ppi_gguf_tokens_free(struct ppi_gguf_tokens *tokens);
-/* The vocabulary: all but special and user-defined tokens, which are added ones. The texts are the
- * vocabulary's then. */
-pp_status ppi_gguf_tokens_vocab(struct ppi_gguf_tokens *tokens, struct ppi_vocab *vocab);
+/* The vocabulary; the texts are its then. Unless it shall be whole, special and user-defined tokens
+ * are none of it: they are added ones. */
+pp_status ppi_gguf_tokens_vocab(struct ppi_gguf_tokens *tokens, bool whole,
+                                struct ppi_vocab *vocab);
 
 /* Corrects types by the texts of tokens as llama.cpp does, and puts the special and user-defined
  * tokens into `added`. (gguf_special.c) */

@@ -206,12 +206,12 @@ static pp_status refuse_twins(const struct ppi_gguf_tokens *tokens, const struct
     return PP_OK;
 }
 
-pp_status ppi_gguf_tokens_vocab(struct ppi_gguf_tokens *tokens, struct ppi_vocab *vocab)
+pp_status ppi_gguf_tokens_vocab(struct ppi_gguf_tokens *tokens, bool whole, struct ppi_vocab *vocab)
 {
     struct ppi_token *texts = tokens->texts;
     char *bytes = tokens->bytes;
     for (int32_t id = 0; id < tokens->n; id++)
-        if (is_added(tokens->types[id]))
+        if (!whole && is_added(tokens->types[id]))
             texts[id] = (struct ppi_token){NULL, 0};
     tokens->texts = NULL;
     tokens->bytes = NULL;
