@@ -227,6 +227,14 @@ static void apply_to_cluster(const struct ppi_charsmap *map, const char *bytes, 
     }
 }
 
+/* A character that breaks clusters as one does, for marks that are younger than utf8proc 2.8. */
+static utf8proc_int32_t breaking_as(uint32_t code)
+{
+    const bool young =
+        code == 0x897 || (code >= 0x1acf && code <= 0x1add) || (code >= 0x1ae0 && code <= 0x1aeb);
+    return young ? 0x898 : (utf8proc_int32_t)code;
+}
+
 /* Where the grapheme cluster that begins at `at` ends. */
 static size_t cluster_end(const char *bytes, size_t n, size_t at)
 {
@@ -238,8 +246,7 @@ static size_t cluster_end(const char *bytes, size_t n, size_t at)
         if (code < 0x80 && next < 0x80) {
             if (code != '\r' || next != '\n')
                 return at;
-        } else if (utf8proc_grapheme_break_stateful((utf8proc_int32_t)code, (utf8proc_int32_t)next,
-                                                    &state)) {
+        } else if (utf8proc_grapheme_break_stateful(breaking_as(code), breaking_as(next), &state)) {
             return at;
         }
         code = next;
