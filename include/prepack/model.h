@@ -66,11 +66,11 @@ typedef struct pp_model_config {
     int32_t head_dim;       /* even, 2 .. 512 */
     int32_t max_position;   /* positions that the model has; longer prompts are refused */
     int32_t tie_embeddings; /* 1: the LM head is the embedding table */
-    int32_t dtype;          /* of the stored weights: PP_DTYPE_F32, F16, BF16 */
-    int32_t bos_token;      /* -1: none stated */
-    int32_t n_eos_tokens;   /* tokens that end a text */
-    int32_t eos_tokens[16]; /* those of config.json and generation_config.json; the first
-                               n_eos_tokens hold one each, the others -1 */
+    int32_t dtype;        /* of the stored weights: PP_DTYPE_F32 (quantised ones too), F16, BF16 */
+    int32_t bos_token;    /* -1: none stated */
+    int32_t n_eos_tokens; /* tokens that end a text */
+    int32_t eos_tokens[16]; /* those of config.json and generation_config.json, or of a GGUF file;
+                               the first n_eos_tokens hold one each, the others -1 */
     double norm_eps;
 } pp_model_config;
 
@@ -109,10 +109,16 @@ PP_API void pp_model_params_init(pp_model_params *params, size_t struct_size);
  * the values are read when the first session of a device is created (pp_session_create). Files are
  * read with pread, never mapped, and must stay unchanged until then.
  *
- * dir: UTF-8 path; one that is no model directory (a hub id, a file, a folder around a model) gets a
+ * Or a GGUF file of such an architecture: by its own path, whatever its name, the path of the first
+ * part of one that was split, or that of a directory that has a single one and no config.json.
+ * Quantised weights are f32 values here (docs/models.md has the types), which a session holds as
+ * its own dtype.
+ *
+ * dir: UTF-8 path; one that is no model (a hub id, another file, a folder around a model) gets a
  * sentence that says what to pass. Nothing is downloaded. The caller unrefs *model.
- * Errors: PP_ERR_ARG (NULL, an empty path), PP_ERR_IO, PP_ERR_FORMAT, PP_ERR_LIMIT, PP_ERR_PATH, PP_ERR_UNSUPPORTED (each message
- * names file and place), PP_ERR_NOMEM, PP_ERR_STRUCT_SIZE.
+ * Errors: PP_ERR_ARG (NULL, an empty path, params->sliding_window), PP_ERR_IO, PP_ERR_FORMAT,
+ * PP_ERR_LIMIT, PP_ERR_PATH, PP_ERR_UNSUPPORTED (each message names file and place), PP_ERR_NOMEM,
+ * PP_ERR_STRUCT_SIZE.
  */
 PP_API pp_status pp_model_open(const char *dir, const pp_model_params *params, pp_model **model,
                                pp_error *err);

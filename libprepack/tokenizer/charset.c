@@ -143,7 +143,7 @@ static const struct {
     {"nd\0decimalnumber\0digit\0", 1u << PPI_ND},
     {"nl\0letternumber\0", 1u << PPI_NL},
     {"no\0othernumber\0", 1u << PPI_NO},
-    {"p\0punctuation\0", BITS(PPI_PC, PPI_PO)},
+    {"p\0punctuation\0punct\0", BITS(PPI_PC, PPI_PO)},
     {"pc\0connectorpunctuation\0", 1u << PPI_PC},
     {"pd\0dashpunctuation\0", 1u << PPI_PD},
     {"ps\0openpunctuation\0", 1u << PPI_PS},
@@ -278,5 +278,6 @@ bool ppi_charset_put_property(struct ppi_spans *set, const char *name, size_t n)
         put_runs(set, ppi_unicode_runs, PPI_UNICODE_RUNS, has_flag, PPI_CHAR_ALPHABETIC);
         return true;
     }
-    return ppi_charset_put_posix(set, name, n);
+    /* \p{Word} is another set in brackets than outside of them */
+    return strcmp(squeezed, "word") != 0 && ppi_charset_put_posix(set, name, n);
 }

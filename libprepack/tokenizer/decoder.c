@@ -203,13 +203,19 @@ static pp_status run(struct ppi_decoding *decoding, bool finish, struct ppi_text
                      pp_error *err)
 {
     int from = 0;
-    for (size_t i = 0; i < decoding->decoder->n; i++, from = !from) {
+    for (size_t i = 0; i < decoding->decoder->n; i++) {
+        const struct ppi_step *step = &decoding->decoder->steps[i];
+        if (step->n_idle > 0 && !step->fused && ppi_step_is_idle(&decoding->flows[from].text)) {
+            i += step->n_idle - 1;
+            continue;
+        }
         struct ppi_flow *given = &decoding->flows[!from];
         empty_flow(given);
         PP_TRY(take_flow(decoding, i, &decoding->flows[from], given, err));
         if (finish)
-            ppi_step_finish(&decoding->decoder->steps[i], &decoding->states[i], given);
+            ppi_step_finish(step, &decoding->states[i], given);
         PP_TRY(check(given, &decoding->states[i], err));
+        from = !from;
     }
     const struct ppi_text *text = &decoding->flows[from].text;
     if (text->n > 0)

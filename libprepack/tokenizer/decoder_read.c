@@ -87,9 +87,11 @@ static pp_status add_cleanup(const struct ppi_reading *reading, struct ppi_decod
         {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},   {" do not", " don't"},
         {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"},
     };
+    size_t first = decoder->n;
     for (size_t i = 0; i < PPI_COUNT(pairs); i++)
         PP_TRY(add_replace(reading, decoder, pairs[i][0], strlen(pairs[i][0]), pairs[i][1],
                            strlen(pairs[i][1])));
+    decoder->steps[first].n_idle = (uint32_t)PPI_COUNT(pairs);
     return PP_OK;
 }
 

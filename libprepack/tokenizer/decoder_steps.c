@@ -20,10 +20,15 @@ static void append(struct ppi_text *text, const char *bytes, size_t n)
 
 void ppi_flow_put(struct ppi_flow *flow, const char *bytes, size_t n)
 {
-    if (n > MAX_FLOW_BYTES - flow->text.n)
+    struct ppi_text *text = &flow->text;
+    if (n > MAX_FLOW_BYTES - text->n) {
         flow->too_long = true;
-    else
-        append(&flow->text, bytes, n);
+    } else if (n <= text->room - text->n && n > 0) { /* the usual way, without a call */
+        memcpy(text->bytes + text->n, bytes, n);
+        text->n += n;
+    } else {
+        append(text, bytes, n);
+    }
 }
 
 void ppi_flow_end(struct ppi_flow *flow)
@@ -64,15 +69,13 @@ static void take_bytes(const struct ppi_step *step, struct ppi_step_state *state
                        size_t n, struct ppi_flow *out)
 {
     struct ppi_text *kept = &state->kept;
-    if (!ppi_text_reserve(kept, n))
+    if (n == 0 || !ppi_text_reserve(kept, n))
         return;
     size_t put = step->spelled ? ppi_byte_level_decode(bytes, n, kept->bytes + kept->n) : SIZE_MAX;
     if (put == SIZE_MAX)
         append(kept, bytes, n);
     else
         kept->n += put;
-    if (kept->n == 0)
-        return;
     size_t done = ppi_flow_put_lossy(out, kept->bytes, kept->n, true);
     kept->n -= done;
     memmove(kept->bytes, kept->bytes + done, kept->n);
@@ -180,6 +183,18 @@ static void take_literal(const struct ppi_step *step, struct ppi_step_state *sta
         state->i_piece++;
     }
     state->at = at;
+}
+
+bool ppi_step_is_idle(const struct ppi_text *text)
+{
+    const char *at = text->bytes, *end = text->n ? at + text->n : at;
+    while (at < end && (at = memchr(at, ' ', (size_t)(end - at))) != NULL) {
+        size_t n = (size_t)(end - ++at);
+        if (n > 0 && (memchr(".?!,'", *at, 5) || (n >= 3 && memcmp(at, "n't", 3) == 0) ||
+                      (n >= 6 && memcmp(at, "do not", 6) == 0)))
+            return false;
+    }
+    return true;
 }
 
 static void put_between(struct ppi_flow *out, const char *bytes, size_t n, const char *with,

@@ -30,6 +30,8 @@ struct ppi_step {
     bool spelled;      /* BYTES: by byte_level.h; SENTENCES: some pieces are bytes, <0xNN> */
     bool spares_first; /* LITERAL: the first piece gets nothing for `bytes` */
     bool empty_too;    /* BETWEEN: in empty pieces, too */
+    uint32_t n_idle;   /* so many steps, from this one on, do nothing to pieces without what
+                          ppi_step_is_idle looks for; 0 */
     bool has_prefix;   /* JOIN: has `bytes` */
     char *bytes, *with;
     size_t n, n_with;
@@ -78,6 +80,8 @@ size_t ppi_flow_put_lossy(struct ppi_flow *flow, const char *bytes, size_t n, bo
 pp_status ppi_step_take(const struct ppi_step *step, struct ppi_step_state *state,
                         struct ppi_pattern_work *work, const char *bytes, size_t n, bool ends,
                         struct ppi_flow *out, pp_error *err);
+/* Whether text holds nothing that English is cleaned of: " ." and so on. */
+bool ppi_step_is_idle(const struct ppi_text *text);
 /* No more pieces. */
 void ppi_step_finish(const struct ppi_step *step, struct ppi_step_state *state,
                      struct ppi_flow *out);

@@ -14,7 +14,14 @@ struct run {
     const struct ppi_encode_how *how;
     struct ppi_tokens *tokens;
     pp_error *err;
+    bool by_origin; /* whether a text begins the input is known by where it came from */
 };
+
+/* Texts know where their bytes came from. */
+static bool is_traced(const struct run *run)
+{
+    return run->how->offsets || run->by_origin;
+}
 
 /* Tokens from `first` on have spans of a text on the way: they become spans of its source. */
 static void trace(const struct run *run, const struct ppi_text *text, size_t first)
@@ -44,12 +51,15 @@ static pp_status encode_words(const struct run *run, struct ppi_text *text, bool
     return PP_OK;
 }
 
-/* A text in which no added token is left. is_first: nothing of the source stands before it. */
+/* A text in which no added token is left. is_first: nothing of the source stands before it, not
+ * even what a normalizer took away. */
 static pp_status encode_plain(const struct run *run, struct ppi_text *text, bool is_first)
 {
     const size_t first_token = run->tokens->n;
     if (text->n == 0)
         return PP_OK;
+    if (run->by_origin)
+        is_first = text->origin[0].begin == 0;
     run->tokens->first = is_first;
     PP_TRY(encode_words(run, text, is_first));
     trace(run, text, first_token);
@@ -74,7 +84,7 @@ static pp_status encode_normalized(const struct run *run, struct ppi_text *text,
                 trace(run, text, first_token);
             continue;
         }
-        ppi_text_clear(part, run->how->offsets);
+        ppi_text_clear(part, is_traced(run));
         ppi_text_copy(part, text, match.span.begin, match.span.end);
         if (part->failed)
             return ppi_error_nomem(run->err, "a text", match.span.end - match.span.begin);
@@ -88,7 +98,7 @@ static pp_status encode_between(const struct run *run, const char *bytes, struct
 {
     struct ppi_text *text = &run->work->text;
     const size_t n = span.end - span.begin;
-    ppi_text_clear(text, run->how->offsets);
+    ppi_text_clear(text, is_traced(run));
     if (ppi_text_reserve(text, n)) {
         memcpy(text->bytes, bytes + span.begin, n);
         text->n = n;
@@ -96,7 +106,7 @@ static pp_status encode_between(const struct run *run, const char *bytes, struct
     if (text->failed)
         return ppi_error_nomem(run->err, "a text", n);
     size_t n_char;
-    for (size_t i = 0; run->how->offsets && i < n; i += n_char) {
+    for (size_t i = 0; is_traced(run) && i < n; i += n_char) {
         ppi_utf8_get(text->bytes + i, &n_char);
         const uint32_t at = span.begin + (uint32_t)i;
         for (size_t k = 0; k < n_char; k++)
@@ -193,7 +203,8 @@ pp_status ppi_encode_text(const pp_tokenizer *tokenizer, struct ppi_encode_work 
                           const pp_text *text, const struct ppi_encode_how *how,
                           struct ppi_tokens *tokens, pp_error *err)
 {
-    const struct run run = {tokenizer, work, how, tokens, err};
+    const bool by_origin = tokenizer->normalizer && ppi_splitter_asks_first(tokenizer->splitter);
+    const struct run run = {tokenizer, work, how, tokens, err, by_origin};
     struct ppi_added_cursor cursor = {0};
     struct ppi_added_match match;
     PP_TRY(check(text, err));

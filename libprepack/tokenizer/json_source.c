@@ -76,6 +76,10 @@ static pp_status read_model(const struct ppi_reading *reading, const struct ppi_
     int64_t unk_id = -1;
     if (!ppi_json_is(model, PPI_JSON_OBJECT))
         return ppi_reading_refuse(reading, PP_ERR_FORMAT, "model", model, "an object is needed");
+    if (ppi_json_is(ppi_json_get(model, "vocab"), PPI_JSON_ARRAY) && strcmp(type, "Unigram") != 0)
+        return ppi_reading_refuse(reading, PP_ERR_FORMAT, "model.vocab",
+                                  ppi_json_get(model, "vocab"),
+                                  "an object of tokens and ids is needed");
     PP_TRY(ppi_vocab_read(reading, model, &tokenizer->vocab));
     if (strcmp(type, "Unigram") == 0)
         PP_TRY(ppi_reading_integer(reading, "model", model, "unk_id", 0, PPI_VOCAB_MAX_IDS - 1,

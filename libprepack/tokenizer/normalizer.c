@@ -53,6 +53,9 @@ static pp_status read_content(const struct ppi_reading *reading, const struct pp
                               const char *key, struct ppi_normal_step *step)
 {
     const char *text = "";
+    if (!ppi_json_get(part, key))
+        return ppi_error(reading->err, PP_ERR_FORMAT, "%s: the normalizer \"%s\" needs a \"%s\"",
+                         reading->label, ppi_reading_type(part), key);
     PP_TRY(ppi_reading_string(reading, part_name, part, key, &text, &step->content_bytes));
     step->content = ppi_reading_copy(reading->mem, text, step->content_bytes);
     return step->content ? PP_OK

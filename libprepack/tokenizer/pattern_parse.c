@@ -244,7 +244,10 @@ static pp_status read_group(struct parser *parser, int32_t *n_inner)
 
 /* ---- repetitions ---- */
 
-/* A number at *at; false: none, or above what Oniguruma takes. */
+/* What Oniguruma takes. */
+#define MAX_COUNT 100000
+
+/* A number at *at; false: there is none, or it is above MAX_COUNT, as *count is then. */
 static bool read_count(const struct parser *parser, size_t *at, uint32_t *count)
 {
     const size_t begin = *at;
@@ -253,7 +256,7 @@ static bool read_count(const struct parser *parser, size_t *at, uint32_t *count)
         if (c < '0' || c > '9')
             break;
         *count = *count * 10 + (uint32_t)(c - '0');
-        if (*count > 100000)
+        if (*count > MAX_COUNT)
             return false;
     }
     return *at > begin;
@@ -270,7 +273,7 @@ static void read_braces(struct parser *parser, struct ppi_item *item, bool *is)
     if (at < parser->source.n && parser->source.bytes[at] == ',') {
         at++;
         has_max = read_count(parser, &at, &item->max);
-        if (!has_max)
+        if (!has_max && item->max <= MAX_COUNT)
             item->max = PPI_REPEAT_FOREVER;
     }
     if ((!has_min && !has_max) || at >= parser->source.n || parser->source.bytes[at] != '}')
@@ -287,6 +290,8 @@ static pp_status read_repeat(struct parser *parser, bool *is)
     const bool braces = c == '{';
     if (braces) {
         read_braces(parser, &item, is);
+        if (item.min > MAX_COUNT || (item.max > MAX_COUNT && item.max != PPI_REPEAT_FOREVER))
+            return malformed(parser, "a number that is too large for a repetition");
         if (!*is)
             return PP_OK;
     } else {

@@ -223,6 +223,15 @@ void ppi_splitter_destroy(struct ppi_splitter *splitter)
     ppi_free(splitter->mem, splitter);
 }
 
+bool ppi_splitter_asks_first(const struct ppi_splitter *splitter)
+{
+    for (int i = 0; splitter && i < splitter->n; i++)
+        if (splitter->steps[i].kind == PPI_SPLIT_META &&
+            splitter->steps[i].prepend == PPI_PREPEND_FIRST)
+            return true;
+    return false;
+}
+
 bool ppi_splitter_is_byte_level(const struct ppi_splitter *splitter)
 {
     return splitter && splitter->byte_level;

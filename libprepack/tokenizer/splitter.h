@@ -11,7 +11,7 @@ struct ppi_splitter; /* a list of steps; immutable */
 
 /* object: the value of "pre_tokenizer"; null or NULL: *splitter becomes NULL: a text is one word.
  * Kinds: Sequence, BertPreTokenizer, ByteLevel, CharDelimiterSplit, Digits, FixedLength, Metaspace,
- * Punctuation, Split (String, Regex; every behavior; invert), UnicodeScripts, Whitespace,
+ * Punctuation, Split (String, Regex; every behavior; invert), Whitespace,
  * WhitespaceSplit. */
 pp_status ppi_splitter_read(const struct ppi_reading *reading, const struct ppi_json_value *object,
                             struct ppi_splitter **splitter);
@@ -21,6 +21,8 @@ void ppi_splitter_destroy(struct ppi_splitter *splitter);
  * bytes of the text, and the vocabulary has to be read as bytes (byte_level.h). A ByteLevel before
  * other steps spells them. */
 bool ppi_splitter_is_byte_level(const struct ppi_splitter *splitter);
+/* Whether a step asks if its text begins the input. */
+bool ppi_splitter_asks_first(const struct ppi_splitter *splitter);
 
 /*
  * Splits *text, which steps may change (Metaspace writes U+2581, ByteLevel with add_prefix_space

@@ -11,14 +11,17 @@
 
 struct assembly {
     char *bytes;
-    size_t len;
+    size_t len, room;
     size_t at_tensors, at_keys; /* where the counts stand; 0: nowhere */
     uint64_t n_tensors, n_keys;
 };
 
 static void put(struct assembly *a, const void *bytes, size_t n)
 {
-    a->bytes = realloc(a->bytes, a->len + n + 1);
+    if (a->len + n > a->room) {
+        a->room = 2 * (a->len + n);
+        a->bytes = realloc(a->bytes, a->room);
+    }
     if (n > 0)
         memcpy(a->bytes + a->len, bytes, n);
     a->len += n;

@@ -308,6 +308,40 @@ START_TEST(opens_parts)
 }
 END_TEST
 
+/* As the Hugging Face cache keeps files: links from a snapshot to blobs with other names. */
+START_TEST(opens_parts_through_a_cache)
+{
+    static const char *const texts[] = {PART("0", "3", TENSOR("a")), PART("1", "3", TENSOR("b")),
+                                        PART("2", "3", TENSOR("c"))};
+    struct path base = make_dir(), repo = path_in(base.text, "models--a--b"),
+                blobs = path_in(repo.text, "blobs"), snapshots = path_in(repo.text, "snapshots"),
+                dir = path_in(snapshots.text, "main");
+    const struct path *made[] = {&repo, &blobs, &snapshots, &dir};
+    for (size_t i = 0; i < PPI_COUNT(made); i++)
+        ck_assert_int_eq(mkdir(made[i]->text, 0700), 0);
+    for (int i = 0; i < 3; i++) {
+        char blob[8], target[32], name[32];
+        snprintf(blob, sizeof blob, "%d", i);
+        snprintf(target, sizeof target, "../../blobs/%d", i);
+        snprintf(name, sizeof name, "m-%05d-of-00003.gguf", i + 1);
+        write_text(blobs.text, blob, texts[i]);
+        ck_assert_int_eq(symlink(target, path_in(dir.text, name).text), 0);
+    }
+    const struct path paths[] = {dir, path_in(dir.text, "m-00001-of-00003.gguf")};
+    for (size_t i = 0; i < PPI_COUNT(paths); i++) {
+        struct ppi_mem mem;
+        struct ppi_gguf_set set;
+        pp_error err = {.struct_size = sizeof err};
+        ck_assert_int_eq(ppi_mem_init(&mem, NULL, 0, NULL), PP_OK);
+        pp_status status = ppi_gguf_set_open(paths[i].text, &mem, &set, &err);
+        ck_assert_msg(status == PP_OK, "%s", err.message);
+        ck_assert_int_eq(set.n, 3);
+        ppi_gguf_set_close(&set, &mem);
+    }
+    remove_dir(base.text);
+}
+END_TEST
+
 /* ---- exhausted memory ---- */
 
 START_TEST(survives_failing_allocations)
@@ -356,6 +390,7 @@ int main(void)
     tcase_add_test(reading, finds_tensors);
     tcase_add_test(reading, reads_long_headers);
     tcase_add_loop_test(reading, opens_parts, 0, (int)PPI_COUNT(SETS));
+    tcase_add_test(reading, opens_parts_through_a_cache);
     tcase_add_loop_test(reading, survives_failing_allocations, 0, 2);
     suite_add_tcase(suite, reading);
     return tap_run(suite, CK_FORK);

@@ -76,8 +76,9 @@ START_TEST(refuses_every_truncation)
     char *bytes = gguf_assemble(gguf_tiny, &len), line[400];
     pp_model *model;
     pp_error err;
-    for (size_t kept = 4; kept < len; kept++) { /* shorter ones are no GGUF files */
-        write_file(dir.text, "m.gguf", bytes, kept);
+    write_file(dir.text, "m.gguf", bytes, len);
+    for (size_t kept = len - 1; kept >= 4; kept--) { /* shorter ones are no GGUF files */
+        ck_assert_int_eq(truncate(path_in(dir.text, "m.gguf").text, (off_t)kept), 0);
         ck_assert_int_eq(open_model(dir.text, "m.gguf", 0, line, &model, &err), PP_ERR_FORMAT);
     }
     free(bytes);
@@ -294,6 +295,60 @@ START_TEST(reads_rows_of_blocks)
 }
 END_TEST
 
+/* ---- what the weights are said to be ---- */
+
+/* The tiny model with matrices of the type `most`, but for the last, of `last`. The caller frees
+ * it.
+ */
+static char *typed_text(int most, int last)
+{
+    static const char *const matrices[] = {"attn_q",   "attn_k", "attn_v",  "attn_output",
+                                           "ffn_gate", "ffn_up", "ffn_down"};
+    const char *tail = strstr(gguf_tiny, "tensor \"blk.0.attn_q");
+    char *text = malloc(4000);
+    int used = sprintf(text, "%.*s", (int)(tail - gguf_tiny), gguf_tiny), at = 192;
+    for (size_t i = 0; i < PPI_COUNT(matrices); i++) {
+        int type = i + 1 == PPI_COUNT(matrices) ? last : most;
+        used += sprintf(text + used, "tensor \"blk.0.%s.weight\" d:2 q:4 q:4 d:%d q:%d ",
+                        matrices[i], type, at);
+        at += type == 0 ? 64 : 32;
+    }
+    sprintf(text + used, "tensor \"blk.0.ffn_norm.weight\" d:1 q:4 d:0 q:%d @32 *%d", at, at + 16);
+    return text;
+}
+
+/* The table and the norms are F32. */
+START_TEST(says_one_dtype_of_all_matrices)
+{
+    static const struct {
+        int most, last, embed;
+        int32_t dtype;
+    } all[] = {{0, 0, 0, PP_DTYPE_F32},     {1, 1, 0, PP_DTYPE_F32},   {1, 1, 1, PP_DTYPE_F16},
+               {30, 30, 30, PP_DTYPE_BF16}, {30, 1, 30, PP_DTYPE_F32}, {30, 0, 30, PP_DTYPE_F32}};
+    for (size_t i = 0; i < PPI_COUNT(all); i++) {
+        struct path dir = make_dir();
+        char line[400], embed[80], *text = typed_text(all[i].most, all[i].last);
+        pp_model *model;
+        pp_error err;
+        if (all[i].embed) { /* takes the room of the F32 table with twice as many tokens */
+            snprintf(embed, sizeof embed, "d:2 q:4 q:16 d:%d q:0", all[i].embed);
+            char *other = replaced(text, "d:2 q:4 q:8 d:0 q:0", embed);
+            free(text);
+            text = other;
+        }
+        write_text(dir.text, "m.gguf", text);
+        pp_status status = open_model(dir.text, "m.gguf", 0, line, &model, &err);
+        ck_assert_msg(status == PP_OK, "%s", err.message);
+        pp_model_config config = {.struct_size = sizeof config};
+        ck_assert_int_eq(pp_model_get_config(model, &config, NULL), PP_OK);
+        ck_assert_int_eq(config.dtype, all[i].dtype);
+        pp_model_unref(model);
+        free(text);
+        remove_dir(dir.text);
+    }
+}
+END_TEST
+
 /* ---- exhausted memory ---- */
 
 START_TEST(survives_failing_allocations)
@@ -348,6 +403,7 @@ int main(void)
     tcase_add_loop_test(opening, says_what_it_does_not_use, 0, (int)PPI_COUNT(SAID));
     tcase_add_test(opening, takes_a_window_from_the_caller);
     tcase_add_test(opening, reads_rows_of_blocks);
+    tcase_add_test(opening, says_one_dtype_of_all_matrices);
     tcase_add_loop_test(opening, survives_failing_allocations, 0, 2);
     suite_add_tcase(suite, opening);
     return tap_run(suite, CK_FORK);
