@@ -237,7 +237,8 @@ static bool encode_cached(const struct bpe *bpe, struct work *work, const char *
         if (tokens->failed || n_ids > CACHE_IDS)
             return true;
         memcpy(cached->bytes, bytes, n);
-        memcpy(cached->ids, tokens->ids + first, n_ids * sizeof *cached->ids);
+        if (n_ids)
+            memcpy(cached->ids, tokens->ids + first, n_ids * sizeof *cached->ids);
         cached->n_ids = (uint8_t)n_ids;
         cached->n_bytes = (uint8_t)n;
         return true;
