@@ -123,7 +123,7 @@ pp_status pp_encoding_get(const pp_encoding *encoding, int64_t i, pp_encoded *en
     const struct part *part = &encoding->parts[place->i_part];
     const pp_encoded found = {.struct_size = sizeof found,
                               .n = (int64_t)place->n,
-                              .ids = part->tokens.ids + place->first,
+                              .ids = part->tokens.ids ? part->tokens.ids + place->first : NULL,
                               .offsets = part->offsets ? part->offsets + place->first : NULL};
     return ppi_struct_write(encoded, &found, sizeof found, "pp_encoded", err);
 }

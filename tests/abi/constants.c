@@ -3,6 +3,7 @@
  * (libprepack.abi) does not hold. A line that must change here is a change that breaks programs.
  */
 #include <prepack/prepack.h>
+#include <prepack/tokenizer.h>
 
 #define VALUE(name, value) _Static_assert((name) == (value), #name " changed its value")
 
@@ -90,3 +91,9 @@ VALUE(PP_OUTPUT_LAST_LOGITS, 1);
 VALUE(PP_OUTPUT_ALL_LOGITS, 2);
 VALUE(PP_OUTPUT_TOKEN, 3);
 VALUE(PP_ERR_NOT_FINITE, -15);
+VALUE(PP_TOKENIZER_BPE, 1);
+VALUE(PP_TOKENIZER_WORDPIECE, 2);
+VALUE(PP_TOKENIZER_UNIGRAM, 3);
+VALUE(PP_TOKENIZER_WORDLEVEL, 4);
+VALUE(PP_SPECIAL_PARSE, 0);
+VALUE(PP_SPECIAL_TEXT, 1);

@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define N_COPIES  3000
+#ifndef N_COPIES
+#define N_COPIES 3000 /* of a seed */
+#endif
 #define MAX_BYTES 65536
 
 static uint64_t state = 1;
