@@ -209,7 +209,7 @@ def signed_constants():
     assert "PP_POLICY_AUTO" in names
     if not CXX:
         return
-    lines = ["#include <prepack/prepack.h>", "#include <type_traits>"]
+    lines = ["#include <prepack/prepack.h>", "#include <prepack/tokenizer.h>", "#include <type_traits>"]
     lines += [f"static_assert(std::is_same<std::underlying_type<decltype({name})>::type, int32_t>::value, "
               f"\"{name}\");" for name in names]
     status, said = run(*CXX, "-std=c++11", "-fsyntax-only", *INCLUDES, "-x", "c++", "-", text="\n".join(lines))

@@ -21,16 +21,21 @@ const char *const fuzz_seeds[] = {
     NULL,
 };
 
+#define TEXT(text)                                                                                 \
+    {                                                                                              \
+        text, sizeof(text) - 1                                                                     \
+    }
+
 static const struct {
     const char *bytes;
     size_t n;
 } TEXTS[] = {
-    {"", 0},
-    {"It's 1234 ABC's\r\n\r\n  x\t\ty  ", 29},
-    {"e\xcc\x81\xc3\xa9 \xe4\xb8\xad\xe6\x96\x87 \xf0\x9f\x91\x8d\xf0\x9f\x8f\xbd \xce\xa3\xc5\xbf "
-     "\xc2\xbd\xc2\xa0",
-     32},
-    {"aaaaabababacc\0aaaaaaaaaaab", 26},
+    TEXT(""),
+    TEXT("It's 1234 ABC's\r\n\r\n  x\t\ty  "),
+    TEXT("e\xcc\x81\xc3\xa9 \xe4\xb8\xad\xe6\x96\x87 \xf0\x9f\x91\x8d\xf0\x9f\x8f\xbd "
+         "\xce\xa3\xc5\xbf "
+         "\xc2\xbd\xc2\xa0"),
+    TEXT("aaaaabababacc\0aaaaaaaaaaab"),
 };
 
 /* A hash of all matches in a text. */

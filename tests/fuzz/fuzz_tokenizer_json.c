@@ -62,13 +62,17 @@ const char *const fuzz_seeds[] = {
     NULL,
 };
 
+#define TEXT(text)                                                                                 \
+    {                                                                                              \
+        text, sizeof(text) - 1                                                                     \
+    }
+
 static const pp_text TEXTS[] = {
-    {"", 0},
-    {"ab a  b\n\taab <s>a", 16},
-    {"\xc3\xa9"
-     "e\xcc\x81 \xe4\xb8\xad 12 a.b, _a \xef\xac\x81 \xf0\x9f\x98\x80",
-     31},
-    {"aaaaaaaabababab\0bbbbbb              ba", 37},
+    TEXT(""),
+    TEXT("ab a  b\n\taab <s>a"),
+    TEXT("\xc3\xa9"
+         "e\xcc\x81 \xe4\xb8\xad 12 a.b, _a \xef\xac\x81 \xf0\x9f\x98\x80"),
+    TEXT("aaaaaaaabababab\0bbbbbb              ba"),
 };
 
 static void use(pp_tokenizer *tokenizer)

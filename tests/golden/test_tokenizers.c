@@ -213,7 +213,7 @@ static bool load(struct kind *kind, json_t *root)
     for (size_t i = 0; i < kind->n; i++)
         kind->texts[i] =
             (pp_text){json_string_value(part(kind, i, 0)), json_string_length(part(kind, i, 0))};
-    snprintf(name, sizeof name, "tokenizers/%s.json", kind->name);
+    snprintf(name, sizeof name, "tokenizers/%.100s.json", kind->name);
     if (pp_tokenizer_open(golden_dir(name), NULL, &kind->tokenizer, &err) < 0)
         DIFFER(kind, 0, "%s", err.message);
     return true;
@@ -229,7 +229,7 @@ static bool run_kind(const char *name, char *difference, size_t n)
 {
     struct kind kind = {.name = name};
     char file[256];
-    snprintf(file, sizeof file, "tokenizers/%s%s", name, ENDING);
+    snprintf(file, sizeof file, "tokenizers/%.100s%s", name, ENDING);
     json_t *root = json_load_file(golden_dir(file), JSON_ALLOW_NUL, NULL);
     const bool fine = load(&kind, root) && check_kind(&kind);
     snprintf(difference, n, "%s", kind.difference);
