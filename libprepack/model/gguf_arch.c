@@ -62,6 +62,7 @@ static const struct ppi_gguf_arch ARCHS[] = {
      .model_type = "gemma2",
      .keys = GEMMA2,
      .windows = true,
+     .window = 4096,
      .full_every = 2,
      .n_layers_wider = 46},
     {.name = "gemma3",

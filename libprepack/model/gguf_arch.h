@@ -27,6 +27,7 @@ struct ppi_gguf_arch {
     bool permuted;
 
     bool windows;         /* attention.sliding_window counts; else it is refused */
+    int32_t window;       /* what an omitted one means; 0: none */
     bool window_option;   /* the file may keep silent about one: pp_model_params.sliding_window */
     int32_t full_every;   /* with a window every n-th layer has none, unless the file says which; 0:
                              all have it */

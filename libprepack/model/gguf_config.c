@@ -51,7 +51,7 @@ static pp_status find_arch(struct ppi_gguf_reader *reader)
 static pp_status read_window(const struct ppi_gguf_reader *reader, int64_t *window)
 {
     static const char key[] = "attention.sliding_window";
-    *window = 0;
+    *window = reader->arch->window;
     PP_TRY(ppi_gguf_take_integer(reader, key, false, window));
     if (*window < 0 || (*window > 0 && !reader->arch->windows))
         return ppi_gguf_refuse(reader, *window < 0 ? PP_ERR_FORMAT : PP_ERR_UNSUPPORTED, key,

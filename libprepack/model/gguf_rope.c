@@ -160,6 +160,17 @@ static pp_status write_longrope(const struct ppi_gguf_reader *reader,
     return copy_number(reader, "rope.scaling.attn_factor", ",\"attention_factor\":", out);
 }
 
+/* A factor of cosines and sines, which yarn has by another key and others have not. */
+static pp_status check_magnitude(const struct ppi_gguf_reader *reader)
+{
+    static const char key[] = "rope.scaling.attn_factor";
+    double magnitude = 1;
+    PP_TRY(ppi_gguf_take_number(reader, key, false, &magnitude));
+    if (magnitude == 0 || magnitude == 1)
+        return PP_OK;
+    return ppi_gguf_refuse(reader, PP_ERR_UNSUPPORTED, key, "it is supported with longrope");
+}
+
 /* The members of a rope's object after its theta. */
 static pp_status write_scaling(const struct ppi_gguf_reader *reader, struct ppi_json_out *out)
 {
@@ -182,8 +193,8 @@ static pp_status write_scaling(const struct ppi_gguf_reader *reader, struct ppi_
         PP_TRY(write_original(reader, out));
     if (scaling == YARN)
         PP_TRY(write_yarn(reader, out));
-    if (scaling == LONGROPE)
-        PP_TRY(write_longrope(reader, &short_factors, &long_factors, out));
+    PP_TRY(scaling == LONGROPE ? write_longrope(reader, &short_factors, &long_factors, out)
+                               : check_magnitude(reader));
     if (reader->arch->tempered_type)
         PP_TRY(
             copy_number(reader, "attention.temperature_scale", ",\"llama_4_scaling_beta\":", out));

@@ -121,6 +121,7 @@ static pp_status make_llama(struct maker *maker)
         return ppi_gguf_refuse(tokens, PP_ERR_FORMAT, KEY("scores"),
                                "the model \"llama\" needs the scores of its tokens");
     PP_TRY(read_parts(maker, write_spaces));
+    ppi_normalizer_match_longest(maker->tokenizer->normalizer);
     PP_TRY(ppi_gguf_merges_by_score(tokens, &maker->tokenizer->vocab, &merges, &spec.n_merges));
     spec.merges = merges;
     const pp_status status = ppi_bpe_create(&spec, &maker->tokenizer->vocab, tokens->mem,
@@ -179,6 +180,11 @@ static pp_status make_t5(struct maker *maker)
         return ppi_gguf_refuse(tokens, PP_ERR_FORMAT, KEY("scores"),
                                "the model \"t5\" needs the scores of its tokens");
     PP_TRY(read_parts(maker, write_spaces));
+    ppi_normalizer_match_longest(maker->tokenizer->normalizer);
+    /* user-defined ones go before others where normalising makes them, too */
+    for (int32_t id = 0; id < tokens->n; id++)
+        if (tokens->types[id] == PPI_GGUF_USER_DEFINED)
+            tokens->scores[id] = 0;
     return ppi_unigram_create(&spec, &maker->tokenizer->vocab, tokens->label, tokens->mem,
                               &maker->tokenizer->pieces, tokens->err);
 }

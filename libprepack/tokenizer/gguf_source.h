@@ -51,8 +51,8 @@ pp_status ppi_gguf_read_text(const struct ppi_gguf_tokens *tokens, const char *k
  * had. ppi_gguf_tokens_free, also after a failure. (gguf_tokens.c) */
 pp_status ppi_gguf_tokens_read(struct ppi_gguf_tokens *tokens, bool word_pieces);
 void ppi_gguf_tokens_free(struct ppi_gguf_tokens *tokens);
-/* The vocabulary; the texts are its then. Unless it shall be whole, special and user-defined tokens
- * are none of it: they are added ones. */
+/* The vocabulary; the texts are its then. Unless it shall be whole, special tokens are none of
+ * it: they are added ones. */
 pp_status ppi_gguf_tokens_vocab(struct ppi_gguf_tokens *tokens, bool whole,
                                 struct ppi_vocab *vocab);
 

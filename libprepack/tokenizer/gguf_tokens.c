@@ -187,11 +187,6 @@ void ppi_gguf_tokens_free(struct ppi_gguf_tokens *tokens)
 
 /* ---- the vocabulary ---- */
 
-static bool is_added(uint8_t type)
-{
-    return type == PPI_GGUF_UNKNOWN || type == PPI_GGUF_CONTROL || type == PPI_GGUF_USER_DEFINED;
-}
-
 /* Which of two tokens with one text an encoder would take is anybody's guess. */
 static pp_status refuse_twins(const struct ppi_gguf_tokens *tokens, const struct ppi_vocab *vocab)
 {
@@ -211,7 +206,8 @@ pp_status ppi_gguf_tokens_vocab(struct ppi_gguf_tokens *tokens, bool whole, stru
     struct ppi_token *texts = tokens->texts;
     char *bytes = tokens->bytes;
     for (int32_t id = 0; id < tokens->n; id++)
-        if (!whole && is_added(tokens->types[id]))
+        if (!whole &&
+            (tokens->types[id] == PPI_GGUF_UNKNOWN || tokens->types[id] == PPI_GGUF_CONTROL))
             texts[id] = (struct ppi_token){NULL, 0};
     tokens->texts = NULL;
     tokens->bytes = NULL;

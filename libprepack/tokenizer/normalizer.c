@@ -183,6 +183,15 @@ pp_status ppi_normalizer_read(const struct ppi_reading *reading,
     return PP_OK;
 }
 
+void ppi_normalizer_match_longest(struct ppi_normalizer *normalizer)
+{
+    for (int i = 0; normalizer && i < normalizer->n; i++)
+        if (normalizer->steps[i].kind == PPI_NORMAL_CHARSMAP) {
+            normalizer->steps[i].longest = true;
+            normalizer->steps[i].keeps_ascii = false;
+        }
+}
+
 void ppi_normalizer_destroy(struct ppi_normalizer *normalizer)
 {
     if (!normalizer)
@@ -378,7 +387,10 @@ static pp_status write_step(const struct ppi_normal_step *step, const struct ppi
         prepend(step, text, out);
         return PP_OK;
     case PPI_NORMAL_CHARSMAP:
-        ppi_charsmap_apply(step->charsmap, text, out);
+        if (step->longest)
+            ppi_charsmap_apply_longest(step->charsmap, text, out);
+        else
+            ppi_charsmap_apply(step->charsmap, text, out);
         return PP_OK;
     default:
         map_chars(step->kind, text, out);

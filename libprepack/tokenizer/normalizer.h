@@ -17,6 +17,9 @@ pp_status ppi_normalizer_read(const struct ppi_reading *reading,
                               const struct ppi_json_value *object,
                               struct ppi_normalizer **normalizer);
 void ppi_normalizer_destroy(struct ppi_normalizer *normalizer);
+/* For one that nobody uses yet: "Precompiled" looks for the longest text that it maps, as
+ * SentencePiece does; tokenizer.json means clusters of characters. */
+void ppi_normalizer_match_longest(struct ppi_normalizer *normalizer);
 
 /* Whether it leaves every text of ASCII letters, digits, spaces and punctuation as it is: then a
  * plain text need not be copied. */

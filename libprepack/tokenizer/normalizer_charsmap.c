@@ -8,7 +8,8 @@
  * file is not trusted: every step is checked against the size of the array.
  *
  * Of text a grapheme cluster of less than 6 bytes is looked up first, and what the trie knows of
- * its beginning stands for all of it; else its characters are, one by one.
+ * its beginning stands for all of it; else its characters are, one by one. SentencePiece itself
+ * takes the longest text that the trie has, wherever clusters end: ppi_charsmap_apply_longest.
  */
 #include "tokenizer/normalizer_steps.h"
 
@@ -64,6 +65,29 @@ static const char *find_text(const struct ppi_charsmap *map, const char *bytes, 
     if (!map->first[(unsigned char)bytes[0]])
         return NULL;
     const size_t value = find_value(map, bytes, n);
+    if (value >= map->n_texts || ((unsigned char)map->texts[value] & 0xc0) == 0x80)
+        return NULL;
+    *n_text = strnlen(map->texts + value, map->n_texts - value);
+    return map->texts + value;
+}
+
+/* The same of the longest beginning that has one; *n_old: its bytes. */
+static const char *find_longest(const struct ppi_charsmap *map, const char *bytes, size_t n,
+                                size_t *n_old, size_t *n_text)
+{
+    size_t at = children_of(0, unit_at(map, 0)), value = NO_VALUE;
+    for (size_t i = 0; i < n && bytes[i]; i++) {
+        const unsigned char byte = (unsigned char)bytes[i];
+        at ^= byte;
+        if (at >= map->n_units || (unit_at(map, at) & 0x800000ffu) != byte)
+            break;
+        const bool has_value = unit_at(map, at) & 256;
+        at = children_of(at, unit_at(map, at));
+        if (has_value && at < map->n_units) {
+            value = unit_at(map, at) & 0x7fffffffu;
+            *n_old = i + 1;
+        }
+    }
     if (value >= map->n_texts || ((unsigned char)map->texts[value] & 0xc0) == 0x80)
         return NULL;
     *n_text = strnlen(map->texts + value, map->n_texts - value);
@@ -227,6 +251,14 @@ static void apply_to_cluster(const struct ppi_charsmap *map, const char *bytes, 
     }
 }
 
+/* A character that breaks clusters as one does, for marks that are younger than utf8proc 2.8. */
+static utf8proc_int32_t breaking_as(uint32_t code)
+{
+    const bool young =
+        code == 0x897 || (code >= 0x1acf && code <= 0x1add) || (code >= 0x1ae0 && code <= 0x1aeb);
+    return young ? 0x898 : (utf8proc_int32_t)code;
+}
+
 /* Where the grapheme cluster that begins at `at` ends. */
 static size_t cluster_end(const char *bytes, size_t n, size_t at)
 {
@@ -238,8 +270,7 @@ static size_t cluster_end(const char *bytes, size_t n, size_t at)
         if (code < 0x80 && next < 0x80) {
             if (code != '\r' || next != '\n')
                 return at;
-        } else if (utf8proc_grapheme_break_stateful((utf8proc_int32_t)code, (utf8proc_int32_t)next,
-                                                    &state)) {
+        } else if (utf8proc_grapheme_break_stateful(breaking_as(code), breaking_as(next), &state)) {
             return at;
         }
         code = next;
@@ -256,4 +287,21 @@ void ppi_charsmap_apply(const struct ppi_charsmap *map, const struct ppi_text *t
         apply_to_cluster(map, text->bytes + at, end - at, &held);
     }
     put_held(&held);
+}
+
+void ppi_charsmap_apply_longest(const struct ppi_charsmap *map, const struct ppi_text *text,
+                                struct ppi_text *out)
+{
+    for (size_t at = 0, n_old = 0, n_new = 0; at < text->n; at += n_old) {
+        const char *bytes = text->bytes + at;
+        const char *found = map->first[(unsigned char)bytes[0]]
+                                ? find_longest(map, bytes, text->n - at, &n_old, &n_new)
+                                : NULL;
+        if (!found || (at + n_old < text->n && ((unsigned char)bytes[n_old] & 0xc0) == 0x80)) {
+            ppi_utf8_get(bytes, &n_old);
+            ppi_text_copy(out, text, at, at + n_old);
+        } else {
+            ppi_text_put(out, found, n_new, ppi_text_origin(text, at, at + n_old));
+        }
+    }
 }

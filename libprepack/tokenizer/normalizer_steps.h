@@ -39,6 +39,7 @@ struct ppi_normal_step {
     char *content;               /* REPLACE, PREPEND: [content_bytes] */
     size_t content_bytes;
     struct ppi_charsmap *charsmap; /* CHARSMAP */
+    bool longest;                  /* CHARSMAP: as SentencePiece itself looks things up */
 };
 
 /*
@@ -66,5 +67,7 @@ bool ppi_charsmap_maps(const struct ppi_charsmap *charsmap, unsigned char first,
                        unsigned char last);
 void ppi_charsmap_apply(const struct ppi_charsmap *charsmap, const struct ppi_text *text,
                         struct ppi_text *out);
+void ppi_charsmap_apply_longest(const struct ppi_charsmap *charsmap, const struct ppi_text *text,
+                                struct ppi_text *out);
 
 #endif

@@ -12,8 +12,10 @@
 
 /* Most bytes of a pattern as PCRE2 gets it. */
 #define MAX_TRANSLATED ((size_t)1 << 20)
-/* A search that goes back more often than this is given up, as Oniguruma does. */
-#define MATCH_LIMIT 10000000u
+/* A search that goes back more often than this is given up, as Oniguruma does; in a long text once
+ * for every byte, as behind a run of spaces, is not too often. */
+#define MATCH_LIMIT          10000000u
+#define MATCH_LIMIT_PER_BYTE 3u
 /* Most memory of a search that no stack of fixed size is enough for. */
 #define HEAP_LIMIT_KIB (256u << 10)
 #define JIT_STACK_MIN  ((size_t)32 << 10)
@@ -32,6 +34,7 @@ struct ppi_pattern_work {
     pcre2_match_context *context;
     pcre2_match_data *data;
     pcre2_jit_stack *stack; /* NULL: what the machine stack gives is all */
+    uint32_t limit;         /* that the context has */
 };
 
 static void *allocate(size_t bytes, void *mem)
@@ -141,14 +144,20 @@ void ppi_pattern_destroy(struct ppi_pattern *pattern)
 
 /* ---- matching ---- */
 
+static void set_limit(struct ppi_pattern_work *work, uint32_t limit)
+{
+    pcre2_set_match_limit(work->context, limit);
+    pcre2_set_depth_limit(work->context, limit);
+    work->limit = limit;
+}
+
 static pp_status fill_work(struct ppi_pattern_work *work, pcre2_general_context *general)
 {
     work->context = pcre2_match_context_create(general);
     work->data = pcre2_match_data_create(1, general);
     if (!work->context || !work->data)
         return PP_ERR_NOMEM;
-    pcre2_set_match_limit(work->context, MATCH_LIMIT);
-    pcre2_set_depth_limit(work->context, MATCH_LIMIT);
+    set_limit(work, MATCH_LIMIT);
     pcre2_set_heap_limit(work->context, HEAP_LIMIT_KIB);
     work->stack = pcre2_jit_stack_create(JIT_STACK_MIN, JIT_STACK_MAX, general);
     if (work->stack)
@@ -218,6 +227,9 @@ pp_status ppi_pattern_find(const struct ppi_pattern *pattern, struct ppi_pattern
     int code = PCRE2_ERROR_JIT_STACKLIMIT;
     if (!pattern->code)
         return find_literal(pattern, bytes, n, from, match);
+    const uint32_t allowed = MATCH_LIMIT + MATCH_LIMIT_PER_BYTE * (uint32_t)(n >> 20 << 20);
+    if (work->limit != allowed)
+        set_limit(work, allowed);
     if (pattern->compiled)
         code = pcre2_jit_match(pattern->code, (PCRE2_SPTR)bytes, n, from, 0, work->data,
                                work->context);

@@ -177,6 +177,11 @@ pp_status ppi_trie_build(struct ppi_trie *trie, struct ppi_mem *mem, struct ppi_
                          size_t n, pp_error *err)
 {
     *trie = (struct ppi_trie){.mem = mem};
+    for (size_t i = 0; i < n; i++)
+        if (keys[i].n > PPI_TRIE_MAX_KEY)
+            return ppi_error(err, PP_ERR_LIMIT,
+                             "token %d of a vocabulary has %u bytes; at most %d can be looked up",
+                             keys[i].id, keys[i].n, PPI_TRIE_MAX_KEY);
     struct builder builder = {.trie = trie, .keys = keys, .end = FIRST_PLACE};
     trie->tails = ppi_alloc(mem, n, sizeof *trie->tails);
     builder.spare = ppi_alloc(mem, n, sizeof *keys);
@@ -194,7 +199,7 @@ pp_status ppi_trie_build(struct ppi_trie *trie, struct ppi_mem *mem, struct ppi_
     if (done)
         return PP_OK;
     bool too_large = trie->room == MAX_ROOM;
-    size_t bytes = trie->room * 2 * sizeof *trie->nodes;
+    size_t bytes = (trie->room ? trie->room * 2 : n) * sizeof *trie->nodes;
     ppi_trie_free(trie);
     if (too_large)
         return ppi_error(err, PP_ERR_LIMIT, "the tokens of a vocabulary are longer than %zu bytes",

@@ -10,6 +10,9 @@
 
 #include <string.h>
 
+/* A walk takes as long as the longest key, and a text can make every walk one of the longest. */
+#define PPI_TRIE_MAX_KEY 4096
+
 struct ppi_trie_key {
     const char *bytes; /* must outlive the trie */
     uint32_t n;        /* keys without bytes are never found */
@@ -35,7 +38,8 @@ struct ppi_trie {
     size_t room, n_tails;
 };
 
-/* keys[n] are reordered. Errors: PP_ERR_NOMEM, PP_ERR_LIMIT. */
+/* keys[n] are reordered. Errors: PP_ERR_NOMEM, PP_ERR_LIMIT (a key of more than PPI_TRIE_MAX_KEY
+ * bytes; more than 2 billion nodes). */
 pp_status ppi_trie_build(struct ppi_trie *trie, struct ppi_mem *mem, struct ppi_trie_key *keys,
                          size_t n, pp_error *err);
 void ppi_trie_free(struct ppi_trie *trie);

@@ -13,6 +13,9 @@
 static uint32_t value_of(uint32_t code)
 {
     size_t low = 0, high = PPI_UNICODE_RUNS;
+    /* most of Chinese and Korean */
+    if (code - 0x4e00 < 0x5200 || code - 0xac00 < 11172)
+        return PPI_LO | PPI_CHAR_ALPHABETIC;
     while (high - low > 1) {
         const size_t middle = (low + high) / 2;
         if (ppi_unicode_runs[middle] >> 11 <= code)

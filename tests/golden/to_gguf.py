@@ -14,8 +14,7 @@ import sys
 
 # What an omitted key means to its class, where a file has to say it.
 DEFAULTS = {
-    "gemma2": {"head_dim": 256, "query_pre_attn_scalar": 256, "sliding_window": 4096, "attn_logit_softcapping": 50.0,
-               "final_logit_softcapping": 30.0, "period": 2, "rms_norm_eps": 1e-6, "bos_token_id": 2,
+    "gemma2": {"head_dim": 256, "query_pre_attn_scalar": 256, "period": 2, "rms_norm_eps": 1e-6, "bos_token_id": 2,
                "eos_token_id": 1, "tie_word_embeddings": True},
     "gemma3_text": {"head_dim": 256, "query_pre_attn_scalar": 256, "sliding_window": 4096, "period": 6,
                     "rope_theta": 1e6, "tie_word_embeddings": True},

@@ -5,6 +5,8 @@
 #ifndef TEST_RUN_H
 #define TEST_RUN_H
 
+#include "support/rounds.h"
+
 #include <prepack/prepack.h>
 
 #include <stdbool.h>
@@ -40,20 +42,12 @@ static inline bool run_on_cuda(void)
     return device && strcmp(device, "cuda") == 0;
 }
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define RUN_SANITIZED 1
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define RUN_SANITIZED 1
-#endif
-
-/* 3 where everything takes many times as long, on an emulated GPU and under a sanitizer, else 1:
- * tests over many families do every third there, and a third of their rounds. */
+/* Where everything takes many times as long, tests over many families do every third (on an
+ * emulated GPU) or sixth (under a sanitizer), and as few of their rounds; else 1. */
 static inline int run_step(void)
 {
 #ifdef RUN_SANITIZED
-    return 3;
+    return 6;
 #else
     return run_on_cuda() ? 3 : 1;
 #endif

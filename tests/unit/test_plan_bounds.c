@@ -3,6 +3,7 @@
  * packings (no bound is above one), and in the order that is a theorem.
  */
 #include "test_plan_support.h"
+#include "support/rounds.h"
 
 #include "plan/fewest/bounds.h"
 #include "plan/search/columns.h"
@@ -101,7 +102,7 @@ START_TEST(bounds_follow_their_definitions)
 {
     uint64_t random = SEED + (uint64_t)_i;
     int n_above = 0;
-    for (int i = 0; i < 400; i++) {
+    for (int i = 0; i < rounds(400); i++) {
         int64_t sizes[40];
         int64_t n = random_between(&random, 1, 40);
         int64_t capacity = random_between(&random, 1, 200);
@@ -130,7 +131,7 @@ END_TEST
 START_TEST(no_bound_is_above_a_packing)
 {
     uint64_t random = SEED + (uint64_t)_i;
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < rounds(300); i++) {
         int64_t sizes[MAX_N];
         int64_t n = 0, n_bins = 0;
         int64_t capacity =
@@ -216,7 +217,7 @@ static int64_t most_value(const struct size_counts *counts, const int32_t *value
 START_TEST(knapsacks_against_every_choice)
 {
     uint64_t random = SEED;
-    for (int i = 0; i < 600; i++) {
+    for (int i = 0; i < rounds(600); i++) {
         int64_t sizes[12];
         int64_t capacity = i % 2 ? random_between(&random, 10, 90) : INT64_C(1) << 35;
         draw_sizes(&random, i % 7, capacity, sizes, 12);

@@ -3,6 +3,7 @@
  * whose optimum is known by construction, equal bins for equal lengths, limits, memory.
  */
 #include "test_plan_support.h"
+#include "support/rounds.h"
 
 #define SEED  41
 #define MAX_N 600
@@ -66,7 +67,7 @@ static void draw_lengths(uint64_t *random, int shape, int64_t capacity, int64_t 
 START_TEST(small_instances_against_every_assignment)
 {
     uint64_t random = SEED + (uint64_t)_i;
-    for (int i = 0; i < 1500; i++) {
+    for (int i = 0; i < rounds(1500); i++) {
         int64_t lengths[10];
         int64_t rooms[10];
         int n = (int)random_between(&random, 1, 10);

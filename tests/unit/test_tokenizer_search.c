@@ -234,6 +234,24 @@ START_TEST(tries_find_every_key)
 }
 END_TEST
 
+START_TEST(tries_refuse_long_keys)
+{
+    static char text[PPI_TRIE_MAX_KEY + 1];
+    struct ppi_mem mem;
+    struct ppi_trie trie;
+    pp_error err = {.struct_size = sizeof err};
+    ck_assert_int_eq(ppi_mem_init(&mem, NULL, 0, NULL), PP_OK);
+    struct ppi_trie_key key = {text, PPI_TRIE_MAX_KEY, 5};
+    ck_assert_int_eq(ppi_trie_build(&trie, &mem, &key, 1, &err), PP_OK);
+    ppi_trie_free(&trie);
+    key.n++;
+    ck_assert_int_eq(ppi_trie_build(&trie, &mem, &key, 1, &err), PP_ERR_LIMIT);
+    ck_assert_str_eq(err.message,
+                     "token 5 of a vocabulary has 4097 bytes; at most 4096 can be looked up");
+    ck_assert_int_eq(mem.bytes, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("tokenizer-search");
@@ -243,6 +261,7 @@ int main(void)
     tcase_add_loop_test(tcase, word_piece_finds_what_a_plain_search_finds, 0, 12);
     tcase_add_test(tcase, long_words_need_little_memory);
     tcase_add_test(tcase, tries_find_every_key);
+    tcase_add_test(tcase, tries_refuse_long_keys);
     suite_add_tcase(suite, tcase);
     return tap_run(suite, CK_NOFORK);
 }

@@ -150,6 +150,31 @@ START_TEST(gguf_t5)
 }
 END_TEST
 
+/* A table that makes b of a: 512 units of a trie, and the text. */
+START_TEST(gguf_charsmap)
+{
+    char table[4 + 2048 + 2] = {0};
+    const uint32_t size = 2048, place = 256 ^ 'a';
+    uint32_t units[512];
+    for (int i = 0; i < 512; i++)
+        units[i] = 0x80000000u;
+    units[0] = 256u << 10;
+    units[place] = 'a' | 256u | (place ^ 128) << 10;
+    memcpy(table, &size, sizeof size);
+    memcpy(table + 4, units, sizeof units);
+    table[4 + 2048] = 'b';
+    struct blob blob = good_llama_file("t5");
+    gguf_put_u32(&blob, KEY("unknown_token_id"), 0);
+    gguf_put_flag(&blob, KEY("add_eos_token"), 0);
+    gguf_put_bytes(&blob, KEY("precompiled_charsmap"), table, sizeof table);
+    gguf_end(&blob);
+    pp_tokenizer *tokenizer = token_open_good(blob);
+    CHECK_IDS(tokenizer, "a a", FIRST_PIECE + 2, FIRST_PIECE, FIRST_PIECE + 2);
+    CHECK_IDS(tokenizer, "a\u0301", FIRST_PIECE + 2, 0); /* not a cluster as a whole */
+    pp_tokenizer_destroy(tokenizer);
+}
+END_TEST
+
 static struct blob bert_file(void)
 {
     static const char *const tokens[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "▁ab", "c"};
@@ -371,6 +396,7 @@ int main(void)
     tcase_add_test(tcase, gguf_marks_known_specials);
     tcase_add_test(tcase, gguf_llama);
     tcase_add_test(tcase, gguf_t5);
+    tcase_add_test(tcase, gguf_charsmap);
     tcase_add_test(tcase, gguf_bert);
     tcase_add_test(tcase, gguf_refused);
     tcase_add_test(tcase, gguf_scores_refused);

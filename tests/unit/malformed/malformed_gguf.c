@@ -156,6 +156,8 @@ const struct malformed_gguf malformed_gguf_models[] = {
      ADD("key \"llama.rope.scaling.type\" d:8 \"longrope\"")},
     {"62 extrapolation", U, "yarn_ext_factor is 0.5",
      ADD("key \"llama.rope.scaling.yarn_ext_factor\" d:6 f:0.5")},
+    {"62 a magnitude", U, "llama.rope.scaling.attn_factor is 1.5; it is supported with longrope",
+     ADD("key \"llama.rope.scaling.attn_factor\" d:6 f:1.5")},
     {"part of a head rotates", U, "llama.rope.dimension_count is 2; for this architecture",
      ADD("key \"llama.rope.dimension_count\" d:4 d:2")},
     {"more than a head rotates", U, "llama.rope.dimension_count is 8",
