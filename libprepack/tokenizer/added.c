@@ -3,7 +3,7 @@
  * added.h.
  */
 #include "tokenizer/added.h"
-#include "tokenizer/unicode.h"
+#include "tokenizer/unicode/unicode.h"
 
 #include <stdlib.h>
 

@@ -5,9 +5,9 @@
 #ifndef PPI_ADDED_H
 #define PPI_ADDED_H
 
-#include "tokenizer/normalizer.h"
+#include "tokenizer/normalize/normalizer.h"
 #include "tokenizer/text.h"
-#include "tokenizer/vocab.h"
+#include "tokenizer/pieces/vocab.h"
 
 #define PPI_MAX_ADDED 65536
 

@@ -6,7 +6,7 @@
 #define PPI_EDGES_H
 
 #include "tokenizer/reading.h"
-#include "tokenizer/vocab.h"
+#include "tokenizer/pieces/vocab.h"
 
 #define PPI_MAX_EDGE 16
 

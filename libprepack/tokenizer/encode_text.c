@@ -3,7 +3,7 @@
  * falls into words, and words become tokens.
  */
 #include "tokenizer/encode_work.h"
-#include "tokenizer/unicode.h"
+#include "tokenizer/unicode/unicode.h"
 
 #define MAX_TEXT_BYTES ((size_t)1 << 30)
 

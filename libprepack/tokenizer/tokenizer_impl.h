@@ -1,17 +1,17 @@
 /*
  * tokenizer_impl.h: a tokenizer: what its files said, ready to run. The files *_source.c fill it,
- * each from one format; encode.c and text_stream.c run it.
+ * each from one format; encode.c and decode_text.c run it.
  */
 #ifndef PPI_TOKENIZER_IMPL_H
 #define PPI_TOKENIZER_IMPL_H
 
 #include "tokenizer/added.h"
-#include "tokenizer/decoder.h"
+#include "tokenizer/decode/decoder.h"
 #include "tokenizer/edges.h"
-#include "tokenizer/normalizer.h"
-#include "tokenizer/pieces.h"
-#include "tokenizer/settings.h"
-#include "tokenizer/splitter.h"
+#include "tokenizer/normalize/normalizer.h"
+#include "tokenizer/pieces/pieces.h"
+#include "tokenizer/tokenizer_settings.h"
+#include "tokenizer/split/splitter.h"
 
 #include <prepack/tokenizer.h>
 #include <pthread.h>
@@ -67,7 +67,7 @@ int32_t ppi_tokenizer_find(const pp_tokenizer *tokenizer, const char *text, size
 /* The text of an id; NULL text where no token has it. */
 struct ppi_token ppi_tokenizer_token(const pp_tokenizer *tokenizer, int32_t id);
 
-/* What settings say over what the file says. Errors: PP_ERR_FORMAT. (tokenizer.c) */
+/* What settings say over what the file says. Errors: PP_ERR_FORMAT. (handle.c) */
 pp_status ppi_tokenizer_apply(pp_tokenizer *tokenizer, const struct ppi_settings *settings,
                               pp_error *err);
 

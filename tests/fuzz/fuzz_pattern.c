@@ -4,7 +4,7 @@
  */
 #include "fuzz.h"
 #include "fuzz_tokens.h"
-#include "tokenizer/pattern.h"
+#include "tokenizer/pattern/pattern.h"
 
 #include <string.h>
 

@@ -5,7 +5,7 @@
 #ifndef TEST_PIECES_FIXTURE_H
 #define TEST_PIECES_FIXTURE_H
 
-#include "tokenizer/pieces.h"
+#include "tokenizer/pieces/pieces.h"
 
 #include <check.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
  */
 #include "malformed/failing.h"
 #include "support/tap.h"
-#include "tokenizer/decoder.h"
+#include "tokenizer/decode/decoder.h"
 
 #include <check.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
  */
 #include "malformed/failing.h"
 #include "support/tap.h"
-#include "tokenizer/normalizer.h"
+#include "tokenizer/normalize/normalizer.h"
 
 #include <check.h>
 #include <stdio.h>

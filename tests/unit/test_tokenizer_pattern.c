@@ -4,7 +4,7 @@
  */
 #include "malformed/failing.h"
 #include "support/tap.h"
-#include "tokenizer/pattern.h"
+#include "tokenizer/pattern/pattern.h"
 
 #include <check.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
  */
 #include "pieces_fixture.h"
 #include "support/tap.h"
-#include "tokenizer/trie.h"
+#include "tokenizer/pieces/trie.h"
 
 /* ---- random vocabularies ---- */
 

@@ -4,7 +4,7 @@
  */
 #include "malformed/failing.h"
 #include "support/tap.h"
-#include "tokenizer/splitter.h"
+#include "tokenizer/split/splitter.h"
 
 #include <check.h>
 #include <stdio.h>

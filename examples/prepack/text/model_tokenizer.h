@@ -4,7 +4,7 @@
 
 #include "data_options.h"
 #include "engine.h"
-#include "tokenizer.h"
+#include "text_tokens.h"
 
 /* Whether there is a tokenizer beside the model. */
 bool model_has_tokenizer(const struct engine *engine);

@@ -3,7 +3,7 @@
 #define PREPACK_PROMPTSET_H
 
 #include "dataset.h"
-#include "tokenizer.h"
+#include "text_tokens.h"
 
 /* A data set as token ids. */
 struct promptset {

@@ -3,7 +3,7 @@
 #ifndef PREPACK_TEXT_STREAM_H
 #define PREPACK_TEXT_STREAM_H
 
-#include "tokenizer.h"
+#include "text_tokens.h"
 
 #include <stdbool.h>
 
