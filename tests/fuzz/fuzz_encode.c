@@ -72,9 +72,7 @@ static const struct kind {
 /* The characters that stand for the 256 bytes, with ids from 0, and what merges make of them. */
 static void write_bytes(char *out)
 {
-    static const char *const more[] = {"ab", "aa", "aaaa", "ll",
-                                       "\xc4\xa0"
-                                       "a"};
+    static const char *const more[] = {"ab", "aa", "aaaa", "ll", "\xc4\xa0\x61"};
     uint32_t next = 256;
     size_t n = 0;
     for (uint32_t byte = 0; byte < 256; byte++) {
