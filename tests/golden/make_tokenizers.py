@@ -275,7 +275,9 @@ def added_raw():
 def added_normalized():
     tokenizer = byte_bpe(byte_level(regex=True), N.Sequence([N.NFC(), N.Lowercase()]), size=300)
     flags = ({"single_word": True}, {"rstrip": True}, {}, {"lstrip": True}, {"lstrip": True, "rstrip": True})
-    tokenizer.add_tokens([AddedToken(word, normalized=True, **flags[i % len(flags)]) for i, word in enumerate(ADDED)])
+    # of tokens that are one when they are normalised, tokenizers takes any: another in each process
+    words = [word for word in ADDED if word not in ("abc", "e\u0301")]
+    tokenizer.add_tokens([AddedToken(word, normalized=True, **flags[i % len(flags)]) for i, word in enumerate(words)])
     tokenizer.add_special_tokens([AddedToken("<sp>", normalized=True), AddedToken("<sp>2", rstrip=True)])
     return tokenizer, None
 
