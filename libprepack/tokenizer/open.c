@@ -50,6 +50,12 @@ static bool begins_with(const char *bytes, size_t n, const char *text)
     return n >= strlen(text) && memcmp(bytes, text, strlen(text)) == 0;
 }
 
+static bool ends_with(const char *text, const char *end)
+{
+    const size_t n = strlen(text), n_end = strlen(end);
+    return n >= n_end && strcmp(text + n - n_end, end) == 0;
+}
+
 static pp_status recognize(const struct ppi_file *file, source_fn *source, pp_error *err)
 {
     char bytes[64];
@@ -66,7 +72,10 @@ static pp_status recognize(const struct ppi_file *file, source_fn *source, pp_er
         *source = ppi_source_gguf;
     else if (i < n && bytes[i] == '{')
         *source = ppi_source_tokenizer_json;
-    else if (bytes[0] == '\n') /* a SentencePiece model is a message: its first field is a piece */
+    else if (bytes[0] == '\n' ||
+             ends_with(
+                 file->label.text,
+                 ".model")) /* a SentencePiece model is a message: its first field is a piece */
         *source = ppi_source_sentencepiece;
     else
         return ppi_error(err, PP_ERR_FORMAT,
@@ -171,7 +180,8 @@ static pp_status open_directory(const char *path, const pp_tokenizer_params *par
     PP_TRY(open_in_directory(&dir, &file, err));
     if (file.fd < 0)
         return open_gguf(path, &dir, params, &mem, tokenizer, err);
-    pp_status status = ppi_settings_read(&dir, &mem, &log, &settings, err);
+    const bool sentencepiece = ends_with(file.label.text, ".model");
+    pp_status status = ppi_settings_read(&dir, sentencepiece, &mem, &log, &settings, err);
     if (status >= 0) {
         const struct ppi_source_file source = {&file, &settings, &log};
         status = make(&source, params->allocator, tokenizer, err);

@@ -76,6 +76,9 @@ static const char *const KNOWN[] = {
     "vocab_size",
     "clean_up_tokenization_spaces",
     "from_slow",
+    "keep_accents",
+    "remove_space",
+    "sp_model_kwargs",
     "spaces_between_special_tokens",
     "special_tokens",
     "trim_offsets",
@@ -83,10 +86,20 @@ static const char *const KNOWN[] = {
     "add_generation_prompt",
 };
 
-static bool is_known(const char *key)
+/* Of those, what changes tokens or text of a SentencePiece model where it is on. */
+static const char *const OFF[] = {"do_lower_case", "keep_accents", "remove_space",
+                                  "clean_up_tokenization_spaces", "from_slow"};
+
+/* Classes whose tokens are those of the SentencePiece model. */
+static const char *const CLASSES[] = {
+    "LlamaTokenizer",    "LlamaTokenizerFast", "CodeLlamaTokenizer",     "CodeLlamaTokenizerFast",
+    "GemmaTokenizer",    "GemmaTokenizerFast", "MistralCommonTokenizer", "PreTrainedTokenizerFast",
+    "TokenizersBackend", "PreTrainedTokenizer"};
+
+static bool is_one_of(const char *word, const char *const *words, size_t n)
 {
-    for (size_t i = 0; i < PPI_COUNT(KNOWN); i++)
-        if (strcmp(key, KNOWN[i]) == 0)
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(word, words[i]) == 0)
             return true;
     return false;
 }
@@ -95,6 +108,7 @@ struct settings_reader {
     struct ppi_reading reading;
     const struct ppi_json_value *root;
     struct ppi_settings *settings;
+    bool sentencepiece; /* they are for a SentencePiece model */
 };
 
 /* A token is a string or an object with its "content". */
@@ -187,10 +201,23 @@ static void note_unknown(const struct settings_reader *reader)
          value = ppi_json_next(root, value)) {
         const bool off = value->type == PPI_JSON_NULL || value->type == PPI_JSON_FALSE ||
                          (value->type == PPI_JSON_OBJECT && value->len == 0);
-        if (!off && !is_known(value->name))
+        const bool changes =
+            reader->sentencepiece && (is_one_of(value->name, OFF, PPI_COUNT(OFF)) ||
+                                      strcmp(value->name, "sp_model_kwargs") == 0);
+        if (!off && changes)
+            ppi_log(reader->reading.log, PP_LOG_WARNING,
+                    "%s: \"%s\" is not implemented; tokens and texts are those without it",
+                    reader->reading.label, value->name);
+        else if (!off && !is_one_of(value->name, KNOWN, PPI_COUNT(KNOWN)))
             ppi_log(reader->reading.log, PP_LOG_WARNING, "%s: \"%s\" is not known and left out",
                     reader->reading.label, ppi_label(value->name).text);
     }
+    const char *class = ppi_json_string(ppi_json_get(root, "tokenizer_class"));
+    if (reader->sentencepiece && class && !is_one_of(class, CLASSES, PPI_COUNT(CLASSES)))
+        ppi_log(reader->reading.log, PP_LOG_WARNING,
+                "%s: the tokenizer_class %s is not known; tokens are those of the SentencePiece "
+                "model",
+                reader->reading.label, ppi_label(class).text);
 }
 
 static pp_status read_names(const struct settings_reader *reader)
@@ -218,8 +245,8 @@ static pp_status read_config(const struct settings_reader *reader)
 }
 
 /* Reads one of the files, if it is there. */
-static pp_status read_file(const struct ppi_dir *dir, const char *name, const struct ppi_log *log,
-                           struct ppi_settings *settings,
+static pp_status read_file(const struct ppi_dir *dir, const char *name, bool sentencepiece,
+                           const struct ppi_log *log, struct ppi_settings *settings,
                            pp_status (*read)(const struct settings_reader *reader), pp_error *err)
 {
     struct ppi_file file;
@@ -232,7 +259,8 @@ static pp_status read_file(const struct ppi_dir *dir, const char *name, const st
         const struct settings_reader reader = {
             .reading = {file.label.text, settings->mem, log, err},
             .root = json.root,
-            .settings = settings};
+            .settings = settings,
+            .sentencepiece = sentencepiece};
         status = read(&reader);
         ppi_json_free(&json, settings->mem);
     }
@@ -240,7 +268,7 @@ static pp_status read_file(const struct ppi_dir *dir, const char *name, const st
     return status;
 }
 
-pp_status ppi_settings_read(const struct ppi_dir *dir, struct ppi_mem *mem,
+pp_status ppi_settings_read(const struct ppi_dir *dir, bool sentencepiece, struct ppi_mem *mem,
                             const struct ppi_log *log, struct ppi_settings *settings, pp_error *err)
 {
     *settings = (struct ppi_settings){.mem = mem,
@@ -250,9 +278,9 @@ pp_status ppi_settings_read(const struct ppi_dir *dir, struct ppi_mem *mem,
                                       .legacy = PPI_NOT_SAID,
                                       .added = {.mem = mem}};
     /* of tokens that two files list the last counts: tokenizer_config.json knows more of them */
-    PP_TRY(read_file(dir, "added_tokens.json", log, settings, read_added, err));
-    PP_TRY(read_file(dir, "tokenizer_config.json", log, settings, read_config, err));
-    return read_file(dir, "special_tokens_map.json", log, settings, read_names, err);
+    PP_TRY(read_file(dir, "added_tokens.json", sentencepiece, log, settings, read_added, err));
+    PP_TRY(read_file(dir, "tokenizer_config.json", sentencepiece, log, settings, read_config, err));
+    return read_file(dir, "special_tokens_map.json", sentencepiece, log, settings, read_names, err);
 }
 
 void ppi_settings_free(struct ppi_settings *settings)

@@ -27,9 +27,10 @@ struct ppi_settings {
 };
 
 /* Reads the files of a folder; those that are not there say nothing. What would change tokens and
- * is not implemented is said to the log. Errors: PP_ERR_FORMAT, PP_ERR_IO, PP_ERR_PATH,
+ * is not implemented is said to the log; sentencepiece: of a model that has no
+ * normalizer and the like of its own. Errors: PP_ERR_FORMAT, PP_ERR_IO, PP_ERR_PATH,
  * PP_ERR_LIMIT, PP_ERR_NOMEM. ppi_settings_free releases what it made, also after a failure. */
-pp_status ppi_settings_read(const struct ppi_dir *dir, struct ppi_mem *mem,
+pp_status ppi_settings_read(const struct ppi_dir *dir, bool sentencepiece, struct ppi_mem *mem,
                             const struct ppi_log *log, struct ppi_settings *settings,
                             pp_error *err);
 void ppi_settings_free(struct ppi_settings *settings);

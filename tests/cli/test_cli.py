@@ -16,11 +16,12 @@ import plan_cases
 import plan_view_cases
 import prefill_cases
 import text_cases
+import tokenize_cases
 import usage_cases
 
 if __name__ == "__main__":
     sys.exit(harness.run_cases(sys.argv[1:4],
                                usage_cases.CASES + plan_cases.CASES + plan_view_cases.CASES +
-                               text_cases.CASES + ids_cases.CASES + prefill_cases.CASES + path_cases.CASES +
+                               text_cases.CASES + tokenize_cases.CASES + ids_cases.CASES + prefill_cases.CASES + path_cases.CASES +
                                model_cases.CASES + family_cases.CASES + device_cases.CASES + bench_cases.CASES +
                                cost_cases.CASES))

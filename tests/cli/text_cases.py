@@ -172,10 +172,10 @@ def settings_said_aloud(program):
     assert done.status == 0 and len(notes) == 4, done.err
     for part in ("T5Tokenizer", "do_lower_case", "strange_rule", "sp_model_kwargs"):
         assert sum(part in n and n.startswith("prepack: note: ") for n in notes) == 1, part
-    for content, says in (("[", "not JSON"), ("[]", "not a JSON object"),
+    for content, says in (("[", "malformed JSON"), ("[]", "an object is needed"),
                           ('{"add_bos_token": "no"}', "true or false"),
-                          ('{"bos_token": 5}', "must be a string"),
-                          ('{"bos_token": "<nope>"}', "'<nope>'"),
+                          ('{"bos_token": 5}', "a string, an object"),
+                          ('{"bos_token": "<nope>"}', "<nope>"),
                           ('{"added_tokens_decoder": {"x": {"content": "a"}}}', "added token")):
         program.file("m/tokenizer_config.json", content)
         program.refuses(1, says, "generate", "--model", folder, "-p", "a")

@@ -56,8 +56,9 @@ def pack_value(value):
         return struct.pack("<If", F32, value)
     if isinstance(value, str):
         return struct.pack("<I", STRING) + text(value)
-    assert isinstance(value[0], bool)
-    return struct.pack("<IIQ", ARRAY, BOOL, len(value)) + bytes(value)
+    kind, pack = {bool: (BOOL, lambda x: struct.pack("<?", x)), int: (I32, lambda x: struct.pack("<i", x)),
+                  float: (F32, lambda x: struct.pack("<f", x)), str: (STRING, text)}[type(value[0])]
+    return struct.pack("<IIQ", ARRAY, kind, len(value)) + b"".join(map(pack, value))
 
 
 def write_gguf(path, keys, tensors):

@@ -157,6 +157,7 @@ static const struct {
     {"[\\]\\-^]+", "a]-^", "]-^"},
     {"(?<=a|bc)d", "ad bcd cd", "d|d"},
     {"(?<!a)b", "ab cb", "b"},
+    {"a{0,2}(?>(?>(?:x)*)[a-z])", "  a\n b\n", "a|b"},
     {"(?>a+)b|a", "aab aac", "aab|a|a"},
     {"a++a|b", "aaab", "b"},
     {"a+?", "aaa", "a|a|a"},

@@ -60,6 +60,11 @@ static pp_status refuse_compiled(int code, const char *label, const char *where,
                      where, (const char *)text);
 }
 
+/* Repetitions become possessive only where the pattern says so: PCRE2 10.42 takes some for it that
+ * are not, before an atomic group which begins with what may be empty. */
+#define COMPILE_OPTIONS                                                                            \
+    (PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NO_UTF_CHECK | PCRE2_NO_AUTO_POSSESS)
+
 static pp_status compile(struct ppi_pattern *pattern, const struct ppi_text *text,
                          const char *label, const char *where, pp_error *err)
 {
@@ -70,8 +75,7 @@ static pp_status compile(struct ppi_pattern *pattern, const struct ppi_text *tex
     if (context) {
         pcre2_set_newline(context, PCRE2_NEWLINE_LF);
         pattern->code = pcre2_compile((PCRE2_SPTR)(text->n ? text->bytes : ""), text->n,
-                                      PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NO_UTF_CHECK,
-                                      &code, &at, context);
+                                      COMPILE_OPTIONS, &code, &at, context);
     }
     pcre2_compile_context_free(context);
     pcre2_general_context_free(general);
