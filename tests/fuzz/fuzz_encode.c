@@ -1,13 +1,16 @@
 /*
  * fuzz_encode.c: any text, with a handful of tokenizers of different kinds: what fuzz_use_text
- * asks; where every byte has a token, offsets that do not go back and a text that comes back; the
- * same tokens with several texts in one call and with threads.
+ * asks, also of the bytes taken for ids; where every byte has a token, offsets that do not go back
+ * and a text that comes back; the same tokens with several texts in one call and with threads.
  */
+#define _GNU_SOURCE /* memmem */
+
 #include "fuzz.h"
 #include "fuzz_tokens.h"
 #include "tokenizer/text.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char *const fuzz_seeds[] = {
@@ -101,8 +104,23 @@ static pp_tokenizer *open_kind(const struct kind *kind)
     return tokenizer;
 }
 
-/* Tokens of every byte: offsets go forward, and the text comes back (but for what special tokens
- * take along). */
+/* The text comes back, unless a token took the white space beside it along. */
+static void check_back(const pp_tokenizer *tokenizer, const pp_encoded *encoded, pp_text text)
+{
+    size_t n_bytes;
+    if (memmem(text.bytes, text.n_bytes, "<tool>", 6) ||
+        pp_tokenizer_decode(tokenizer, encoded->ids, encoded->n, NULL, NULL, 0, &n_bytes, NULL) < 0)
+        return;
+    char *back = malloc(n_bytes + 1);
+    if (pp_tokenizer_decode(tokenizer, encoded->ids, encoded->n, NULL, back, n_bytes + 1, &n_bytes,
+                            NULL) >= 0)
+        fuzz_check(n_bytes == text.n_bytes &&
+                       (n_bytes == 0 || memcmp(back, text.bytes, n_bytes) == 0),
+                   "another text comes back");
+    free(back);
+}
+
+/* Tokens of every byte: offsets go forward, and the text comes back. */
 static void check_whole(pp_tokenizer *tokenizer, pp_text text)
 {
     const pp_encode_params params = {
@@ -122,6 +140,7 @@ static void check_whole(pp_tokenizer *tokenizer, pp_text text)
                               : encoded.offsets[0].begin == 0 &&
                                     encoded.offsets[encoded.n - 1].end == (int64_t)text.n_bytes,
                "offsets leave something out");
+    check_back(tokenizer, &encoded, text);
     pp_encoding_destroy(encoding);
 }
 
@@ -145,6 +164,16 @@ static void check_batch(pp_tokenizer *tokenizer, pp_text text)
     pp_encoding_destroy(batch);
 }
 
+/* The bytes as ids: those of bytes and of the first tokens, and, above 240, of added tokens. */
+static void check_ids(const pp_tokenizer *tokenizer, const uint8_t *bytes, size_t len)
+{
+    int32_t ids[256];
+    const size_t n = len < 256 ? len : 256;
+    for (size_t i = 0; i < n; i++)
+        ids[i] = bytes[i] > 240 ? 660 + bytes[i] : bytes[i];
+    fuzz_use_ids(tokenizer, ids, (int64_t)n);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
     static pp_tokenizer *tokenizers[N_KINDS];
@@ -156,6 +185,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         pp_encoding *encoding = NULL;
         if (!tokenizers[i])
             tokenizers[i] = open_kind(&KINDS[i]);
+        check_ids(tokenizers[i], bytes, len);
         if (!valid) {
             fuzz_check(pp_tokenizer_encode(tokenizers[i], &text, 1, NULL, &encoding, NULL) ==
                            PP_ERR_ARG,

@@ -102,24 +102,23 @@ static void check_offsets(const pp_encoded *encoded, pp_text text)
     }
 }
 
-static void check_decoded(const pp_tokenizer *tokenizer, const pp_encoded *encoded,
+static void check_decoded(const pp_tokenizer *tokenizer, const int32_t *ids, int64_t n,
                           int32_t keep_special)
 {
     const pp_decode_params params = {.struct_size = sizeof params, .keep_special = keep_special};
     pp_text_stream *stream;
     pp_text piece;
     size_t n_bytes = 0, at = 0;
-    if (pp_tokenizer_decode(tokenizer, encoded->ids, encoded->n, &params, NULL, 0, &n_bytes, NULL) <
-            0 ||
+    if (pp_tokenizer_decode(tokenizer, ids, n, &params, NULL, 0, &n_bytes, NULL) < 0 ||
         pp_text_stream_create(tokenizer, &params, &stream, NULL) < 0)
         return;
     char *whole = malloc(n_bytes + 1);
-    pp_status status = pp_tokenizer_decode(tokenizer, encoded->ids, encoded->n, &params, whole,
-                                           n_bytes + 1, &n_bytes, NULL);
+    pp_status status =
+        pp_tokenizer_decode(tokenizer, ids, n, &params, whole, n_bytes + 1, &n_bytes, NULL);
     fuzz_check(status < 0 || ppi_utf8_check(whole, n_bytes) == n_bytes, "decoded to no UTF-8");
-    for (int64_t i = 0; status >= 0 && i <= encoded->n; i++) {
-        status = i < encoded->n ? pp_text_stream_push(stream, encoded->ids[i], &piece, NULL)
-                                : pp_text_stream_finish(stream, &piece, NULL);
+    for (int64_t i = 0; status >= 0 && i <= n; i++) {
+        status = i < n ? pp_text_stream_push(stream, ids[i], &piece, NULL)
+                       : pp_text_stream_finish(stream, &piece, NULL);
         if (status < 0)
             break;
         fuzz_check(at + piece.n_bytes <= n_bytes &&
@@ -132,6 +131,12 @@ static void check_decoded(const pp_tokenizer *tokenizer, const pp_encoded *encod
     fuzz_check(status < 0 || at == n_bytes, "a stream gives less text");
     pp_text_stream_destroy(stream);
     free(whole);
+}
+
+void fuzz_use_ids(const pp_tokenizer *tokenizer, const int32_t *ids, int64_t n)
+{
+    check_decoded(tokenizer, ids, n, 0);
+    check_decoded(tokenizer, ids, n, 1);
 }
 
 static void check_encoding(const pp_tokenizer *tokenizer, const pp_encoding *plain,
@@ -149,8 +154,7 @@ static void check_encoding(const pp_tokenizer *tokenizer, const pp_encoding *pla
     for (int64_t i = 0; i < encoded.n; i++)
         fuzz_check(encoded.ids[i] >= 0, "a negative id");
     check_offsets(&again, text);
-    check_decoded(tokenizer, &encoded, 0);
-    check_decoded(tokenizer, &encoded, 1);
+    fuzz_use_ids(tokenizer, encoded.ids, encoded.n);
 }
 
 void fuzz_use_text(pp_tokenizer *tokenizer, pp_text text, int32_t special)

@@ -26,4 +26,7 @@ pp_status fuzz_open(const void *bytes, size_t n, const pp_tokenizer_params *para
  * the status is one of a text's. */
 void fuzz_use_text(pp_tokenizer *tokenizer, pp_text text, int32_t special);
 
+/* Decodes any ids: the text is UTF-8 and that of a stream. */
+void fuzz_use_ids(const pp_tokenizer *tokenizer, const int32_t *ids, int64_t n);
+
 #endif
