@@ -13,7 +13,8 @@
  * The conventions are those of common.h. It follows the file: the ids are those that the Hugging
  * Face library `tokenizers` gives with the same tokenizer.json, whatever class transformers would
  * put before it; of other formats those of SentencePiece, mistral_common and llama.cpp
- * (docs/tokenizers.md). What a file asks for that is not implemented is refused by name when it is opened.
+ * (docs/tokenizers.md). What a file asks for that is not implemented is refused by name when it is
+ * opened.
  */
 #ifndef PREPACK_TOKENIZER_H
 #define PREPACK_TOKENIZER_H

@@ -198,7 +198,7 @@ def measure(path, tokenizer, folder, pairs=3):
         said = json.loads(prepack("profile", "--model", path, "--dataset", file, "--batch-size", "64", "--num-runs", "1",
                                   "--dtype", "bf16", "--json", "-"))
         for method in said["methods"]:
-            times.setdefault(f"prepack {method['name']}", []).append(method["seconds_per_batch"])
+            times.setdefault(f"prepack {method['method']}", []).append(method["seconds"]["mean"])
         for dtype, model in models_.items():
             for name, batches in plans.items():
                 label = f"transformers {str(dtype).split('.')[-1]} {name}"
