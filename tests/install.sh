@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs a build (made with -Ddefault_library=both) into a scratch folder and uses it as a stranger
-# would: a C program through pkg-config, shared and static, a C++ program, and the prepack program.
+# would: C programs through pkg-config, shared and static, a C++ program, and the prepack program.
 #
 # usage: install.sh BUILD_FOLDER
 set -eu
@@ -26,7 +26,18 @@ printf '#include <prepack/prepack.h>\nint main() { return pp_version() ? 0 : 1; 
 ${CXX:-c++} -std=c++11 -Wall -Wextra -Wpedantic -Werror "$work/cxx.cc" -o "$work/cxx" \
     $(pkg-config --cflags --libs prepack)
 
+# with the tokenizer library beside it
+# shellcheck disable=SC2046
+$cc -std=c11 -Wall -Wextra -Wpedantic -Werror examples/continue_text.c -o "$work/text" \
+    $(pkg-config --cflags --libs prepack prepack-tokenizer)
+# shellcheck disable=SC2046
+$cc examples/continue_text.c -o "$work/text-static" $(pkg-config --cflags prepack prepack-tokenizer) \
+    "$libdir/libprepack-tokenizer.a" "$libdir/libprepack.a" \
+    $(pkg-config --static --libs-only-l prepack prepack-tokenizer | sed 's/-lprepack[a-z-]*//g') -lstdc++
+
 LD_LIBRARY_PATH="$libdir" "$work/cxx"
+LD_LIBRARY_PATH="$libdir" "$work/text" | grep -q Berlin
+"$work/text-static" | grep -q Berlin
 LD_LIBRARY_PATH="$libdir" "$work/shared" >"$work/shared.txt"
 "$work/static" >"$work/static.txt"
 [ "$(grep -c "tokens cached" "$work/shared.txt")" = 3 ]
