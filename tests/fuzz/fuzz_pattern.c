@@ -18,6 +18,7 @@ const char *const fuzz_seeds[] = {
     ":;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[\xe4\xb8\x80-\xe9\xbe\xa5]+|\\x{4E00}|\\u00e9",
     "(?<=a)b|(?<!a)b|(?>a+)b|a{2,3}?|a{,2}+|^a$|\\A\\b\\w\\W\\d\\D\\h\\R\\X\\z",
     "[[:alpha:][^a-c]\\w]+|.(?m:.)|(a|b|ab)*c|\\P{L}|\\p{^N}|\\p{Alphabetic}|(a(?:b)(?=c))",
+    "[^\\x{0}-\\x{10FFFF}]*?|[a&&b]+", /* no character at all */
     NULL,
 };
 

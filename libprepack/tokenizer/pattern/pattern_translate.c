@@ -262,7 +262,8 @@ void ppi_pattern_translate(const struct ppi_parsed *parsed, struct ppi_text *out
         else
             begin = out->n;
         if (item->kind == PPI_ITEM_SET)
-            put_set(out, parsed->sets.items + item->set_begin, item->set_count);
+            put_set(out, item->set_count ? parsed->sets.items + item->set_begin : NULL,
+                    item->set_count);
         else if (item->kind == PPI_ITEM_ANCHOR)
             put_anchor(out, item->detail);
         else if (item->kind == PPI_ITEM_OPEN) {
