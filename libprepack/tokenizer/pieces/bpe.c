@@ -3,6 +3,7 @@
  * cannot have anything to do with one another, and a cache of words.
  */
 #include "tokenizer/pieces/bpe.h"
+#include "tokenizer/pieces/word_cache.h"
 #include "tokenizer/split/byte_level.h"
 
 #include <prepack/tokenizer.h>
@@ -27,24 +28,12 @@ struct bpe {
 /* Where a byte stands in its word. */
 enum { FIRST = 1, LAST = 2 };
 
-/* ---- the cache ---- */
-
-#define CACHE_BITS 14
-#define CACHE_KEY  22
-#define CACHE_IDS  10
-
-/* One cache line. */
-struct cached {
-    uint8_t n_bytes; /* 0: free */
-    uint8_t n_ids;
-    char bytes[CACHE_KEY];
-    int32_t ids[CACHE_IDS];
-};
+/* ---- one thread's ---- */
 
 struct work {
     struct ppi_mem *mem;
     struct ppi_merge_work merging;
-    struct cached cache[1 << CACHE_BITS];
+    struct ppi_word_cache cache;
 };
 
 static void *start_work(const struct ppi_pieces *pieces, struct ppi_mem *mem)
@@ -221,32 +210,18 @@ static bool encode_part(const struct bpe *bpe, struct work *work, const char *by
     return true;
 }
 
-/* The same, by way of the cache, which does not know where in a word a token stands. */
+/* The same, by way of the cache. */
 static bool encode_cached(const struct bpe *bpe, struct work *work, const char *bytes, size_t n,
                           uint32_t at, struct ppi_tokens *tokens)
 {
-    if (n > CACHE_KEY || tokens->traced)
-        return encode_part(bpe, work, bytes, n, at, tokens);
-    const uint64_t hash = ppi_hash(bytes, n);
-    struct cached *cached = &work->cache[hash >> (64 - CACHE_BITS)];
-    if (cached->n_bytes != n || memcmp(cached->bytes, bytes, n) != 0) {
-        const size_t first = tokens->n;
-        if (!encode_part(bpe, work, bytes, n, at, tokens))
-            return false;
-        const size_t n_ids = tokens->n - first;
-        if (tokens->failed || n_ids > CACHE_IDS)
-            return true;
-        memcpy(cached->bytes, bytes, n);
-        if (n_ids)
-            memcpy(cached->ids, tokens->ids + first, n_ids * sizeof *cached->ids);
-        cached->n_ids = (uint8_t)n_ids;
-        cached->n_bytes = (uint8_t)n;
+    struct ppi_cached_word *place = ppi_word_cache_place(&work->cache, bytes, n, tokens);
+    const size_t first = tokens->n;
+    if (place && ppi_word_cache_get(place, bytes, n, tokens))
         return true;
-    }
-    if (!ppi_tokens_reserve(tokens, CACHE_IDS))
-        return true;
-    memcpy(tokens->ids + tokens->n, cached->ids, sizeof cached->ids);
-    tokens->n += cached->n_ids;
+    if (!encode_part(bpe, work, bytes, n, at, tokens))
+        return false;
+    if (place)
+        ppi_word_cache_put(place, bytes, n, tokens, first);
     return true;
 }
 

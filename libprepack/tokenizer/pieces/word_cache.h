@@ -54,7 +54,8 @@ static inline void ppi_word_cache_put(struct ppi_cached_word *place, const char 
     if (tokens->failed || n_ids > PPI_CACHED_IDS)
         return;
     memcpy(place->bytes, bytes, n);
-    memcpy(place->ids, tokens->ids + begin, n_ids * sizeof *place->ids);
+    if (n_ids > 0)
+        memcpy(place->ids, tokens->ids + begin, n_ids * sizeof *place->ids);
     place->n_bytes = (uint8_t)n;
     place->n_ids = (uint8_t)n_ids;
 }
