@@ -128,9 +128,9 @@ PP_API void pp_encode_params_init(pp_encode_params *params, size_t struct_size);
  * during the call.
  *
  * Errors: PP_ERR_ARG (NULL; a text that is not UTF-8: err->index names it, the sentence the byte),
- * PP_ERR_UNSUPPORTED (no token has a word of the text, and the vocabulary has none for the unknown),
- * PP_ERR_LIMIT (a text of 1 GiB or more; a pattern that would run away), PP_ERR_NOMEM. The caller
- * destroys *encoding, before or after the tokenizer.
+ * PP_ERR_UNSUPPORTED (no token has a word of the text, and the vocabulary has none for the
+ * unknown), PP_ERR_LIMIT (a text of 1 GiB or more; a pattern that would run away), PP_ERR_NOMEM.
+ * The caller destroys *encoding, before or after the tokenizer.
  */
 PP_API pp_status pp_tokenizer_encode(pp_tokenizer *tokenizer, const pp_text *texts, int64_t n,
                                      const pp_encode_params *params, pp_encoding **encoding,
