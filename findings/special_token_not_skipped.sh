@@ -13,10 +13,10 @@
 # special tokens, all is well.
 #
 # Seen:
-#   Lowercase, normalized True:  id 1 is '<bos>', token_to_id of that None, decoded without special tokens '<bos> hi'
-#   Lowercase, normalized False: id 1 is '<BOS>', token_to_id of that 1, decoded without special tokens 'hi'
-#   Prepend, normalized True:    id 1 is '\u2581<s>', token_to_id of that None, decoded without special tokens '<s>hi'
-#   NFKC, normalized True:       id 1 is '<|end|>', token_to_id of that None, decoded without special tokens '<|end|> hi'
+#   Lowercase, normalized True:  id 1 is '<bos>', token_to_id of that None, without special tokens '<bos> hi'
+#   Lowercase, normalized False: id 1 is '<BOS>', token_to_id of that 1, without special tokens 'hi'
+#   Prepend, normalized True:    id 1 is '\u2581<s>', token_to_id of that None, without special tokens '<s>hi'
+#   NFKC, normalized True:       id 1 is '<|end|>', token_to_id of that None, without special tokens '<|end|> hi'
 set -eu
 pins=${FINDINGS_PINS:-"tokenizers==0.23.3"}
 dir=$(mktemp -d)
@@ -60,7 +60,7 @@ for name, normalizer, content, normalized, expected in CASES:
     assert tokenizer.token_to_id(content) == 1 and tokenizer.encode(content + "hi").ids == [1, 0]
     text = tokenizer.id_to_token(1)
     seen = text, tokenizer.token_to_id(text), tokenizer.decode([1, 0], skip_special_tokens=True)
-    print("%-28s id 1 is %s, token_to_id of that %s, decoded without special tokens %s"
+    print("%-28s id 1 is %s, token_to_id of that %s, without special tokens %s"
           % (f"{name}, normalized {normalized}:", ascii(text), seen[1], ascii(seen[2])))
     stated &= seen == expected
 sys.exit(0 if stated else "not as stated above")
