@@ -3,6 +3,7 @@
 
 usage: real_model.py PREPACK [--speed]     --speed: time 64 ragged chat prompts, in turns, instead
 Prints TAP; ends with status 0 and a sentence where a package is missing."""
+import copy
 import glob
 import importlib.util
 import json
@@ -95,14 +96,18 @@ def make_tokenizer(path):
     return tokenizer, tokens[number(reader, "tokenizer.ggml.eos_token_id")]
 
 
-def save_directory(model, tokenizer, eos, folder):
-    """transformers does not save a model that came from GGUF: its weights in a new one of the same shape."""
+def dequantized(model):
+    """transformers keeps GGUF weights packed, which is slower and cannot be saved: plain ones of the same values."""
     keys = model.config.to_dict()
     for key in ("quantization_config", "_name_or_path"):
         keys.pop(key, None)
     copy = LlamaForCausalLM(LlamaConfig(**keys)).float()
     copy.load_state_dict(model.state_dict())
-    copy.save_pretrained(folder)
+    return copy.eval()
+
+
+def save_directory(model, tokenizer, eos, folder):
+    dequantized(model).save_pretrained(folder)
     tokenizer.save(os.path.join(folder, "tokenizer.json"))
     with open(os.path.join(folder, "tokenizer_config.json"), "w", encoding="utf-8") as file:
         json.dump({"eos_token": eos, "tokenizer_class": "PreTrainedTokenizerFast"}, file)
@@ -188,11 +193,11 @@ def measure(path, tokenizer, folder, pairs=3):
     with open(file, "w", encoding="utf-8") as out:
         json.dump([{"prompt": prompt} for prompt in prompts], out)
     ordered = sorted(ids, key=len)
-    plans = {"one by one": padded(ids, 1, 0), "64 padded": padded(ids, 64, 0),
-             "sorted, batches of 8": padded(ordered, 8, 0), "sorted, batches of 16": padded(ordered, 16, 0)}
-    models_ = {dtype: AutoModelForCausalLM.from_pretrained(
-        os.path.dirname(path), gguf_file=os.path.basename(path), dtype=dtype).eval()
-        for dtype in (torch.float32, torch.bfloat16)}
+    plans = {"one by one": padded(ids, 1, 0), "sorted, batches of 4": padded(ordered, 4, 0),
+             "sorted, batches of 8": padded(ordered, 8, 0)}
+    plain = dequantized(AutoModelForCausalLM.from_pretrained(
+        os.path.dirname(path), gguf_file=os.path.basename(path), dtype=torch.float32))
+    models_ = {torch.float32: plain, torch.bfloat16: copy.deepcopy(plain).to(torch.bfloat16)}
     times = {}
     for _ in range(pairs):
         said = json.loads(prepack("profile", "--model", path, "--dataset", file, "--batch-size", "64", "--num-runs", "1",
