@@ -2,8 +2,10 @@
  * open.c: which file of a model directory is its tokenizer, and what kind of file it is.
  */
 #include "checkpoint/gguf_set.h"
+#include "checkpoint/model_path.h"
 #include "tokenizer/tokenizer_impl.h"
 
+#include <errno.h>
 #include <sys/stat.h>
 
 typedef pp_status (*source_fn)(const struct ppi_source_file *source, pp_tokenizer *tokenizer,
@@ -72,10 +74,8 @@ static pp_status recognize(const struct ppi_file *file, source_fn *source, pp_er
         *source = ppi_source_gguf;
     else if (i < n && bytes[i] == '{')
         *source = ppi_source_tokenizer_json;
-    else if (bytes[0] == '\n' ||
-             ends_with(
-                 file->label.text,
-                 ".model")) /* a SentencePiece model is a message: its first field is a piece */
+    else if (bytes[0] == '\n' || ends_with(file->label.text, ".model"))
+        /* a SentencePiece model is a message, whose first field is a piece */
         *source = ppi_source_sentencepiece;
     else
         return ppi_error(err, PP_ERR_FORMAT,
@@ -208,7 +208,9 @@ pp_status pp_tokenizer_open(const char *path, const pp_tokenizer_params *params,
     PP_TRY(ppi_struct_read(&read, sizeof read, params, "pp_tokenizer_params", err));
     if (!path || !tokenizer)
         return ppi_error(err, PP_ERR_ARG, "pp_tokenizer_open: an argument is NULL");
-    if (stat(path, &info) == 0 && !S_ISDIR(info.st_mode))
+    if (stat(path, &info) != 0)
+        return ppi_refuse_missing(path, errno, err);
+    if (!S_ISDIR(info.st_mode))
         return open_file(path, &read, tokenizer, err);
     return open_directory(path, &read, tokenizer, err);
 }

@@ -87,7 +87,7 @@ def tokenize_refused(program):
                     "-p", "a")
     program.refuses(2, "needs prompts", "tokenize", "--model", "demo")
     program.refuses(1, "shape without tokenizer", "tokenize", "--model", "tiny", "-p", "a")
-    program.refuses(1, "cannot open", "tokenize", "--tokenizer", program.folder + "/nothing", "-p", "a")
+    program.refuses(1, "has no 'nothing'", "tokenize", "--tokenizer", program.folder + "/nothing", "-p", "a")
     for content, says in ((b"{}", "no \"model\""), (b"PK", "is neither"), (b"", "is empty"),
                           (b'{"model": {"type": "Odd", "vocab": {}}}', "Odd")):
         path = program.file("t", content)
