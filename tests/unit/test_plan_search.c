@@ -134,7 +134,7 @@ START_TEST(perfect_triplets)
     static int64_t lengths[MAX_N];
     uint64_t random = SEED + (uint64_t)_i;
     size_t n = numbers[_i];
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < rounds(4); i++) {
         draw_triplets(&random, 1000, lengths, n);
         pp_plan *plan = make_plan(PP_POLICY_EXACT, 1000, lengths, n);
         pp_plan_info info = plan_info(plan);
@@ -154,7 +154,7 @@ START_TEST(bins_cut_into_pieces)
     static int64_t lengths[MAX_N];
     uint64_t random = SEED + (uint64_t)_i;
     int64_t capacity = capacities[_i];
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < rounds(20); i++) {
         size_t n = 0;
         int64_t n_bins = 0;
         for (; n_bins < 40; n_bins++)
@@ -188,7 +188,7 @@ START_TEST(bins_do_not_depend_on_the_order_of_prompts)
     uint64_t random = SEED;
     static int64_t lengths[MAX_N];
     static int64_t shuffled[MAX_N];
-    for (int i = 0; i < 60; i++) {
+    for (int i = 0; i < rounds(60); i++) {
         size_t n = (size_t)random_between(&random, 20, 90);
         int64_t capacity = i % 2 ? 500 : INT64_C(1) << 40;
         draw_lengths(&random, 2 + 2 * (i % 2), capacity, lengths, n);
@@ -314,7 +314,7 @@ END_TEST
 /* 10,000,000 prompts. Their plan and FFD's scratch hold 200 MB, BFD's and best fit's 280 MB. */
 START_TEST(ten_million_prompts)
 {
-    const size_t n = 10000000;
+    const size_t n = (size_t)rounds(10000000);
     int64_t *lengths = malloc(n * sizeof *lengths);
     ck_assert_ptr_nonnull(lengths);
     uint64_t random = SEED;
