@@ -4,6 +4,7 @@
 #include "checkpoint/gguf_set.h"
 #include "tokenizer/tokenizer_impl.h"
 
+#include <errno.h>
 #include <sys/stat.h>
 
 typedef pp_status (*source_fn)(const struct ppi_source_file *source, pp_tokenizer *tokenizer,
@@ -208,7 +209,14 @@ pp_status pp_tokenizer_open(const char *path, const pp_tokenizer_params *params,
     PP_TRY(ppi_struct_read(&read, sizeof read, params, "pp_tokenizer_params", err));
     if (!path || !tokenizer)
         return ppi_error(err, PP_ERR_ARG, "pp_tokenizer_open: an argument is NULL");
-    if (stat(path, &info) == 0 && !S_ISDIR(info.st_mode))
+    if (*path == '\0')
+        return ppi_error(err, PP_ERR_ARG, "the tokenizer's path is empty");
+    if (stat(path, &info) != 0)
+        return ppi_error_errno(err, PP_ERR_IO, errno,
+                               "cannot open the tokenizer %s (a directory or file is needed; "
+                               "nothing is downloaded)",
+                               ppi_label_path(path, NULL).text);
+    if (!S_ISDIR(info.st_mode))
         return open_file(path, &read, tokenizer, err);
     return open_directory(path, &read, tokenizer, err);
 }
