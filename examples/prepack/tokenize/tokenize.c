@@ -94,6 +94,8 @@ static int tokenize_one(struct tokenizing *work, size_t i)
         add_json(work, i, ids, n);
     if (work->options->ids_only)
         status = print_ids(ids, n, work->outputs.text);
+    else if (work->options->counts)
+        fprintf(work->outputs.text, "%zu\n", n);
     else
         print_tokens(work, i, ids, n);
     free(ids);
