@@ -33,7 +33,7 @@ $cc -std=c11 -Wall -Wextra -Wpedantic -Werror examples/continue_text.c -o "$work
 # shellcheck disable=SC2046
 $cc examples/continue_text.c -o "$work/text-static" $(pkg-config --cflags prepack prepack-tokenizer) \
     "$libdir/libprepack-tokenizer.a" "$libdir/libprepack.a" \
-    $(pkg-config --static --libs-only-l prepack prepack-tokenizer | sed 's/-lprepack[a-z-]*//g') -lstdc++
+    $(pkg-config --static --libs-only-l prepack prepack-tokenizer | sed 's/-lprepack[a-z-]*//g')
 
 LD_LIBRARY_PATH="$libdir" "$work/cxx"
 LD_LIBRARY_PATH="$libdir" "$work/text" | grep -q Berlin

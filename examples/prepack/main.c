@@ -53,8 +53,8 @@ static void print_general_help(FILE *out)
           "  prepack profile\n"
           "  prepack generate --model demo -p 'The capital of Germany is' --compare\n"
           "\n"
-          "Models (--model): demo, directories as Hugging Face has them, and shapes with random\n"
-          "weights.\n",
+          "Models (--model): demo, directories as Hugging Face has them, GGUF files, and shapes\n"
+          "with random weights.\n",
           out);
     print_names("architectures", model_architecture, out);
     print_names("shapes", pp_model_preset_name, out);

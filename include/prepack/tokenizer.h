@@ -10,9 +10,10 @@
  *     pp_encoding_destroy(encoding);
  *     pp_tokenizer_destroy(tokenizer);
  *
- * The conventions are those of common.h. It follows the file: the ids are those that the Hugging
- * Face library `tokenizers` gives with the same tokenizer.json, whatever class transformers would
- * put before it; of other formats those of SentencePiece, mistral_common and llama.cpp
+ * The conventions are those of common.h, whose functions (pp_strerror and those of dtypes) are in
+ * libprepack: a program that calls them links both. It follows the file: the ids are those that the
+ * Hugging Face library `tokenizers` gives with the same tokenizer.json, whatever class transformers
+ * would put before it; of other formats those of SentencePiece, mistral_common and llama.cpp
  * (docs/tokenizers.md). What a file asks for that is not implemented is refused by name when it is
  * opened.
  */

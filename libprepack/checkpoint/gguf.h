@@ -64,7 +64,8 @@ pp_status ppi_gguf_read(const struct ppi_file *file, struct ppi_mem *mem, struct
 
 /* The same from memory: bytes[0, len) is the beginning of a file of `size` bytes. It is changed and
  * must outlive gguf. *wanted, where it is not NULL, becomes the length of the beginning that is
- * needed at least when an error is only that bytes[0, len) ends too early, else 0. */
+ * needed at least when an error is only that bytes[0, len) ends too early, else 0. Such an error
+ * leaves err alone, so that a caller who then reads more has said nothing. */
 pp_status ppi_gguf_parse(char *bytes, size_t len, int64_t size, const char *label,
                          struct ppi_mem *mem, struct ppi_gguf *gguf, uint64_t *wanted,
                          pp_error *err);

@@ -35,9 +35,7 @@ pp_status ppi_gguf_take(struct ppi_gguf_scan *scan, uint64_t n, char **data)
                          (long long)scan->size);
     if (n > scan->len - scan->at) {
         scan->wanted = scan->at + n;
-        return ppi_error(scan->err, PP_ERR_FORMAT,
-                         "%s: %s goes on to byte %llu; %zu bytes are at hand", scan->label,
-                         ppi_gguf_place(scan).text, (unsigned long long)scan->wanted, scan->len);
+        return PP_ERR_FORMAT; /* no fault of the file, so that err is left alone */
     }
     *data = scan->bytes + scan->at;
     scan->at += (size_t)n;

@@ -208,6 +208,8 @@ pp_status pp_tokenizer_open(const char *path, const pp_tokenizer_params *params,
     PP_TRY(ppi_struct_read(&read, sizeof read, params, "pp_tokenizer_params", err));
     if (!path || !tokenizer)
         return ppi_error(err, PP_ERR_ARG, "pp_tokenizer_open: an argument is NULL");
+    if (*path == '\0')
+        return ppi_error(err, PP_ERR_ARG, "the tokenizer's path is empty");
     if (stat(path, &info) != 0)
         return ppi_refuse_missing(path, errno, err);
     if (!S_ISDIR(info.st_mode))

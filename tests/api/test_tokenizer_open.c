@@ -102,7 +102,9 @@ static const char *path_in_dir(const char *name)
 
 START_TEST(nothing_to_open)
 {
-    refused(path_in_dir("missing"), PP_ERR_IO, "missing");
+    refused(path_in_dir("missing"), PP_ERR_IO, "has no 'missing'");
+    refused("an-owner/a-model", PP_ERR_IO, "nothing is downloaded");
+    refused("", PP_ERR_ARG, "path is empty");
     refused(dir.path, PP_ERR_IO, "has no tokenizer: tokenizer.json, tekken.json");
     put("config.json", "{}");
     refused(dir.path, PP_ERR_IO, "has no tokenizer");

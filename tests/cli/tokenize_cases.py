@@ -25,7 +25,7 @@ def lists(out):
 
 
 def ids_and_pieces(program):
-    """ids and pieces are printed, and --ids-only prints what --ids reads"""
+    """ids and pieces are printed, --ids-only and --counts print what --ids and --dataset read"""
     demo_tokenizer(program)
     out = program.works("tokenize", "--model", "demo", "-p", GERMANY)
     assert "> " + GERMANY in out and "9 tokens" in out and '  "\u2581capital"' in out, out
@@ -33,6 +33,11 @@ def ids_and_pieces(program):
     assert items[0]["pieces"][:3] == ["<s>", "\u2581The", "\u2581capital"], items
     ids = program.works("tokenize", "--model", "demo", "-p", GERMANY, "--ids-only")
     assert lists(ids) == [items[0]["tokens"]], ids
+    counts = program.works("tokenize", "--model", "demo", "-p", GERMANY, "-p", "The", "--counts")
+    assert counts == "9\n2\n", counts
+    plan, _ = program.json("plan", "--dataset", "-", stdin=counts.encode())
+    assert plan["tokens"] == 11, plan
+    program.refuses(2, "one of", "tokenize", "--model", "demo", "-p", "x", "--ids-only", "--counts")
     by_ids, _ = program.json("generate", "--model", "demo", "--ids", "-", stdin=ids.encode())
     by_text, _ = program.json("generate", "--model", "demo", "-p", GERMANY)
     assert by_ids[0]["tokens"] == by_text[0]["tokens"]

@@ -195,7 +195,7 @@ def interrupt(program):
     """Ctrl-C ends a run with one sentence and status 130, also between calls of the library"""
     lengths = program.file("many.lengths", "200\n" * 2048)
     interrupted(program, "profile", "--model", "tiny", "--dataset", lengths, "--num-runs", "1000")
-    interrupted(program, "tune", "--model", "tiny", "--seconds", "600", "--max-tokens", "65536")
+    interrupted(program, "tune", "--model", "tiny", "--seconds", "600", "--max-tokens", "100000")
     interrupted(program, "bench", "rows", "--model", "llama1b", "--num-runs", "99", "--rows",
                 ",".join(str(n) for n in range(1, 33)))
     demo_tokenizer(program)

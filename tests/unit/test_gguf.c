@@ -80,6 +80,7 @@ START_TEST(refuses_every_truncation)
             } else {
                 ck_assert_int_eq(status, PP_ERR_FORMAT);
                 ck_assert(is_beginning ? wanted > kept && wanted <= len : wanted == 0);
+                ck_assert_int_eq(err.message[0] == '\0', is_beginning);
             }
             ck_assert_int_eq(mem.bytes, 0);
             free(part);

@@ -277,8 +277,9 @@ static void print_summary(const struct generation *generation)
         n_tokens += item->n_tokens;
         n_full += !item->ended && (int64_t)item->n_tokens < options->max_new_tokens;
     }
-    fprintf(out, "%zu prompt%s of %" PRId64 " tokens, %zu new tokens; packed and batched: %.3f s",
-            n, n == 1 ? "" : "s", generation->prompts.n_tokens, n_tokens,
+    fprintf(out, "%zu prompt%s of %" PRId64 " token%s, %zu new token%s; packed and batched: %.3f s",
+            n, n == 1 ? "" : "s", generation->prompts.n_tokens,
+            generation->prompts.n_tokens == 1 ? "" : "s", n_tokens, n_tokens == 1 ? "" : "s",
             generation->packed_seconds);
     if (options->compare)
         fprintf(out, ", alone: %.3f s", generation->alone_seconds);

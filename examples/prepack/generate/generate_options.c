@@ -104,7 +104,7 @@ static int check(const void *line)
 {
     const struct generate_options *options = line;
     if (!options->model.name)
-        return fail_usage("generate needs --model: a model directory, or 'demo'");
+        return fail_usage("generate needs --model: a model directory, a GGUF file, or 'demo'");
     const int status = prompt_options_check(&options->prompts, &options->data, "generate");
     if (status)
         return status;
@@ -127,11 +127,14 @@ static const char about[] =
     "it\n"
     "is generated; several are printed in their order when all are done.\n"
     "\n"
-    "Text needs a SentencePiece tokenizer.model in the model directory; what "
-    "tokenizer_config.json\n"
-    "beside it says of the beginning and end of a text and of added tokens holds. Token ids "
-    "(--ids)\n"
-    "need none: where there is none, ids are printed in place of text.\n";
+    "Text needs a tokenizer: a tokenizer.json, tekken.json or tokenizer.model in the model "
+    "directory,\n"
+    "or that of the GGUF file; what tokenizer_config.json beside it says of the beginning and end "
+    "of\n"
+    "a text and of added tokens holds. Token ids (--ids) need none: where there is none, ids are\n"
+    "printed in place of text. A prompt is taken as it is: a chat template is the caller's to "
+    "apply,\n"
+    "as in -p $'<|im_start|>user\\nHello<|im_end|>\\n<|im_start|>assistant\\n'.\n";
 
 const struct command generate_command = {
     .name = "generate",

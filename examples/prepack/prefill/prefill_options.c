@@ -54,7 +54,7 @@ static int check(const void *line)
 {
     const struct prefill_options *options = line;
     if (!options->model.name)
-        return fail_usage("prefill needs --model: a model directory, or 'demo'");
+        return fail_usage("prefill needs --model: a model directory, a GGUF file, or 'demo'");
     if (!options->out)
         return fail_usage("prefill needs --out: the safetensors file to write");
     if (strcmp(options->out, "-") == 0)

@@ -341,8 +341,10 @@ static void print_notes(const struct profile *profile, FILE *out)
             options->seed.value);
     for (int i = 0; i < report->n_methods; i++)
         if (report->methods[i].bins > 0)
-            fprintf(out, "packing    %s: %" PRId64 " bins (%s), %.1f %% of their capacity unused\n",
+            fprintf(out,
+                    "packing    %s: %" PRId64 " bin%s (%s), %.1f %% of their capacity unused\n",
                     method_names[report->methods[i].method], report->methods[i].bins,
+                    report->methods[i].bins == 1 ? "" : "s",
                     packer_policy_name(options->packing.policy), 100 * report->methods[i].waste);
 }
 

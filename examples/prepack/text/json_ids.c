@@ -147,8 +147,8 @@ static int take_item(struct scanner *scanner, struct dataset *set)
     if (c == '{')
         return take_object(scanner, set);
     if (c != '[')
-        return fail("line %zu of %s: neither a list of token ids nor an object with one begins "
-                    "where one must",
+        return fail("line %zu of %s: neither a list of token ids, such as [1, 15, 27], nor an "
+                    "object with one begins where one must",
                     scanner->start_line, scanner->file->name);
     if (!scan_value(scanner, &ids.value))
         return fail_not_json(scanner);

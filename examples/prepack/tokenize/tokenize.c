@@ -1,5 +1,6 @@
 /* tokenize.c: `prepack tokenize`: texts to ids and pieces. */
 #include "engine.h"
+#include "files.h"
 #include "json_out.h"
 #include "model_tokenizer.h"
 #include "output_files.h"
@@ -22,9 +23,11 @@ struct tokenizing {
 static int open_tokenizer(struct tokenizing *work)
 {
     const struct tokenize_options *options = work->options;
+    const bool literal = options->data.special == SPECIAL_LITERAL;
     if (options->tokenizer)
-        return tokenizer_open(options->tokenizer, options->data.special == SPECIAL_LITERAL,
-                              &work->tokenizer);
+        return tokenizer_open(options->tokenizer, literal, &work->tokenizer);
+    if (file_exists(options->model.name) && !is_directory(options->model.name))
+        return tokenizer_open(options->model.name, literal, &work->tokenizer);
     const int status = engine_find(&options->model, &work->engine);
     return status ? status : model_tokenizer_open(&work->engine, &options->data, &work->tokenizer);
 }
@@ -94,6 +97,8 @@ static int tokenize_one(struct tokenizing *work, size_t i)
         add_json(work, i, ids, n);
     if (work->options->ids_only)
         status = print_ids(ids, n, work->outputs.text);
+    else if (work->options->counts)
+        fprintf(work->outputs.text, "%zu\n", n);
     else
         print_tokens(work, i, ids, n);
     free(ids);

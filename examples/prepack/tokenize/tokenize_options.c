@@ -21,6 +21,11 @@ static const struct option_rule run_rules[] = {
      .place = AT(ids_only),
      .help = "print a JSON list of ids a prompt and nothing else, as --ids of other commands reads "
              "them"},
+    {.name = "counts",
+     .kind = &option_flag,
+     .place = AT(counts),
+     .help = "print how many tokens each prompt has, a number a line and nothing else, as "
+             "--dataset of other commands reads them"},
     {.name = NULL},
 };
 
@@ -41,6 +46,8 @@ static int check(const void *line)
     const struct tokenize_options *options = line;
     if (!options->model.name == !options->tokenizer)
         return fail_usage("tokenize needs one of --model and --tokenizer");
+    if (options->ids_only && options->counts)
+        return fail_usage("tokenize takes one of --ids-only and --counts");
     return prompt_options_check(&options->prompts, &options->data, "tokenize");
 }
 

@@ -11,7 +11,7 @@ struct tokenize_options {
     const char *tokenizer; /* a file or directory; NULL: the model's */
     struct prompt_options prompts;
     struct data_options data;
-    bool ids_only;
+    bool ids_only, counts;
     const char *json; /* "-": standard output; NULL: not given */
 };
 
