@@ -44,7 +44,7 @@ pp_status ppi_gguf_take(struct ppi_gguf_scan *scan, uint64_t n, char **data)
 
 pp_status ppi_gguf_take_u32(struct ppi_gguf_scan *scan, uint32_t *number)
 {
-    char *data;
+    char *data = NULL;
     PP_TRY(ppi_gguf_take(scan, sizeof *number, &data));
     memcpy(number, data, sizeof *number);
     return PP_OK;
@@ -52,7 +52,7 @@ pp_status ppi_gguf_take_u32(struct ppi_gguf_scan *scan, uint32_t *number)
 
 pp_status ppi_gguf_take_u64(struct ppi_gguf_scan *scan, uint64_t *number)
 {
-    char *data;
+    char *data = NULL;
     PP_TRY(ppi_gguf_take(scan, sizeof *number, &data));
     memcpy(number, data, sizeof *number);
     return PP_OK;
@@ -68,7 +68,7 @@ pp_status ppi_gguf_check_count(struct ppi_gguf_scan *scan, uint64_t n, uint64_t 
                          scan->label, ppi_gguf_place(scan).text, (unsigned long long)n, things,
                          (unsigned long long)left, (unsigned long long)(left / min_bytes));
     size_t at = scan->at;
-    char *data;
+    char *data = NULL;
     PP_TRY(ppi_gguf_take(scan, n * min_bytes, &data));
     scan->at = at;
     return PP_OK;
