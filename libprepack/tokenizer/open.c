@@ -71,12 +71,12 @@ static pp_status recognize(const struct ppi_file *file, source_fn *source, pp_er
     while (i < n && strchr(" \t\r\n", bytes[i]) && bytes[i])
         i++;
     if (begins_with(bytes, n, "GGUF"))
-        *source = ppi_source_gguf;
+        *source = ppi_tokenizer_from_gguf;
     else if (i < n && bytes[i] == '{')
-        *source = ppi_source_tokenizer_json;
+        *source = ppi_tokenizer_from_json;
     else if (bytes[0] == '\n' || ends_with(file->label.text, ".model"))
         /* a SentencePiece model is a message, whose first field is a piece */
-        *source = ppi_source_sentencepiece;
+        *source = ppi_tokenizer_from_sentencepiece;
     else
         return ppi_error(err, PP_ERR_FORMAT,
                          "%s is neither a tokenizer.json, a tekken.json, a SentencePiece model nor "

@@ -47,14 +47,14 @@ struct ppi_source_file {
 
 /* Each fills everything up to unk and pad; what is half done is the caller's to free. Tokens of the
  * settings are not in `added` yet. The tokenizer's mem and lock are there. */
-pp_status ppi_source_tokenizer_json(const struct ppi_source_file *source, pp_tokenizer *tokenizer,
+pp_status ppi_tokenizer_from_json(const struct ppi_source_file *source, pp_tokenizer *tokenizer,
+                                  pp_error *err);
+pp_status ppi_tokenizer_from_tekken(const struct ppi_source_file *source, pp_tokenizer *tokenizer,
                                     pp_error *err);
-pp_status ppi_source_tekken(const struct ppi_source_file *source, pp_tokenizer *tokenizer,
-                            pp_error *err);
-pp_status ppi_source_sentencepiece(const struct ppi_source_file *source, pp_tokenizer *tokenizer,
-                                   pp_error *err);
-pp_status ppi_source_gguf(const struct ppi_source_file *source, pp_tokenizer *tokenizer,
-                          pp_error *err);
+pp_status ppi_tokenizer_from_sentencepiece(const struct ppi_source_file *source,
+                                           pp_tokenizer *tokenizer, pp_error *err);
+pp_status ppi_tokenizer_from_gguf(const struct ppi_source_file *source, pp_tokenizer *tokenizer,
+                                  pp_error *err);
 
 /* Parts of a tokenizer.json from a text of ours, for the formats that state none: text is an object
  * with "normalizer", "pre_tokenizer", "post_processor", "decoder", each of which may be missing.

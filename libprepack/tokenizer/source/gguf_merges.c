@@ -110,7 +110,8 @@ pp_status ppi_gguf_merges(const struct ppi_gguf_tokens *tokens, const struct ppi
 {
     const struct ppi_gguf_value *array = ppi_gguf_find(tokens->gguf, MERGES);
     if (!ppi_gguf_is_array(array, PPI_GGUF_STRING))
-        return ppi_gguf_refuse(tokens, PP_ERR_FORMAT, MERGES, "an array of merges is needed");
+        return ppi_gguf_tokens_refuse(tokens, PP_ERR_FORMAT, MERGES,
+                                      "an array of merges is needed");
     struct ppi_merge *read = ppi_alloc(tokens->mem, array->len, sizeof *read);
     if (!read)
         return ppi_error_nomem(tokens->err, "merges", array->len * sizeof *read);

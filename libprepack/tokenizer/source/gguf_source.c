@@ -118,8 +118,8 @@ static pp_status make_llama(struct maker *maker)
     struct ppi_bpe_spec spec = {.byte_fallback = true, .fuse_unk = true, .unk = maker->uses.unk};
     struct ppi_merge *merges = NULL;
     if (!tokens->scores)
-        return ppi_gguf_refuse(tokens, PP_ERR_FORMAT, KEY("scores"),
-                               "the model \"llama\" needs the scores of its tokens");
+        return ppi_gguf_tokens_refuse(tokens, PP_ERR_FORMAT, KEY("scores"),
+                                      "the model \"llama\" needs the scores of its tokens");
     PP_TRY(read_parts(maker, write_spaces));
     ppi_normalizer_match_longest(maker->tokenizer->normalizer);
     PP_TRY(ppi_gguf_merges_by_score(tokens, &maker->tokenizer->vocab, &merges, &spec.n_merges));
@@ -177,8 +177,8 @@ static pp_status make_t5(struct maker *maker)
     const struct ppi_gguf_tokens *tokens = &maker->tokens;
     const struct ppi_unigram_spec spec = {.scores = tokens->scores, .unk = maker->uses.unk};
     if (!tokens->scores)
-        return ppi_gguf_refuse(tokens, PP_ERR_FORMAT, KEY("scores"),
-                               "the model \"t5\" needs the scores of its tokens");
+        return ppi_gguf_tokens_refuse(tokens, PP_ERR_FORMAT, KEY("scores"),
+                                      "the model \"t5\" needs the scores of its tokens");
     PP_TRY(read_parts(maker, write_spaces));
     ppi_normalizer_match_longest(maker->tokenizer->normalizer);
     /* user-defined ones go before others where normalising makes them, too */
@@ -206,8 +206,8 @@ static pp_status find_words(struct maker *maker)
     }
     maker->words = ppi_gguf_find_words(name);
     if (!maker->words)
-        return ppi_gguf_refuse(tokens, PP_ERR_UNSUPPORTED, KEY("pre"),
-                               "this way to split texts into words is not implemented");
+        return ppi_gguf_tokens_refuse(tokens, PP_ERR_UNSUPPORTED, KEY("pre"),
+                                      "this way to split texts into words is not implemented");
     maker->uses.add_bos = maker->words->add_bos;
     if (maker->words->no_usual_bos)
         maker->uses.bos = -1;
@@ -274,7 +274,7 @@ static pp_status read_charsmap(struct maker *maker)
     if (!array)
         return PP_OK;
     if (!ppi_gguf_is_array(array, PPI_GGUF_I8) && !ppi_gguf_is_array(array, PPI_GGUF_U8))
-        return ppi_gguf_refuse(tokens, PP_ERR_FORMAT, key, "an array of bytes is needed");
+        return ppi_gguf_tokens_refuse(tokens, PP_ERR_FORMAT, key, "an array of bytes is needed");
     const unsigned char *bytes = (const unsigned char *)array->data;
     ppi_text_reserve(text, array->len / 3 * 4 + 8);
     for (uint64_t i = 0; i < array->len; i += 3) {
@@ -314,8 +314,8 @@ static pp_status find_kind(struct maker *maker)
         if (strcmp(KINDS[i].name, name) == 0)
             maker->kind = &KINDS[i];
     if (!maker->kind)
-        return ppi_gguf_refuse(tokens, PP_ERR_UNSUPPORTED, KEY("model"),
-                               "llama, gpt2, gemma4, bert and t5 are implemented");
+        return ppi_gguf_tokens_refuse(tokens, PP_ERR_UNSUPPORTED, KEY("model"),
+                                      "llama, gpt2, gemma4, bert and t5 are implemented");
     return PP_OK;
 }
 
@@ -338,8 +338,8 @@ static pp_status make(struct maker *maker)
     return set_edges(maker);
 }
 
-pp_status ppi_source_gguf(const struct ppi_source_file *source, pp_tokenizer *tokenizer,
-                          pp_error *err)
+pp_status ppi_tokenizer_from_gguf(const struct ppi_source_file *source, pp_tokenizer *tokenizer,
+                                  pp_error *err)
 {
     struct ppi_mem *mem = &tokenizer->mem;
     struct ppi_gguf gguf;

@@ -36,8 +36,8 @@ struct ppi_gguf_tokens {
 };
 
 /* LABEL: "KEY" is VALUE; WANTED. Returns code. */
-pp_status ppi_gguf_refuse(const struct ppi_gguf_tokens *tokens, pp_status code, const char *key,
-                          const char *wanted);
+pp_status ppi_gguf_tokens_refuse(const struct ppi_gguf_tokens *tokens, pp_status code,
+                                 const char *key, const char *wanted);
 
 /* Each leaves *out where the key is missing. An id must be that of a token, or 2^32 - 1: none. */
 pp_status ppi_gguf_read_flag(const struct ppi_gguf_tokens *tokens, const char *key, bool *out);

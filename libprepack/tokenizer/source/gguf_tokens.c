@@ -10,8 +10,8 @@
 #define TYPES  "tokenizer.ggml.token_type"
 #define SCORES "tokenizer.ggml.scores"
 
-pp_status ppi_gguf_refuse(const struct ppi_gguf_tokens *tokens, pp_status code, const char *key,
-                          const char *wanted)
+pp_status ppi_gguf_tokens_refuse(const struct ppi_gguf_tokens *tokens, pp_status code,
+                                 const char *key, const char *wanted)
 {
     return ppi_error(tokens->err, code, "%s: \"%s\" is %s; %s", tokens->label, key,
                      ppi_gguf_describe(ppi_gguf_find(tokens->gguf, key)).text, wanted);
@@ -22,7 +22,7 @@ pp_status ppi_gguf_read_flag(const struct ppi_gguf_tokens *tokens, const char *k
     const struct ppi_gguf_value *value = ppi_gguf_find(tokens->gguf, key);
     if (!value || ppi_gguf_bool(value, out))
         return PP_OK;
-    return ppi_gguf_refuse(tokens, PP_ERR_FORMAT, key, "true or false is needed");
+    return ppi_gguf_tokens_refuse(tokens, PP_ERR_FORMAT, key, "true or false is needed");
 }
 
 pp_status ppi_gguf_read_id(const struct ppi_gguf_tokens *tokens, const char *key, int32_t *out)
@@ -32,7 +32,7 @@ pp_status ppi_gguf_read_id(const struct ppi_gguf_tokens *tokens, const char *key
     if (!value)
         return PP_OK;
     if (!ppi_gguf_integer(value, &id) || id < -1 || (id >= tokens->n && id != UINT32_MAX))
-        return ppi_gguf_refuse(tokens, PP_ERR_FORMAT, key, "the id of a token is needed");
+        return ppi_gguf_tokens_refuse(tokens, PP_ERR_FORMAT, key, "the id of a token is needed");
     *out = id == UINT32_MAX ? -1 : (int32_t)id;
     return PP_OK;
 }
@@ -42,7 +42,7 @@ pp_status ppi_gguf_read_text(const struct ppi_gguf_tokens *tokens, const char *k
 {
     const struct ppi_gguf_value *value = ppi_gguf_find(tokens->gguf, key);
     *out = value ? ppi_gguf_string(value) : "";
-    return *out ? PP_OK : ppi_gguf_refuse(tokens, PP_ERR_FORMAT, key, "a text is needed");
+    return *out ? PP_OK : ppi_gguf_tokens_refuse(tokens, PP_ERR_FORMAT, key, "a text is needed");
 }
 
 /* ---- types and scores ---- */
@@ -167,7 +167,8 @@ pp_status ppi_gguf_tokens_read(struct ppi_gguf_tokens *tokens, bool word_pieces)
 {
     const struct ppi_gguf_value *array = ppi_gguf_find(tokens->gguf, TOKENS);
     if (!ppi_gguf_is_array(array, PPI_GGUF_STRING) || array->len == 0)
-        return ppi_gguf_refuse(tokens, PP_ERR_FORMAT, TOKENS, "an array of tokens is needed");
+        return ppi_gguf_tokens_refuse(tokens, PP_ERR_FORMAT, TOKENS,
+                                      "an array of tokens is needed");
     if (array->len >= PPI_VOCAB_MAX_IDS)
         return ppi_error(tokens->err, PP_ERR_LIMIT, "%s: more than %d tokens", tokens->label,
                          PPI_VOCAB_MAX_IDS - 1);

@@ -165,8 +165,8 @@ static bool is_tekken(const struct ppi_json_value *root)
            ppi_json_is(ppi_json_get(root, "vocab"), PPI_JSON_ARRAY);
 }
 
-pp_status ppi_source_tokenizer_json(const struct ppi_source_file *source, pp_tokenizer *tokenizer,
-                                    pp_error *err)
+pp_status ppi_tokenizer_from_json(const struct ppi_source_file *source, pp_tokenizer *tokenizer,
+                                  pp_error *err)
 {
     const struct ppi_reading reading = {source->file->label.text, &tokenizer->mem, source->log,
                                         err};
@@ -175,5 +175,5 @@ pp_status ppi_source_tokenizer_json(const struct ppi_source_file *source, pp_tok
     const bool tekken = is_tekken(json.root);
     pp_status status = tekken ? PP_OK : read_root(&reading, json.root, tokenizer);
     ppi_json_free(&json, &tokenizer->mem);
-    return tekken ? ppi_source_tekken(source, tokenizer, err) : status;
+    return tekken ? ppi_tokenizer_from_tekken(source, tokenizer, err) : status;
 }

@@ -227,8 +227,8 @@ static pp_status make(struct maker *maker, const char *bytes, size_t n)
     return make_pieces(maker);
 }
 
-pp_status ppi_source_sentencepiece(const struct ppi_source_file *source, pp_tokenizer *tokenizer,
-                                   pp_error *err)
+pp_status ppi_tokenizer_from_sentencepiece(const struct ppi_source_file *source,
+                                           pp_tokenizer *tokenizer, pp_error *err)
 {
     const struct ppi_file *file = source->file;
     struct maker maker = {.source = source, .tokenizer = tokenizer, .err = err};

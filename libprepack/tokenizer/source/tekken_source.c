@@ -394,8 +394,8 @@ static pp_status make(struct tekken *tekken)
     return set_uses(tekken);
 }
 
-pp_status ppi_source_tekken(const struct ppi_source_file *source, pp_tokenizer *tokenizer,
-                            pp_error *err)
+pp_status ppi_tokenizer_from_tekken(const struct ppi_source_file *source, pp_tokenizer *tokenizer,
+                                    pp_error *err)
 {
     struct ppi_json json;
     PP_TRY(ppi_json_read(source->file, MAX_BYTES, &LIMITS, &tokenizer->mem, &json, err));
