@@ -105,7 +105,7 @@ static int check(const void *line)
     const struct generate_options *options = line;
     if (!options->model.name)
         return fail_usage("generate needs --model: a model directory, or 'demo'");
-    const int status = prompt_options_check(&options->prompts, &options->data, "generate");
+    const int status = prompt_options_check(&options->prompts, &options->data, "generate", true);
     if (status)
         return status;
     if ((float)options->top_p <= 0)
@@ -127,11 +127,12 @@ static const char about[] =
     "it\n"
     "is generated; several are printed in their order when all are done.\n"
     "\n"
-    "Text needs a SentencePiece tokenizer.model in the model directory; what "
-    "tokenizer_config.json\n"
-    "beside it says of the beginning and end of a text and of added tokens holds. Token ids "
-    "(--ids)\n"
-    "need none: where there is none, ids are printed in place of text.\n";
+    "Text needs a tokenizer in the model directory (tokenizer.json, tekken.json or\n"
+    "tokenizer.model) or the GGUF file; what tokenizer_config.json beside it says of the "
+    "beginning\n"
+    "and end of a text and of added tokens holds. Token ids (--ids) need none: where there is "
+    "none,\n"
+    "ids are printed in place of text.\n";
 
 const struct command generate_command = {
     .name = "generate",

@@ -41,7 +41,7 @@ static int check(const void *line)
     const struct tokenize_options *options = line;
     if (!options->model.name == !options->tokenizer)
         return fail_usage("tokenize needs one of --model and --tokenizer");
-    return prompt_options_check(&options->prompts, &options->data, "tokenize");
+    return prompt_options_check(&options->prompts, &options->data, "tokenize", false);
 }
 
 static void release(void *line)
