@@ -124,15 +124,20 @@ static void put_edge(struct ppi_tokens *tokens, const int32_t *ids, int32_t n)
         ppi_tokens_put(tokens, ids[i], 0, 0);
 }
 
-/* How many spaces a token of byte level begins and ends with. */
+/* A space of byte level, U+0120, or white space as it is. */
+static bool is_space(uint32_t code)
+{
+    return code == 0x120 || ppi_is_white_space(code);
+}
+
+/* How many spaces a token begins and ends with. */
 static void count_spaces(struct ppi_token token, uint32_t *n_left, uint32_t *n_right)
 {
-    static const char space[] = "\xc4\xa0";
-    size_t i = 0, n = token.n;
+    size_t n_char;
     *n_left = *n_right = 0;
-    for (; i + 2 <= n && memcmp(token.text + i, space, 2) == 0; i += 2)
+    for (size_t i = 0; i < token.n && is_space(ppi_utf8_get(token.text + i, &n_char)); i += n_char)
         ++*n_left;
-    for (; n >= 2 && memcmp(token.text + n - 2, space, 2) == 0; n -= 2)
+    for (size_t n = token.n; n > 0 && is_space(ppi_utf8_last(token.text, n, &n_char)); n -= n_char)
         ++*n_right;
 }
 
@@ -203,7 +208,7 @@ pp_status ppi_encode_text(const pp_tokenizer *tokenizer, struct ppi_encode_work 
                           const pp_text *text, const struct ppi_encode_how *how,
                           struct ppi_tokens *tokens, pp_error *err)
 {
-    const bool by_origin = tokenizer->normalizer && ppi_splitter_asks_first(tokenizer->splitter);
+    const bool by_origin = ppi_splitter_asks_origin(tokenizer->splitter, tokenizer->normalizer);
     const struct run run = {tokenizer, work, how, tokens, err, by_origin};
     struct ppi_added_cursor cursor = {0};
     struct ppi_added_match match;

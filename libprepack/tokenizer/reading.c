@@ -32,11 +32,11 @@ const char *ppi_reading_type(const struct ppi_json_value *object)
     return type ? type : "";
 }
 
-/* "where.key", for a sentence. */
+/* "where.key", or the key of a whole file, for a sentence. */
 static struct ppi_label place(const char *where, const char *key)
 {
     char text[160];
-    snprintf(text, sizeof text, "%s.%s", where, key);
+    snprintf(text, sizeof text, "%s%s%s", where, *where ? "." : "", key);
     return ppi_label(text);
 }
 

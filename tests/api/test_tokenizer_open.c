@@ -284,7 +284,7 @@ START_TEST(settings_that_are_refused)
         {"tokenizer_config.json", "[]", PP_ERR_FORMAT, "tokenizer_config.json"},
         {"tokenizer_config.json", "{'bos_token':7}", PP_ERR_FORMAT, "\"bos_token\" is 7"},
         {"tokenizer_config.json", "{'eos_token':{}}", PP_ERR_FORMAT, "\"eos_token\""},
-        {"tokenizer_config.json", "{'add_bos_token':'yes'}", PP_ERR_FORMAT, "add_bos_token"},
+        {"tokenizer_config.json", "{'add_bos_token':'yes'}", PP_ERR_FORMAT, "\"add_bos_token\""},
         {"tokenizer_config.json", "{'add_bos_token':true,'bos_token':'<none>'}", PP_ERR_FORMAT,
          "bos_token is \"<none>\", which is neither"},
         {"tokenizer_config.json", "{'add_eos_token':true,'eos_token':'<none>'}", PP_ERR_FORMAT,

@@ -85,7 +85,7 @@ def bad_lengths(program):
     for content, says in ((b"", "no prompts"), (b"\n\n", "no prompts"), (b"3\nx\n", "line 2"),
                           (b"3\n0\n", "line 2"), (b"-1\n", "line 1"), (b"3 4\n", "line 1"),
                           (b"3\n99999999999999999999\n", "line 2"), (b"2147483648\n", "line 1"),
-                          (b"3\n\xff\n", "not UTF-8"), (b"3\0\n", "not UTF-8"),
+                          (b"3\n\xff\n", "not UTF-8"), (b"3\0\n", "it has a NUL byte"),
                           (b"1.5\n", "line 1"), (b"\x1b[2J\n", "line 1")):
         program.refuses(1, says, "plan", "--dataset", program.file("bad.lengths", content))
 
@@ -130,6 +130,7 @@ def bad_text_files(program):
         ("a.jsonl", "[" * 100000, [], "line 1"),
         ("a.jsonl", '{"a": "x"}\n', ["--field", "b"], "'b'"),
         ("a.jsonl", b'{"prompt": "\xff"}\n', [], "not UTF-8"),
+        ("a.jsonl", b'{"prompt": "a\\u0000b"}\n', [], "may not have the character \\u0000"),
         ("a.jsonl", "", [], "no prompts"),
         ("a.csv", "", [], "first line"),
         ("a.csv", "prompt\n", [], "no prompts"),

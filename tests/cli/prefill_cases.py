@@ -125,7 +125,8 @@ def refusals(program):
     out = os.path.join(program.folder, "out")
     program.refuses(2, "must be a file", *args, "--out", "-")
     program.refuses(2, "--out", *args)
-    program.refuses(2, "needs prompts", "prefill", "--model", "demo", "--out", out)
+    program.refuses(2, "--out is empty", "prefill", "--model", "demo", "-p", "a", "--out", "")
+    program.refuses(2, "--prompts FILE or --ids FILE", "prefill", "--model", "demo", "--out", out)
     program.refuses(1, "prompt 1", "prefill", "--model", "demo", "--out", out, "--ids", "-",
                     stdin=b"[5000]")
     program.refuses(1, "prompt 2", *args[:3], "--out", out, "--ids", "-", "--capacity", 2,

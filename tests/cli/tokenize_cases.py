@@ -90,7 +90,7 @@ def tokenize_refused(program):
     program.refuses(2, "one of --model and --tokenizer", "tokenize", "-p", "a")
     program.refuses(2, "one of --model and --tokenizer", "tokenize", "--model", "demo", "--tokenizer", "x",
                     "-p", "a")
-    program.refuses(2, "needs prompts", "tokenize", "--model", "demo")
+    program.refuses(2, "needs prompts: -p TEXT or --prompts FILE\n", "tokenize", "--model", "demo")
     program.refuses(1, "shape without tokenizer", "tokenize", "--model", "tiny", "-p", "a")
     program.refuses(1, "has no 'nothing'", "tokenize", "--tokenizer", program.folder + "/nothing", "-p", "a")
     for content, says in ((b"{}", "no \"model\""), (b"PK", "is neither"), (b"", "is empty"),

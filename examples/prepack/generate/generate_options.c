@@ -105,7 +105,7 @@ static int check(const void *line)
     const struct generate_options *options = line;
     if (!options->model.name)
         return fail_usage("generate needs --model: a model directory, a GGUF file, or 'demo'");
-    const int status = prompt_options_check(&options->prompts, &options->data, "generate");
+    const int status = prompt_options_check(&options->prompts, &options->data, "generate", true);
     if (status)
         return status;
     if ((float)options->top_p <= 0)

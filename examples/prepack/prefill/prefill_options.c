@@ -57,10 +57,12 @@ static int check(const void *line)
         return fail_usage("prefill needs --model: a model directory, a GGUF file, or 'demo'");
     if (!options->out)
         return fail_usage("prefill needs --out: the safetensors file to write");
+    if (!*options->out)
+        return fail_usage("--out is empty, but must name a file");
     if (strcmp(options->out, "-") == 0)
         return fail_usage("--out is '-', but must be a file: batches are written to their places "
                           "in it");
-    return prompt_options_check(&options->prompts, &options->data, "prefill");
+    return prompt_options_check(&options->prompts, &options->data, "prefill", true);
 }
 
 static void release(void *line)

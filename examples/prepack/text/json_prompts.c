@@ -11,7 +11,10 @@ static int add_prompt(struct scanner *scanner, const char *field, const struct s
     json_t *text = span_string(prompt, &error);
     if (!text && error.text[0])
         return fail("line %zu of %s has a string that cannot be read: %s", scanner->start_line,
-                    file->name, error.text);
+                    file->name,
+                    json_error_code(&error) == json_error_null_character
+                        ? "a prompt may not have the character \\u0000"
+                        : error.text);
     if (!text)
         return fail("line %zu of %s has no string '%s'; --field names the one with the prompt",
                     scanner->start_line, file->name, field);

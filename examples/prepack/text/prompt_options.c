@@ -37,17 +37,20 @@ const struct option_rule prompt_rules[] = {
 };
 
 int prompt_options_check(const struct prompt_options *options, const struct data_options *data,
-                         const char *command)
+                         const char *command, bool takes_ids)
 {
     const int n_given = (options->texts.n > 0) + (options->file != NULL) + (options->ids != NULL);
     if (n_given == 0)
-        return fail_usage("%s needs prompts: -p TEXT, --prompts FILE or --ids FILE", command);
+        return fail_usage("%s needs prompts: -p TEXT%s", command,
+                          takes_ids ? ", --prompts FILE or --ids FILE" : " or --prompts FILE");
     if (n_given > 1)
-        return fail_usage("%s takes one of -p, --prompts and --ids", command);
+        return fail_usage("%s takes one of -p%s", command,
+                          takes_ids ? ", --prompts and --ids" : " and --prompts");
     if (!options->file && data->format != FORMAT_AUTO)
         return fail_usage("--format says how a file is read and needs --prompts");
     if (options->texts.n > 0 && data->field)
-        return fail_usage("--field says how a file is read and needs --prompts or --ids");
+        return fail_usage("--field says how a file is read and needs --prompts%s",
+                          takes_ids ? " or --ids" : "");
     return STATUS_OK;
 }
 

@@ -19,9 +19,9 @@ struct prompt_options {
 
 extern const struct option_rule prompt_rules[];
 
-/* One of the three must be there; command: its name, for sentences. */
+/* One of the three must be there; command: its name, for sentences, and whether it has --ids. */
 int prompt_options_check(const struct prompt_options *options, const struct data_options *data,
-                         const char *command);
+                         const char *command, bool takes_ids);
 void prompt_options_release(struct prompt_options *options);
 
 /* The prompts that the options give: texts or token ids. */

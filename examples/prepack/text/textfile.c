@@ -17,7 +17,8 @@ static int fail_not_text(const struct textfile *file)
         const char *end = memchr(start, '\n', (size_t)(file->end - start));
         const size_t n = (size_t)((end ? end : file->end) - start);
         if (!is_text(start, n) || !end)
-            return fail("line %zu of %s is not UTF-8 text", line, file->name);
+            return fail("line %zu of %s is not UTF-8 text%s", line, file->name,
+                        memchr(start, '\0', n) ? ": it has a NUL byte" : "");
         start = end + 1;
     }
 }

@@ -48,7 +48,7 @@ static int check(const void *line)
         return fail_usage("tokenize needs one of --model and --tokenizer");
     if (options->ids_only && options->counts)
         return fail_usage("tokenize takes one of --ids-only and --counts");
-    return prompt_options_check(&options->prompts, &options->data, "tokenize");
+    return prompt_options_check(&options->prompts, &options->data, "tokenize", false);
 }
 
 static void release(void *line)

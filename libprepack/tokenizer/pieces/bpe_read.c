@@ -2,6 +2,9 @@
  * bpe_read.c: the "model" of a tokenizer.json that is BPE: flags and merges.
  */
 #include "tokenizer/pieces/bpe.h"
+#include "tokenizer/split/byte_level.h"
+
+#include <stdio.h>
 
 struct reader {
     const struct ppi_reading *reading;
@@ -84,13 +87,22 @@ static pp_status read_merge(struct reader *reader, const struct ppi_json_value *
     return find(reader, i, joined->n ? joined->bytes : "", joined->n, &merge->id);
 }
 
+/* Old files have the first line of the merges.txt that they were made from among their merges. */
+static bool is_version(const struct ppi_json_value *value)
+{
+    static const char version[] = "#version";
+    return value->type == PPI_JSON_STRING && value->len >= sizeof version - 1 &&
+           memcmp(value->string, version, sizeof version - 1) == 0;
+}
+
 static pp_status read_merges(struct reader *reader, const struct ppi_json_value *list,
                              struct ppi_merge *merges)
 {
     int64_t i = 0;
     for (const struct ppi_json_value *value = ppi_json_first(list); value;
          value = ppi_json_next(list, value), i++)
-        PP_TRY(read_merge(reader, value, i, &merges[i]));
+        if (!is_version(value))
+            PP_TRY(read_merge(reader, value, i, &merges[reader->spec.n_merges++]));
     return PP_OK;
 }
 
@@ -111,6 +123,22 @@ static pp_status read_affix(const struct reader *reader, const struct ppi_json_v
     return PP_OK;
 }
 
+/* Whether every byte has a token, so that nothing is unknown. */
+static bool has_all_bytes(const struct reader *reader)
+{
+    const struct ppi_bpe_spec *spec = &reader->spec;
+    bool all = spec->byte_fallback || (spec->byte_level && !spec->prefix.n && !spec->suffix.n);
+    for (int byte = 0; all && byte < 256; byte++) {
+        char text[8];
+        const int n = spec->byte_fallback
+                          ? snprintf(text, sizeof text, "<0x%02X>", byte)
+                          : (int)ppi_utf8_put(ppi_byte_level_char((unsigned char)byte), text);
+        all = ppi_vocab_find(reader->vocab, text, (size_t)n) >= 0;
+    }
+    return all;
+}
+
+/* Behind the flags and affixes, which say whether a text can have what is unknown. */
 static pp_status read_unk(struct reader *reader, const struct ppi_json_value *object)
 {
     const char *text = NULL;
@@ -120,7 +148,7 @@ static pp_status read_unk(struct reader *reader, const struct ppi_json_value *ob
     if (!text)
         return PP_OK;
     reader->spec.unk = ppi_vocab_find(reader->vocab, text, n);
-    if (reader->spec.unk < 0)
+    if (reader->spec.unk < 0 && !has_all_bytes(reader))
         return ppi_reading_refuse(reader->reading, PP_ERR_FORMAT, "model.unk_token",
                                   ppi_json_get(object, "unk_token"),
                                   "a token of the vocabulary is needed");
@@ -144,12 +172,12 @@ static pp_status read_spec(struct reader *reader, const struct ppi_json_value *o
     const struct ppi_reading *reading = reader->reading;
     struct ppi_bpe_spec *spec = &reader->spec;
     PP_TRY(check_dropout(reading, object));
-    PP_TRY(read_unk(reader, object));
     PP_TRY(read_affix(reader, object, "continuing_subword_prefix", &spec->prefix));
     PP_TRY(read_affix(reader, object, "end_of_word_suffix", &spec->suffix));
     PP_TRY(ppi_reading_flag(reading, "model", object, "fuse_unk", &spec->fuse_unk));
     PP_TRY(ppi_reading_flag(reading, "model", object, "byte_fallback", &spec->byte_fallback));
-    return ppi_reading_flag(reading, "model", object, "ignore_merges", &spec->ignore_merges);
+    PP_TRY(ppi_reading_flag(reading, "model", object, "ignore_merges", &spec->ignore_merges));
+    return read_unk(reader, object);
 }
 
 static pp_status read_bpe(struct reader *reader, const struct ppi_json_value *object,
@@ -167,7 +195,6 @@ static pp_status read_bpe(struct reader *reader, const struct ppi_json_value *ob
     pp_status status = read_merges(reader, list, merges);
     if (status >= 0) {
         reader->spec.merges = merges;
-        reader->spec.n_merges = list->len;
         status = ppi_bpe_create(&reader->spec, reader->vocab, reading->mem, pieces, reading->err);
     }
     ppi_free(reading->mem, merges);

@@ -223,12 +223,14 @@ void ppi_splitter_destroy(struct ppi_splitter *splitter)
     ppi_free(splitter->mem, splitter);
 }
 
-bool ppi_splitter_asks_first(const struct ppi_splitter *splitter)
+bool ppi_splitter_asks_origin(const struct ppi_splitter *splitter, bool rewritten)
 {
-    for (int i = 0; splitter && i < splitter->n; i++)
-        if (splitter->steps[i].kind == PPI_SPLIT_META &&
-            splitter->steps[i].prepend == PPI_PREPEND_FIRST)
+    for (int i = 0; splitter && i < splitter->n; i++) {
+        const struct ppi_split_step *step = &splitter->steps[i];
+        if (rewritten && step->kind == PPI_SPLIT_META && step->prepend == PPI_PREPEND_FIRST)
             return true;
+        rewritten |= ppi_split_rewrites(step);
+    }
     return false;
 }
 

@@ -21,15 +21,17 @@ void ppi_splitter_destroy(struct ppi_splitter *splitter);
  * bytes of the text, and the vocabulary has to be read as bytes (byte_level.h). A ByteLevel before
  * other steps spells them. */
 bool ppi_splitter_is_byte_level(const struct ppi_splitter *splitter);
-/* Whether a step asks if its text begins the input. */
-bool ppi_splitter_asks_first(const struct ppi_splitter *splitter);
+/* Whether a step asks if a word begins the input and only where it came from tells, since the text
+ * is written anew before: by a normalizer (rewritten) or by a step. */
+bool ppi_splitter_asks_origin(const struct ppi_splitter *splitter, bool rewritten);
 
 /*
  * Splits *text, which steps may change (Metaspace writes U+2581, ByteLevel with add_prefix_space
  * puts a space before): *words receives the words in order, without empty ones, as spans of *text
  * as it is then. first: the text begins the input (a Metaspace with prepend_scheme "first" asks:
- * no special token stands before it). spare, spare_words: memory that may be used; their content is
- * lost. Errors: PP_ERR_NOMEM, PP_ERR_LIMIT.
+ * no special token stands before it; a
+ * traced text says of each word whether it came from the beginning). spare, spare_words: memory
+ * that may be used; their content is lost. Errors: PP_ERR_NOMEM, PP_ERR_LIMIT.
  */
 pp_status ppi_split(const struct ppi_splitter *splitter, struct ppi_text *text, bool first,
                     struct ppi_spans *words, struct ppi_text *spare, struct ppi_spans *spare_words,

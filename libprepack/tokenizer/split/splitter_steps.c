@@ -174,6 +174,12 @@ static struct ppi_span origin_of(const struct ppi_text *text, size_t i)
     return text->traced ? text->origin[i] : (struct ppi_span){0, 0};
 }
 
+/* Whether a word begins the input; of a text that is not traced, the text. */
+static bool is_at_start(const struct ppi_text *text, struct ppi_span word)
+{
+    return text->traced ? text->origin[word.begin].begin == 0 : word.begin == 0;
+}
+
 static void write_meta(const struct ppi_split_step *step, const struct ppi_text *text, bool first,
                        struct ppi_span word, struct ppi_text *out)
 {
@@ -183,7 +189,7 @@ static void write_meta(const struct ppi_split_step *step, const struct ppi_text 
         text->bytes[word.begin] == ' ' ||
         (word.end - word.begin >= n_meta && memcmp(text->bytes + word.begin, meta, n_meta) == 0);
     if (!has_one && (step->prepend == PPI_PREPEND_ALWAYS ||
-                     (step->prepend == PPI_PREPEND_FIRST && first && word.begin == 0)))
+                     (step->prepend == PPI_PREPEND_FIRST && first && is_at_start(text, word))))
         ppi_text_put(out, meta, n_meta, origin_of(text, word.begin));
     size_t last = word.begin;
     for (size_t i = word.begin; i < word.end; i++) {
