@@ -154,17 +154,23 @@ def compare_text(path, expected, folder):
 
 # ---- speed ----
 
+LENGTHS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../examples/data/lengths/rlhf.txt")
+
+
 def chat_prompts(n, seed):
-    """Chat turns of 10 to some hundred words: most are short, few are long."""
+    """Chat turns as long as real ones: every so many of a sorted list of token counts, of words of one token each."""
     words = ("please explain how the new plan of our team works when rain comes and why it is that "
              "some people like tea more than coffee or think about numbers letters music and a long "
              "walk in the hills before they write code for a small machine").split()
     draw = random.Random(seed)
+    with open(LENGTHS, encoding="utf-8") as file:
+        lengths = sorted(int(line) for line in file if line.strip().isdigit())
     prompts = []
-    for _ in range(n):
-        length = min(400, int(draw.lognormvariate(3.4, 1.1)) + 6)
-        text = " ".join(draw.choice(words) for _ in range(length)).capitalize() + "?"
+    for i in range(n):
+        length = lengths[(2 * i + 1) * len(lengths) // (2 * n)]
+        text = " ".join(draw.choice(words) for _ in range(max(1, length - 9))).capitalize() + "?"
         prompts.append(f"<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n")
+    draw.shuffle(prompts)
     return prompts
 
 
@@ -186,7 +192,7 @@ def padded(prompts, group, pad):
     return batches
 
 
-def measure(path, tokenizer, folder, pairs=3):
+def measure(path, tokenizer, folder, pairs=2):
     prompts = chat_prompts(64, 7)
     ids = [tokenizer.encode(prompt).ids for prompt in prompts]
     file = os.path.join(folder, "chat.json")
