@@ -88,7 +88,7 @@ static bool is_utf8(const char *text, size_t len)
 pp_status ppi_gguf_take_name(struct ppi_gguf_scan *scan)
 {
     uint64_t len;
-    char *name;
+    char *name = NULL;
     PP_TRY(ppi_gguf_take_u64(scan, &len));
     if (len == 0)
         return ppi_error(scan->err, PP_ERR_FORMAT, "%s: the name of %s is empty", scan->label,

@@ -190,9 +190,9 @@ static pp_status need_count(const struct ppi_reading *reading, const struct ppi_
 static pp_status read_strip(const struct ppi_reading *reading, const struct ppi_json_value *part,
                             struct ppi_decoder *decoder)
 {
-    const char *content;
+    const char *content = NULL;
     size_t n = 0;
-    uint64_t start, stop;
+    uint64_t start = 0, stop = 0;
     PP_TRY(need_char(reading, part, "content", &content, &n));
     PP_TRY(need_count(reading, part, "start", &start));
     PP_TRY(need_count(reading, part, "stop", &stop));
