@@ -3,11 +3,15 @@
 
 #include <prepack/prepack.h>
 
-static const struct choice dtypes[] = {{"auto", PP_DTYPE_AUTO, "the device's usual"},
-                                       {"f32", PP_DTYPE_F32, "cpu only"},
-                                       {"bf16", PP_DTYPE_BF16, "every device"},
-                                       {"f16", PP_DTYPE_F16, "cuda only"},
-                                       {NULL, 0, NULL}};
+static const struct choice dtypes[] = {
+    {"auto", PP_DTYPE_AUTO,
+     "on the CPU bf16 for bf16 weights and f32 for all others, quantised files too; on a GPU f16 "
+     "for f16 weights, else bf16"},
+    {"f32", PP_DTYPE_F32,
+     "cpu only; gives the values of the file, at about half the speed of bf16"},
+    {"bf16", PP_DTYPE_BF16, "every device"},
+    {"f16", PP_DTYPE_F16, "cuda only"},
+    {NULL, 0, NULL}};
 
 #define AT(member) offsetof(struct device_options, member)
 
