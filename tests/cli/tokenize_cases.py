@@ -69,6 +69,15 @@ def counted_by_any(program):
     assert profile["methods"][0]["tokens_real"] == wanted, profile
 
 
+def tables_taken_for_lines(program):
+    """a table without the column is read as lines, and that is said"""
+    demo_tokenizer(program)
+    for content, says in ((b"id,question\n1,a\n", "--format csv"), (b"id\tq\n1\ta\n", "--format tsv"),
+                          (b"Hello, world\nb\n", ""), (b"one\ntwo\n", ""), (b"a,b\n", "")):
+        done = program.run("tokenize", "--model", "demo", "--prompts", "-", "--counts", stdin=content)
+        assert done.status == 0 and (says in done.err if says else done.err == ""), (content, done.err)
+
+
 def gguf_as_directory(program):
     """a GGUF file gives the tokens and texts of the directory it was made from"""
     demo_tokenizer(program)
@@ -99,4 +108,4 @@ def tokenize_refused(program):
         program.refuses(1, says, "tokenize", "--tokenizer", path, "-p", "a")
 
 
-CASES = [ids_and_pieces, tokenizer_files, counted_by_any, gguf_as_directory, tokenize_refused]
+CASES = [ids_and_pieces, tokenizer_files, counted_by_any, tables_taken_for_lines, gguf_as_directory, tokenize_refused]

@@ -91,6 +91,22 @@ static bool looks_like_table(const char *text, char separator, const char *colum
     return named && n_columns > 1;
 }
 
+/* Whether the first of several lines is nothing but short words with a separator between them, as
+ * names of columns are. */
+static bool looks_like_columns(const char *text, char separator)
+{
+    static const char word[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_\"";
+    int n_columns = 0;
+    for (;; text++, n_columns++) {
+        const size_t n = strspn(text, word);
+        text += n;
+        if (n == 0 || n > 32 || *text != separator)
+            break;
+    }
+    const size_t end = strspn(text, "\r\n");
+    return n_columns >= 1 && end > 0 && text[end] != '\0';
+}
+
 /* Whether every line that is not blank is a whole number. */
 static bool looks_like_lengths(const char *text)
 {
@@ -125,6 +141,16 @@ static enum data_format format_of(const struct textfile *file, const struct data
     return by_name == FORMAT_AUTO ? FORMAT_LINES : by_name;
 }
 
+/* Lines that may have been meant as a table: whoever piped one in should know. */
+static void note_columns(const struct textfile *file)
+{
+    const bool commas = looks_like_columns(file->next, ',');
+    if (commas || looks_like_columns(file->next, '\t'))
+        note("%s is read as lines of text, though its first line looks like names of columns; "
+             "--format %s --field NAME reads one of them",
+             file->name, commas ? "csv" : "tsv");
+}
+
 static int read_as(enum data_format format, struct textfile *file,
                    const struct data_options *options, struct dataset *set)
 {
@@ -157,6 +183,8 @@ int dataset_read(const char *path, const struct data_options *options, struct da
         const enum data_format format = options->format == FORMAT_AUTO
                                             ? format_of(&file, options)
                                             : (enum data_format)options->format;
+        if (format == FORMAT_LINES && options->format == FORMAT_AUTO)
+            note_columns(&file);
         status = read_as(format, &file, options, set);
     }
     textfile_close(&file);
