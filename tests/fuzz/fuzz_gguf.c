@@ -97,7 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         check_gguf(&gguf, size);
         ppi_gguf_free(&gguf, &mem);
     } else {
-        check(strstr(err.message, "file") != NULL);
+        check((strstr(err.message, "file") != NULL) == (wanted == 0));
         check(wanted == 0 || (wanted > len && wanted <= (uint64_t)size));
     }
     check(mem.bytes == 0);
