@@ -86,8 +86,8 @@ def gguf_as_directory(program):
         by_file = program.works("tokenize", "--model", path, "--ids-only", *args)
         by_folder = program.works("tokenize", "--model", "demo", "--ids-only", *args)
         assert by_file == by_folder, (by_file, by_folder)
-    items = [program.json("generate", "--model", model, "--prompts", "demo", "--dtype", "f32",
-                          "--max-new-tokens", 8)[0] for model in (path, "demo")]
+    items = [program.json("generate", "--model", model, "-p", GERMANY, "-p", "The", "-p", "Once upon",
+                          "--dtype", "f32", "--max-new-tokens", 8)[0] for model in (path, "demo")]
     assert items[0] == items[1]
     assert " Berlin" in program.works("generate", "--model", os.path.dirname(path), "-p", GERMANY,
                                       "--max-new-tokens", 4)
