@@ -2,6 +2,8 @@
 
 import math
 
+from harness import long
+
 FIGURE_KEYS = {
     "gemm": ["name", "n", "k", "rows", "seconds", "flop", "bytes", "percent_of_roof", "limit",
              "guarded_seconds", "unguarded_seconds", "own_seconds", "guard_percent"],
@@ -55,6 +57,7 @@ def bench_figures(program):
         assert part in text, part
 
 
+@long
 def bench_sizes(program):
     """bench chooses sizes that fit, makes passes as large as asked for, and refuses the rest"""
     args = ["--model", "tiny", "--num-runs", 1, "--threads", 2]
@@ -158,6 +161,7 @@ def check_drawn(figure, lengths):
     assert figure["flop"] == causal_flop(lengths, 4, 16), (figure, lengths)
 
 
+@long
 def bench_lengths(program):
     """bench attention draws the lengths that its help describes, from the seed alone"""
     path = program.file("some.txt", "3\n\n500\n70\n")
@@ -223,6 +227,7 @@ def bench_refuses(program):
     program.refuses(2, "random weights", "bench", "attention", "--model", "demo", "--heads", "4")
 
 
+@long
 def bench_two_kernels(program):
     """where a GPU has attention kernels of its own, those of every GPU stand beside them"""
     args = ["bench", "all", "--model", "tiny", "--num-runs", 1, "--rows", 3, "--lengths",

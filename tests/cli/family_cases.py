@@ -4,6 +4,7 @@ import json
 import os
 
 import demo_models
+from harness import long
 from plan_cases import demo_tokenizer
 
 PROMPT = "The capital of Germany is"
@@ -33,6 +34,7 @@ FAMILIES = {
 LENGTHS = [1 + i * i * 17 % 233 for i in range(40)] + [1900, 300, 1600, 256, 257]
 
 
+@long
 def shapes(program):
     """every command takes the shape of a directory without weights"""
     path = program.file("a.lengths", "".join(f"{n}\n" for n in LENGTHS))

@@ -14,6 +14,16 @@ class Skip(Exception):
     """A case that cannot run here; its text says why."""
 
 
+def long(case):
+    """For cases that take minutes under a sanitizer and show nothing there that others do not."""
+    def run(program):
+        if os.environ.get("PREPACK_SANITIZED"):
+            raise Skip("takes minutes under a sanitizer")
+        case(program)
+    run.__doc__, run.__name__ = case.__doc__, case.__name__
+    return run
+
+
 class Outcome:
     def __init__(self, status, out, err):
         self.status, self.out, self.err = status, out, err
