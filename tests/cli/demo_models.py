@@ -8,6 +8,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../golden"))
 import to_gguf  # noqa: E402
+from spm_fields import fields  # noqa: E402
 
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../examples/demo-model")
 EMBEDDINGS = "model.embed_tokens.weight"
@@ -78,36 +79,11 @@ def padded(program, rows, row, like, factor):
     return changed(program, "padded", tensors, vocab_size=rows)
 
 
-def read_fields(message):
-    """The fields of a protocol buffer: (number, value)."""
-    i = 0
-
-    def varint():
-        nonlocal i
-        value = shift = 0
-        while True:
-            value |= (message[i] & 127) << shift
-            shift += 7
-            i += 1
-            if message[i - 1] < 128:
-                return value
-
-    while i < len(message):
-        key = varint()
-        n = {0: None, 1: 8, 5: 4}.get(key & 7, 0)
-        if n is None:
-            yield key >> 3, varint()
-            continue
-        n = n or varint()
-        yield key >> 3, message[i:i + n]
-        i += n
-
-
 def as_gguf(program, name="demo.gguf"):
     """The demo model with its tokenizer as one GGUF file, its weights in f32: the path."""
     keys, tensors, _, _ = to_gguf.convert(SOURCE)
     with open(os.path.join(SOURCE, "tokenizer.model"), "rb") as file:
-        pieces = [dict(read_fields(value)) for number, value in read_fields(file.read()) if number == 1]
+        pieces = [dict(fields(value)) for number, value in fields(file.read()) if number == 1]
     path = os.path.join(program.folder, name)
     to_gguf.write_gguf(path, {
         **keys, "tokenizer.ggml.model": "llama", "tokenizer.ggml.tokens": [piece[1].decode() for piece in pieces],

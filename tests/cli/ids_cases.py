@@ -56,6 +56,10 @@ def ids_without_tokenizer(program):
     assert items[0]["text"] is None and items[0]["tokens"] == with_one[0]["tokens"], items
     out = program.works(*args, stdin=b"[1, 5, 6]")
     assert out.startswith("> [1, 5, 6]\n" + json.dumps(items[0]["tokens"]) + "\n"), out
+    program.file("m/tokenizer.json", b"{")
+    broken, said = program.json(*args, stdin=b"[1, 5, 6]")
+    assert broken == items and "tokenizer.json" in said and "ids are written" in said, said
+    os.remove(os.path.join(folder, "tokenizer.json"))
     out = program.works("generate", "--model", "tiny", "--ids", "-", "--compare", stdin=b"[[1], [2]]")
     assert "2 of 2 prompts continue with the same tokens" in out, out
     program.refuses(1, "tokenizer", "generate", "--model", folder, "-p", "a")

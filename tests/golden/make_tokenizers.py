@@ -20,6 +20,7 @@ import struct
 import sys
 
 import golden_texts as texts
+from spm_fields import fields
 from tokenizers import (AddedToken, Regex, Tokenizer, decoders as D, models as M, normalizers as N,
                         pre_tokenizers as P, processors as X, trainers as R)
 
@@ -468,30 +469,6 @@ def sentencepiece_model(rules, **options):
     if rules:
         os.remove(path)
     return read_model(out.getvalue())
-
-
-def fields(message):
-    """The fields of a message in the wire format of protocol buffers: number, value."""
-    at = 0
-
-    def number():
-        nonlocal at
-        value = shift = 0
-        while True:
-            byte = message[at]
-            at += 1
-            value |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return value
-    while at < len(message):
-        key = number()
-        if key & 7 == 0:
-            yield key >> 3, number()
-            continue
-        size = {1: 8, 5: 4}.get(key & 7) or number()
-        yield key >> 3, message[at:at + size]
-        at += size
 
 
 def read_model(model):

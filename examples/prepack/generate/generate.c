@@ -42,8 +42,9 @@ static int open_data(struct generation *generation)
     int status = prompt_options_load(&options->prompts, &options->data, "generate", set);
     if (!status)
         status = engine_find(&options->model, engine);
-    if (!status && (set->texts || model_has_tokenizer(engine)))
-        status = model_tokenizer_open(engine, &options->data, &generation->tokenizer);
+    if (!status)
+        status = set->texts ? model_tokenizer_open(engine, &options->data, &generation->tokenizer)
+                            : model_tokenizer_try(engine, &generation->tokenizer);
     if (!status)
         status = engine_load(engine, options->seed.value);
     if (!status && generation->tokenizer)

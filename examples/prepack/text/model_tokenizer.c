@@ -2,14 +2,6 @@
 #include "model_tokenizer.h"
 #include "say.h"
 
-bool model_has_tokenizer(const struct engine *engine)
-{
-    pp_tokenizer *tokenizer = NULL;
-    const bool has = engine->dir && pp_tokenizer_open(engine->dir, NULL, &tokenizer, NULL) >= 0;
-    pp_tokenizer_destroy(tokenizer);
-    return has;
-}
-
 int model_tokenizer_open(const struct engine *engine, const struct data_options *options,
                          struct tokenizer **tokenizer)
 {
@@ -18,6 +10,11 @@ int model_tokenizer_open(const struct engine *engine, const struct data_options 
                     "list of token counts such as --dataset mmlu",
                     engine->name);
     return tokenizer_open(engine->dir, options->special == SPECIAL_LITERAL, tokenizer);
+}
+
+int model_tokenizer_try(const struct engine *engine, struct tokenizer **tokenizer)
+{
+    return engine->dir ? tokenizer_try(engine->dir, tokenizer) : STATUS_OK;
 }
 
 int model_tokenizer_join(const struct tokenizer *tokenizer, struct engine *engine)

@@ -11,23 +11,39 @@ struct tokenizer {
     bool literal;
 };
 
-int tokenizer_open(const char *path, bool literal, struct tokenizer **tokenizer)
+static pp_status open_quietly(const char *path, bool literal, struct tokenizer **tokenizer,
+                              pp_error *err)
 {
-    pp_error err = {.struct_size = sizeof err};
     pp_tokenizer_params params;
     struct tokenizer *made = calloc(1, sizeof *made);
     if (!made)
-        return fail_memory();
+        return err->code = PP_ERR_NOMEM;
     made->literal = literal;
     made->info.struct_size = sizeof made->info;
     pp_tokenizer_params_init(&params, sizeof params);
     params.log = say_log;
-    if (pp_tokenizer_open(path, &params, &made->handle, &err) < 0 ||
-        pp_tokenizer_get_info(made->handle, &made->info, &err) < 0) {
+    pp_status done = pp_tokenizer_open(path, &params, &made->handle, err);
+    if (done >= 0)
+        done = pp_tokenizer_get_info(made->handle, &made->info, err);
+    if (done < 0)
         tokenizer_close(made);
-        return fail_library(&err);
-    }
-    *tokenizer = made;
+    else
+        *tokenizer = made;
+    return done;
+}
+
+int tokenizer_open(const char *path, bool literal, struct tokenizer **tokenizer)
+{
+    pp_error err = {.struct_size = sizeof err, .message = "out of memory"};
+    return open_quietly(path, literal, tokenizer, &err) < 0 ? fail_library(&err) : STATUS_OK;
+}
+
+int tokenizer_try(const char *path, struct tokenizer **tokenizer)
+{
+    pp_error err = {.struct_size = sizeof err, .message = "out of memory"};
+    const pp_status done = open_quietly(path, false, tokenizer, &err);
+    if (done < 0 && done != PP_ERR_IO) /* which says that there is none */
+        note("%s; ids are written in place of text", err.message);
     return STATUS_OK;
 }
 

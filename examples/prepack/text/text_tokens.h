@@ -10,6 +10,9 @@ struct tokenizer;
 /* path: a model directory, or a file with a tokenizer. literal: special tokens that a text spells
  * out are text. The caller closes *tokenizer. */
 int tokenizer_open(const char *path, bool literal, struct tokenizer **tokenizer);
+/* The same, but nothing happens where path has no tokenizer, and one that cannot be used is said in
+ * a note. */
+int tokenizer_try(const char *path, struct tokenizer **tokenizer);
 void tokenizer_close(struct tokenizer *tokenizer);
 
 /* One more than the largest id. */
