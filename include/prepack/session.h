@@ -24,6 +24,36 @@ extern "C" {
  * does a child after fork, whose copy has lost its threads; destroying does nothing there. */
 typedef struct pp_session pp_session;
 
+/*
+ * How a session keeps its weight matrices. AUTO: as stored; a GGUF file's blocks stay blocks and a
+ * converted model's codes stay codes. F32 and BF16: numbers of that dtype. INT8, INT4, NF4:
+ * quantised, 8.1, 4.5 and 4.3 bits a weight, and multiplied by activations that are quantised row
+ * by row (docs/numerics.md). Vectors (norms, biases) stay f32. A row's result depends on that row
+ * alone in every format.
+ */
+enum {
+    PP_WEIGHTS_AUTO = 0,
+    PP_WEIGHTS_F32 = 1,    /* needs dtype F32 */
+    PP_WEIGHTS_BF16 = 2,   /* rounds to nearest even what is wider */
+    PP_WEIGHTS_INT8 = 3,   /* a scale for each row of a matrix, in rotated blocks of 64 */
+    PP_WEIGHTS_INT4 = 4,   /* symmetric, a scale for 32 neighbours of a row; matrices that are
+                              stored with 4 bits stay as they are; embeddings and the LM head are
+                              8 bits wide */
+    PP_WEIGHTS_NF4 = 5,    /* the 16 values of QLoRA, a scale for 64; else as INT4 */
+    PP_WEIGHTS_INT32 = -1, /* no value: see common.h */
+};
+
+/* "auto", "f32", "bf16", "int8", "int4", "nf4"; "unknown" for any other value. */
+PP_API const char *pp_weights_name(int32_t weights);
+
+/*
+ * A host's own threads. Calls task(arg, i) for i = 0 .. n_tasks - 1, each once, on any threads and
+ * in any order, one after another if it must be, and returns when all have returned. n_tasks is at
+ * most the session's n_threads.
+ */
+typedef void (*pp_parallel_for_fn)(void *user, int32_t n_tasks, void (*task)(void *arg, int32_t i),
+                                   void *arg);
+
 typedef struct pp_session_params {
     uint32_t struct_size;
     int32_t dtype; /* of products and KV. cpu: PP_DTYPE_F32 or BF16; AUTO: bf16 for bf16 weights,
@@ -33,7 +63,7 @@ typedef struct pp_session_params {
                            behind it ":own" for products without cuBLASLt, ":mma" for attention
                            by mma.sync where the GPU has kernels of its own */
     int32_t n_threads; /* CPU threads, the caller's included; 0: one for each processor this process
-                          may use; at most 256 */
+                          may use, by its affinity and its control group's quota; at most 256 */
     int32_t max_pass_tokens; /* most tokens of one forward pass, 64 .. 2^20; 0: the backend's
                                 choice. It moves memory and speed, never a bit of a result */
     int64_t memory_limit; /* bytes of the device's memory this session may hold (weights, workspace,
@@ -47,15 +77,20 @@ typedef struct pp_session_params {
     const pp_device_allocator *device_allocator; /* cuda; NULL: cudaMalloc */
     int32_t keep_window_pages; /* 1: layers with a sliding window keep the pages behind it, so that
                                   caches can be truncated to any length; default 0 */
+    int32_t weights;           /* PP_WEIGHTS_*; cuda: AUTO alone */
+    pp_parallel_for_fn parallel_for; /* cpu: the host's threads in place of the session's own, which
+                                        then starts none; NULL: its own. It is called by the thread
+                                        that uses the session, and outlives the session */
+    void *parallel_user;
 } pp_session_params;
 
 PP_API void pp_session_params_init(pp_session_params *params, size_t struct_size);
 
 /*
- * Creates a session. The first session of a model with a given device and dtype reads and packs the
- * weights; later ones share them. The session holds a reference to the model. model NULL: a session
- * for pp_attention_varlen alone. The caller destroys *session.
- * Errors: PP_ERR_NO_BACKEND (the message says what is missing: driver, GPU, module), PP_ERR_ARG,
+ * Creates a session. The first session of a model with a given device, dtype and format of weights
+ * reads and packs them; later ones share them. The session holds a reference to the model. model
+ * NULL: a session for pp_attention_varlen alone. The caller destroys *session. Errors:
+ * PP_ERR_NO_BACKEND (the message says what is missing: driver, GPU, module), PP_ERR_ARG,
  * PP_ERR_UNSUPPORTED (a shape or dtype the device's kernels cannot do), PP_ERR_NOMEM and
  * PP_ERR_DEVICE_NOMEM (also when memory_limit is too small for weights and workspace; nothing is
  * loaded then), PP_ERR_DEVICE, PP_ERR_IO (weights could not be read or changed since the model was
@@ -110,6 +145,7 @@ typedef struct pp_session_info {
     char device_name[64];      /* "NVIDIA H200"; empty on the CPU */
     char attention[32];        /* the attention kernel: "avx512bf16", "mma.sync", "wgmma" */
     char pci_address[16];      /* of the GPU, "0000:3b:00.0"; empty where there is none */
+    int32_t weights;           /* PP_WEIGHTS_*: the format of the matrices */
 } pp_session_info;
 
 /* Fills *info; the caller sets info->struct_size. Errors: PP_ERR_STRUCT_SIZE. */
