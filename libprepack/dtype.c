@@ -3,7 +3,7 @@
  */
 #include "dtype.h"
 
-#include <prepack/session.h>
+#include <prepack/common.h>
 
 size_t pp_dtype_size(int32_t dtype)
 {
@@ -64,12 +64,6 @@ uint16_t ppi_f32_to_f16(float value)
     }
     uint32_t rounded = magnitude + 0xfffu + ((magnitude >> 13) & 1u);
     return (uint16_t)(sign | ((rounded - 0x38000000u) >> 13));
-}
-
-const char *pp_weights_name(int32_t weights)
-{
-    static const char *const names[] = {"auto", "f32", "bf16", "int8", "int4", "nf4"};
-    return weights >= 0 && weights < (int32_t)PPI_COUNT(names) ? names[weights] : "unknown";
 }
 
 void ppi_to_f32(float *dst, const void *src, int32_t dtype, size_t n)

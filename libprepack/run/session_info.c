@@ -5,6 +5,12 @@
 
 #include <string.h>
 
+const char *pp_weights_name(int32_t weights)
+{
+    static const char *const names[] = {"auto", "f32", "bf16", "int8", "int4", "nf4"};
+    return weights >= 0 && weights < (int32_t)PPI_COUNT(names) ? names[weights] : "unknown";
+}
+
 static void read_pages(const struct pp_session *session, pp_session_info *info)
 {
     const struct ppi_kv_shape *shape = &session->store.shape;
