@@ -68,6 +68,7 @@ struct pp_session {
     struct ppi_mem mem;
     struct ppi_log log;
     int32_t dtype;
+    int32_t weights_wanted; /* PP_WEIGHTS_* */
     int32_t n_threads;
     struct ppi_kv_store store; /* counts the references to all of this */
     struct ppi_workspace workspace;
