@@ -52,7 +52,8 @@ const struct ppi_cpu_variant ppi_cpu_ref = {
             .norm = norm_f32,
             .norm_add = norm_add,
             .norm_parts = norm_parts,
-            .softcap = softcap},
+            .softcap = softcap,
+            .gflops = 4},
     .bf16 = {.products = ppi_cpu_ref_products_bf16,
              .gated = ppi_cpu_ref_gated_bf16,
              .attend = ppi_cpu_ref_attend_bf16,
@@ -60,5 +61,6 @@ const struct ppi_cpu_variant ppi_cpu_ref = {
              .norm = norm_bf16,
              .norm_add = norm_add,
              .norm_parts = norm_parts,
-             .softcap = softcap},
+             .softcap = softcap,
+             .gflops = 2},
 };

@@ -29,11 +29,22 @@
         norm_rows(bf16, norm, x, n_rows, out);                                                     \
     }
 
+#if defined(__AVX512BF16__)
+#define GFLOPS_bf16 300
+#define GFLOPS_f32  150
+#elif defined(__AVX512F__)
+#define GFLOPS_bf16 140
+#define GFLOPS_f32  150
+#else
+#define GFLOPS_bf16 80
+#define GFLOPS_f32  100
+#endif
+
 #define KERNELS(dtype)                                                                             \
     {                                                                                              \
         .products = products_##dtype, .gated = gated_##dtype, .attend = attend_##dtype,            \
         .rope = rope_##dtype, .norm = norm_##dtype, .norm_add = norm_add,                          \
-        .norm_parts = norm_parts, .softcap = softcap,                                              \
+        .norm_parts = norm_parts, .softcap = softcap, .gflops = GFLOPS_##dtype,                    \
     }
 
 static void norm_add(const struct ppi_cpu_norm *norm, float scale, const float *x, int64_t n_rows,
