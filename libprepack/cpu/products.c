@@ -24,7 +24,7 @@ struct products {
     size_t a_bytes, out_bytes; /* of a row */
     size_t panel_out_bytes;    /* of a panel's columns in a row of out */
     int32_t panel_columns;
-    int64_t unit_tiles;
+    int64_t unit_tiles;          /* tiles of a unit, of one panel */
     const float *bias, *up_bias; /* up_bias: behind the n gates */
     float scale;
     bool accumulate;

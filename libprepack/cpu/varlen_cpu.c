@@ -181,15 +181,15 @@ struct varlen_job {
     const struct ppi_varlen_tensors *tensors;
 };
 
-/* Units: heads of a prompt one after another. */
+/* Units: head slowest, so that a run is rarely of long prompts alone. */
 static void run_varlen(void *arg, int64_t first, int64_t end, int32_t i_thread)
 {
     (void)i_thread;
     const struct varlen_job *job = arg;
-    int32_t n_heads = job->shape->n_heads;
+    int32_t n_prompts = job->shape->n_prompts;
     for (int64_t i = first; i < end; i++)
-        attend_head(job->shape, job->tensors, &job->shape->prompts[i / n_heads],
-                    (int32_t)(i % n_heads));
+        attend_head(job->shape, job->tensors, &job->shape->prompts[i % n_prompts],
+                    (int32_t)(i / n_prompts));
 }
 
 pp_status ppi_cpu_varlen_run(struct ppi_backend *backend, const struct ppi_varlen_plan *plan,
