@@ -68,7 +68,8 @@ static pp_status cpu_open(const struct ppi_backend_params *params, struct ppi_ba
         b->scratch_bytes = ppi_cpu_packed_scratch(params);
     b->scratch_bytes = (b->scratch_bytes + 63) & ~(size_t)63;
 
-    pp_status status = ppi_cpu_pool_create(params->mem, params->n_threads, &b->pool, err);
+    pp_status status = ppi_cpu_pool_create(params->mem, params->n_threads, params->parallel_for,
+                                           params->parallel_user, &b->pool, err);
     if (status < 0)
         goto fail;
     b->scratch = ppi_alloc(params->mem, (size_t)params->n_threads, b->scratch_bytes);
@@ -202,6 +203,7 @@ const struct ppi_backend_ops ppi_cpu_ops = {
     .name = "cpu",
     .supports_dtype = cpu_supports_dtype,
     .supports_format = cpu_supports_format,
+    .has_threads = true,
     .default_dtype = PP_DTYPE_F32,
     .describe = cpu_describe,
     .open = cpu_open,

@@ -81,6 +81,7 @@ struct ppi_cpu_kernels {
                      float *out);
     void (*norm_parts)(const struct ppi_cpu_norm *norm, float *x, int64_t n_parts);
     void (*softcap)(float *x, int64_t n, float cap);
+    float gflops; /* of products on one thread, about: how many threads a product is worth */
 };
 
 struct ppi_cpu_variant {

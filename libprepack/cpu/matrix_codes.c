@@ -113,14 +113,13 @@ static struct room room_of(const struct ppi_cpu_fill *fill, int32_t i_thread)
     return room;
 }
 
-void ppi_cpu_quantize_weights(void *arg, int32_t i_thread, int32_t n_threads)
+void ppi_cpu_quantize_weights(void *arg, int64_t first, int64_t end, int32_t i_thread)
 {
     const struct ppi_cpu_fill *fill = arg;
     const struct ppi_matrix *m = fill->matrix;
     struct room room = room_of(fill, i_thread);
     size_t row_bytes = (size_t)m->k * pp_dtype_size(fill->src_dtype);
-    int64_t end = ppi_cpu_share(fill->n_rows, i_thread + 1, n_threads);
-    for (int64_t i = ppi_cpu_share(fill->n_rows, i_thread, n_threads); i < end; i++) {
+    for (int64_t i = first; i < end; i++) {
         ppi_to_f32(room.numbers, (const char *)fill->src + (size_t)i * row_bytes, fill->src_dtype,
                    (size_t)m->k);
         if (m->kind == PPI_MATRIX_TABLE) {
@@ -132,15 +131,15 @@ void ppi_cpu_quantize_weights(void *arg, int32_t i_thread, int32_t n_threads)
     }
 }
 
-static void fill_codes(void *arg, int32_t i_thread, int32_t n_threads)
+static void fill_codes(void *arg, int64_t first, int64_t end, int32_t i_thread)
 {
+    (void)i_thread;
     const struct ppi_cpu_fill *fill = arg;
     const struct ppi_matrix *m = fill->matrix;
     const struct ppi_code_rows *rows = fill->rows;
     int64_t k = m->kind == PPI_MATRIX_TABLE ? m->k : ppi_format_k(m->format, m->k);
     int64_t groups = ppi_format_groups(m->format, k);
-    int64_t end = ppi_cpu_share(fill->n_rows, i_thread + 1, n_threads);
-    for (int64_t i = ppi_cpu_share(fill->n_rows, i_thread, n_threads); i < end; i++) {
+    for (int64_t i = first; i < end; i++) {
         /* put_row only reads them */
         struct ppi_code_row row = {(uint8_t *)(uintptr_t)rows->codes + i * k,
                                    (float *)(uintptr_t)rows->scales + i * groups,
@@ -164,6 +163,6 @@ pp_status ppi_cpu_matrix_fill_codes(struct ppi_backend *backend, struct ppi_matr
                                 .first_row = first_row,
                                 .n_rows = n_rows,
                                 .rows = rows};
-    ppi_cpu_run(backend->pool, n_rows * matrix->k / 16384 + 1, fill_codes, &fill);
+    ppi_cpu_run(backend->pool, n_rows, (double)matrix->k, fill_codes, &fill);
     return PP_OK;
 }

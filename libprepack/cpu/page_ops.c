@@ -10,7 +10,8 @@
 #include <assert.h>
 #include <string.h>
 
-#define WORTH_A_THREAD 16384 /* elements to rotate; query elements times key blocks */
+#define ROTATE_NS 0.4 /* of one element of q, k or v on one thread */
+#define ATTEND_NS 1.0 /* of one query element with one block of keys */
 
 static const struct ppi_layer_place *place_of(const struct ppi_backend *backend, int32_t layer)
 {
@@ -66,14 +67,15 @@ static int64_t page_border(const struct ppi_pass *pass, int64_t row)
     return border < segment_end ? border : segment_end;
 }
 
-static void run_rotate(void *arg, int32_t i_thread, int32_t n_threads)
+static void run_rotate(void *arg, int64_t first_row, int64_t end_row, int32_t i_thread)
 {
+    (void)i_thread;
     const struct rotate *job = arg;
     const struct ppi_backend *backend = job->backend;
     const struct ppi_pass *pass = job->pass;
     const struct ppi_backend_params *params = &backend->params;
-    int64_t first = page_border(pass, ppi_cpu_share(pass->n_rows, i_thread, n_threads));
-    int64_t end = page_border(pass, ppi_cpu_share(pass->n_rows, i_thread + 1, n_threads));
+    int64_t first = page_border(pass, first_row);
+    int64_t end = page_border(pass, end_row);
     int64_t qkv_dim = (int64_t)(params->n_heads + 2 * params->n_kv_heads) * params->head_dim;
     size_t q_bytes = (size_t)params->n_heads * (size_t)params->head_dim * backend->act_bytes;
     struct ppi_cpu_rope row = {
@@ -121,14 +123,14 @@ pp_status ppi_cpu_rope_kv(struct ppi_backend *backend, const struct ppi_pass *pa
                          .q = q};
     int64_t qkv_dim = (int64_t)(backend->params.n_heads + 2 * backend->params.n_kv_heads) *
                       backend->params.head_dim;
-    ppi_cpu_run(backend->pool, pass->n_rows * qkv_dim / WORTH_A_THREAD + 1, run_rotate, &job);
+    ppi_cpu_run(backend->pool, pass->n_rows, ROTATE_NS * (double)qkv_dim, run_rotate, &job);
     return PP_OK;
 }
 
 /* ---- attention ----
  * The tiles of a pass are one list: segment, then head, then rows. Its cost, counted in key blocks
- * times rows, is cut into equal runs; every thread walks the whole list and takes what begins in
- * its run. A segment of one row (decoding) has its tiles across the query heads of a kv head.
+ * times rows, is what threads share: for each run they walk the list and do what begins in it. A
+ * segment of one row (decoding) has its tiles across the query heads of a kv head.
  */
 
 struct attend {
@@ -140,7 +142,6 @@ struct attend {
     const char *q;
     char *out;
     int32_t window;
-    int64_t cost; /* of the list */
 };
 
 static int64_t tile_cost(int32_t first_position, int32_t last_position, int32_t n_rows,
@@ -219,19 +220,21 @@ static void attend_rows(const struct attend *job, const struct ppi_segment *segm
     }
 }
 
-static void run_attend(void *arg, int32_t i_thread, int32_t n_threads)
+static void run_attend(void *arg, int64_t begin, int64_t end, int32_t i_thread)
 {
     const struct attend *job = arg;
     const struct ppi_pass *pass = job->pass;
     char *scratch = job->backend->scratch + (size_t)i_thread * job->backend->scratch_bytes;
-    int64_t begin = ppi_cpu_share(job->cost, i_thread, n_threads);
-    int64_t end = ppi_cpu_share(job->cost, i_thread + 1, n_threads);
-
     int64_t at = 0;
     for (int32_t s = 0; s < pass->n_segments && at < end; s++) {
         const struct ppi_segment *segment = &pass->segments[s];
         int64_t cost = head_cost(job, segment);
-        for (int32_t head = 0; head < list_heads(job, segment) && at < end; head++) {
+        int32_t n_heads = list_heads(job, segment);
+        if (at + cost * n_heads <= begin) {
+            at += cost * n_heads;
+            continue;
+        }
+        for (int32_t head = 0; head < n_heads && at < end; head++) {
             if (at + cost <= begin) {
                 at += cost;
                 continue;
@@ -262,10 +265,10 @@ pp_status ppi_cpu_attention(struct ppi_backend *backend, const struct ppi_pass *
                          .q = q,
                          .out = out,
                          .window = attention->window};
+    int64_t cost = 0; /* of the list */
     for (int32_t s = 0; s < pass->n_segments; s++)
-        job.cost += head_cost(&job, &pass->segments[s]) * list_heads(&job, &pass->segments[s]);
-    ppi_cpu_run(backend->pool, job.cost * backend->params.head_dim / WORTH_A_THREAD + 1, run_attend,
-                &job);
+        cost += head_cost(&job, &pass->segments[s]) * list_heads(&job, &pass->segments[s]);
+    ppi_cpu_run(backend->pool, cost, ATTEND_NS * backend->params.head_dim, run_attend, &job);
     return PP_OK;
 }
 

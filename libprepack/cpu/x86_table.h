@@ -30,6 +30,17 @@
         norm_rows(bf16, norm, x, n_rows, out);                                                     \
     }
 
+#if defined(__AVX512BF16__)
+#define GFLOPS_bf16 300
+#define GFLOPS_f32  150
+#elif defined(__AVX512F__)
+#define GFLOPS_bf16 140
+#define GFLOPS_f32  150
+#else
+#define GFLOPS_bf16 80
+#define GFLOPS_f32  100
+#endif
+
 #define KERNELS(dtype)                                                                             \
     {                                                                                              \
         .products = products_##dtype, .gated = gated_##dtype, .attend = attend_##dtype,            \
@@ -38,7 +49,7 @@
         .integer_products = ppi_cpu_ref_integer_products,                                          \
         .integer_gated = ppi_cpu_ref_integer_gated_##dtype,                                        \
         .unpack_codes = ppi_cpu_ref_unpack_codes,                                                  \
-        .unpack_numbers = ppi_cpu_ref_unpack_numbers_##dtype,                                      \
+        .unpack_numbers = ppi_cpu_ref_unpack_numbers_##dtype, .gflops = GFLOPS_##dtype,            \
     }
 
 static void norm_add(const struct ppi_cpu_norm *norm, float scale, const float *x, int64_t n_rows,
