@@ -7,12 +7,14 @@
  *
  * Who waits spins for some microseconds, because the next job of a forward pass, or the end of this
  * one, follows at once, and then sleeps. Sleeping leaves the processor to others, and the caller's
- * to that of its own workers which another process has just put off theirs.
+ * to that of its own workers which another process has just put off theirs. A worker that was
+ * woken on the caller's processor goes to another.
  *
  * Workers block every signal: signals belong to the host's threads. No global state.
  */
 #define _GNU_SOURCE
 #include "cpu/threads.h"
+#include "cpu/aside.h"
 #include "cpu/doorbell.h"
 
 #include <pthread.h>
@@ -53,6 +55,7 @@ struct ppi_cpu_pool {
     void *arg;
     int64_t n_units, least_run;
     int32_t n_active; /* threads that are worth it */
+    int processor;    /* the caller's */
 
     _Alignas(64) _Atomic int64_t next; /* the first unit that nobody has taken */
     _Alignas(64) struct ppi_doorbell places;
@@ -119,6 +122,7 @@ static void join_job(struct ppi_cpu_pool *pool, int32_t index)
         if (places < ONE_PLACE)
             return;
     } while (!atomic_compare_exchange_weak(&pool->places.number, &places, places - ONE_PLACE + 1));
+    ppi_step_aside(pool->processor);
     take_runs(pool, index);
     places = atomic_fetch_sub(&pool->places.number, 1);
     if ((places & WAITING) && (places & INSIDE_MASK) == 1)
@@ -194,6 +198,7 @@ void ppi_cpu_run(struct ppi_cpu_pool *pool, int64_t n_units, double unit_ns, ppi
     pool->n_units = n_units;
     pool->least_run = (int64_t)(RUN_NS / unit_ns) + 1;
     pool->n_active = n_active;
+    pool->processor = ppi_this_processor();
     atomic_store(&pool->next, 0);
     if (pool->parallel_for) {
         pool->parallel_for(pool->parallel_user, n_active, run_task, pool);

@@ -179,6 +179,26 @@ START_TEST(one_thread_calls_nobody)
 }
 END_TEST
 
+START_TEST(a_token_of_a_small_model_calls_nobody)
+{
+    struct host host = {.order = IN_TURN};
+    pp_model *large = model;
+    OK(pp_model_create_random(pp_model_preset("tiny"), 1, NULL, &model, perr));
+    pp_session *session = open_session("cpu", N_THREADS, &host);
+    pp_prompt prompt = {tokens, 1};
+    pp_kvcache *cache;
+    OK(pp_prefill(session, NULL, &prompt, 1, &cache, NULL, perr));
+    int n_calls = host.n_calls; /* the weights were packed by the host's threads, perhaps */
+    for (int32_t i = 0; i < 20; i++)
+        OK(pp_decode(session, &cache, &i, 1, NULL, perr));
+    ck_assert_int_eq(host.n_calls, n_calls);
+    pp_kvcache_destroy(cache);
+    pp_session_destroy(session);
+    pp_model_unref(model);
+    model = large;
+}
+END_TEST
+
 START_TEST(the_number_of_threads_is_the_usual_one)
 {
     struct host host = {.order = IN_TURN};
@@ -200,13 +220,13 @@ START_TEST(a_device_without_threads_refuses)
     const char *device = getenv("PREPACK_TEST_DEVICE");
     pp_session_params params;
     pp_session *session = NULL;
-    pp_error refusal = {.struct_size = sizeof refusal};
+    pp_error said = {.struct_size = sizeof said};
     pp_session_params_init(&params, sizeof params);
     params.device = device;
     params.parallel_for = parallel_for;
-    ck_assert_int_eq(pp_session_create(model, &params, &session, &refusal), PP_ERR_UNSUPPORTED);
-    ck_assert_ptr_nonnull(strstr(refusal.message, "parallel_for"));
-    ck_assert_ptr_nonnull(strstr(refusal.message, device));
+    ck_assert_int_eq(pp_session_create(model, &params, &session, &said), PP_ERR_UNSUPPORTED);
+    ck_assert_ptr_nonnull(strstr(said.message, "parallel_for"));
+    ck_assert_ptr_nonnull(strstr(said.message, device));
     ck_assert_ptr_null(session);
     params.parallel_for = NULL;
     OK(pp_session_create(model, &params, &session, perr));
@@ -226,6 +246,7 @@ int main(void)
         tcase_add_test(tcase, the_same_bits);
         tcase_add_test(tcase, no_thread_is_started);
         tcase_add_test(tcase, one_thread_calls_nobody);
+        tcase_add_test(tcase, a_token_of_a_small_model_calls_nobody);
         tcase_add_test(tcase, the_number_of_threads_is_the_usual_one);
     }
     suite_add_tcase(suite, tcase);
