@@ -83,9 +83,9 @@ static void cpu_get_info(const struct ppi_backend *backend, struct ppi_backend_i
     for (int32_t c = 0; c < params->n_page_classes; c++)
         info->page_bytes[c] = (int64_t)params->n_class_layers[c] * params->n_kv_heads *
                               (int64_t)backend->head_kv_bytes;
-    info->chunk_tokens = PPI_CPU_BLOCK;
+    info->chunk_tokens = PPI_CPU_CHUNK;
     int32_t wanted = params->max_pass_tokens ? params->max_pass_tokens : DEFAULT_PASS_TOKENS;
-    info->max_pass_tokens = (int32_t)ppi_round_up(wanted, PPI_CPU_BLOCK);
+    info->max_pass_tokens = (int32_t)ppi_round_up(wanted, PPI_CPU_CHUNK);
     info->row_padding = 1;
     info->cache_bytes = cache_bytes();
     snprintf(info->attention, sizeof info->attention, "%s", backend->variant->name);
