@@ -2,8 +2,8 @@
  * varlen_cpu.c: attention over a caller's tensors in plain C. It defines what the operation means
  * and is what other backends are compared with; speed is not its subject.
  *
- * Every row runs the online softmax (Milakov and Gimelshein, arXiv 1805.02867) over blocks of 64
- * keys that begin at multiples of 64 from the prompt's key 0, in f32 throughout. Keys that a row
+ * Every row runs the online softmax (Milakov and Gimelshein, arXiv 1805.02867) over blocks of 256
+ * keys that begin at multiples of 256 from the prompt's key 0, in f32 throughout. Keys that a row
  * does not see are never read. Threads take runs of heads of prompts.
  */
 #include "cpu/cpu.h"

@@ -61,6 +61,18 @@ typedef __m512i vi;
 #define v_bits_high(x)     _mm512_and_si512((x), _mm512_set1_epi32((int)0xffff0000u))
 #define v_scale_by_2(x, n) _mm512_scalef_ps((x), (n)) /* n: whole numbers */
 
+/* x - floor(x); of -infinity 0. */
+PPI_INLINE vf v_fraction(vf x)
+{
+    return _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+}
+
+/* y 2^floor(x), y in [1, 2] and x of at most about 100; -infinity gives 0. */
+PPI_INLINE vf v_scale_weight(vf y, vf x)
+{
+    return _mm512_scalef_ps(y, x);
+}
+
 /* x, which has none, with the signs of `signs`. */
 PPI_INLINE vf v_with_sign(vf x, vf signs)
 {
@@ -143,6 +155,22 @@ PPI_INLINE vf v_scale_by_2(vf x, vf n)
     vf first = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(half, bias), 23));
     vf second = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23));
     return _mm256_mul_ps(_mm256_mul_ps(x, first), second);
+}
+
+/* x - floor(x); -infinity gives 0. */
+PPI_INLINE vf v_fraction(vf x)
+{
+    x = _mm256_max_ps(_mm256_set1_ps(-127.0f), x);
+    return _mm256_sub_ps(x, _mm256_floor_ps(x));
+}
+
+/* y 2^floor(x), y in [1, 2] and x of at most about 100; what is too small for a normal number is 0.
+ */
+PPI_INLINE vf v_scale_weight(vf y, vf x)
+{
+    x = _mm256_floor_ps(_mm256_max_ps(_mm256_set1_ps(-127.0f), x));
+    __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(x), _mm256_set1_epi32(127));
+    return _mm256_mul_ps(y, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)));
 }
 
 /* x, which has none, with the signs of `signs`. */
