@@ -57,7 +57,7 @@ static pp_status check_supported(const struct ppi_config_reader *reader)
     for (size_t o = 0; o < PPI_COUNT(objects); o++)
         for (size_t i = 0; i < PPI_COUNT(REFUSED); i++) {
             const struct ppi_json_value *value = ppi_json_get(objects[o], REFUSED[i].key);
-            bool ours = i == 0 && o == 0 && ppi_config_is_converted(reader);
+            bool ours = i == 0 && objects[o] == reader->top && ppi_config_is_converted(reader);
             if (value && !ours && is_refused(&REFUSED[i], value))
                 return ppi_config_refuse(reader, PP_ERR_UNSUPPORTED, REFUSED[i].key, value,
                                          REFUSED[i].wanted);
