@@ -7,7 +7,6 @@
 #include "dtype.h"
 
 #include <assert.h>
-#include <math.h>
 #include <string.h>
 
 /* The panel and the column of a row of the logical matrix. */
@@ -62,21 +61,6 @@ static void put_row(const struct ppi_matrix *m, int64_t i_row, const struct ppi_
 
 /* ---- tables ---- */
 
-/* Largest magnitude over 127; a row that is not finite has a scale of NaN. */
-static void put_table_row(const struct ppi_matrix *m, int64_t i_row, const float *numbers)
-{
-    char *to = m->data + (size_t)i_row * m->panel_bytes;
-    float most = 0, zeros = 0, scale;
-    for (int64_t i = 0; i < m->k; i++) {
-        most = fabsf(numbers[i]) > most ? fabsf(numbers[i]) : most;
-        zeros += numbers[i] * 0.0f;
-    }
-    scale = zeros == 0 ? most / 127.0f : NAN;
-    for (int64_t i = 0; i < m->k; i++)
-        to[i] = (char)(scale > 0 ? (int)rintf(numbers[i] * (127.0f / most)) : 0);
-    memcpy(to + m->panel_bytes - sizeof scale, &scale, sizeof scale);
-}
-
 /* Codes as unsigned bytes, one scale a row. */
 static void put_table_codes(const struct ppi_matrix *m, int64_t i_row, const uint8_t *codes,
                             float scale)
@@ -123,7 +107,8 @@ void ppi_cpu_quantize_weights(void *arg, int64_t first, int64_t end, int32_t i_t
         ppi_to_f32(room.numbers, (const char *)fill->src + (size_t)i * row_bytes, fill->src_dtype,
                    (size_t)m->k);
         if (m->kind == PPI_MATRIX_TABLE) {
-            put_table_row(m, fill->first_row + i, room.numbers);
+            ppi_quantize_table_row(room.numbers, m->k, &room.row);
+            put_table_codes(m, fill->first_row + i, room.row.codes, room.row.scales[0]);
             continue;
         }
         ppi_quantize_row(m->format, room.numbers, m->k, &room.row);

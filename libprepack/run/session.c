@@ -149,6 +149,7 @@ static pp_status open_backend(struct pp_session *session, const pp_session_param
     if (session->model) {
         struct ppi_weights_wish wish = ppi_session_wish(session);
         PP_TRY(ppi_weights_check(session->model, &wish, err));
+        session->weights_wanted = wish.weights = ppi_weights_resolve(session->model, &wish);
         ppi_weights_products(session->model, &wish, &backend_params);
     }
     PP_TRY(session->ops->open(&backend_params, &session->backend, err));
