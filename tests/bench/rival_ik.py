@@ -4,12 +4,13 @@ flash attention, several ubatches; prompts as in rival_llamacpp.py."""
 import glob
 import os
 import subprocess
+import tempfile
 from functools import partial
 
 import numpy as np
 import torch
 
-from rival_llamacpp import bf16_file
+from rival_gguf import bf16_file
 from rival_world import Way
 
 FORMATS = ("bf16", "Q8_0", "Q8_K_R8", "Q4_0", "IQ4_NL", "IQ4_XS", "Q4_K_S")
@@ -50,15 +51,17 @@ class IkLlama:
         tokens = -(-sum(world.lengths) // 256) * 256
         command = [program, model_file(world, build, name), world.threads, tokens, len(world.prompts),
                    min(ubatch, tokens), 1, int(repack)]
+        self.errors = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                                        stdout=subprocess.PIPE, stderr=self.errors, text=True)
         if self.answer() != "ready":
             raise RuntimeError(f"ik_llama.cpp did not load {name}")
 
     def answer(self):
         line = self.process.stdout.readline().strip()
         if not line:
-            raise RuntimeError(f"ik_llama.cpp: {self.process.stderr.read().strip()[-300:]}")
+            self.errors.seek(0)
+            raise RuntimeError(f"ik_llama.cpp: {self.errors.read().strip()[-300:]}")
         return line
 
     def prefill(self, prompts):
