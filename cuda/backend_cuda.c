@@ -6,6 +6,12 @@
 #include "cuda/context.h"
 #include "module.h"
 
+static bool supports_format(int32_t dtype, int32_t format)
+{
+    (void)dtype;
+    return format == PPI_FORMAT_ACT;
+}
+
 static bool supports_dtype(int32_t dtype)
 {
     return dtype == PP_DTYPE_BF16 || dtype == PP_DTYPE_F16;
@@ -14,6 +20,7 @@ static bool supports_dtype(int32_t dtype)
 static const struct ppi_backend_ops ops = {
     .name = "cuda",
     .supports_dtype = supports_dtype,
+    .supports_format = supports_format,
     .default_dtype = PP_DTYPE_BF16,
     .describe = ppi_cuda_describe,
     .open = ppi_cuda_open,

@@ -130,9 +130,10 @@ pp_status ppi_cuda_load_kernels(int32_t compute_capability, pp_error *err);
 
 /* ---- device_matrix.c: the seam's matrices ---- */
 
-size_t ppi_cuda_matrix_bytes(const struct ppi_backend *backend, int32_t kind, int64_t n, int64_t k);
-pp_status ppi_cuda_matrix_create(struct ppi_backend *backend, struct ppi_mem *mem, int32_t kind,
-                                 int64_t n, int64_t k, struct ppi_matrix **matrix, pp_error *err);
+size_t ppi_cuda_matrix_bytes(const struct ppi_backend *backend, const struct ppi_matrix_spec *spec);
+pp_status ppi_cuda_matrix_create(struct ppi_backend *backend, struct ppi_mem *mem,
+                                 const struct ppi_matrix_spec *spec, struct ppi_matrix **matrix,
+                                 pp_error *err);
 pp_status ppi_cuda_matrix_fill(struct ppi_backend *backend, struct ppi_matrix *matrix,
                                int64_t first_row, int64_t n_rows, const void *src,
                                int32_t src_dtype, pp_error *err);

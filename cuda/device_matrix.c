@@ -20,30 +20,33 @@ static size_t type_bytes(int32_t type)
 }
 
 /* All but data. */
-static struct ppi_matrix describe(const struct ppi_backend *b, int32_t kind, int64_t n, int64_t k)
+static struct ppi_matrix describe(const struct ppi_backend *b, const struct ppi_matrix_spec *spec)
 {
+    assert(spec->format == PPI_FORMAT_ACT);
+    int32_t kind = spec->kind;
     struct ppi_matrix m = {.kind = kind,
                            .type = kind == PPI_MATRIX_VECTOR ? PPI_CUDA_F32 : b->act_type,
-                           .n = n,
-                           .k = k,
-                           .n_rows = kind == PPI_MATRIX_GATE_UP ? 2 * n : n,
+                           .n = spec->n,
+                           .k = spec->k,
+                           .n_rows = kind == PPI_MATRIX_GATE_UP ? 2 * spec->n : spec->n,
                            .memory = b->memory};
-    m.bytes = (size_t)m.n_rows * (size_t)k * type_bytes(m.type);
+    m.bytes = (size_t)m.n_rows * (size_t)m.k * type_bytes(m.type);
     return m;
 }
 
-size_t ppi_cuda_matrix_bytes(const struct ppi_backend *b, int32_t kind, int64_t n, int64_t k)
+size_t ppi_cuda_matrix_bytes(const struct ppi_backend *b, const struct ppi_matrix_spec *spec)
 {
-    return describe(b, kind, n, k).bytes;
+    return describe(b, spec).bytes;
 }
 
-pp_status ppi_cuda_matrix_create(struct ppi_backend *b, struct ppi_mem *mem, int32_t kind,
-                                 int64_t n, int64_t k, struct ppi_matrix **out, pp_error *err)
+pp_status ppi_cuda_matrix_create(struct ppi_backend *b, struct ppi_mem *mem,
+                                 const struct ppi_matrix_spec *spec, struct ppi_matrix **out,
+                                 pp_error *err)
 {
     struct ppi_matrix *m = ppi_alloc(mem, 1, sizeof *m);
     if (!m)
         return ppi_error_nomem(err, "a weight matrix", sizeof *m);
-    *m = describe(b, kind, n, k);
+    *m = describe(b, spec);
     m->mem = mem;
     cudaSetDevice(b->device);
     m->data = ppi_cuda_take(&m->memory, m->bytes, b->stream);

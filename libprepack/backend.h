@@ -20,6 +20,7 @@
 #define PPI_BACKEND_H
 
 #include "internal.h"
+#include "packed/formats.h"
 
 #include <prepack/device.h>
 
@@ -44,6 +45,8 @@ struct ppi_backend_params {
     struct ppi_mem *mem; /* host memory of the session */
     struct ppi_log log;
     int32_t dtype;                                   /* act; one that supports_dtype took */
+    bool integer_products, unpacked_products;        /* some matrices have codes, and are multiplied
+                                                        as integers, or as numbers */
     int32_t n_threads;                               /* at least 1 */
     int32_t n_heads, n_kv_heads, head_dim, n_layers; /* shapes of attention and of KV pages */
     const struct ppi_layer_place *places;            /* [n_layers], outlive the context */
@@ -86,6 +89,23 @@ struct ppi_backend_memory {
 #define PPI_MATRIX_GATE_UP 2 /* [2 * n, k]: n gate rows, then n up rows: gate_up */
 #define PPI_MATRIX_TABLE   3 /* [n, k]: rows are looked up: embed */
 #define PPI_MATRIX_VECTOR  4 /* [1, k] in f32, whatever act is: weights of norms, biases */
+
+/* A matrix to be made. VECTORs are f32 whatever the format is; the format of a TABLE is ACT, BF16
+ * or INT8, and not rotated. */
+struct ppi_matrix_spec {
+    int32_t kind, format; /* PPI_MATRIX_*, PPI_FORMAT_* */
+    /* Of a format with codes: activations become integers row by row (as docs/numerics.md says)
+     * and sums of products are exact. INT8 is always multiplied so. Else the numbers that the codes
+     * stand for are multiplied as a matrix of ACT would be, with the same bits. */
+    bool integer;
+    int64_t n, k;
+};
+
+/* Rows of a matrix as codes, each as a ppi_code_row has it, one behind the other. */
+struct ppi_code_rows {
+    const uint8_t *codes;          /* [n_rows, k_padded] */
+    const float *scales, *offsets; /* [n_rows, groups]; offsets NULL where the format has none */
+};
 
 /* A run of consecutive tokens of one prompt inside a pass. */
 struct ppi_segment {
@@ -225,6 +245,7 @@ struct ppi_backend_ops {
 
     bool (*supports_dtype)(int32_t dtype); /* as act */
     int32_t default_dtype;                 /* act where the model's own dtype is not supported */
+    bool (*supports_format)(int32_t dtype, int32_t format); /* of a matrix beside this act */
 
     /* Device i of this kind, the name that opens it included; PP_GONE behind the last. info is
      * whole, struct_size set. */
@@ -254,14 +275,20 @@ struct ppi_backend_ops {
      * A matrix belongs to `mem`, not to the context that made it: every context of the same kind
      * and dtype may use it, and matrix_destroy needs none. matrix_bytes: what matrix_create will
      * take. */
-    size_t (*matrix_bytes)(const struct ppi_backend *backend, int32_t kind, int64_t n, int64_t k);
-    pp_status (*matrix_create)(struct ppi_backend *backend, struct ppi_mem *mem, int32_t kind,
-                               int64_t n, int64_t k, struct ppi_matrix **matrix, pp_error *err);
+    size_t (*matrix_bytes)(const struct ppi_backend *backend, const struct ppi_matrix_spec *spec);
+    pp_status (*matrix_create)(struct ppi_backend *backend, struct ppi_mem *mem,
+                               const struct ppi_matrix_spec *spec, struct ppi_matrix **matrix,
+                               pp_error *err);
     /* Sets rows [first_row, first_row + n_rows) of the logical matrix from src [n_rows, k], host
-     * memory of src_dtype (PP_DTYPE_F32, F16, BF16). Every row is set once before use. */
+     * memory of src_dtype (PP_DTYPE_F32, F16, BF16): converted, or quantised where the format is
+     * INT8, INT4 or NF4. Every row is set once before use. */
     pp_status (*matrix_fill)(struct ppi_backend *backend, struct ppi_matrix *matrix,
                              int64_t first_row, int64_t n_rows, const void *src, int32_t src_dtype,
                              pp_error *err);
+    /* The same from codes of the matrix's format. NULL: no format with codes is supported. */
+    pp_status (*matrix_fill_codes)(struct ppi_backend *backend, struct ppi_matrix *matrix,
+                                   int64_t first_row, int64_t n_rows,
+                                   const struct ppi_code_rows *rows, pp_error *err);
     void (*matrix_destroy)(struct ppi_matrix *matrix);
     /* Called once for every LINEAR and GATE_UP matrix of a context before matmul or gate_up get it:
      * the place to choose and to check an algorithm. The matrix is filled. NULL: nothing to do. */
@@ -290,7 +317,8 @@ struct ppi_backend_ops {
                             pp_error *err);
 
     /* The product a w^T and what `epilogue` says. a: act [n_rows, k]; w: LINEAR [n, k]; out: f32
-     * [n_rows, n]. Every element is one chain of sums over k in order. */
+     * [n_rows, n]. Every element is one chain of sums over k in order; of an integer matrix, over
+     * its groups, whose own sums are exact. */
     pp_status (*matmul)(struct ppi_backend *backend, const void *a, const struct ppi_matrix *w,
                         int64_t n_rows, const struct ppi_epilogue *epilogue, float *out,
                         pp_error *err);

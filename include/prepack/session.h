@@ -27,7 +27,7 @@ typedef struct pp_session pp_session;
 /*
  * How a session keeps its weight matrices. AUTO: as stored; a GGUF file's blocks stay blocks and a
  * converted model's codes stay codes. F32 and BF16: numbers of that dtype. INT8, INT4, NF4:
- * quantised, 8.1, 4.5 and 4.3 bits a weight, and multiplied by activations that are quantised row
+ * quantised, 8, 4.5 and 4.5 bits a weight, and multiplied by activations that are quantised row
  * by row (docs/numerics.md). Vectors (norms, biases) stay f32. A row's result depends on that row
  * alone in every format.
  */

@@ -4,7 +4,7 @@
  * row_ops.c (norms, softcap, gather_rows, copy), page_ops.c (rope_kv, attention, kv_read),
  * ref_sample.c (sample) and varlen_cpu.c (varlen_*).
  */
-#include "cpu/cpu.h"
+#include "cpu/packed_products.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -24,12 +24,19 @@ static int64_t cache_bytes(void)
 #endif
 }
 
+static int32_t max_pass_tokens(const struct ppi_backend_params *params)
+{
+    int32_t wanted = params->max_pass_tokens ? params->max_pass_tokens : DEFAULT_PASS_TOKENS;
+    return (int32_t)ppi_round_up(wanted, PPI_CPU_BLOCK);
+}
+
 static void cpu_close(struct ppi_backend *backend)
 {
     if (!backend)
         return;
     struct ppi_mem *mem = backend->params.mem;
     ppi_cpu_pool_destroy(backend->pool);
+    ppi_free(mem, backend->codes.codes);
     ppi_free(mem, backend->scratch);
     ppi_free(mem, backend);
 }
@@ -56,7 +63,10 @@ static pp_status cpu_open(const struct ppi_backend_params *params, struct ppi_ba
     b->act_bytes = pp_dtype_size(params->dtype);
     b->head_kv_bytes = ppi_cpu_k_bytes(b->act_bytes, params->head_dim) +
                        ppi_cpu_v_bytes(b->act_bytes, params->head_dim);
-    b->scratch_bytes = (ppi_cpu_tile_scratch(params->head_dim) + 63) & ~(size_t)63;
+    b->scratch_bytes = ppi_cpu_tile_scratch(params->head_dim);
+    if (ppi_cpu_packed_scratch(params) > b->scratch_bytes)
+        b->scratch_bytes = ppi_cpu_packed_scratch(params);
+    b->scratch_bytes = (b->scratch_bytes + 63) & ~(size_t)63;
 
     pp_status status = ppi_cpu_pool_create(params->mem, params->n_threads, &b->pool, err);
     if (status < 0)
@@ -67,6 +77,9 @@ static pp_status cpu_open(const struct ppi_backend_params *params, struct ppi_ba
                                  (size_t)params->n_threads * b->scratch_bytes);
         goto fail;
     }
+    status = ppi_cpu_codes_create(b, max_pass_tokens(params), err);
+    if (status < 0)
+        goto fail;
     *backend = b;
     return PP_OK;
 fail:
@@ -84,8 +97,7 @@ static void cpu_get_info(const struct ppi_backend *backend, struct ppi_backend_i
         info->page_bytes[c] = (int64_t)params->n_class_layers[c] * params->n_kv_heads *
                               (int64_t)backend->head_kv_bytes;
     info->chunk_tokens = PPI_CPU_BLOCK;
-    int32_t wanted = params->max_pass_tokens ? params->max_pass_tokens : DEFAULT_PASS_TOKENS;
-    info->max_pass_tokens = (int32_t)ppi_round_up(wanted, PPI_CPU_BLOCK);
+    info->max_pass_tokens = max_pass_tokens(params);
     info->row_padding = 1;
     info->cache_bytes = cache_bytes();
     snprintf(info->attention, sizeof info->attention, "%s", backend->variant->name);
@@ -142,6 +154,11 @@ static bool cpu_supports_dtype(int32_t dtype)
     return dtype == PP_DTYPE_F32 || dtype == PP_DTYPE_BF16;
 }
 
+static bool cpu_supports_format(int32_t dtype, int32_t format)
+{
+    return format != PPI_FORMAT_BF16 || dtype == PP_DTYPE_F32;
+}
+
 static void *cpu_alloc(struct ppi_backend *backend, size_t bytes)
 {
     return ppi_alloc(backend->params.mem, bytes, 1);
@@ -184,6 +201,7 @@ static pp_status cpu_pass_begin(struct ppi_backend *backend, const struct ppi_pa
 const struct ppi_backend_ops ppi_cpu_ops = {
     .name = "cpu",
     .supports_dtype = cpu_supports_dtype,
+    .supports_format = cpu_supports_format,
     .default_dtype = PP_DTYPE_F32,
     .describe = cpu_describe,
     .open = cpu_open,
@@ -198,6 +216,7 @@ const struct ppi_backend_ops ppi_cpu_ops = {
     .matrix_bytes = ppi_cpu_matrix_bytes,
     .matrix_create = ppi_cpu_matrix_create,
     .matrix_fill = ppi_cpu_matrix_fill,
+    .matrix_fill_codes = ppi_cpu_matrix_fill_codes,
     .matrix_destroy = ppi_cpu_matrix_destroy,
     .pass_begin = cpu_pass_begin,
     .embed = ppi_cpu_embed,

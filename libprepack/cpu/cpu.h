@@ -17,31 +17,14 @@
 #define PPI_CPU_H
 
 #include "backend.h"
+#include "cpu/product.h"
+#include "cpu/packed.h"
 #include "cpu/threads.h"
 
-#define PPI_CPU_PANEL        64  /* columns of a weight panel */
-#define PPI_CPU_GATED        32  /* outputs of a GATE_UP panel */
-#define PPI_CPU_ROWS         6   /* rows of a product tile: 6 x 64 sums fill 24 vector registers */
 #define PPI_CPU_PAGE         16  /* token slots of a KV page */
 #define PPI_CPU_BLOCK        64  /* keys of one step of the online softmax */
 #define PPI_CPU_TILE         48  /* most query rows of an attention tile */
 #define PPI_CPU_MAX_HEAD_DIM 512 /* bounds the scratch of attention */
-
-/* One panel times some rows. */
-struct ppi_cpu_product {
-    const void *a; /* act [n_rows, k] */
-    int64_t n_rows, k;
-    const void *panel;
-    const void *next_panel; /* read next by this thread, brought nearer on the way; or NULL */
-    void *out;              /* f32 (products), act (gated) [n_rows, out_stride]; first column */
-    int64_t out_stride;     /* elements */
-    int32_t n_columns;      /* outputs that exist: at most 64 (products), 32 (gated) */
-    const float *bias;      /* of the first column (gated: of its gate); or NULL */
-    const float *up_bias;   /* gated: of its up; NULL with bias */
-    float scale;            /* products: of the sum and its bias */
-    bool accumulate;        /* products: out += */
-    int32_t activation;     /* gated: PPI_ACTIVATION_* */
-};
 
 /* Some query rows of one head, or of the heads of one kv head, of one prompt. */
 struct ppi_cpu_tile {
@@ -82,6 +65,12 @@ struct ppi_cpu_norm {
 };
 
 struct ppi_cpu_kernels {
+    /* packed.h */
+    void (*quantize)(const struct ppi_cpu_quantize *rows);
+    void (*integer_products)(const struct ppi_cpu_integer *product);
+    void (*integer_gated)(const struct ppi_cpu_integer *product);
+    void (*unpack_codes)(const struct ppi_cpu_unpack *panel);
+    void (*unpack_numbers)(const struct ppi_cpu_unpack *panel);
     void (*products)(const struct ppi_cpu_product *product);
     void (*gated)(const struct ppi_cpu_product *product);
     void (*attend)(const struct ppi_cpu_tile *tile);
@@ -119,13 +108,16 @@ struct ppi_backend {
     struct ppi_cpu_pool *pool;
     char *scratch; /* [n_threads, scratch_bytes] */
     size_t scratch_bytes;
-    size_t act_bytes;     /* of one element */
-    size_t head_kv_bytes; /* K and V of one kv head of one layer in a page */
+    struct ppi_cpu_codes codes; /* of the rows of a pass, where there are integer products */
+    size_t act_bytes;           /* of one element */
+    size_t head_kv_bytes;       /* K and V of one kv head of one layer in a page */
 };
 
 struct ppi_matrix {
     struct ppi_mem *mem;
-    int32_t kind, dtype;
+    int32_t kind, format;
+    bool integer;
+    int32_t dtype;      /* of its numbers, where it has no codes */
     int64_t n, k;       /* GATE_UP: n gate rows */
     int64_t n_panels;   /* 0 for tables and vectors */
     size_t panel_bytes; /* tables and vectors: of a row */
@@ -175,12 +167,16 @@ static inline size_t ppi_cpu_tile_scratch(int32_t head_dim)
 
 /* ---- entries of the table, each documented in backend.h ---- */
 
-size_t ppi_cpu_matrix_bytes(const struct ppi_backend *backend, int32_t kind, int64_t n, int64_t k);
-pp_status ppi_cpu_matrix_create(struct ppi_backend *backend, struct ppi_mem *mem, int32_t kind,
-                                int64_t n, int64_t k, struct ppi_matrix **matrix, pp_error *err);
+size_t ppi_cpu_matrix_bytes(const struct ppi_backend *backend, const struct ppi_matrix_spec *spec);
+pp_status ppi_cpu_matrix_create(struct ppi_backend *backend, struct ppi_mem *mem,
+                                const struct ppi_matrix_spec *spec, struct ppi_matrix **matrix,
+                                pp_error *err);
 pp_status ppi_cpu_matrix_fill(struct ppi_backend *backend, struct ppi_matrix *matrix,
                               int64_t first_row, int64_t n_rows, const void *src, int32_t src_dtype,
                               pp_error *err);
+pp_status ppi_cpu_matrix_fill_codes(struct ppi_backend *backend, struct ppi_matrix *matrix,
+                                    int64_t first_row, int64_t n_rows,
+                                    const struct ppi_code_rows *rows, pp_error *err);
 void ppi_cpu_matrix_destroy(struct ppi_matrix *matrix);
 pp_status ppi_cpu_embed(struct ppi_backend *backend, const struct ppi_matrix *table,
                         const struct ppi_pass *pass, float scale, float *out, pp_error *err);

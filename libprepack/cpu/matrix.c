@@ -1,9 +1,10 @@
 /*
  * matrix.c: weights in the layouts of cpu.h: creating, filling by rows of any float dtype, and
- * looking up rows of a table. A table holds act values: exact for f32, and for bf16 exactly what
- * a bf16 source has.
+ * looking up rows of a table. A table of numbers is exact for f32, and for bf16 exactly what a bf16
+ * source has. Matrices with codes are filled by matrix_codes.c.
  */
 #include "cpu/cpu.h"
+#include "cpu/matrix_fill.h"
 #include "dtype.h"
 
 #include <assert.h>
@@ -20,18 +21,28 @@ static bool in_rows(int32_t kind)
 }
 
 /* The layout of a matrix; data is not set. */
-static struct ppi_matrix describe(int32_t dtype, int32_t kind, int64_t n, int64_t k)
+static struct ppi_matrix describe(int32_t dtype, const struct ppi_matrix_spec *spec)
 {
-    struct ppi_matrix m = {.kind = kind, .dtype = dtype, .n = n, .k = k};
-    if (kind == PPI_MATRIX_VECTOR)
+    struct ppi_matrix m = {.kind = spec->kind,
+                           .format = spec->format,
+                           .integer = spec->integer,
+                           .dtype = spec->format == PPI_FORMAT_BF16 ? PP_DTYPE_BF16 : dtype,
+                           .n = spec->n,
+                           .k = spec->k};
+    if (m.kind == PPI_MATRIX_VECTOR) {
+        m.format = PPI_FORMAT_ACT;
         m.dtype = PP_DTYPE_F32;
-    if (in_rows(kind)) {
-        m.panel_bytes = (size_t)k * pp_dtype_size(m.dtype);
+    }
+    if (in_rows(m.kind)) {
+        m.panel_bytes = m.format == PPI_FORMAT_INT8 ? ppi_cpu_table_row_bytes(m.k)
+                                                    : (size_t)m.k * pp_dtype_size(m.dtype);
         return m;
     }
-    int64_t groups = dtype == PP_DTYPE_BF16 ? ppi_div_up(k, 2) : k;
-    m.n_panels = ppi_div_up(n, kind == PPI_MATRIX_GATE_UP ? PPI_CPU_GATED : PPI_CPU_PANEL);
-    m.panel_bytes = (size_t)groups * PPI_CPU_PANEL * sizeof(uint32_t);
+    int64_t groups = m.dtype == PP_DTYPE_BF16 ? ppi_div_up(m.k, 2) : m.k;
+    m.n_panels = ppi_div_up(m.n, m.kind == PPI_MATRIX_GATE_UP ? PPI_CPU_GATED : PPI_CPU_PANEL);
+    m.panel_bytes = ppi_format_has_codes(m.format)
+                        ? ppi_cpu_packed_bytes(m.format, ppi_format_k(m.format, m.k))
+                        : (size_t)groups * PPI_CPU_PANEL * sizeof(uint32_t);
     return m;
 }
 
@@ -40,17 +51,18 @@ static size_t data_bytes(const struct ppi_matrix *m)
     return m->panel_bytes * (size_t)(in_rows(m->kind) ? m->n : m->n_panels);
 }
 
-size_t ppi_cpu_matrix_bytes(const struct ppi_backend *backend, int32_t kind, int64_t n, int64_t k)
+size_t ppi_cpu_matrix_bytes(const struct ppi_backend *backend, const struct ppi_matrix_spec *spec)
 {
-    struct ppi_matrix m = describe(backend->params.dtype, kind, n, k);
+    struct ppi_matrix m = describe(backend->params.dtype, spec);
     return HEADER_BYTES + data_bytes(&m);
 }
 
-pp_status ppi_cpu_matrix_create(struct ppi_backend *backend, struct ppi_mem *mem, int32_t kind,
-                                int64_t n, int64_t k, struct ppi_matrix **matrix, pp_error *err)
+pp_status ppi_cpu_matrix_create(struct ppi_backend *backend, struct ppi_mem *mem,
+                                const struct ppi_matrix_spec *spec, struct ppi_matrix **matrix,
+                                pp_error *err)
 {
-    assert(n >= 1 && k >= 1);
-    struct ppi_matrix m = describe(backend->params.dtype, kind, n, k);
+    assert(spec->n >= 1 && spec->k >= 1);
+    struct ppi_matrix m = describe(backend->params.dtype, spec);
     size_t bytes = HEADER_BYTES + data_bytes(&m);
     char *memory = ppi_alloc(mem, bytes, 1);
     if (!memory)
@@ -93,15 +105,8 @@ static void to_act(void *dst, int32_t dtype, const void *src, int32_t src_dtype,
     }
 }
 
-struct fill {
-    const struct ppi_matrix *matrix;
-    int64_t first_row, n_rows;
-    const void *src;
-    int32_t src_dtype;
-};
-
 /* Writes rows [row, row + n) of src, n at most 16, to columns from `column` of a panel. */
-static void fill_columns(const struct fill *fill, char *panel, int64_t column, int64_t row,
+static void fill_columns(const struct ppi_cpu_fill *fill, char *panel, int64_t column, int64_t row,
                          int64_t n)
 {
     const struct ppi_matrix *m = fill->matrix;
@@ -123,7 +128,7 @@ static void fill_columns(const struct fill *fill, char *panel, int64_t column, i
 
 static void fill_panels(void *arg, int32_t i_thread, int32_t n_threads)
 {
-    const struct fill *fill = arg;
+    const struct ppi_cpu_fill *fill = arg;
     const struct ppi_matrix *m = fill->matrix;
     bool gated = m->kind == PPI_MATRIX_GATE_UP;
     int64_t per_panel = PPI_CPU_PANEL / COLUMNS;
@@ -153,7 +158,7 @@ static void fill_panels(void *arg, int32_t i_thread, int32_t n_threads)
 
 static void fill_rows(void *arg, int32_t i_thread, int32_t n_threads)
 {
-    const struct fill *fill = arg;
+    const struct ppi_cpu_fill *fill = arg;
     const struct ppi_matrix *m = fill->matrix;
     int64_t end = ppi_cpu_share(fill->n_rows, i_thread + 1, n_threads);
     for (int64_t i = ppi_cpu_share(fill->n_rows, i_thread, n_threads); i < end; i++)
@@ -168,13 +173,18 @@ pp_status ppi_cpu_matrix_fill(struct ppi_backend *backend, struct ppi_matrix *ma
     (void)err;
     assert(first_row >= 0 && n_rows >= 0);
     assert(first_row + n_rows <= (matrix->kind == PPI_MATRIX_GATE_UP ? 2 : 1) * matrix->n);
-    struct fill fill = {.matrix = matrix,
-                        .first_row = first_row,
-                        .n_rows = n_rows,
-                        .src = src,
-                        .src_dtype = src_dtype};
+    struct ppi_cpu_fill fill = {.backend = backend,
+                                .matrix = matrix,
+                                .first_row = first_row,
+                                .n_rows = n_rows,
+                                .src = src,
+                                .src_dtype = src_dtype};
+    bool codes = ppi_format_has_codes(matrix->format);
     ppi_cpu_run(backend->pool, n_rows * matrix->k / 16384 + 1,
-                in_rows(matrix->kind) ? fill_rows : fill_panels, &fill);
+                codes                   ? ppi_cpu_quantize_weights
+                : in_rows(matrix->kind) ? fill_rows
+                                        : fill_panels,
+                &fill);
     return PP_OK;
 }
 
@@ -194,8 +204,11 @@ static void look_up(void *arg, int32_t i_thread, int32_t n_threads)
         int32_t token = lookup->pass->tokens[i];
         assert(token >= 0 && token < table->n);
         float *out = lookup->out + i * table->k;
-        ppi_to_f32(out, table->data + (size_t)token * table->panel_bytes, table->dtype,
-                   (size_t)table->k);
+        const char *row = table->data + (size_t)token * table->panel_bytes;
+        if (table->format == PPI_FORMAT_INT8)
+            ppi_cpu_read_table_row(row, table->k, out);
+        else
+            ppi_to_f32(out, row, table->dtype, (size_t)table->k);
         for (int64_t d = 0; lookup->scale != 1 && d < table->k; d++)
             out[d] *= lookup->scale;
     }

@@ -6,13 +6,14 @@
  * panel slowest, are one list that is cut into equal runs: a thread keeps a panel in its own cache
  * for all rows, and one row is shared as evenly as a thousand.
  */
-#include "cpu/cpu.h"
+#include "cpu/packed_products.h"
 
 #include <assert.h>
 
 #define ROW_BLOCK (128 * PPI_CPU_ROWS)
 
 struct products {
+    const struct ppi_backend *backend;
     void (*kernel)(const struct ppi_cpu_product *product);
     const char *a;
     const struct ppi_matrix *w;
@@ -29,7 +30,7 @@ struct products {
 
 /* Tiles [first, end) of the block of rows. */
 static void run_tiles(const struct products *job, int64_t block_row, int64_t block_rows,
-                      int64_t first, int64_t end)
+                      int64_t first, int64_t end, char *scratch)
 {
     const struct ppi_matrix *w = job->w;
     int64_t n_tiles = ppi_div_up(block_rows, PPI_CPU_ROWS);
@@ -62,7 +63,10 @@ static void run_tiles(const struct products *job, int64_t block_row, int64_t blo
             .accumulate = job->accumulate,
             .activation = job->activation,
         };
-        job->kernel(&product);
+        if (w->format == PPI_FORMAT_ACT)
+            job->kernel(&product);
+        else
+            ppi_cpu_packed_product(job->backend, w, &product, block_row + row, scratch);
         first = last;
     }
 }
@@ -70,11 +74,12 @@ static void run_tiles(const struct products *job, int64_t block_row, int64_t blo
 static void run_products(void *arg, int32_t i_thread, int32_t n_threads)
 {
     const struct products *job = arg;
+    char *scratch = job->backend->scratch + (size_t)i_thread * job->backend->scratch_bytes;
     for (int64_t row = 0; row < job->n_rows; row += ROW_BLOCK) {
         int64_t n_rows = job->n_rows - row < ROW_BLOCK ? job->n_rows - row : ROW_BLOCK;
         int64_t n_tiles = job->w->n_panels * ppi_div_up(n_rows, PPI_CPU_ROWS);
         run_tiles(job, row, n_rows, ppi_cpu_share(n_tiles, i_thread, n_threads),
-                  ppi_cpu_share(n_tiles, i_thread + 1, n_threads));
+                  ppi_cpu_share(n_tiles, i_thread + 1, n_threads), scratch);
     }
 }
 
@@ -91,9 +96,10 @@ pp_status ppi_cpu_matmul(struct ppi_backend *backend, const void *a, const struc
                          pp_error *err)
 {
     (void)err;
-    assert(w->kind == PPI_MATRIX_LINEAR && w->dtype == backend->params.dtype);
+    assert(w->kind == PPI_MATRIX_LINEAR);
     assert(!epilogue->bias || epilogue->bias->k == w->n);
     struct products job = {
+        .backend = backend,
         .kernel = backend->kernels->products,
         .a = a,
         .w = w,
@@ -107,6 +113,8 @@ pp_status ppi_cpu_matmul(struct ppi_backend *backend, const void *a, const struc
         .scale = epilogue->scale,
         .accumulate = epilogue->accumulate,
     };
+    if (w->integer)
+        ppi_cpu_quantize_activations(backend, w, a, n_rows);
     ppi_cpu_run(backend->pool, useful_threads(w, n_rows), run_products, &job);
     return PP_OK;
 }
@@ -116,11 +124,12 @@ pp_status ppi_cpu_gate_up(struct ppi_backend *backend, const void *a, const stru
                           void *out, pp_error *err)
 {
     (void)err;
-    assert(w->kind == PPI_MATRIX_GATE_UP && w->dtype == backend->params.dtype);
+    assert(w->kind == PPI_MATRIX_GATE_UP);
     assert(!bias || bias->k == 2 * w->n);
     assert(activation == PPI_ACTIVATION_SILU || activation == PPI_ACTIVATION_GELU_TANH);
     const float *gate_bias = ppi_cpu_vector(bias);
     struct products job = {
+        .backend = backend,
         .kernel = backend->kernels->gated,
         .a = a,
         .w = w,
@@ -134,6 +143,8 @@ pp_status ppi_cpu_gate_up(struct ppi_backend *backend, const void *a, const stru
         .up_bias = gate_bias ? gate_bias + w->n : NULL,
         .activation = activation,
     };
+    if (w->integer)
+        ppi_cpu_quantize_activations(backend, w, a, n_rows);
     ppi_cpu_run(backend->pool, useful_threads(w, n_rows), run_products, &job);
     return PP_OK;
 }

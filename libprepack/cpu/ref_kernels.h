@@ -1,6 +1,6 @@
 /*
- * ref_kernels.h: the kernels of ref_products.c and ref_attention.c, for the table in ref_variant.c,
- * and the drawing of ref_draw.c.
+ * ref_kernels.h: the kernels of ref_products.c, ref_packed.c and ref_attention.c, for the table in
+ * ref_variant.c, and the drawing of ref_draw.c.
  */
 #ifndef PPI_CPU_REF_KERNELS_H
 #define PPI_CPU_REF_KERNELS_H
@@ -13,6 +13,16 @@ void ppi_cpu_ref_gated_f32(const struct ppi_cpu_product *product);
 void ppi_cpu_ref_gated_bf16(const struct ppi_cpu_product *product);
 void ppi_cpu_ref_attend_f32(const struct ppi_cpu_tile *tile);
 void ppi_cpu_ref_attend_bf16(const struct ppi_cpu_tile *tile);
+
+float ppi_cpu_ref_activate(int32_t activation, float x);
+void ppi_cpu_ref_quantize_f32(const struct ppi_cpu_quantize *rows);
+void ppi_cpu_ref_quantize_bf16(const struct ppi_cpu_quantize *rows);
+void ppi_cpu_ref_integer_products(const struct ppi_cpu_integer *product);
+void ppi_cpu_ref_integer_gated_f32(const struct ppi_cpu_integer *product);
+void ppi_cpu_ref_integer_gated_bf16(const struct ppi_cpu_integer *product);
+void ppi_cpu_ref_unpack_codes(const struct ppi_cpu_unpack *panel);
+void ppi_cpu_ref_unpack_numbers_f32(const struct ppi_cpu_unpack *panel);
+void ppi_cpu_ref_unpack_numbers_bf16(const struct ppi_cpu_unpack *panel);
 
 /* A token of a row that has filters and a temperature; max: its largest logit. No logit is NaN, one
  * is finite. */

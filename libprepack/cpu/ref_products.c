@@ -46,7 +46,7 @@ static void products(bool bf16, const struct ppi_cpu_product *p)
 }
 
 /* x / 2 (1 + tanh(y)) is x / (1 + exp(-2 y)), which keeps its digits where tanh is near -1. */
-static float activate(int32_t activation, float x)
+float ppi_cpu_ref_activate(int32_t activation, float x)
 {
     if (activation == PPI_ACTIVATION_SILU)
         return x / (1.0f + expf(-x));
@@ -65,7 +65,7 @@ static void gated(bool bf16, const struct ppi_cpu_product *p)
                 gate += p->bias[j];
                 up += p->up_bias[j];
             }
-            float value = activate(p->activation, gate) * up;
+            float value = ppi_cpu_ref_activate(p->activation, gate) * up;
             if (bf16)
                 ((uint16_t *)p->out)[row * p->out_stride + j] = ppi_f32_to_bf16(value);
             else

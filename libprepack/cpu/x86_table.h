@@ -3,6 +3,7 @@
  * the table PPI_CPU_VARIANT of the name PPI_CPU_VARIANT_NAME.
  */
 #include "cpu/norm_kernels.h"
+#include "cpu/ref_kernels.h"
 #include "cpu/rope_kernels.h"
 #include "cpu/x86_attention.h"
 
@@ -33,7 +34,11 @@
     {                                                                                              \
         .products = products_##dtype, .gated = gated_##dtype, .attend = attend_##dtype,            \
         .rope = rope_##dtype, .norm = norm_##dtype, .norm_add = norm_add,                          \
-        .norm_parts = norm_parts, .softcap = softcap,                                              \
+        .norm_parts = norm_parts, .softcap = softcap, .quantize = ppi_cpu_ref_quantize_##dtype,    \
+        .integer_products = ppi_cpu_ref_integer_products,                                          \
+        .integer_gated = ppi_cpu_ref_integer_gated_##dtype,                                        \
+        .unpack_codes = ppi_cpu_ref_unpack_codes,                                                  \
+        .unpack_numbers = ppi_cpu_ref_unpack_numbers_##dtype,                                      \
     }
 
 static void norm_add(const struct ppi_cpu_norm *norm, float scale, const float *x, int64_t n_rows,

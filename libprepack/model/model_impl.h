@@ -28,12 +28,18 @@ struct ppi_layer_weights {
     struct ppi_matrix *mlp_post_norm;  /* [hidden], of what the MLP gives */
 };
 
-/* All weights in the layout of one kind of backend and dtype. Immutable once loaded. */
+/* What weights are wanted for: one kind of backend, its dtype and a format. */
+struct ppi_weights_wish {
+    const struct ppi_backend_ops *ops;
+    int32_t domain;  /* ppi_backend_info.weight_domain */
+    int32_t dtype;   /* act */
+    int32_t weights; /* PP_WEIGHTS_* */
+};
+
+/* All weights as they were wished. Immutable once loaded. */
 struct ppi_weights {
     struct ppi_weights *next;
-    const struct ppi_backend_ops *ops;
-    int32_t domain; /* ppi_backend_info.weight_domain */
-    int32_t dtype;
+    struct ppi_weights_wish wish;
     int32_t n_layers;
     int64_t bytes;
     struct ppi_matrix *embed;      /* [vocab, hidden] */
@@ -51,24 +57,35 @@ struct pp_model {
     struct ppi_mem mem;
     struct ppi_log log;
     pthread_mutex_t lock;        /* guards the list */
-    struct ppi_weights *weights; /* one for each kind of device and dtype in use so far */
+    struct ppi_weights *weights; /* one for each wish so far */
 };
 
+/* Refuses a wish that cannot be had. Errors: PP_ERR_UNSUPPORTED. */
+pp_status ppi_weights_check(const pp_model *model, const struct ppi_weights_wish *wish,
+                            pp_error *err);
+
+/* Sets the two fields of params that say how matrices are multiplied. */
+void ppi_weights_products(const pp_model *model, const struct ppi_weights_wish *wish,
+                          struct ppi_backend_params *params);
+
 /* Bytes that the weights take on a backend. */
-int64_t ppi_weights_bytes(const pp_model *model, const struct ppi_backend_ops *ops,
+int64_t ppi_weights_bytes(const pp_model *model, const struct ppi_weights_wish *wish,
                           const struct ppi_backend *backend);
+
+/* Of one matrix of them, in the first layer where there are layers of it. */
+int64_t ppi_weight_bytes(const pp_model *model, const struct ppi_weights_wish *wish,
+                         enum ppi_weight weight, const struct ppi_backend *backend);
 
 /* A tied LM head counts once. */
 int64_t ppi_weights_n_parameters(const pp_model *model);
 
-bool ppi_weights_are_loaded(pp_model *model, const struct ppi_backend_ops *ops, int32_t domain,
-                            int32_t dtype);
+bool ppi_weights_are_loaded(pp_model *model, const struct ppi_weights_wish *wish);
 
-/* The weights for this backend, domain and dtype: found, or read and packed now. They live as long
- * as the model. Thread-safety: safe; a second caller waits for the first. */
-pp_status ppi_weights_get(pp_model *model, const struct ppi_backend_ops *ops,
-                          struct ppi_backend *backend, int32_t domain, int32_t dtype,
-                          const struct ppi_weights **weights, pp_error *err);
+/* The weights of this wish: found, or read and packed now. They live as long as the model.
+ * Thread-safety: safe; a second caller waits for the first. */
+pp_status ppi_weights_get(pp_model *model, const struct ppi_weights_wish *wish,
+                          struct ppi_backend *backend, const struct ppi_weights **weights,
+                          pp_error *err);
 /* Makes a context ready to multiply with them. */
 pp_status ppi_weights_prepare(const struct ppi_weights *weights, struct ppi_backend *backend,
                               pp_error *err);

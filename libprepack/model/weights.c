@@ -2,59 +2,16 @@
  * weights.c: reads a model's weights by its architecture's rules and packs them for a backend,
  * tensor by tensor, so that no second copy of the whole is ever held.
  */
-#include "model/model_impl.h"
 #include "dtype.h"
+#include "model/weight_specs.h"
 
 #define CHUNK_BYTES ((int64_t)8 << 20) /* most bytes of a tensor in flight */
-
-/* One weight: the rules of its parts, which stand together in the list. */
-struct group {
-    int32_t i_rule, n_parts;
-    const struct ppi_weight_kind *kind;
-    enum ppi_weight weight;
-};
-
-/* The next group that the model has, from rule *i_rule on; false after the last. */
-static bool next_group(const pp_model *model, int32_t *i_rule, struct group *group)
-{
-    const struct ppi_tensor_rule *rules = model->arch->tensors;
-    while (rules[*i_rule].name) {
-        const struct ppi_tensor_rule *rule = &rules[*i_rule];
-        *group = (struct group){*i_rule, ppi_rule_n_parts(rule), &ppi_weight_kinds[rule->weight],
-                                rule->weight};
-        *i_rule += group->n_parts;
-        if (ppi_rule_holds(rule, &model->spec))
-            return true;
-    }
-    return false;
-}
-
-/* n as matrix_create takes it, and k. */
-static void group_shape(const pp_model *model, const struct group *group, int64_t *n, int64_t *k)
-{
-    ppi_part_shape(&model->spec, group->weight, PPI_PART_ALL, n, k);
-    if (group->kind->matrix == PPI_MATRIX_GATE_UP)
-        *n /= 2;
-}
-
-int64_t ppi_weights_bytes(const pp_model *model, const struct ppi_backend_ops *ops,
-                          const struct ppi_backend *backend)
-{
-    int64_t total = 0, n, k;
-    struct group group;
-    for (int32_t i = 0; next_group(model, &i, &group);) {
-        group_shape(model, &group, &n, &k);
-        int64_t bytes = (int64_t)ops->matrix_bytes(backend, group.kind->matrix, n, k);
-        total += bytes * (group.kind->in_layer ? model->spec.n_layers : 1);
-    }
-    return total;
-}
 
 int64_t ppi_weights_n_parameters(const pp_model *model)
 {
     int64_t total = 0, n, k;
-    struct group group;
-    for (int32_t i = 0; next_group(model, &i, &group);) {
+    struct ppi_weight_group group;
+    for (int32_t i = 0; ppi_next_group(model, &i, &group);) {
         ppi_part_shape(&model->spec, group.weight, PPI_PART_ALL, &n, &k);
         if (group.weight != PPI_WEIGHT_LM_HEAD || !model->spec.tie_embeddings)
             total += n * k * (group.kind->in_layer ? model->spec.n_layers : 1);
@@ -67,7 +24,7 @@ int64_t ppi_weights_n_parameters(const pp_model *model)
 /* What loading needs at hand. */
 struct loader {
     pp_model *model;
-    const struct ppi_backend_ops *ops;
+    const struct ppi_weights_wish *wish;
     struct ppi_backend *backend;
     char *buffer; /* CHUNK_BYTES, or twice the widest row if that is more */
     int64_t buffer_bytes;
@@ -87,8 +44,8 @@ static pp_status fill_part(struct loader *loader, struct ppi_matrix *matrix, int
         int64_t n = n_rows - row < chunk_rows ? n_rows - row : chunk_rows;
         PP_TRY(ppi_tensors_read(tensors, &loader->model->spec, i_rule, layer, row, n,
                                 loader->buffer, err));
-        PP_TRY(loader->ops->matrix_fill(loader->backend, matrix, *first_row + row, n,
-                                        loader->buffer, dtype, err));
+        PP_TRY(loader->wish->ops->matrix_fill(loader->backend, matrix, *first_row + row, n,
+                                              loader->buffer, dtype, err));
     }
     *first_row += n_rows;
     return PP_OK;
@@ -97,7 +54,7 @@ static pp_status fill_part(struct loader *loader, struct ppi_matrix *matrix, int
 /* A vector is one row, so its parts meet in the buffer, as f32; norms stored without their 1, as
  * directories have them and GGUF files do not, get it there. */
 static pp_status fill_vector(struct loader *loader, struct ppi_matrix *matrix,
-                             const struct group *group, int32_t layer, pp_error *err)
+                             const struct ppi_weight_group *group, int32_t layer, pp_error *err)
 {
     const struct ppi_tensors *tensors = &loader->model->tensors;
     float *values = (float *)loader->buffer;
@@ -114,7 +71,7 @@ static pp_status fill_vector(struct loader *loader, struct ppi_matrix *matrix,
                     !tensors->gguf;
     for (int64_t i = 0; plus_one && i < n; i++)
         values[i] += 1;
-    return loader->ops->matrix_fill(loader->backend, matrix, 0, 1, values, PP_DTYPE_F32, err);
+    return loader->wish->ops->matrix_fill(loader->backend, matrix, 0, 1, values, PP_DTYPE_F32, err);
 }
 
 static struct ppi_matrix **field_of(struct ppi_weights *weights, const struct ppi_weight_kind *kind,
@@ -124,14 +81,14 @@ static struct ppi_matrix **field_of(struct ppi_weights *weights, const struct pp
     return (struct ppi_matrix **)(base + kind->offset);
 }
 
-static pp_status load(struct loader *loader, const struct group *group, int32_t layer,
+static pp_status load(struct loader *loader, const struct ppi_weight_group *group, int32_t layer,
                       struct ppi_weights *weights, pp_error *err)
 {
     struct ppi_matrix **matrix = field_of(weights, group->kind, layer);
-    int64_t n, k, first_row = 0;
-    group_shape(loader->model, group, &n, &k);
-    PP_TRY(loader->ops->matrix_create(loader->backend, &loader->model->mem, group->kind->matrix, n,
-                                      k, matrix, err));
+    struct ppi_matrix_spec spec = ppi_group_spec(loader->model, loader->wish, group, layer);
+    int64_t first_row = 0;
+    PP_TRY(
+        loader->wish->ops->matrix_create(loader->backend, &loader->model->mem, &spec, matrix, err));
     if (group->kind->matrix == PPI_MATRIX_VECTOR)
         return fill_vector(loader, *matrix, group, layer, err);
     for (int32_t i = group->i_rule; i < group->i_rule + group->n_parts; i++)
@@ -141,9 +98,9 @@ static pp_status load(struct loader *loader, const struct group *group, int32_t 
 
 static pp_status load_all(struct loader *loader, struct ppi_weights *weights, pp_error *err)
 {
-    struct group group;
+    struct ppi_weight_group group;
     for (int32_t layer = 0; layer < weights->n_layers; layer++)
-        for (int32_t i = 0; next_group(loader->model, &i, &group);)
+        for (int32_t i = 0; ppi_next_group(loader->model, &i, &group);)
             if (group.kind->in_layer || layer == 0)
                 PP_TRY(load(loader, &group, layer, weights, err));
     return PP_OK;
@@ -153,26 +110,24 @@ static pp_status load_all(struct loader *loader, struct ppi_weights *weights, pp
 static int64_t widest_row_bytes(const pp_model *model)
 {
     int64_t widest = 0, n, k;
-    struct group group;
-    for (int32_t i = 0; next_group(model, &i, &group);) {
-        group_shape(model, &group, &n, &k);
+    struct ppi_weight_group group;
+    for (int32_t i = 0; ppi_next_group(model, &i, &group);) {
+        ppi_part_shape(&model->spec, group.weight, PPI_PART_ALL, &n, &k);
         widest = k > widest ? k : widest;
     }
     return widest * (int64_t)sizeof(float);
 }
 
-static pp_status read_and_pack(pp_model *model, const struct ppi_backend_ops *ops,
-                               struct ppi_backend *backend, int32_t dtype, struct ppi_weights **out,
-                               pp_error *err)
+static pp_status read_and_pack(pp_model *model, const struct ppi_weights_wish *wish,
+                               struct ppi_backend *backend, struct ppi_weights **out, pp_error *err)
 {
-    struct loader loader = {.model = model, .ops = ops, .backend = backend};
+    struct loader loader = {.model = model, .wish = wish, .backend = backend};
     pp_status status = PP_ERR_NOMEM;
     struct ppi_weights *weights = ppi_zalloc(&model->mem, 1, sizeof *weights);
     if (!weights)
         return ppi_error_nomem(err, "the table of weights", sizeof *weights);
-    weights->ops = ops;
-    weights->dtype = dtype;
-    weights->bytes = ppi_weights_bytes(model, ops, backend);
+    weights->wish = *wish;
+    weights->bytes = ppi_weights_bytes(model, wish, backend);
     weights->layers =
         ppi_zalloc(&model->mem, (size_t)model->spec.n_layers, sizeof *weights->layers);
     loader.buffer_bytes = 2 * ppi_round_up(widest_row_bytes(model), 64);
@@ -196,38 +151,41 @@ fail:
     return status;
 }
 
-/* ---- one for each device and dtype ---- */
+/* ---- one for each wish ---- */
+
+static bool is_same(const struct ppi_weights_wish *a, const struct ppi_weights_wish *b)
+{
+    return a->ops == b->ops && a->domain == b->domain && a->dtype == b->dtype &&
+           a->weights == b->weights;
+}
 
 /* The lock is held. */
-static struct ppi_weights *find(pp_model *model, const struct ppi_backend_ops *ops, int32_t domain,
-                                int32_t dtype)
+static struct ppi_weights *find(pp_model *model, const struct ppi_weights_wish *wish)
 {
     struct ppi_weights *weights = model->weights;
-    while (weights && (weights->ops != ops || weights->domain != domain || weights->dtype != dtype))
+    while (weights && !is_same(&weights->wish, wish))
         weights = weights->next;
     return weights;
 }
 
-bool ppi_weights_are_loaded(pp_model *model, const struct ppi_backend_ops *ops, int32_t domain,
-                            int32_t dtype)
+bool ppi_weights_are_loaded(pp_model *model, const struct ppi_weights_wish *wish)
 {
     pthread_mutex_lock(&model->lock);
-    bool loaded = find(model, ops, domain, dtype) != NULL;
+    bool loaded = find(model, wish) != NULL;
     pthread_mutex_unlock(&model->lock);
     return loaded;
 }
 
-pp_status ppi_weights_get(pp_model *model, const struct ppi_backend_ops *ops,
-                          struct ppi_backend *backend, int32_t domain, int32_t dtype,
-                          const struct ppi_weights **out, pp_error *err)
+pp_status ppi_weights_get(pp_model *model, const struct ppi_weights_wish *wish,
+                          struct ppi_backend *backend, const struct ppi_weights **out,
+                          pp_error *err)
 {
     pp_status status = PP_OK;
     pthread_mutex_lock(&model->lock);
-    struct ppi_weights *weights = find(model, ops, domain, dtype);
+    struct ppi_weights *weights = find(model, wish);
     if (!weights) {
-        status = read_and_pack(model, ops, backend, dtype, &weights, err);
+        status = read_and_pack(model, wish, backend, &weights, err);
         if (status >= 0) {
-            weights->domain = domain;
             weights->next = model->weights;
             model->weights = weights;
         }
@@ -246,7 +204,7 @@ static bool is_multiplied(const struct ppi_weight_kind *kind)
 pp_status ppi_weights_prepare(const struct ppi_weights *weights, struct ppi_backend *backend,
                               pp_error *err)
 {
-    const struct ppi_backend_ops *ops = weights->ops;
+    const struct ppi_backend_ops *ops = weights->wish.ops;
     if (!ops->prepare)
         return PP_OK;
     for (int32_t layer = 0; layer < weights->n_layers; layer++)
@@ -266,7 +224,7 @@ void ppi_weights_free(struct ppi_weights *weights, struct ppi_mem *mem)
     for (size_t w = 0; w < PPI_N_WEIGHTS; w++) {
         const struct ppi_weight_kind *kind = &ppi_weight_kinds[w];
         for (int32_t layer = 0; layer < (kind->in_layer ? weights->n_layers : 1); layer++)
-            weights->ops->matrix_destroy(*field_of(weights, kind, layer));
+            weights->wish.ops->matrix_destroy(*field_of(weights, kind, layer));
     }
     ppi_free(mem, weights->layers);
     ppi_free(mem, weights);
@@ -274,8 +232,8 @@ void ppi_weights_free(struct ppi_weights *weights, struct ppi_mem *mem)
 
 bool ppi_model_has_post_norms(const pp_model *model)
 {
-    struct group group;
-    for (int32_t i = 0; next_group(model, &i, &group);)
+    struct ppi_weight_group group;
+    for (int32_t i = 0; ppi_next_group(model, &i, &group);)
         if (group.weight == PPI_WEIGHT_ATTN_POST_NORM || group.weight == PPI_WEIGHT_MLP_POST_NORM)
             return true;
     return false;

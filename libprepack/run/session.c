@@ -42,6 +42,10 @@ static pp_status check_params(const pp_session_params *params, pp_error *err)
         return ppi_error(err, PP_ERR_ARG,
                          "pp_session_params.keep_window_pages is %d; allowed: 0 and 1",
                          params->keep_window_pages);
+    if (params->weights < PP_WEIGHTS_AUTO || params->weights > PP_WEIGHTS_NF4)
+        return ppi_error(err, PP_ERR_ARG,
+                         "pp_session_params.weights is %d; allowed: %d (auto) to %d (nf4)",
+                         params->weights, PP_WEIGHTS_AUTO, PP_WEIGHTS_NF4);
     return PP_OK;
 }
 
@@ -136,10 +140,21 @@ static pp_status open_backend(struct pp_session *session, const pp_session_param
                             &backend_params.variant, err));
     PP_TRY(choose_dtype(session, params, err));
     backend_params.dtype = session->dtype;
+    if (session->model) {
+        struct ppi_weights_wish wish = ppi_session_wish(session);
+        PP_TRY(ppi_weights_check(session->model, &wish, err));
+        ppi_weights_products(session->model, &wish, &backend_params);
+    }
     PP_TRY(session->ops->open(&backend_params, &session->backend, err));
     session->ops->get_info(session->backend, &session->info);
     open_store(session, &backend_params, params->keep_window_pages != 0);
     return PP_OK;
+}
+
+struct ppi_weights_wish ppi_session_wish(const struct pp_session *session)
+{
+    return (struct ppi_weights_wish){session->ops, session->info.weight_domain, session->dtype,
+                                     session->weights_wanted};
 }
 
 /* Bytes of the device that the workspace takes; on the CPU its host part counts too. */
@@ -156,9 +171,9 @@ static pp_status load(struct pp_session *session, int64_t memory_limit, pp_error
     session->ops->get_memory(session->backend, &memory);
     int64_t limit = memory_limit > 0 ? memory_limit : memory.available / 10 * 9;
     int64_t workspace = ppi_session_workspace_bytes(session) + memory.bytes;
-    int64_t weights = ppi_weights_bytes(session->model, session->ops, session->backend);
-    bool loaded = ppi_weights_are_loaded(session->model, session->ops, session->info.weight_domain,
-                                         session->dtype);
+    struct ppi_weights_wish wish = ppi_session_wish(session);
+    int64_t weights = ppi_weights_bytes(session->model, &wish, session->backend);
+    bool loaded = ppi_weights_are_loaded(session->model, &wish);
     /* available memory no longer holds weights that are loaded already */
     int64_t needed = workspace + (loaded && memory_limit == 0 ? 0 : weights);
     if (limit > 0 && needed > limit)
@@ -168,8 +183,7 @@ static pp_status load(struct pp_session *session, int64_t memory_limit, pp_error
             "used",
             (long long)(needed >> 20), (long long)(weights >> 20), (long long)(workspace >> 20),
             (long long)(limit >> 20));
-    PP_TRY(ppi_weights_get(session->model, session->ops, session->backend,
-                           session->info.weight_domain, session->dtype, &session->weights, err));
+    PP_TRY(ppi_weights_get(session->model, &wish, session->backend, &session->weights, err));
     session->ops->set_limit(session->backend, limit > 0 ? limit - (needed - workspace) : 0);
     /* what preparing takes for a while is gone before the workspace is taken */
     PP_TRY(ppi_weights_prepare(session->weights, session->backend, err));
@@ -206,6 +220,7 @@ pp_status ppi_session_create_empty(pp_model *model, const pp_session_params *par
     ppi_mem_init(&session->mem, params->allocator, 0, NULL);
     ppi_guard_init(&session->guard);
     session->model = pp_model_ref(model);
+    session->weights_wanted = params->weights;
     session->log = (struct ppi_log){params->log, params->log_user};
     session->n_threads = params->n_threads > 0 ? params->n_threads : default_threads();
     pp_status status = open_backend(session, params, err);

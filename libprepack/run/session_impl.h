@@ -68,6 +68,7 @@ struct pp_session {
     struct ppi_mem mem;
     struct ppi_log log;
     int32_t dtype;
+    int32_t weights_wanted; /* PP_WEIGHTS_* */
     int32_t n_threads;
     struct ppi_kv_store store; /* counts the references to all of this */
     struct ppi_workspace workspace;
@@ -88,6 +89,9 @@ void ppi_session_leave(struct pp_session *session);
 /* PP_ERR_CANCELLED when the running call was cancelled. layer: for the sentence. */
 pp_status ppi_session_check_cancelled(const struct pp_session *session, int32_t layer,
                                       pp_error *err);
+
+/* The weights that it runs with. */
+struct ppi_weights_wish ppi_session_wish(const struct pp_session *session);
 
 /* Waits until all that was enqueued is done. */
 pp_status ppi_session_wait(struct pp_session *session, pp_error *err);

@@ -5,12 +5,6 @@
 
 #include <string.h>
 
-const char *pp_weights_name(int32_t weights)
-{
-    static const char *const names[] = {"auto", "f32", "bf16", "int8", "int4", "nf4"};
-    return weights >= 0 && weights < (int32_t)PPI_COUNT(names) ? names[weights] : "unknown";
-}
-
 static void read_pages(const struct pp_session *session, pp_session_info *info)
 {
     const struct ppi_kv_shape *shape = &session->store.shape;
@@ -33,6 +27,7 @@ static void read_info(const struct pp_session *session, int64_t weights, pp_sess
     *info = (pp_session_info){
         .struct_size = sizeof *info,
         .dtype = session->dtype,
+        .weights = session->weights_wanted,
         .n_threads = session->n_threads,
         .max_pass_tokens = session->info.max_pass_tokens,
         .chunk_tokens = session->info.chunk_tokens,
@@ -80,7 +75,8 @@ pp_status pp_session_estimate(pp_model *model, const pp_session_params *caller_p
     pp_session *session;
     PP_TRY(ppi_session_create_empty(model, &params, &session, err));
     pp_session_info info;
-    read_info(session, ppi_weights_bytes(model, session->ops, session->backend), &info);
+    struct ppi_weights_wish wish = ppi_session_wish(session);
+    read_info(session, ppi_weights_bytes(model, &wish, session->backend), &info);
     add_workspace(session, &info);
     pp_session_destroy(session);
     return ppi_struct_write(out, &info, sizeof info, "pp_session_info", err);

@@ -146,9 +146,9 @@ static void bench_model(struct bench *bench, const int32_t *counts, size_t n_cou
     pp_error err = {.struct_size = sizeof err};
     struct ppi_matrix *w[PPI_COUNT(products)];
     for (size_t i = 0; i < PPI_COUNT(products); i++) {
-        must(ppi_cuda_matrix_create(bench->backend, &bench->mem, products[i].kind, products[i].n,
-                                    products[i].k, &w[i], &err),
-             &err);
+        const struct ppi_matrix_spec spec = {
+            .kind = products[i].kind, .n = products[i].n, .k = products[i].k};
+        must(ppi_cuda_matrix_create(bench->backend, &bench->mem, &spec, &w[i], &err), &err);
         fill(bench, w[i]->data, w[i]->bytes);
         must(ppi_cuda_prepare(bench->backend, w[i], &err), &err);
     }

@@ -127,8 +127,11 @@ static struct ppi_matrix *random_matrix(struct ppi_backend *backend, int shape)
         state = state * 1664525u + 1013904223u;
         values[i] = ppi_f32_to_bf16((float)(int32_t)state * 0x1p-36f);
     }
-    if (values && ppi_cpu_ops.matrix_create(backend, backend->params.mem, shapes[shape].kind,
-                                            shapes[shape].n, k, &matrix, NULL) == PP_OK)
+    if (values &&
+        ppi_cpu_ops.matrix_create(
+            backend, backend->params.mem,
+            &(struct ppi_matrix_spec){.kind = shapes[shape].kind, .n = shapes[shape].n, .k = k},
+            &matrix, NULL) == PP_OK)
         ppi_cpu_ops.matrix_fill(backend, matrix, 0, n, values, PP_DTYPE_BF16, NULL);
     free(values);
     return matrix;

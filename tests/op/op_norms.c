@@ -17,7 +17,9 @@ static const int64_t dims[] = {1, 2, 63, 64, 65, 127, 288, 1000, 2048};
 static struct ppi_matrix *make_vector(struct ppi_backend *backend, const float *x, int64_t n)
 {
     struct ppi_matrix *vector;
-    ppi_cpu_ops.matrix_create(backend, &checkop_mem, PPI_MATRIX_VECTOR, 1, n, &vector, NULL);
+    ppi_cpu_ops.matrix_create(backend, &checkop_mem,
+                              &(struct ppi_matrix_spec){.kind = PPI_MATRIX_VECTOR, .n = 1, .k = n},
+                              &vector, NULL);
     ppi_cpu_ops.matrix_fill(backend, vector, 0, 1, x, PP_DTYPE_F32, NULL);
     return vector;
 }

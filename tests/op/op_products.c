@@ -34,7 +34,9 @@ static struct ppi_matrix *make_bias(struct rng *rng, struct ppi_backend *backend
     if (!c->has_bias)
         return NULL;
     *numbers = checkop_random(rng, PP_DTYPE_F32, (size_t)n, 2);
-    ppi_cpu_ops.matrix_create(backend, &checkop_mem, PPI_MATRIX_VECTOR, 1, n, &bias, NULL);
+    ppi_cpu_ops.matrix_create(backend, &checkop_mem,
+                              &(struct ppi_matrix_spec){.kind = PPI_MATRIX_VECTOR, .n = 1, .k = n},
+                              &bias, NULL);
     ppi_cpu_ops.matrix_fill(backend, bias, 0, 1, *numbers, PP_DTYPE_F32, NULL);
     return bias;
 }
@@ -58,10 +60,13 @@ static struct ppi_matrix *make_matrix(struct ppi_backend *backend, const struct 
     struct ppi_matrix *matrix;
     int64_t before = atomic_load(&checkop_mem.bytes);
     ck_assert_int_eq(
-        ppi_cpu_ops.matrix_create(backend, &checkop_mem, c->kind, c->n, c->k, &matrix, NULL),
+        ppi_cpu_ops.matrix_create(backend, &checkop_mem,
+                                  &(struct ppi_matrix_spec){.kind = c->kind, .n = c->n, .k = c->k},
+                                  &matrix, NULL),
         PP_OK);
     int64_t taken = atomic_load(&checkop_mem.bytes) - before;
-    int64_t told = (int64_t)ppi_cpu_ops.matrix_bytes(backend, c->kind, c->n, c->k);
+    int64_t told = (int64_t)ppi_cpu_ops.matrix_bytes(
+        backend, &(struct ppi_matrix_spec){.kind = c->kind, .n = c->n, .k = c->k});
     ck_assert_int_ge(taken, told);
     ck_assert_int_le(taken, told + 64); /* the allocator's header */
     /* In three pieces with borders inside panels. */
@@ -203,7 +208,9 @@ START_TEST(empty_epilogue_has_the_plain_bits)
         void *a = checkop_random(&rng, dtype, (size_t)(ROWS * c.k), 1);
         float plain[ROWS * 150], zeros[ROWS * 150], none[150] = {0};
         struct ppi_matrix *matrix = make_matrix(backend, &c, src, c.n), *bias;
-        ppi_cpu_ops.matrix_create(backend, &checkop_mem, PPI_MATRIX_VECTOR, 1, c.n, &bias, NULL);
+        ppi_cpu_ops.matrix_create(
+            backend, &checkop_mem,
+            &(struct ppi_matrix_spec){.kind = PPI_MATRIX_VECTOR, .n = 1, .k = c.n}, &bias, NULL);
         ppi_cpu_ops.matrix_fill(backend, bias, 0, 1, none, PP_DTYPE_F32, NULL);
         for (int accumulate = 0; accumulate < 2; accumulate++) {
             for (int i = 0; i < ROWS * 150; i++)

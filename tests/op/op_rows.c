@@ -18,7 +18,9 @@ START_TEST(embed_values)
         struct ppi_backend *backend = checkop_open(variant, dtype, 2, checkop_any_shape);
         void *src = checkop_random(&rng, src_dtypes[s], (size_t)(n * k), 1);
         struct ppi_matrix *table;
-        ppi_cpu_ops.matrix_create(backend, &checkop_mem, PPI_MATRIX_TABLE, n, k, &table, NULL);
+        ppi_cpu_ops.matrix_create(
+            backend, &checkop_mem,
+            &(struct ppi_matrix_spec){.kind = PPI_MATRIX_TABLE, .n = n, .k = k}, &table, NULL);
         ppi_cpu_ops.matrix_fill(backend, table, 0, n, src, src_dtypes[s], NULL);
         float *out = checkop_alloc((size_t)(pass.n_rows * k), sizeof *out);
         float scale = s == 0 ? 1 : 55.4256f;

@@ -6,6 +6,8 @@
 #include "dtype.h"
 #include "malformed/failing.h"
 #include "model/model_impl.h"
+
+#include <prepack/session.h>
 #include "support/tap.h"
 
 #include <check.h>
@@ -26,14 +28,15 @@ static int n_matrices; /* that exist */
 static int n_creations_left = -1;
 static int n_prepared;
 
-static size_t keep_bytes(const struct ppi_backend *backend, int32_t kind, int64_t n, int64_t k)
+static size_t keep_bytes(const struct ppi_backend *backend, const struct ppi_matrix_spec *spec)
 {
     (void)backend;
-    return (size_t)(n * k) * (kind == PPI_MATRIX_GATE_UP ? 2 : 1);
+    return (size_t)(spec->n * spec->k) * (spec->kind == PPI_MATRIX_GATE_UP ? 2 : 1);
 }
 
-static pp_status keep_create(struct ppi_backend *backend, struct ppi_mem *mem, int32_t kind,
-                             int64_t n, int64_t k, struct ppi_matrix **out, pp_error *err)
+static pp_status keep_create(struct ppi_backend *backend, struct ppi_mem *mem,
+                             const struct ppi_matrix_spec *spec, struct ppi_matrix **out,
+                             pp_error *err)
 {
     (void)backend;
     (void)mem;
@@ -41,10 +44,10 @@ static pp_status keep_create(struct ppi_backend *backend, struct ppi_mem *mem, i
         return ppi_error_nomem(err, "a matrix", 1);
     n_creations_left -= n_creations_left > 0;
     struct ppi_matrix *matrix = calloc(1, sizeof *matrix);
-    matrix->kind = kind;
-    matrix->n_rows = kind == PPI_MATRIX_GATE_UP ? 2 * n : n;
-    matrix->k = k;
-    matrix->values = calloc((size_t)(matrix->n_rows * k), sizeof(float));
+    matrix->kind = spec->kind;
+    matrix->n_rows = spec->kind == PPI_MATRIX_GATE_UP ? 2 * spec->n : spec->n;
+    matrix->k = spec->k;
+    matrix->values = calloc((size_t)(matrix->n_rows * matrix->k), sizeof(float));
     matrix->filled = calloc((size_t)matrix->n_rows, 1);
     n_matrices++;
     *out = matrix;
@@ -86,12 +89,23 @@ static pp_status keep_prepare(struct ppi_backend *backend, const struct ppi_matr
     return PP_OK;
 }
 
+static bool keep_supports(int32_t dtype, int32_t format)
+{
+    (void)dtype;
+    return format == PPI_FORMAT_ACT;
+}
+
 static const struct ppi_backend_ops KEEP = {.name = "keep",
+                                            .supports_format = keep_supports,
                                             .matrix_bytes = keep_bytes,
                                             .matrix_create = keep_create,
                                             .matrix_fill = keep_fill,
                                             .matrix_destroy = keep_destroy,
                                             .prepare = keep_prepare};
+
+static const struct ppi_weights_wish NARROW = {&KEEP, 0, PP_DTYPE_BF16, PP_WEIGHTS_AUTO};
+static const struct ppi_weights_wish ELSEWHERE = {&KEEP, 1, PP_DTYPE_F32, PP_WEIGHTS_AUTO};
+static const struct ppi_weights_wish HERE = {&KEEP, 0, PP_DTYPE_F32, PP_WEIGHTS_AUTO};
 
 /* ---- models ---- */
 
@@ -139,7 +153,7 @@ static const struct ppi_weights *load(pp_model *model)
 {
     const struct ppi_weights *weights;
     pp_error err = {.struct_size = sizeof err};
-    pp_status status = ppi_weights_get(model, &KEEP, NULL, 0, PP_DTYPE_F32, &weights, &err);
+    pp_status status = ppi_weights_get(model, &HERE, NULL, &weights, &err);
     ck_assert_msg(status == PP_OK, "%s", err.message);
     return weights;
 }
@@ -207,7 +221,7 @@ START_TEST(has_the_weights_of_its_class)
         check_matrix(type, layer->down_bias, PPI_MATRIX_VECTOR, 0, 0);
     }
     /* sizes are known before; a head that is tied takes its own memory all the same */
-    int64_t bytes = ppi_weights_bytes(model, &KEEP, NULL);
+    int64_t bytes = ppi_weights_bytes(model, &HERE, NULL);
     ck_assert_int_eq(bytes, weights->bytes);
     ck_assert_int_eq(bytes,
                      ARCHS[_i].n_parameters + (model->spec.tie_embeddings ? VOCAB * HIDDEN : 0));
@@ -328,11 +342,11 @@ START_TEST(loads_once_for_each_dtype)
     pp_model *model = create_plain("qwen3", "");
     const struct ppi_weights *first = load(model), *other;
     ck_assert_ptr_eq(load(model), first);
-    ck_assert(ppi_weights_are_loaded(model, &KEEP, 0, PP_DTYPE_F32));
-    ck_assert(!ppi_weights_are_loaded(model, &KEEP, 0, PP_DTYPE_BF16));
-    ck_assert_int_eq(ppi_weights_get(model, &KEEP, NULL, 0, PP_DTYPE_BF16, &other, NULL), PP_OK);
+    ck_assert(ppi_weights_are_loaded(model, &HERE));
+    ck_assert(!ppi_weights_are_loaded(model, &NARROW));
+    ck_assert_int_eq(ppi_weights_get(model, &NARROW, NULL, &other, NULL), PP_OK);
     ck_assert_ptr_ne(other, first);
-    ck_assert_int_eq(ppi_weights_get(model, &KEEP, NULL, 1, PP_DTYPE_F32, &other, NULL), PP_OK);
+    ck_assert_int_eq(ppi_weights_get(model, &ELSEWHERE, NULL, &other, NULL), PP_OK);
     ck_assert_ptr_ne(other, first);
     pp_model_unref(model);
     ck_assert_int_eq(n_matrices, 0);
@@ -349,7 +363,7 @@ START_TEST(survives_failing_matrices)
     int n = 0;
     for (; status == PP_ERR_NOMEM; n++) {
         n_creations_left = n;
-        status = ppi_weights_get(model, &KEEP, NULL, 0, PP_DTYPE_F32, &weights, &err);
+        status = ppi_weights_get(model, &HERE, NULL, &weights, &err);
         ck_assert_int_eq(n_matrices == 0, status != PP_OK);
         ck_assert_int_eq(weights != NULL, status == PP_OK);
     }
@@ -375,7 +389,7 @@ START_TEST(survives_failing_allocations)
         pp_model_params_init(&params, sizeof params);
         params.allocator = &allocator;
         pp_model *model = create("olmo2", "", &params, &err);
-        loaded = model && ppi_weights_get(model, &KEEP, NULL, 0, PP_DTYPE_F32, &weights, &err) >= 0;
+        loaded = model && ppi_weights_get(model, &HERE, NULL, &weights, &err) >= 0;
         if (!loaded)
             ck_assert_ptr_nonnull(strstr(err.message, "no memory for"));
         pp_model_unref(model);

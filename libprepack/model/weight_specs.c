@@ -1,0 +1,155 @@
+/*
+ * weight_specs.c: the matrices of a model, one after the other: in which format each is kept for a
+ * wish, and what all of them take.
+ */
+#include "model/weight_specs.h"
+
+#include <prepack/session.h>
+
+#define MAX_INTEGER_K 131072 /* sums of so many products of bytes fit 32 bits */
+
+const char *pp_weights_name(int32_t weights)
+{
+    static const char *const names[] = {"auto", "f32", "bf16", "int8", "int4", "nf4"};
+    return weights >= 0 && weights < (int32_t)PPI_COUNT(names) ? names[weights] : "unknown";
+}
+
+bool ppi_next_group(const pp_model *model, int32_t *i_rule, struct ppi_weight_group *group)
+{
+    const struct ppi_tensor_rule *rules = model->arch->tensors;
+    while (rules[*i_rule].name) {
+        const struct ppi_tensor_rule *rule = &rules[*i_rule];
+        *group = (struct ppi_weight_group){*i_rule, ppi_rule_n_parts(rule),
+                                           &ppi_weight_kinds[rule->weight], rule->weight};
+        *i_rule += group->n_parts;
+        if (ppi_rule_holds(rule, &model->spec))
+            return true;
+    }
+    return false;
+}
+
+/* n as matrix_create takes it, and k. */
+static void group_shape(const pp_model *model, const struct ppi_weight_group *group, int64_t *n,
+                        int64_t *k)
+{
+    ppi_part_shape(&model->spec, group->weight, PPI_PART_ALL, n, k);
+    if (group->kind->matrix == PPI_MATRIX_GATE_UP)
+        *n /= 2;
+}
+
+/* The format in which the parts of a matrix are stored, where they agree and the backend has it. */
+static int32_t stored_format(const pp_model *model, const struct ppi_weights_wish *wish,
+                             const struct ppi_weight_group *group, int32_t layer)
+{
+    const struct ppi_tensors *tensors = &model->tensors;
+    if (wish->dtype != PP_DTYPE_F32 || !wish->ops->supports_format(PP_DTYPE_F32, PPI_FORMAT_BF16))
+        return PPI_FORMAT_ACT;
+    for (int32_t i = group->i_rule; i < group->i_rule + group->n_parts; i++)
+        if (ppi_tensors_dtype(tensors, i, layer) != PP_DTYPE_BF16)
+            return PPI_FORMAT_ACT;
+    return PPI_FORMAT_BF16;
+}
+
+/* The format of a matrix that is multiplied or looked up, and whether as integers. */
+static int32_t choose_format(const pp_model *model, const struct ppi_weights_wish *wish,
+                             const struct ppi_weight_group *group, int32_t layer, bool *integer)
+{
+    bool table = group->kind->matrix == PPI_MATRIX_TABLE;
+    bool edge = table || group->weight == PPI_WEIGHT_LM_HEAD;
+    *integer = false;
+    switch (wish->weights) {
+    case PP_WEIGHTS_INT8:
+    case PP_WEIGHTS_INT4:
+    case PP_WEIGHTS_NF4:
+        *integer = !table;
+        return wish->weights == PP_WEIGHTS_INT8 || edge ? PPI_FORMAT_INT8
+               : wish->weights == PP_WEIGHTS_INT4       ? PPI_FORMAT_INT4
+                                                        : PPI_FORMAT_NF4;
+    case PP_WEIGHTS_BF16:
+        return wish->dtype == PP_DTYPE_F32 ? PPI_FORMAT_BF16 : PPI_FORMAT_ACT;
+    case PP_WEIGHTS_F32:
+        return PPI_FORMAT_ACT;
+    default:
+        return stored_format(model, wish, group, layer);
+    }
+}
+
+struct ppi_matrix_spec ppi_group_spec(const pp_model *model, const struct ppi_weights_wish *wish,
+                                      const struct ppi_weight_group *group, int32_t layer)
+{
+    struct ppi_matrix_spec spec = {.kind = group->kind->matrix, .format = PPI_FORMAT_ACT};
+    group_shape(model, group, &spec.n, &spec.k);
+    if (spec.kind != PPI_MATRIX_VECTOR)
+        spec.format = choose_format(model, wish, group, layer, &spec.integer);
+    return spec;
+}
+
+/* The next matrix of all, from *layer and *i_rule on, which begin as 0; false after the last. */
+static bool next_spec(const pp_model *model, const struct ppi_weights_wish *wish, int32_t *layer,
+                      int32_t *i_rule, struct ppi_matrix_spec *spec)
+{
+    struct ppi_weight_group group;
+    for (; *layer < model->spec.n_layers; ++*layer, *i_rule = 0)
+        while (ppi_next_group(model, i_rule, &group))
+            if (group.kind->in_layer || *layer == 0) {
+                *spec = ppi_group_spec(model, wish, &group, *layer);
+                return true;
+            }
+    return false;
+}
+
+pp_status ppi_weights_check(const pp_model *model, const struct ppi_weights_wish *wish,
+                            pp_error *err)
+{
+    struct ppi_matrix_spec spec;
+    if (wish->weights == PP_WEIGHTS_F32 && wish->dtype != PP_DTYPE_F32)
+        return ppi_error(err, PP_ERR_UNSUPPORTED,
+                         "pp_session_params.weights is f32, which needs dtype f32; the session "
+                         "computes in %s",
+                         pp_dtype_name(wish->dtype));
+    for (int32_t layer = 0, i = 0; next_spec(model, wish, &layer, &i, &spec);) {
+        if (!wish->ops->supports_format(wish->dtype, spec.format))
+            return ppi_error(err, PP_ERR_UNSUPPORTED,
+                             "pp_session_params.weights is %s, which device \"%s\" does not "
+                             "compute with; allowed: auto",
+                             pp_weights_name(wish->weights), wish->ops->name);
+        if (spec.integer && spec.k > MAX_INTEGER_K)
+            return ppi_error(err, PP_ERR_UNSUPPORTED,
+                             "pp_session_params.weights is %s, but a matrix has rows of %lld "
+                             "weights; allowed: at most %d",
+                             pp_weights_name(wish->weights), (long long)spec.k, MAX_INTEGER_K);
+    }
+    return PP_OK;
+}
+
+void ppi_weights_products(const pp_model *model, const struct ppi_weights_wish *wish,
+                          struct ppi_backend_params *params)
+{
+    struct ppi_matrix_spec spec;
+    for (int32_t layer = 0, i = 0; next_spec(model, wish, &layer, &i, &spec);) {
+        params->integer_products |= ppi_format_has_codes(spec.format) && spec.integer;
+        params->unpacked_products |= spec.format != PPI_FORMAT_ACT && !spec.integer;
+    }
+}
+
+int64_t ppi_weight_bytes(const pp_model *model, const struct ppi_weights_wish *wish,
+                         enum ppi_weight weight, const struct ppi_backend *backend)
+{
+    struct ppi_weight_group group;
+    for (int32_t i = 0; ppi_next_group(model, &i, &group);)
+        if (group.weight == weight) {
+            struct ppi_matrix_spec spec = ppi_group_spec(model, wish, &group, 0);
+            return (int64_t)wish->ops->matrix_bytes(backend, &spec);
+        }
+    return 0;
+}
+
+int64_t ppi_weights_bytes(const pp_model *model, const struct ppi_weights_wish *wish,
+                          const struct ppi_backend *backend)
+{
+    struct ppi_matrix_spec spec;
+    int64_t total = 0;
+    for (int32_t layer = 0, i = 0; next_spec(model, wish, &layer, &i, &spec);)
+        total += (int64_t)wish->ops->matrix_bytes(backend, &spec);
+    return total;
+}
