@@ -48,7 +48,7 @@ class CTranslate2:
         tokens = [[f"<{i}>" for i in prompt] for prompt in prompts]
         began = time.perf_counter()
         results = self.generator.generate_batch(
-            tokens, max_batch_size=self.batch, max_length=1, min_length=1, beam_size=1, sampling_topk=1,
+            tokens, max_batch_size=self.batch, max_length=1, beam_size=1, sampling_topk=1,
             include_prompt_in_result=False, return_logits_vocab=True)
         seconds = time.perf_counter() - began
         return seconds, torch.stack([torch.tensor(np.array(r.logits[0][0])) for r in results])
