@@ -70,6 +70,7 @@ static double best_time(const struct bench *b, int32_t position, int32_t n_rows,
 static double product_speed(struct ppi_mem *mem, const struct bench *b)
 {
     const int64_t k = 768, n = 768, n_rows = 768;
+    const struct ppi_matrix_spec spec = {.kind = PPI_MATRIX_LINEAR, .n = n, .k = k};
     const struct ppi_epilogue epilogue = {.scale = 1};
     struct ppi_matrix *matrix;
     float *weights = ppi_alloc(mem, (size_t)(n * k), sizeof *weights);
@@ -77,7 +78,7 @@ static double product_speed(struct ppi_mem *mem, const struct bench *b)
     for (int64_t i = 0; i < n * k; i++)
         weights[i] = b->qkv[i];
     double best = 1e9, end = seconds() + b->time_limit;
-    if (ppi_cpu_ops.matrix_create(b->backend, mem, PPI_MATRIX_LINEAR, n, k, &matrix, NULL) < 0 ||
+    if (ppi_cpu_ops.matrix_create(b->backend, mem, &spec, &matrix, NULL) < 0 ||
         ppi_cpu_ops.matrix_fill(b->backend, matrix, 0, n, weights, PP_DTYPE_F32, NULL) < 0)
         return 0;
     do {
