@@ -119,7 +119,10 @@ static __attribute__((noinline)) void mask_scores(struct group *group)
 {
     const struct block *block = group->block;
     int32_t end = (group->n_keys + LANES - 1) / LANES;
-    for (int32_t j = group->first_page * PAGE_VECTORS; j < end; j++) {
+    int32_t first = group->first_page * PAGE_VECTORS;
+    if (block->inner == 0 && group->whole_begin <= first && group->whole_end > first)
+        first = group->whole_end;
+    for (int32_t j = first; j < end; j++) {
         bool whole = j >= group->whole_begin && j < group->whole_end;
         for (int i = 0; i < group->rows && block->inner > 0; i++) {
             float *score = block->scores[i] + j * LANES;
@@ -162,7 +165,7 @@ PPI_INLINE void soften_rows(bool bf16, struct group *group)
             vf score = v_load(block->scores[i] + j * LANES);
             vf weight = v_weight(bf16, v_fma(score, v_set1(block->factor), v_set1(-base[i])));
             total = v_add(total, weight);
-            v_store_weights(bf16, weights + (size_t)j * LANES * act_bytes, weight);
+            v_store_narrow(bf16, weights + (size_t)j * LANES * act_bytes, weight);
         }
         float *so_far = block->total[group->row + i];
         if (!group->begins)
@@ -236,7 +239,10 @@ static __attribute__((noinline)) void finish_rows(bool bf16, const struct group 
         vf inverse = v_set1(1.0f / v_sum_lanes(v_load(block->total[group->row + i])));
         for (int32_t d = 0; d < tile->head_dim; d += LANES) {
             vf value = v_add(v_mul(v_load(sums + d), inverse), v_zero());
-            v_store_act_part(bf16, out + (size_t)d * act_bytes, value, tile->head_dim - d);
+            if (tile->head_dim - d >= LANES)
+                v_store_narrow(bf16, out + (size_t)d * act_bytes, value);
+            else
+                v_store_act_part(bf16, out + (size_t)d * act_bytes, value, tile->head_dim - d);
         }
     }
 }

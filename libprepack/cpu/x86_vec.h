@@ -255,8 +255,8 @@ PPI_INLINE vf v_load_part(const float *p, int32_t n)
     return v_load(lanes);
 }
 
-/* Weights of the softmax, in [0, 1]: what is too small for a normal bf16 may become 0. */
-PPI_INLINE void v_store_weights(bool bf16, void *p, vf x)
+/* As v_store_act, but what is too small for a normal bf16 may become 0, as in products. */
+PPI_INLINE void v_store_narrow(bool bf16, void *p, vf x)
 {
 #if defined(__AVX512BF16__)
     if (bf16) {
