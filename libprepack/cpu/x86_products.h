@@ -1,11 +1,11 @@
 /*
  * x86_products.h: the product kernels, compiled for each instruction set by its file.
  *
- * A tile of up to 6 rows by 64 columns (AVX2: slices of 16) has its sums in registers; one step
- * takes a group of k: the vectors of a panel's row, and one 32-bit value of each row of `a`,
+ * A tile of up to 6 rows by 64 columns (8 or 4 lanes: slices of 16) has its sums in registers; one
+ * step takes a group of k: the vectors of a panel's row, and one 32-bit value of each row of `a`,
  * broadcast. Every sum is one chain over k in order from zero, whatever the number of rows. bf16
- * pairs: VDPBF16PS where there is one; else both halves are widened (exactly) and multiplied as
- * f32, the first half first.
+ * pairs: one instruction where there is one; else both halves are widened (exactly) and multiplied
+ * as f32, the first half first.
  */
 #ifndef PPI_CPU_X86_PRODUCTS_H
 #define PPI_CPU_X86_PRODUCTS_H
@@ -45,14 +45,14 @@ PPI_INLINE void add_group(bool bf16, int rows, int vectors, struct tile *t, cons
         }
         return;
     }
-#if defined(__AVX512BF16__)
+#if defined(v_dot_pairs)
     vi column[VECTORS];
     UNROLL for (int j = 0; j < vectors; j++) column[j] = v_bits_load(b[j] + at);
     UNROLL for (int i = 0; i < rows; i++)
     {
         vi x = broadcast_group(a[i] + a_at, odd);
         UNROLL for (int j = 0; j < vectors; j++) t->sum[i][j] =
-            _mm512_dpbf16_ps(t->sum[i][j], (__m512bh)x, (__m512bh)column[j]);
+            v_dot_pairs(t->sum[i][j], x, column[j]);
     }
 #else
     UNROLL for (int half = 0; half < 2; half++)
@@ -158,9 +158,9 @@ PPI_INLINE void multiply_rows(bool bf16, bool gate_up, int rows, const struct pp
         size_t x_at = 0, at = 0;
         for (int64_t g = 0; g < groups; g++, x_at += 4, at += GROUP_BYTES) {
             UNROLL for (int j = 0; j < VECTORS; j += 64 / (4 * LANES))
-                _mm_prefetch(b[j] + at + AHEAD, _MM_HINT_T0);
+                v_prefetch(b[j] + at + AHEAD);
             if (next)
-                _mm_prefetch(next + at / 4, _MM_HINT_T1);
+                v_prefetch_far(next + at / 4);
             add_group(bf16, rows, VECTORS, &t, x, x_at, false, b, at);
         }
         if (bf16 && p->k % 2)
