@@ -29,16 +29,17 @@ _Static_assert(sizeof(struct tile_shapes) == 64, "the size that LDTILECFG reads"
 
 /* The intrinsics do not tell a compiler what they read: what they will has to be written by here.
  */
-#define tile_memory_is_written() __asm__ volatile("" ::: "memory")
+#define tile_memory_is_written()   __asm__ volatile("" ::: "memory")
 
-#define tile_configure(shapes)     _tile_loadconfig(shapes) /* every tile is zero then */
+/* Every tile is zero then. */
+#define tile_configure(shapes)     _tile_loadconfig(shapes)
 #define tile_release()             _tile_release()
 #define tile_zero(t)               _tile_zero(t)
 #define tile_load(t, from, stride) _tile_loadd(t, from, stride)
 #define tile_store(t, to, stride)  _tile_stored(t, to, stride)
-#define tile_dot_bf16(sums, a, b)  _tile_dpbf16ps(sums, a, b) /* sums += a b, pairs of bf16 */
-#define tile_dot_codes(sums, a, b) _tile_dpbsud(sums, a, b)   /* a: signed bytes, b: unsigned ones \
-                                                               */
+/* sums += a b: pairs of bf16; signed bytes of a, unsigned ones of b. */
+#define tile_dot_bf16(sums, a, b)  _tile_dpbf16ps(sums, a, b)
+#define tile_dot_codes(sums, a, b) _tile_dpbsud(sums, a, b)
 #endif
 
 #endif

@@ -5,6 +5,7 @@
 #define PPI_AMX_EMULATED 1
 #include <math.h>
 
+#include "cpu/amx_integer.h"
 #include "cpu/amx_products.h"
 
 #include "amx_under_test.h"
@@ -17,6 +18,13 @@ void emulated_products(const struct ppi_cpu_product *product)
 void emulated_gated(const struct ppi_cpu_product *product)
 {
     multiply_panel_by_tiles(true, product);
+}
+
+bool emulated_integer(bool bf16, bool gated, const struct ppi_cpu_integer *product)
+{
+    if (tiles_take(product))
+        multiply_codes_by_tiles(bf16, gated, product);
+    return tiles_take(product);
 }
 
 int emulated_tiles_in_use(void)

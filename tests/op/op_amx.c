@@ -202,6 +202,86 @@ START_TEST(special_values_stay_in_their_row)
 }
 END_TEST
 
+static void *random_bytes(struct rng *rng, size_t n, int32_t low, int32_t high)
+{
+    uint8_t *x = malloc(n);
+    for (size_t i = 0; i < n; i++)
+        x[i] = (uint8_t)rng_between(rng, low, high);
+    return x;
+}
+
+/* Whole numbers have one sum: the bits of the plain C kernels. */
+static void check_codes(struct rng *rng, int64_t n_rows, int64_t k, bool bf16, bool gated)
+{
+    size_t n = (size_t)n_rows * PPI_CPU_PANEL;
+    int8_t *a = random_bytes(rng, (size_t)(n_rows * k), -127, 127);
+    uint8_t *panel = random_bytes(rng, (size_t)k * PPI_CPU_PANEL, 0, 255);
+    float *scales = random_f32(rng, PPI_CPU_PANEL), *a_scales = random_f32(rng, (size_t)n_rows);
+    float *before = random_f32(rng, n), *bias = random_f32(rng, PPI_CPU_PANEL);
+    float *out = malloc(n * sizeof *out), *expected = malloc(n * sizeof *expected);
+    int32_t starts[MAX_ROWS];
+    for (int64_t row = 0; row < n_rows; row++) {
+        starts[row] = 0;
+        for (int64_t i = 0; i < k; i++)
+            starts[row] -= 128 * a[row * k + i];
+    }
+    memcpy(out, before, n * sizeof *out);
+    memcpy(expected, before, n * sizeof *out);
+    struct ppi_cpu_integer p = {.product = {.a = a,
+                                            .n_rows = n_rows,
+                                            .k = k,
+                                            .panel = panel,
+                                            .out = out,
+                                            .out_stride = PPI_CPU_PANEL,
+                                            .n_columns = 29,
+                                            .bias = bias,
+                                            .up_bias = bias + PPI_CPU_GATED,
+                                            .scale = 0.5f,
+                                            .accumulate = true,
+                                            .activation = PPI_ACTIVATION_SILU},
+                                .n_groups = 1,
+                                .a_scales = a_scales,
+                                .a_starts = starts,
+                                .scales = scales};
+    ck_assert(emulated_integer(bf16, gated, &p));
+    ck_assert_int_eq(emulated_tiles_in_use(), 0);
+    const struct ppi_cpu_kernels *reference = bf16 ? &ppi_cpu_ref.bf16 : &ppi_cpu_ref.f32;
+    p.product.out = expected;
+    (gated ? reference->integer_gated : reference->integer_products)(&p);
+    if (gated) /* exp is not the same function in both */
+        for (int64_t row = 0; row < n_rows; row++)
+            for (int j = 0; j < p.product.n_columns; j++) {
+                size_t at = (size_t)(row * PPI_CPU_PANEL + j);
+                int32_t dtype = bf16 ? PP_DTYPE_BF16 : PP_DTYPE_F32;
+                double got = checkop_get(dtype, out, at), want = checkop_get(dtype, expected, at);
+                EXPECT(fabs(got - want) <= fabs(want) * (bf16 ? 0x1p-7 : 0x1p-16) + 1e-30,
+                       "%ld rows, k %ld: row %ld, column %d: %.9g, expected %.9g", (long)n_rows,
+                       (long)k, (long)row, j, got, want);
+            }
+    else
+        EXPECT(memcmp(out, expected, n * sizeof *out) == 0, "%ld rows, k %ld: other bits",
+               (long)n_rows, (long)k);
+    free(a);
+    free(panel);
+    free(scales);
+    free(a_scales);
+    free(before);
+    free(bias);
+    free(out);
+    free(expected);
+}
+
+START_TEST(tiles_multiply_codes)
+{
+    static const int64_t rows[] = {1, 15, 16, 17, 32, 35, MAX_ROWS};
+    struct rng rng = {53};
+    for (size_t r = 0; r < PPI_COUNT(rows); r++)
+        for (int64_t k = 64; k <= 256; k += 64)
+            for (int kind = 0; kind < 3; kind++)
+                check_codes(&rng, rows[r], k, kind == 2, kind > 0);
+}
+END_TEST
+
 Suite *checkop_amx_suite(void)
 {
     Suite *suite = suite_create("amx");
@@ -209,6 +289,7 @@ Suite *checkop_amx_suite(void)
     tcase_set_timeout(tcase, 300);
     tcase_add_test(tcase, tiles_multiply);
     tcase_add_test(tcase, special_values_stay_in_their_row);
+    tcase_add_test(tcase, tiles_multiply_codes);
     suite_add_tcase(suite, tcase);
     return suite;
 }
