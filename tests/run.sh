@@ -68,7 +68,7 @@ step "the installed library and program work" sh tests/install.sh build-normal
 # Kernels of another processor, under an emulator; where its packages cannot be had, a reason instead.
 echo "== aarch64 under qemu-user"
 if sh examples/install-packages.sh aarch64; then
-    log=build-aarch64.log
+    log="build-aarch64.log"
     status=0
     sh tests/cross/run.sh --brief build-aarch64 >$log 2>&1 || status=$?
     grep -v '^# seed' $log || true

@@ -3,7 +3,7 @@
 # every instruction that the kernels use. Minutes become an hour there, so the suite has a brief part.
 #
 # usage: tests/cross/run.sh [--brief] [BUILD_DIR]     BUILD_DIR: build-aarch64
-#   --brief  the values of products, attention and rows alone: what tests/run.sh runs
+#   --brief  what tests/run.sh runs: values of products, attention and rows; tiny models against transformers
 #
 # Needs meson, ninja, pkg-config and Debian's gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user;
 # Check and jansson for arm64 are fetched with apt-get into BUILD_DIR/sysroot, beside the system's own.
@@ -61,12 +61,16 @@ if [ ! -f "$build/build.ninja" ]; then
         { tail -n 20 "$sysroot/setup.log"; exit 1; }
 fi
 if [ $brief = yes ]; then
-    ninja -C "$build" tests/op/checkop >"$build/ninja.log" || { tail -n 40 "$build/ninja.log"; exit 1; }
+    ninja -C "$build" tests/op/checkop tests/golden/test_golden >"$build/ninja.log" || { tail -n 40 "$build/ninja.log"; exit 1; }
     if grep -n 'warning:' "$build/ninja.log"; then
         echo "not ok - no warnings in the build for aarch64"
         exit 1
     fi
-    CK_RUN_CASE=values exec qemu-aarch64 -cpu max -L /usr/aarch64-linux-gnu "$build/tests/op/checkop"
+    emulate="qemu-aarch64 -cpu max -L /usr/aarch64-linux-gnu"
+    status=0
+    CK_RUN_CASE=values $emulate "$build/tests/op/checkop" || status=1
+    CK_DEFAULT_TIMEOUT=300 PREPACK_GOLDEN_DIR=$PWD/tests/golden $emulate "$build/tests/golden/test_golden" || status=1
+    exit $status
 fi
 
 # Not: Python programs and what they load, CUDA, and threads that an emulator makes wait for minutes.
