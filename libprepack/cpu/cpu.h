@@ -90,9 +90,10 @@ struct ppi_cpu_variant {
     struct ppi_cpu_kernels f32, bf16;
 };
 
-extern const struct ppi_cpu_variant ppi_cpu_ref, ppi_cpu_avx2, ppi_cpu_avx512, ppi_cpu_avx512bf16;
+extern const struct ppi_cpu_variant ppi_cpu_ref, ppi_cpu_avx2, ppi_cpu_avx512, ppi_cpu_avx512bf16,
+    ppi_cpu_avx512amx, ppi_cpu_neon, ppi_cpu_neonbf16;
 
-/* ---- cpuid.c ---- */
+/* ---- variants.c and the list of this processor ---- */
 
 /* The variant of that name, or the fastest (NULL). Errors: PP_ERR_NO_BACKEND with the names that
  * are possible here. */

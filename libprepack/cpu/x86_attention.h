@@ -18,6 +18,8 @@
 #define PAGE_VECTORS (PPI_CPU_PAGE / LANES)
 #define K_STEP       (PPI_CPU_PAGE * sizeof(uint32_t)) /* bytes of a group of K */
 
+#define SHRINKS ((PPI_CPU_ROWS + LANES - 1) / LANES * LANES) /* of a group, in whole vectors */
+
 /* A tile and the block of keys it is at. */
 struct block {
     const struct ppi_cpu_tile *tile;
@@ -56,7 +58,7 @@ struct group {
     const char *q[PPI_CPU_ROWS];    /* those behind the last row: again the last */
     int32_t position[PPI_CPU_ROWS]; /* less the block's first */
     vf max[PPI_CPU_ROWS];           /* of a row's scores, by lanes */
-    float shrink[LANES];            /* of sums and total */
+    float shrink[SHRINKS];          /* of sums and total */
 };
 
 /* Selects the scores that row i sees, and takes their largest. */
@@ -81,7 +83,7 @@ PPI_INLINE void score_vectors(bool bf16, int rows, int vectors, struct group *gr
     struct tile t;
     clear_tile(rows, vectors, &t);
     for (size_t g = 0; g < groups; g++) {
-        _mm_prefetch(next + g * K_STEP, _MM_HINT_T1);
+        v_prefetch_far(next + g * K_STEP);
         add_group(bf16, rows, vectors, &t, group->q, 4 * g, false, b, g * K_STEP);
     }
     UNROLL for (int j = 0; j < vectors; j++)
@@ -100,7 +102,7 @@ PPI_INLINE void score_rows(bool bf16, int rows, struct group *group)
     int32_t at = group->first_page * PAGE_VECTORS;
     int32_t end = (group->n_keys + LANES - 1) / LANES;
     UNROLL for (int i = 0; i < rows; i++) group->max[i] = v_set1(-INFINITY);
-#if LANES == 16
+#if VECTORS == 4
     if (rows == PPI_CPU_ROWS && (end - at) % 4 == 3) {
         score_vectors(bf16, rows, 3, group, at);
         at += 3;
@@ -157,7 +159,8 @@ PPI_INLINE void soften_rows(bool bf16, struct group *group)
         group->shrink[i] = old_max == new_max ? 0.0f : old_max * block->factor - base[i];
         block->max[group->row + i] = new_max;
     }
-    v_store(group->shrink, v_exp2(v_load(group->shrink)));
+    for (int i = 0; i < SHRINKS; i += LANES)
+        v_store(group->shrink + i, v_exp2(v_load(group->shrink + i)));
     for (int i = 0; i < group->rows; i++) {
         char *weights = (char *)block->scores[i];
         vf total = v_zero();
@@ -213,7 +216,7 @@ PPI_INLINE void add_value_vectors(bool bf16, int rows, int vectors, const struct
 PPI_INLINE void add_values(bool bf16, int rows, const struct group *group)
 {
     int32_t at = 0, end = group->block->v_columns / LANES;
-#if LANES == 16
+#if VECTORS == 4
     if (rows == PPI_CPU_ROWS && (end % 4 == 3 || end == 5)) {
         add_value_vectors(bf16, rows, 3, group, at);
         at += 3;
@@ -268,7 +271,7 @@ static bool set_group(struct block *block, int32_t row, int rows, struct group *
         group->position[i] = tile->position + token - block->key;
         /* Written at the end, but then at once; and the token's next heads. */
         __builtin_prefetch(tile->out + at, 1);
-        _mm_prefetch(group->q[i] + (size_t)tile->n_heads * tile->head_stride, _MM_HINT_T1);
+        v_prefetch_far(group->q[i] + (size_t)tile->n_heads * tile->head_stride);
         if (i < rows - 1 && ++head == tile->n_heads) {
             head = 0;
             token++;

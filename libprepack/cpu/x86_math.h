@@ -4,7 +4,7 @@
 #ifndef PPI_CPU_X86_MATH_H
 #define PPI_CPU_X86_MATH_H
 
-#include "cpu/x86_vec.h"
+#include "cpu/vec.h"
 
 /* 2^n 2^f with f in [-1/2, 1/2]: a polynomial (relative error below 1e-8, before rounding) that
  * interpolates (2^f - 1) / f at Chebyshev nodes. */

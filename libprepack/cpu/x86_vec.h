@@ -1,6 +1,5 @@
 /*
- * x86_vec.h: vectors of f32 lanes in the widest registers the including file is compiled for, and
- * the few operations the kernels need. AVX-512: 16 lanes, 32 registers; AVX2: 8 lanes, 16
+ * x86_vec.h: the vectors of vec.h on x86-64. AVX-512: 16 lanes, 32 registers; AVX2: 8 lanes, 16
  * registers.
  */
 #ifndef PPI_CPU_X86_VEC_H
@@ -10,28 +9,9 @@
 
 #include <immintrin.h>
 
-/* Loops over tiles of registers must vanish: what is left as memory would be read each time. */
-#if defined(PPI_SANITIZED)
-#define UNROLL
-#elif defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 64")
-#endif
-
-PPI_INLINE uint32_t load_u32(const char *p)
-{
-    uint32_t value;
-    memcpy(&value, p, sizeof value);
-    return value;
-}
-
-PPI_INLINE uint32_t load_u16(const char *p)
-{
-    uint16_t value;
-    memcpy(&value, p, sizeof value);
-    return value;
-}
+/* Brings a line to the first level, to the second. */
+#define v_prefetch(p)     _mm_prefetch((const char *)(p), _MM_HINT_T0)
+#define v_prefetch_far(p) _mm_prefetch((const char *)(p), _MM_HINT_T1)
 
 #if defined(__AVX512F__)
 
@@ -119,6 +99,17 @@ PPI_INLINE void v_store_bf16(void *p, vf x)
     rounded = _mm512_mask_mov_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), quiet);
     _mm256_storeu_si256(p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16)));
 }
+
+#if defined(__AVX512BF16__)
+#define v_dot_pairs(sum, a, b) _mm512_dpbf16_ps((sum), (__m512bh)(a), (__m512bh)(b))
+
+PPI_INLINE void v_store_bf16_narrow(void *p, vf x)
+{
+    _mm256_storeu_si256(p, (__m256i)_mm512_cvtneps_pbh(x));
+}
+#else
+#define v_store_bf16_narrow v_store_bf16
+#endif
 
 #else /* AVX2 and FMA */
 
@@ -223,48 +214,8 @@ PPI_INLINE void v_store_bf16(void *p, vf x)
     _mm_storeu_si128(p, _mm256_castsi256_si128(words));
 }
 
+#define v_store_bf16_narrow v_store_bf16
+
 #endif
-
-PPI_INLINE void v_store_act(bool bf16, void *p, vf x)
-{
-    if (bf16)
-        v_store_bf16(p, x);
-    else
-        v_store(p, x);
-}
-
-/* Stores the first n lanes, all of them from LANES on. */
-PPI_INLINE void v_store_act_part(bool bf16, void *p, vf x, int32_t n)
-{
-    if (n >= LANES) {
-        v_store_act(bf16, p, x);
-        return;
-    }
-    char lanes[LANES * sizeof(float)];
-    v_store_act(bf16, lanes, x);
-    memcpy(p, lanes, (size_t)n * (bf16 ? sizeof(uint16_t) : sizeof(float)));
-}
-
-/* The first n floats, zeros behind them. */
-PPI_INLINE vf v_load_part(const float *p, int32_t n)
-{
-    if (n >= LANES)
-        return v_load(p);
-    float lanes[LANES] = {0};
-    memcpy(lanes, p, (size_t)n * sizeof *p);
-    return v_load(lanes);
-}
-
-/* As v_store_act, but what is too small for a normal bf16 may become 0, as in products. */
-PPI_INLINE void v_store_narrow(bool bf16, void *p, vf x)
-{
-#if defined(__AVX512BF16__)
-    if (bf16) {
-        _mm256_storeu_si256(p, (__m256i)_mm512_cvtneps_pbh(x));
-        return;
-    }
-#endif
-    v_store_act(bf16, p, x);
-}
 
 #endif

@@ -431,13 +431,16 @@ END_TEST
 Suite *checkop_attention_suite(void)
 {
     Suite *suite = suite_create("attention");
+    TCase *brief = tcase_create("values");
+    tcase_set_timeout(brief, 300);
+    tcase_add_test(brief, values_by_head_dim);
+    tcase_add_test(brief, values_by_length);
+    tcase_add_test(brief, values_by_group);
+    tcase_add_test(brief, values_by_window_and_group);
+    tcase_add_test(brief, values_by_scale_and_softcap);
+    suite_add_tcase(suite, brief);
     TCase *tcase = tcase_create("attention");
     tcase_set_timeout(tcase, 300);
-    tcase_add_test(tcase, values_by_head_dim);
-    tcase_add_test(tcase, values_by_length);
-    tcase_add_test(tcase, values_by_group);
-    tcase_add_test(tcase, values_by_window_and_group);
-    tcase_add_test(tcase, values_by_scale_and_softcap);
     tcase_add_test(tcase, bits_do_not_depend_on_company);
     suite_add_tcase(suite, tcase);
     return suite;

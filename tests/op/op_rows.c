@@ -141,10 +141,13 @@ END_TEST
 Suite *checkop_rows_suite(void)
 {
     Suite *suite = suite_create("rows");
+    TCase *brief = tcase_create("values");
+    tcase_set_timeout(brief, 300);
+    tcase_add_test(brief, embed_values);
+    tcase_add_test(brief, softcap_values);
+    suite_add_tcase(suite, brief);
     TCase *tcase = tcase_create("rows");
     tcase_set_timeout(tcase, 300);
-    tcase_add_test(tcase, embed_values);
-    tcase_add_test(tcase, softcap_values);
     tcase_add_test(tcase, softcap_bits);
     tcase_add_test(tcase, gather_and_copy);
     suite_add_tcase(suite, tcase);
