@@ -88,7 +88,8 @@ struct ppi_cpu_variant {
     struct ppi_cpu_kernels f32, bf16;
 };
 
-extern const struct ppi_cpu_variant ppi_cpu_ref, ppi_cpu_avx2, ppi_cpu_avx512, ppi_cpu_avx512bf16;
+extern const struct ppi_cpu_variant ppi_cpu_ref, ppi_cpu_avx2, ppi_cpu_avx512, ppi_cpu_avx512vnni,
+    ppi_cpu_avx512bf16;
 
 /* ---- cpuid.c ---- */
 

@@ -9,7 +9,8 @@
 
 #define HAS_AVX2       1u
 #define HAS_AVX512     2u
-#define HAS_AVX512BF16 4u
+#define HAS_AVX512VNNI 4u
+#define HAS_AVX512BF16 8u
 
 #if PPI_CPU_X86
 #include <cpuid.h>
@@ -36,8 +37,11 @@ static uint32_t detect(void)
         has |= HAS_AVX2;
     if ((has & HAS_AVX2) && saves_zmm && bit(b, 16) && bit(b, 17) && bit(b, 30) && bit(b, 31))
         has |= HAS_AVX512; /* F, DQ, BW, VL */
-    uint32_t n_leaves = a;
-    if ((has & HAS_AVX512) && n_leaves >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && bit(a, 5))
+    if ((has & HAS_AVX512) && bit(c, 11))
+        has |= HAS_AVX512VNNI;
+    uint32_t n_leaves = a; /* no processor has BF16 without VNNI */
+    if ((has & HAS_AVX512VNNI) && n_leaves >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) &&
+        bit(a, 5))
         has |= HAS_AVX512BF16;
     return has;
 }
@@ -57,6 +61,7 @@ static const struct {
 #if PPI_CPU_X86
     {&ppi_cpu_avx2, HAS_AVX2},
     {&ppi_cpu_avx512, HAS_AVX512},
+    {&ppi_cpu_avx512vnni, HAS_AVX512VNNI},
     {&ppi_cpu_avx512bf16, HAS_AVX512BF16},
 #endif
 };

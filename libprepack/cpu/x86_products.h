@@ -102,33 +102,33 @@ PPI_INLINE void store_sums(int rows, const struct tile *t, float *out, int64_t s
     }
 }
 
-/* The sums of a slice from `column` of the panel on that exist, with all that the product asks for.
- */
+/* Of sums [rows][width], from `column` of the panel on, those that exist, with all that the product
+ * asks for. */
 static __attribute__((noinline)) void store_epilogue(const struct ppi_cpu_product *p, int column,
-                                                     const float *sums, int rows, float *out)
+                                                     int width, const float *sums, int rows,
+                                                     float *out)
 {
-    int n_columns =
-        p->n_columns - column < VECTORS * LANES ? p->n_columns - column : VECTORS * LANES;
+    int n_columns = p->n_columns - column < width ? p->n_columns - column : width;
     const float *bias = p->bias ? p->bias + column : NULL;
-    for (int i = 0; i < rows; i++, sums += VECTORS * LANES, out += p->out_stride)
+    for (int i = 0; i < rows; i++, sums += width, out += p->out_stride)
         for (int j = 0; j < n_columns; j++) {
             float value = p->scale * (bias ? sums[j] + bias[j] : sums[j]);
             out[j] = p->accumulate ? out[j] + value : value;
         }
 }
 
-/* out = activation(gate) up, act, for the outputs of a slice from `column` on that exist: sums
- * [rows][gates, ups]. Not inlined: its constants would be kept in registers that the sums need. */
+/* out = activation(gate) up, act, for the `width` outputs from `column` on that exist: sums
+ * [rows][width gates, width ups]. Not inlined: its constants would be kept in registers that the
+ * sums need. */
 static __attribute__((noinline)) void store_gated(bool bf16, const struct ppi_cpu_product *p,
-                                                  int column, const float *sums, int rows,
-                                                  char *out)
+                                                  int column, int width, const float *sums,
+                                                  int rows, char *out)
 {
     int64_t act_bytes = bf16 ? sizeof(uint16_t) : sizeof(float);
-    int half = VECTORS / 2;
-    for (int i = 0; i < rows; i++, sums += VECTORS * LANES)
-        for (int j = 0; j < half; j++) {
+    for (int i = 0; i < rows; i++, sums += 2 * width)
+        for (int j = 0; j < width / LANES; j++) {
             int32_t n = p->n_columns - column - j * LANES;
-            vf gate = v_load(sums + j * LANES), up = v_load(sums + (half + j) * LANES);
+            vf gate = v_load(sums + j * LANES), up = v_load(sums + width + j * LANES);
             if (p->bias && n > 0) {
                 gate = v_add(gate, v_load_part(p->bias + column + j * LANES, n));
                 up = v_add(up, v_load_part(p->up_bias + column + j * LANES, n));
@@ -170,10 +170,11 @@ PPI_INLINE void multiply_rows(bool bf16, bool gate_up, int rows, const struct pp
         float *to = (float *)(void *)out + column;
         if (gate_up) {
             store_sums(rows, &t, sums, VECTORS * LANES, false);
-            store_gated(bf16, p, column, sums, rows, out + (size_t)column * act_bytes);
+            store_gated(bf16, p, column, VECTORS * LANES / 2, sums, rows,
+                        out + (size_t)column * act_bytes);
         } else if (p->bias || p->scale != 1 || p->n_columns - column < VECTORS * LANES) {
             store_sums(rows, &t, sums, VECTORS * LANES, false);
-            store_epilogue(p, column, sums, rows, to);
+            store_epilogue(p, column, VECTORS * LANES, sums, rows, to);
         } else {
             store_sums(rows, &t, to, p->out_stride, p->accumulate);
         }
