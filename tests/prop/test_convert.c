@@ -285,7 +285,7 @@ static const struct {
     {PP_WEIGHTS_INT8, "model.safetensors", "q_proj.weight\":{\"dtype\":\"I8\"",
      "q_proj.weight\":{\"dtype\":\"U8\"", PP_ERR_FORMAT, "4 bits; config.json says int8"},
     {PP_WEIGHTS_INT4, "model.safetensors", "q_proj.weight\":{\"dtype\":\"U8\"",
-     "q_proj.weight\":{\"dtype\":\"I8\"", PP_ERR_FORMAT, "another shape than [64, 64]"},
+     "q_proj.weight\":{\"dtype\":\"I8\"", PP_ERR_FORMAT, "another shape than [64, 1, 64]"},
     {PP_WEIGHTS_INT4, "model.safetensors", "embed_tokens.weight\":{\"dtype\":\"I8\"",
      "embed_tokens.weight\":{\"dtype\":\"U8\"", PP_ERR_FORMAT, "a table has 8"},
     {PP_WEIGHTS_INT4, "model.safetensors", "q_proj.weight_scale\":{\"dtype\":\"F16\"",
