@@ -223,6 +223,18 @@ void ppi_weights_products(const pp_model *model, const struct ppi_weights_wish *
     }
 }
 
+int64_t ppi_weight_bytes(const pp_model *model, const struct ppi_weights_wish *wish,
+                         enum ppi_weight weight, const struct ppi_backend *backend)
+{
+    struct ppi_weight_group group;
+    for (int32_t i = 0; ppi_next_group(model, &i, &group);)
+        if (group.weight == weight) {
+            struct ppi_matrix_spec spec = ppi_group_spec(model, wish, &group, 0);
+            return (int64_t)wish->ops->matrix_bytes(backend, &spec);
+        }
+    return 0;
+}
+
 int64_t ppi_weights_bytes(const pp_model *model, const struct ppi_weights_wish *wish,
                           const struct ppi_backend *backend)
 {

@@ -125,11 +125,16 @@ int main(void)
     SRunner *runner = srunner_create(open_suite());
     srunner_add_suite(runner, checkop_products_suite());
     srunner_add_suite(runner, checkop_norms_suite());
+    srunner_add_suite(runner, checkop_packed_suite());
     srunner_add_suite(runner, checkop_rows_suite());
     srunner_add_suite(runner, checkop_rope_suite());
     srunner_add_suite(runner, checkop_attention_suite());
     srunner_add_suite(runner, checkop_sample_suite());
     srunner_add_suite(runner, checkop_draw_suite());
+#if defined(HAVE_TILES)
+    if (ppi_cpu_variant_at(1)) /* the vectors that the tiles are compiled with */
+        srunner_add_suite(runner, checkop_amx_suite());
+#endif
     srunner_add_suite(runner, close_suite());
     srunner_set_fork_status(runner, CK_NOFORK);
     srunner_set_tap(runner, "-");

@@ -208,6 +208,7 @@ static pp_session_params session_params(const struct device_options *options,
     params.n_threads = (int32_t)options->threads;
     params.max_pass_tokens = max_pass_tokens;
     params.memory_limit = options->memory_limit;
+    params.weights = (int32_t)options->weights;
     params.log = say_log;
     return params;
 }
