@@ -119,7 +119,7 @@ static pp_status list_items(struct converter *c, pp_error *err)
 
 struct entry {
     const char *suffix, *dtype;
-    int64_t rows, columns; /* columns 0: a vector of rows */
+    int64_t shape[3]; /* ends where there is a 0 */
     int64_t begin, bytes;
 };
 
@@ -131,11 +131,9 @@ static void put_entry(struct ppi_json_out *out, const char *name, const struct e
     ppi_json_put_string(out, text);
     ppi_json_put(out, ":{\"dtype\":");
     ppi_json_put_string(out, entry->dtype);
-    ppi_json_put(out, ",\"shape\":[");
-    ppi_json_put_integer(out, entry->rows);
-    if (entry->columns > 0) {
-        ppi_json_put(out, ",");
-        ppi_json_put_integer(out, entry->columns);
+    for (int i = 0; i < 3 && entry->shape[i] > 0; i++) {
+        ppi_json_put(out, i ? "," : ",\"shape\":[");
+        ppi_json_put_integer(out, entry->shape[i]);
     }
     ppi_json_put(out, "],\"data_offsets\":[");
     ppi_json_put_integer(out, entry->begin);
@@ -144,33 +142,47 @@ static void put_entry(struct ppi_json_out *out, const char *name, const struct e
     ppi_json_put(out, "]}");
 }
 
+/* Of a tensor of numbers, or of codes. */
+static struct entry main_entry(const struct item *item)
+{
+    const struct ppi_format *f = &ppi_formats[item->format];
+    struct entry entry = {"",
+                          f->bits == 8                   ? "I8"
+                          : f->bits == 4                 ? "U8"
+                          : item->dtype == PP_DTYPE_BF16 ? "BF16"
+                                                         : "F32",
+                          {item->n_rows, item->bytes.n_codes, 0},
+                          item->main,
+                          item->n_rows * item->bytes.main};
+    if (item->kind == PPI_MATRIX_VECTOR) {
+        entry.shape[0] = item->n_cols;
+        entry.shape[1] = 0;
+    } else if (f->bits > 0 && item->kind != PPI_MATRIX_TABLE) {
+        entry.shape[2] = ppi_code_block_bytes(item->format);
+        entry.shape[1] /= entry.shape[2];
+    }
+    return entry;
+}
+
 static void put_item(struct ppi_json_out *out, const struct converter *c, const struct item *item)
 {
     char name[PPI_TENSOR_NAME_BYTES];
+    const struct ppi_tensors *tensors = &c->model->tensors;
     const struct ppi_format *f = &ppi_formats[item->format];
-    const char *scales = f->scale_bytes == 2 ? "F16" : "F32";
-    const char *main = f->bits == 8                   ? "I8"
-                       : f->bits == 4                 ? "U8"
-                       : item->dtype == PP_DTYPE_BF16 ? "BF16"
-                                                      : "F32";
-    ppi_rule_name(&c->model->tensors.rules[item->i_rule], &c->model->tensors.prefixes, item->layer,
-                  name);
-    struct entry entry = {
-        "", main, item->n_rows, item->bytes.n_codes, item->main, item->n_rows * item->bytes.main};
-    if (item->kind == PPI_MATRIX_VECTOR) {
-        entry.rows = item->n_cols;
-        entry.columns = 0;
-    }
+    struct entry entry = main_entry(item);
+    ppi_rule_name(&tensors->rules[item->i_rule], &tensors->prefixes, item->layer, name);
     put_entry(out, name, &entry);
-    int64_t columns = f->group > 0 ? item->bytes.n_scales : 0;
+    entry = (struct entry){"_scale",
+                           f->scale_bytes == 2 ? "F16" : "F32",
+                           {item->n_rows, f->group > 0 ? item->bytes.n_scales : 0},
+                           item->scales,
+                           item->n_rows * item->bytes.scales};
     if (f->bits > 0)
-        put_entry(out, name,
-                  &(struct entry){"_scale", scales, item->n_rows, columns, item->scales,
-                                  item->n_rows * item->bytes.scales});
+        put_entry(out, name, &entry);
+    entry.suffix = "_offset";
+    entry.begin = item->offsets;
     if (f->has_offsets)
-        put_entry(out, name,
-                  &(struct entry){"_offset", scales, item->n_rows, columns, item->offsets,
-                                  item->n_rows * item->bytes.offsets});
+        put_entry(out, name, &entry);
 }
 
 /* JSON, and spaces up to a multiple of 64 bytes with the length in front. */

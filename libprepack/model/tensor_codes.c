@@ -46,23 +46,26 @@ int32_t ppi_tensors_format(const struct ppi_tensors *tensors, int32_t i_rule, in
 
 struct wanted {
     const char *name;
-    int64_t rows, columns; /* columns 0: a vector of rows */
+    int64_t shape[3]; /* ends where there is a 0 */
 };
 
 static pp_status check_shape(const struct ppi_stored *stored, const struct wanted *wanted,
                              pp_error *err)
 {
     const struct ppi_stored_entry *entry = stored->entry;
-    int32_t rank = wanted->columns > 0 ? 2 : 1;
-    if (entry->rank == rank && entry->shape[0] == wanted->rows &&
-        (rank == 1 || entry->shape[1] == wanted->columns))
+    char text[3 * 24] = "";
+    int32_t rank = 0;
+    bool same = true;
+    for (; rank < 3 && wanted->shape[rank] > 0; rank++) {
+        size_t used = strlen(text);
+        snprintf(text + used, sizeof text - used, rank ? ", %lld" : "%lld",
+                 (long long)wanted->shape[rank]);
+        same = same && rank < entry->rank && entry->shape[rank] == wanted->shape[rank];
+    }
+    if (same && entry->rank == rank)
         return PP_OK;
-    char columns[32] = "";
-    if (rank == 2)
-        snprintf(columns, sizeof columns, ", %lld", (long long)wanted->columns);
-    return ppi_error(err, PP_ERR_FORMAT, "%s: tensor \"%s\" has another shape than [%lld%s]",
-                     stored->file->label.text, ppi_label(wanted->name).text,
-                     (long long)wanted->rows, columns);
+    return ppi_error(err, PP_ERR_FORMAT, "%s: tensor \"%s\" has another shape than [%s]",
+                     stored->file->label.text, ppi_label(wanted->name).text, text);
 }
 
 static pp_status check_dtype(const struct ppi_stored *stored, const char *const allowed[2],
@@ -115,9 +118,10 @@ pp_status ppi_tensors_find_codes(const struct ppi_tensors *tensors,
     ppi_part_shape(spec, rule->weight, rule->part, &n_rows, &k);
     k = table ? k : ppi_format_k(format, k);
     const struct ppi_format *f = &ppi_formats[format];
-    const struct wanted codes = {name, n_rows, k * f->bits / 8};
-    struct wanted numbers = {places->scales.entry->name, n_rows,
-                             f->group > 0 ? ppi_format_groups(format, k) : 0};
+    int64_t block = ppi_code_block_bytes(format), row = k * f->bits / 8;
+    const struct wanted codes = {name, {n_rows, table ? row : row / block, table ? 0 : block}};
+    struct wanted numbers = {places->scales.entry->name,
+                             {n_rows, f->group > 0 ? ppi_format_groups(format, k) : 0}};
     int32_t dtype = f->scale_bytes == 2 ? PP_DTYPE_F16 : PP_DTYPE_F32;
     const struct ppi_stored_entry *odd = places->scales.entry;
     PP_TRY(check_shape(stored, &codes, err));

@@ -2,12 +2,13 @@
  * tensor_codes.h: stored tensors whose rows are codes (packed/formats.h).
  *
  * A converted tensor NAME is stored as
- *     NAME         INT8: I8 [n, k_padded], the level less zero (a table [n, k]);
- *                  formats of 4 bits: U8 [n, k_padded / 2], the code of an even column in the low
- *                  half of a byte
+ *     NAME         INT8: I8 [n, k_padded / 64, 64], the level less zero (a table [n, k]);
+ *                  formats of 4 bits: U8 [n, groups, group / 2], the code of an even column in the
+ *                  low half of a byte
  *     NAME_scale   F32 or F16, as ppi_formats has it: INT8 [n], else [n, groups]
  *     NAME_offset  the same, where the format has offsets
- * Which format it is follows from these.
+ * Which format it is follows from these. Codes have a third dimension so that a reader of numbers,
+ * which takes any dtype for a matrix of the right shape, meets another shape.
  */
 #ifndef PPI_TENSOR_CODES_H
 #define PPI_TENSOR_CODES_H
@@ -16,6 +17,12 @@
 
 /* The format in which a rule's tensor is stored: one with codes, or BF16, or ACT: other numbers. */
 int32_t ppi_tensors_format(const struct ppi_tensors *tensors, int32_t i_rule, int32_t layer);
+
+/* Codes of a row that stand together: bytes of the innermost dimension. */
+static inline int64_t ppi_code_block_bytes(int32_t format)
+{
+    return format == PPI_FORMAT_INT8 ? PPI_ROTATED : ppi_formats[format].group / 2;
+}
 
 /* Finds and checks a rule's tensor of a converted model and what stands beside it. Errors:
  * PP_ERR_FORMAT. */

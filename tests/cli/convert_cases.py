@@ -4,6 +4,7 @@ import json
 import os
 
 from demo_models import SOURCE
+from usage_cases import interrupted
 
 
 def converts_and_opens(program):
@@ -59,4 +60,13 @@ def refuses_wrong_lines(program):
                     "convert", "--model", out + "8", "--weights", "int4", "--out", out + "4")
 
 
-CASES = [converts_and_opens, spells_as_the_paper, refuses_wrong_lines]
+def leaves_nothing_behind(program):
+    """Ctrl-C ends a conversion and takes what was written away"""
+    place = os.path.join(program.folder, "place")
+    os.mkdir(place)
+    interrupted(program, "convert", "--model", "llama1b", "--weights", "int4", "--threads", "1", "--out",
+                os.path.join(place, "out"))
+    assert os.listdir(place) == [], os.listdir(place)
+
+
+CASES = [converts_and_opens, spells_as_the_paper, refuses_wrong_lines, leaves_nothing_behind]

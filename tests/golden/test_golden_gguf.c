@@ -1,14 +1,16 @@
 /*
  * test_golden_gguf.c: golden cases written as GGUF files compute what the directories do: the same
  * bits of logits, keys and values in f32, with the same description. What to_gguf.py marks as close
- * may differ in the last bits of a rotation.
+ * may differ in the last bits of a rotation. Converted, each computes the same bits again.
  */
+#define _GNU_SOURCE
 #include "golden_list.h"
 #include "support/sessions.h"
 #include "support/tap.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #define MAX_FILES 100
 #define TOLERANCE 1e-5 /* of the largest logit, where bits cannot be had */
@@ -90,16 +92,20 @@ static void compare_configs(const struct gguf_case *c, const pp_model *dir, cons
     }
 }
 
-/* One prompt in a session of its own. */
-static struct run_bits run_one(pp_model *model, pp_prompt prompt)
+/* One prompt in a session of its own that keeps everything. */
+static struct run_bits run_one(pp_model *model, pp_prompt prompt, int32_t weights)
 {
-    static const struct run_target target = {"cpu", PP_DTYPE_F32};
     const float *logits;
     pp_kvcache *cache;
     pp_packer *packer;
     pp_plan *plan;
-    pp_session *session = run_session(model, target, 1, 0, 1);
-    ck_assert_ptr_nonnull(session);
+    pp_session *session;
+    pp_session_params params;
+    pp_session_params_init(&params, sizeof params);
+    params.dtype = PP_DTYPE_F32;
+    params.n_threads = params.keep_window_pages = 1;
+    params.weights = weights;
+    OK(pp_session_create(model, &params, &session, perr));
     OK(pp_packer_create(NULL, &packer, perr));
     OK(pp_packer_plan(packer, &prompt.n_tokens, 1, &plan, perr));
     OK(pp_prefill(session, plan, &prompt, 1, &cache, &logits, perr));
@@ -127,7 +133,8 @@ static void expect_close(const struct gguf_case *c, const float *a, const float 
 static void compare_runs(const struct gguf_case *c, pp_model *dir, pp_model *file, int64_t length)
 {
     pp_prompt *prompts = run_prompts(dir, (uint64_t)length, &length, 1);
-    struct run_bits a = run_one(dir, prompts[0]), b = run_one(file, prompts[0]);
+    struct run_bits a = run_one(dir, prompts[0], PP_WEIGHTS_AUTO);
+    struct run_bits b = run_one(file, prompts[0], PP_WEIGHTS_AUTO);
     if (c->same_bits) {
         const char *difference = run_bits_difference(&a, &b);
         ck_assert_msg(difference == NULL, "%s, %d tokens: %s", c->file, (int)length, difference);
@@ -155,6 +162,66 @@ START_TEST(computes_what_the_directory_does)
 }
 END_TEST
 
+/* ---- converted ---- */
+
+/* Converts the file; false where a plain config.json has no words for what it says. */
+static bool convert(pp_model *file, int32_t weights, const char *dir)
+{
+    pp_convert_params params;
+    pp_error err = {.struct_size = sizeof err};
+    pp_convert_params_init(&params, sizeof params);
+    params.weights = weights;
+    params.n_threads = 1;
+    pp_status status = pp_model_convert(file, dir, &params, &err);
+    bool plain = weights == PP_WEIGHTS_F32;
+    ck_assert_msg(status >= 0 || (plain && strstr(err.message, "a plain config.json has no words")),
+                  "%s", err.message);
+    return status >= 0;
+}
+
+static void remove_model(const char *dir)
+{
+    static const char *const names[] = {"/config.json", "/generation_config.json",
+                                        "/model.safetensors"};
+    char path[64];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(path, sizeof path, "%s%s", dir, names[i]);
+        unlink(path);
+    }
+    ck_assert_int_eq(rmdir(dir), 0);
+}
+
+/* Everything that a file says goes over, also what a config.json has no words for. */
+START_TEST(converts_to_the_same_bits)
+{
+    static const int64_t length = 90;
+    const struct gguf_case *c = &cases[_i];
+    const int32_t formats[] = {PP_WEIGHTS_F32, PP_WEIGHTS_INT8 + _i % 3};
+    pp_model *file = open_file(c), *model;
+    pp_prompt *prompts = run_prompts(file, 3, &length, 1);
+    for (int f = 0; f < 2; f++) {
+        char dir[] = "/tmp/prepack-golden-XXXXXX";
+        ck_assert_ptr_nonnull(mkdtemp(dir));
+        if (convert(file, formats[f], dir)) {
+            OK(pp_model_open(dir, NULL, &model, perr));
+            if (formats[f] != PP_WEIGHTS_F32) /* that one has another dtype */
+                compare_configs(c, file, model);
+            struct run_bits a = run_one(file, prompts[0], formats[f]);
+            struct run_bits b = run_one(model, prompts[0], PP_WEIGHTS_AUTO);
+            const char *difference = run_bits_difference(&a, &b);
+            ck_assert_msg(difference == NULL, "%s to %s: %s", c->file, pp_weights_name(formats[f]),
+                          difference);
+            run_bits_free(&a);
+            run_bits_free(&b);
+            pp_model_unref(model);
+        }
+        remove_model(dir);
+    }
+    run_prompts_free(prompts, 1);
+    pp_model_unref(file);
+}
+END_TEST
+
 int main(void)
 {
     read_list();
@@ -162,6 +229,7 @@ int main(void)
     TCase *tcase = tcase_create("golden-gguf");
     tcase_set_timeout(tcase, 0);
     tcase_add_loop_test(tcase, computes_what_the_directory_does, 0, n_cases);
+    tcase_add_loop_test(tcase, converts_to_the_same_bits, 0, n_cases);
     suite_add_tcase(suite, tcase);
     return tap_run(suite, CK_NOFORK);
 }

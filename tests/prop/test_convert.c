@@ -249,6 +249,75 @@ START_TEST(another_format_is_refused)
 }
 END_TEST
 
+/* ---- memory runs out ---- */
+
+/* The n-th allocation fails, and all after it; negative: none does. */
+struct scarce {
+    int n_left, n_blocks;
+};
+
+static void *scarce_allocate(void *user, size_t bytes, size_t alignment)
+{
+    struct scarce *scarce = user;
+    if (scarce->n_left == 0)
+        return NULL;
+    scarce->n_left -= scarce->n_left > 0;
+    scarce->n_blocks++;
+    return aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+}
+
+static void scarce_release(void *user, void *memory, size_t bytes)
+{
+    struct scarce *scarce = user;
+    (void)bytes;
+    scarce->n_blocks -= memory != NULL;
+    free(memory);
+}
+
+START_TEST(survives_failing_allocations)
+{
+    struct scarce scarce = {.n_left = -1};
+    const pp_allocator allocator = {.struct_size = sizeof allocator,
+                                    .user = &scarce,
+                                    .allocate = scarce_allocate,
+                                    .release = scarce_release};
+    pp_model_params params;
+    pp_convert_params convert = params_of(PP_WEIGHTS_INT4);
+    pp_model *model = tiny(), *opened = converted(model, PP_WEIGHTS_INT8), *scarce_model;
+    const char *path = in_folder(folder, "out");
+    pp_status status = PP_ERR_NOMEM;
+    pp_error problem = {.struct_size = sizeof problem};
+    int n = 0;
+    pp_model_params_init(&params, sizeof params);
+    params.allocator = &allocator;
+    for (; status == PP_ERR_NOMEM; n++) {
+        scarce = (struct scarce){.n_left = n};
+        status = pp_model_open(path, &params, &scarce_model, &problem);
+        ck_assert_int_eq(scarce.n_blocks > 0, status == PP_OK);
+    }
+    ck_assert_int_eq(status, PP_OK);
+    ck_assert_int_gt(n, 5);
+    pp_model_unref(scarce_model);
+    ck_assert_int_eq(scarce.n_blocks, 0);
+
+    scarce.n_left = -1;
+    OK(pp_model_create_random(pp_model_preset("tiny"), 1, &params, &scarce_model, perr));
+    const int before = scarce.n_blocks, n_before = n_entries();
+    for (n = 0, status = PP_ERR_NOMEM; status == PP_ERR_NOMEM; n++) {
+        scarce.n_left = n;
+        status = pp_model_convert(scarce_model, in_folder(folder, "scarce"), &convert, &problem);
+        ck_assert_int_eq(scarce.n_blocks, before);
+        ck_assert_int_eq(n_entries() - n_before, status == PP_OK);
+    }
+    ck_assert_int_eq(status, PP_OK);
+    ck_assert_int_gt(n, 5);
+    remove_folder(strdup(in_folder(folder, "scarce")));
+    pp_model_unref(scarce_model);
+    pp_model_unref(opened);
+    pp_model_unref(model);
+}
+END_TEST
+
 /* ---- damaged ---- */
 
 /* The first `find` of a file becomes `with`, of the same length. */
@@ -285,7 +354,7 @@ static const struct {
     {PP_WEIGHTS_INT8, "model.safetensors", "q_proj.weight\":{\"dtype\":\"I8\"",
      "q_proj.weight\":{\"dtype\":\"U8\"", PP_ERR_FORMAT, "4 bits; config.json says int8"},
     {PP_WEIGHTS_INT4, "model.safetensors", "q_proj.weight\":{\"dtype\":\"U8\"",
-     "q_proj.weight\":{\"dtype\":\"I8\"", PP_ERR_FORMAT, "another shape than [64, 64]"},
+     "q_proj.weight\":{\"dtype\":\"I8\"", PP_ERR_FORMAT, "another shape than [64, 1, 64]"},
     {PP_WEIGHTS_INT4, "model.safetensors", "embed_tokens.weight\":{\"dtype\":\"I8\"",
      "embed_tokens.weight\":{\"dtype\":\"U8\"", PP_ERR_FORMAT, "a table has 8"},
     {PP_WEIGHTS_INT4, "model.safetensors", "q_proj.weight_scale\":{\"dtype\":\"F16\"",
@@ -353,6 +422,7 @@ int main(void)
     tcase_add_test(tcase, ends_when_told_to);
     tcase_add_test(tcase, a_full_disk_leaves_nothing);
     tcase_add_test(tcase, an_empty_directory_is_taken);
+    tcase_add_test(tcase, survives_failing_allocations);
     tcase_add_test(tcase, another_format_is_refused);
     tcase_add_loop_test(tcase, damaged_directories_are_refused, 0,
                         (int)(sizeof DAMAGED / sizeof DAMAGED[0]));

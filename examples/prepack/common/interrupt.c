@@ -14,6 +14,7 @@
 static pthread_t main_thread;
 static atomic_bool requested;
 static _Atomic(pp_session *) watched;
+static atomic_bool asked_for;            /* somebody looks at `requested` */
 static _Atomic(const char *) unfinished; /* a file */
 static pp_cancel *token;                 /* NULL: there was no memory for it */
 
@@ -35,7 +36,7 @@ static void on_signal(int number)
         return;
     }
     pp_session *session = atomic_load(&watched);
-    if (atomic_exchange(&requested, true) || !session)
+    if (atomic_exchange(&requested, true) || (!session && !atomic_load(&asked_for)))
         end_process();
     pp_cancel_request(token);
     pp_session_cancel(session);
@@ -64,6 +65,11 @@ bool interrupt_requested(void)
 void interrupt_remove(const char *path)
 {
     atomic_store(&unfinished, path);
+}
+
+void interrupt_ask(bool asks)
+{
+    atomic_store(&asked_for, asks);
 }
 
 void interrupt_watch(pp_session *session)

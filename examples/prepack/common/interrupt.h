@@ -1,6 +1,7 @@
 /*
  * interrupt.h: Ctrl-C (and SIGTERM). While a session is watched, the first cancels its running
- * call, so that the command ends with a sentence; otherwise, and the second time, the process ends
+ * call, so that the command ends with a sentence, and so it does while somebody asks for it;
+ * otherwise, and the second time, the process ends
  * at once. Either way the exit status is 130.
  */
 #ifndef PREPACK_INTERRUPT_H
@@ -16,6 +17,8 @@ bool interrupt_requested(void);
 /* The file that a process that ends at once takes away; NULL: none. The path is kept by
  * reference. */
 void interrupt_remove(const char *path);
+/* Whether the main thread asks interrupt_requested often: then the first Ctrl-C is left to it. */
+void interrupt_ask(bool asks);
 /* To be given to every pp_run, so that Ctrl-C between two of them ends the next one. */
 const pp_cancel *interrupt_token(void);
 /* By the main thread: Ctrl-C cancels the calls of this session from here on; NULL: of none. */

@@ -35,7 +35,9 @@ static int write_model(struct engine *engine, const struct convert_options *opti
     params.progress = show_progress;
     params.user = &progress;
     progress_start(&progress, "converting", STEPS);
+    interrupt_ask(true);
     const pp_status done = pp_model_convert(engine->model, options->out, &params, &err);
+    interrupt_ask(false);
     progress_clear(&progress);
     if (done == PP_ERR_CANCELLED)
         return fail_interrupted();

@@ -53,8 +53,8 @@ static const char about[] =
     "for bit, files of a half to an eighth of the size, and nothing to quantise when they are\n"
     "opened. Such a directory is for this program and its library. bf16 and f32 are plain\n"
     "directories, for GGUF files too. A few chunks of the weights are in memory at a time.\n"
-    "Tokenizer files are copied from a directory; the tokenizer of a GGUF file stays in it: give\n"
-    "that file to --tokenizer.\n";
+    "Tokenizer files are copied from a directory; the tokenizer of a GGUF file stays in it, and\n"
+    "other commands take that file for a tokenizer.\n";
 
 const struct command convert_command = {
     .name = "convert",
