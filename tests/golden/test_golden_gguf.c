@@ -93,7 +93,7 @@ static void compare_configs(const struct gguf_case *c, const pp_model *dir, cons
 /* One prompt in a session of its own. */
 static struct run_bits run_one(pp_model *model, pp_prompt prompt)
 {
-    static const struct run_target target = {"cpu", PP_DTYPE_F32};
+    static const struct run_target target = {"cpu", PP_DTYPE_F32, PP_WEIGHTS_AUTO};
     const float *logits;
     pp_kvcache *cache;
     pp_packer *packer;
