@@ -7,8 +7,6 @@
 #include "dtype.h"
 
 #include <assert.h>
-#include <float.h>
-#include <math.h>
 #include <string.h>
 
 #define LINE_ROWS 16 /* written together: a line of a panel holds 32 bits of each */
@@ -82,22 +80,6 @@ static int64_t rows_of_line(const struct ppi_matrix *m, int64_t row, int64_t end
 
 /* ---- tables ---- */
 
-/* Largest magnitude over 127; a row that is not finite has a scale of NaN. */
-static void put_table_row(const struct ppi_matrix *m, int64_t i_row, const float *numbers)
-{
-    char *to = m->data + (size_t)i_row * m->panel_bytes;
-    float most = 0, zeros = 0, scale;
-    for (int64_t i = 0; i < m->k; i++) {
-        most = fabsf(numbers[i]) > most ? fabsf(numbers[i]) : most;
-        zeros += numbers[i] * 0.0f;
-    }
-    scale = zeros == 0 ? most / 127.0f : NAN;
-    float inverse = most > 127.0f / FLT_MAX ? 127.0f / most : 0.0f;
-    for (int64_t i = 0; i < m->k; i++)
-        to[i] = (char)(scale > 0 ? (int)rintf(numbers[i] * inverse) : 0);
-    memcpy(to + m->panel_bytes - sizeof scale, &scale, sizeof scale);
-}
-
 /* Codes as unsigned bytes, one scale a row. */
 static void put_table_codes(const struct ppi_matrix *m, int64_t i_row, const uint8_t *codes,
                             float scale)
@@ -145,16 +127,16 @@ static void read_row(const struct ppi_cpu_fill *fill, int64_t i, float *numbers)
     ppi_to_f32(numbers, (const char *)fill->src + (size_t)i * row_bytes, fill->src_dtype, k);
 }
 
-void ppi_cpu_quantize_weights(void *arg, int32_t i_thread, int32_t n_threads)
+void ppi_cpu_quantize_weights(void *arg, int64_t first, int64_t end, int32_t i_thread)
 {
     const struct ppi_cpu_fill *fill = arg;
     const struct ppi_matrix *m = fill->matrix;
     struct room room = room_of(fill, i_thread);
-    int64_t i = ppi_cpu_share(fill->n_rows, i_thread, n_threads), n;
-    int64_t end = ppi_cpu_share(fill->n_rows, i_thread + 1, n_threads);
+    int64_t i = first, n;
     for (; m->kind == PPI_MATRIX_TABLE && i < end; i++) {
         read_row(fill, i, room.numbers);
-        put_table_row(m, fill->first_row + i, room.numbers);
+        ppi_quantize_table_row(room.numbers, m->k, &room.rows[0]);
+        put_table_codes(m, fill->first_row + i, room.rows[0].codes, room.rows[0].scales[0]);
     }
     for (; i < end; i += n) {
         n = rows_of_line(m, fill->first_row + i, fill->first_row + end);
@@ -175,15 +157,15 @@ static struct ppi_code_row code_row(const struct ppi_code_rows *rows, int64_t i,
         rows->offsets ? (float *)(uintptr_t)rows->offsets + i * groups : NULL};
 }
 
-static void fill_codes(void *arg, int32_t i_thread, int32_t n_threads)
+static void fill_codes(void *arg, int64_t first, int64_t end, int32_t i_thread)
 {
+    (void)i_thread;
     const struct ppi_cpu_fill *fill = arg;
     const struct ppi_matrix *m = fill->matrix;
     bool table = m->kind == PPI_MATRIX_TABLE;
     int64_t k = table ? m->k : ppi_format_k(m->format, m->k);
     int64_t groups = ppi_format_groups(m->format, k), n;
-    int64_t end = ppi_cpu_share(fill->n_rows, i_thread + 1, n_threads);
-    for (int64_t i = ppi_cpu_share(fill->n_rows, i_thread, n_threads); i < end; i += n) {
+    for (int64_t i = first; i < end; i += n) {
         struct ppi_code_row rows[LINE_ROWS];
         n = table ? 1 : rows_of_line(m, fill->first_row + i, fill->first_row + end);
         for (int64_t r = 0; r < n; r++)
@@ -206,6 +188,6 @@ pp_status ppi_cpu_matrix_fill_codes(struct ppi_backend *backend, struct ppi_matr
                                 .first_row = first_row,
                                 .n_rows = n_rows,
                                 .rows = rows};
-    ppi_cpu_run(backend->pool, n_rows * matrix->k / 16384 + 1, fill_codes, &fill);
+    ppi_cpu_run(backend->pool, n_rows, (double)matrix->k, fill_codes, &fill);
     return PP_OK;
 }

@@ -8,7 +8,7 @@
 #ifndef PPI_CPU_X86_BYTES_H
 #define PPI_CPU_X86_BYTES_H
 
-#include "cpu/x86_vec.h"
+#include "cpu/vec.h"
 
 #if defined(__AVX512VNNI__)
 #define DOT_ROWS      6 /* one group: 6 x 4 sums, 4 columns, 1 row value: 29 registers */

@@ -1,11 +1,11 @@
 /*
  * x86_products.h: the product kernels, compiled for each instruction set by its file.
  *
- * A tile of up to 6 rows by 64 columns (AVX2: slices of 16) has its sums in registers; one step
- * takes a group of k: the vectors of a panel's row, and one 32-bit value of each row of `a`,
+ * A tile of up to 6 rows by 64 columns (8 or 4 lanes: slices of 16) has its sums in registers; one
+ * step takes a group of k: the vectors of a panel's row, and one 32-bit value of each row of `a`,
  * broadcast. Every sum is one chain over k in order from zero, whatever the number of rows. bf16
- * pairs: VDPBF16PS where there is one; else both halves are widened (exactly) and multiplied as
- * f32, the first half first.
+ * pairs: one instruction where there is one; else both halves are widened (exactly) and multiplied
+ * as f32, the first half first.
  */
 #ifndef PPI_CPU_X86_PRODUCTS_H
 #define PPI_CPU_X86_PRODUCTS_H
@@ -30,29 +30,29 @@ PPI_INLINE vf widen_half(vi pairs, int half)
     return v_bits_as_f32(half == 0 ? v_bits_low(pairs) : v_bits_high(pairs));
 }
 
-/* tile += a b for one group: `at` bytes behind each b, value of row i at a + i a_stride. */
-PPI_INLINE void add_group(bool bf16, int rows, int vectors, struct tile *t, const char *a,
-                          size_t a_stride, bool odd, const char *const *b, size_t at)
+/* tile += a b for one group: `at` bytes behind each b, `a_at` behind each row of a. */
+PPI_INLINE void add_group(bool bf16, int rows, int vectors, struct tile *t, const char *const *a,
+                          size_t a_at, bool odd, const char *const *b, size_t at)
 {
     if (!bf16) {
         vf column[VECTORS];
         UNROLL for (int j = 0; j < vectors; j++) column[j] = v_load(b[j] + at);
         UNROLL for (int i = 0; i < rows; i++)
         {
-            vf x = v_bits_as_f32(broadcast_group(a + (size_t)i * a_stride, odd));
+            vf x = v_bits_as_f32(broadcast_group(a[i] + a_at, odd));
             UNROLL for (int j = 0; j < vectors; j++) t->sum[i][j] =
                 v_fma(x, column[j], t->sum[i][j]);
         }
         return;
     }
-#if defined(__AVX512BF16__)
+#if defined(v_dot_pairs)
     vi column[VECTORS];
     UNROLL for (int j = 0; j < vectors; j++) column[j] = v_bits_load(b[j] + at);
     UNROLL for (int i = 0; i < rows; i++)
     {
-        vi x = broadcast_group(a + (size_t)i * a_stride, odd);
+        vi x = broadcast_group(a[i] + a_at, odd);
         UNROLL for (int j = 0; j < vectors; j++) t->sum[i][j] =
-            _mm512_dpbf16_ps(t->sum[i][j], (__m512bh)x, (__m512bh)column[j]);
+            v_dot_pairs(t->sum[i][j], x, column[j]);
     }
 #else
     UNROLL for (int half = 0; half < 2; half++)
@@ -64,7 +64,7 @@ PPI_INLINE void add_group(bool bf16, int rows, int vectors, struct tile *t, cons
         UNROLL for (int j = 0; j < vectors; j++) wide[j] = widen_half(v_bits_load(b[j] + at), half);
         UNROLL for (int i = 0; i < rows; i++)
         {
-            vf x = widen_half(broadcast_group(a + (size_t)i * a_stride, odd), half);
+            vf x = widen_half(broadcast_group(a[i] + a_at, odd), half);
             UNROLL for (int j = 0; j < vectors; j++) t->sum[i][j] = v_fma(x, wide[j], t->sum[i][j]);
         }
     }
@@ -146,7 +146,8 @@ PPI_INLINE void multiply_rows(bool bf16, bool gate_up, int rows, const struct pp
                               const char *a, char *out, const char *next)
 {
     size_t act_bytes = bf16 ? sizeof(uint16_t) : sizeof(float);
-    size_t a_stride = (size_t)p->k * act_bytes;
+    const char *x[PPI_CPU_ROWS];
+    UNROLL for (int i = 0; i < rows; i++) x[i] = a + (size_t)(i * p->k) * act_bytes;
     int64_t groups = bf16 ? p->k / 2 : p->k;
     for (int s = 0; s < PPI_CPU_PANEL / (VECTORS * LANES); s++) {
         const char *b[VECTORS];
@@ -154,17 +155,16 @@ PPI_INLINE void multiply_rows(bool bf16, bool gate_up, int rows, const struct pp
             (const char *)p->panel + 4 * slice_column(gate_up, s, j);
         struct tile t;
         clear_tile(rows, VECTORS, &t);
-        const char *x = a;
-        size_t at = 0;
-        for (int64_t g = 0; g < groups; g++, x += 4, at += GROUP_BYTES) {
+        size_t x_at = 0, at = 0;
+        for (int64_t g = 0; g < groups; g++, x_at += 4, at += GROUP_BYTES) {
             UNROLL for (int j = 0; j < VECTORS; j += 64 / (4 * LANES))
-                _mm_prefetch(b[j] + at + AHEAD, _MM_HINT_T0);
+                v_prefetch(b[j] + at + AHEAD);
             if (next)
-                _mm_prefetch(next + at / 4, _MM_HINT_T1);
-            add_group(bf16, rows, VECTORS, &t, x, a_stride, false, b, at);
+                v_prefetch_far(next + at / 4);
+            add_group(bf16, rows, VECTORS, &t, x, x_at, false, b, at);
         }
         if (bf16 && p->k % 2)
-            add_group(bf16, rows, VECTORS, &t, x, a_stride, true, b, at);
+            add_group(bf16, rows, VECTORS, &t, x, x_at, true, b, at);
         _Alignas(64) float sums[PPI_CPU_ROWS * VECTORS * LANES];
         int column = s * VECTORS * LANES / (gate_up ? 2 : 1);
         float *to = (float *)(void *)out + column;

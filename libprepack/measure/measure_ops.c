@@ -72,6 +72,20 @@ const struct ppi_matrix *ppi_measure_weights(const struct measure *measure, int6
     }
 }
 
+/* Of the matrix of a product, as it is kept. */
+static int64_t weight_bytes(const struct measure *measure)
+{
+    static const enum ppi_weight weights[] = {[PP_MEASURE_QKV] = PPI_WEIGHT_QKV,
+                                              [PP_MEASURE_O] = PPI_WEIGHT_O,
+                                              [PP_MEASURE_GATE_UP] = PPI_WEIGHT_GATE_UP,
+                                              [PP_MEASURE_DOWN] = PPI_WEIGHT_DOWN,
+                                              [PP_MEASURE_LM_HEAD] = PPI_WEIGHT_LM_HEAD};
+    const struct pp_session *session = measure->session;
+    struct ppi_weights_wish wish = ppi_session_wish(session);
+    return ppi_weight_bytes(session->model, &wish, weights[measure->params->operation],
+                            session->backend);
+}
+
 bool ppi_measure_accumulates(const struct measure *measure)
 {
     return measure->params->operation == PP_MEASURE_O ||
@@ -88,7 +102,7 @@ static pp_status prepare_product(struct measure *measure, pp_error *err)
     bool is_gated = measure->params->operation == PP_MEASURE_GATE_UP;
     int64_t out_bytes = is_gated ? n / 2 * d.act : n * (int64_t)sizeof(float); /* of a row */
     measure->flop = 2.0 * (double)rows * (double)n * (double)k;
-    measure->bytes = (double)(rows * k * d.act + n * k * d.act) +
+    measure->bytes = (double)(rows * k * d.act + weight_bytes(measure)) +
                      (double)(rows * out_bytes) * (ppi_measure_accumulates(measure) ? 2 : 1);
     if (measure->params->unguarded)
         out_bytes = n * (int64_t)sizeof(float); /* product_times wants it */

@@ -14,9 +14,6 @@ pp_status ppi_session_read_params(const pp_session_params *caller_params, pp_ses
 pp_status ppi_session_create_empty(pp_model *model, const pp_session_params *params,
                                    struct pp_session **session, pp_error *err);
 
-/* The weights that it runs with. */
-struct ppi_weights_wish ppi_session_wish(const struct pp_session *session);
-
 /* Bytes of the device that the workspace takes. */
 int64_t ppi_session_workspace_bytes(const struct pp_session *session);
 

@@ -90,6 +90,9 @@ void ppi_session_leave(struct pp_session *session);
 pp_status ppi_session_check_cancelled(const struct pp_session *session, int32_t layer,
                                       pp_error *err);
 
+/* The weights that it runs with. */
+struct ppi_weights_wish ppi_session_wish(const struct pp_session *session);
+
 /* Waits until all that was enqueued is done. */
 pp_status ppi_session_wait(struct pp_session *session, pp_error *err);
 

@@ -1,90 +1,57 @@
-"""llama.cpp as a rival for rivals.py: the same checkpoint as bf16 GGUF, all prompts as sequences of one
-llama_decode call (unified and split cache) or one call for each prompt, logits of last tokens only."""
+"""llama.cpp for rivals.py (llama-cpp-python): the same checkpoint as GGUF, in bf16 and in the formats that the library
+quantises to. Prompts are sequences of one llama_decode call (unified and split cache), of a call for each few that
+fill a ubatch, or of a call each; logits of last tokens only."""
+import os
 import time
+from functools import partial
 
-import gguf
 import llama_cpp as L
 import numpy as np
 import torch
 
+from rival_gguf import bf16_file
+from rival_world import Way, packs
 
-def write_gguf(model, path):
-    """Writes a transformers Llama as GGUF without a vocabulary."""
-    config = model.config
-    writer = gguf.GGUFWriter(path, "llama")
-    writer.add_context_length(config.max_position_embeddings)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_dimension_count(config.hidden_size // config.num_attention_heads)
-    writer.add_vocab_size(config.vocab_size)
-    writer.add_tokenizer_model("no_vocab")
+FORMATS = {"bf16": None, "q8_0": L.LLAMA_FTYPE_MOSTLY_Q8_0, "q4_0": L.LLAMA_FTYPE_MOSTLY_Q4_0,
+           "iq4_nl": L.LLAMA_FTYPE_MOSTLY_IQ4_NL, "q4_k": L.LLAMA_FTYPE_MOSTLY_Q4_K_S}
 
-    def matrix(name, weight, heads=0):
-        if heads:  # llama.cpp pairs neighbours, transformers pairs halves
-            rows, columns = weight.shape
-            weight = weight.view(heads, 2, rows // heads // 2, columns).transpose(1, 2).reshape(
-                rows, columns)
-        bits = weight.to(torch.bfloat16).contiguous().view(torch.uint16).numpy()
-        writer.add_tensor(name, bits.view(np.uint8).reshape(weight.shape[0], -1),
-                          raw_dtype=gguf.GGMLQuantizationType.BF16)
 
-    def vector(name, weight):
-        writer.add_tensor(name, weight.float().numpy())
-
-    state = model.state_dict()
-    matrix("token_embd.weight", state["model.embed_tokens.weight"])
-    matrix("output.weight", state["lm_head.weight"])
-    vector("output_norm.weight", state["model.norm.weight"])
-    for i in range(config.num_hidden_layers):
-        ours, theirs = f"model.layers.{i}.", f"blk.{i}."
-        vector(theirs + "attn_norm.weight", state[ours + "input_layernorm.weight"])
-        vector(theirs + "ffn_norm.weight", state[ours + "post_attention_layernorm.weight"])
-        matrix(theirs + "attn_q.weight", state[ours + "self_attn.q_proj.weight"],
-               config.num_attention_heads)
-        matrix(theirs + "attn_k.weight", state[ours + "self_attn.k_proj.weight"],
-               config.num_key_value_heads)
-        matrix(theirs + "attn_v.weight", state[ours + "self_attn.v_proj.weight"])
-        matrix(theirs + "attn_output.weight", state[ours + "self_attn.o_proj.weight"])
-        matrix(theirs + "ffn_gate.weight", state[ours + "mlp.gate_proj.weight"])
-        matrix(theirs + "ffn_up.weight", state[ours + "mlp.up_proj.weight"])
-        matrix(theirs + "ffn_down.weight", state[ours + "mlp.down_proj.weight"])
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+def model_file(world, name):
+    path, source = world.path(f"{name}.gguf"), bf16_file(world)
+    if not os.path.exists(path):
+        params = L.llama_model_quantize_default_params()
+        params.ftype, params.nthread, params.pure = FORMATS[name], world.threads, True
+        if L.llama_model_quantize(source.encode(), (path + ".part").encode(), params) != 0:
+            raise RuntimeError(f"llama.cpp made no {name} file")
+        os.rename(path + ".part", path)
+    return path
 
 
 class LlamaCpp:
     """One context: unified or split cache, n_ubatch tokens computed at once."""
 
-    def __init__(self, path, threads, vocab, prompts, unified, n_ubatch):
-        L.llama_log_set(quiet, None)
-        L.llama_backend_init()
-        self.vocab = vocab
-        self.model = L.llama_model_load_from_file(path.encode(), L.llama_model_default_params())
+    def __init__(self, world, name, unified, n_ubatch, how):
+        self.vocab, self.how, self.n_ubatch = world.vocab, how, n_ubatch
+        self.model = L.llama_model_load_from_file(model_file(world, name).encode(),
+                                                  L.llama_model_default_params())
         params = L.llama_context_default_params()
-        longest, total = max(map(len, prompts)), sum(map(len, prompts))
-        cell = 256
+        longest, total, cell = max(world.lengths), sum(world.lengths), 256
         per_sequence = -(-longest // cell) * cell
-        params.n_ctx = -(-total // cell) * cell if unified else per_sequence * len(prompts)
+        params.n_ctx = -(-total // cell) * cell if unified else per_sequence * len(world.prompts)
         params.n_batch = total
-        params.n_ubatch = n_ubatch
-        params.n_seq_max = len(prompts)
+        params.n_ubatch = min(n_ubatch, total)
+        params.n_seq_max = len(world.prompts)
         params.kv_unified = unified
-        params.n_threads = params.n_threads_batch = threads
+        params.n_threads = params.n_threads_batch = world.threads
         self.context = L.llama_init_from_model(self.model, params)
         if not self.context:
             raise RuntimeError("llama.cpp made no context")
         self.batch = L.llama_batch_init(total, 0, 1)
 
-    def decode(self, prompts, sequences):
+    def decode(self, prompts, first_sequence=0):
         """One llama_decode; returns the rows of the last tokens."""
         n, last = 0, []
-        for prompt, sequence in zip(prompts, sequences):
+        for sequence, prompt in enumerate(prompts, first_sequence):
             for position, token in enumerate(prompt):
                 self.batch.token[n] = token
                 self.batch.pos[n] = position
@@ -103,12 +70,50 @@ class LlamaCpp:
                 for i in last]
         return seconds, torch.tensor(np.stack(rows))
 
-    def prefill(self, prompts, together):
+    def clear(self):
         L.llama_memory_clear(L.llama_get_memory(self.context), True)
-        if together:
-            return self.decode(prompts, range(len(prompts)))
-        parts = [self.decode([p], [i]) for i, p in enumerate(prompts)]
+
+    def prefill(self, prompts):
+        """Together; each alone; or packs that fill a ubatch and forget the one before: no sequence then has keys of
+        many others to mask away."""
+        self.clear()
+        if self.how == "together":
+            return self.decode(prompts)
+        parts = []
+        if self.how == "alone":
+            parts = [self.decode([p], i) for i, p in enumerate(prompts)]
+        else:
+            for pack in packs(prompts, self.n_ubatch):
+                self.clear()
+                parts.append(self.decode(pack))
         return sum(s for s, _ in parts), torch.cat([rows for _, rows in parts])
+
+    def close(self):
+        L.llama_batch_free(self.batch)
+        L.llama_free(self.context)
+        L.llama_model_free(self.model)
+
+
+def settings(n_prompts):
+    """label, unified cache, ubatch, how."""
+    for n_ubatch in (256, 512, 2048):
+        yield f"one by one, ubatch {n_ubatch}", True, n_ubatch, "alone"
+    if n_prompts > 1:
+        yield "packs of 512, forgotten", True, 512, "packs"
+        for n_ubatch in (256, 512):
+            yield f"unified cache, ubatch {n_ubatch}", True, n_ubatch, "together"
+        for n_ubatch in (512, 4096):
+            yield f"split cache, ubatch {n_ubatch}", False, n_ubatch, "together"
+
+
+def ways(world):
+    L.llama_log_set(quiet, None)
+    L.llama_backend_init()
+    longest = max(world.lengths)
+    for name in FORMATS:
+        for label, unified, n_ubatch, how in settings(len(world.prompts)):
+            if how != "alone" or n_ubatch == 512 or longest > 512:  # all the same for short prompts
+                yield Way(f"llama.cpp {name}", label, partial(LlamaCpp, world, name, unified, n_ubatch, how))
 
 
 @L.llama_log_callback

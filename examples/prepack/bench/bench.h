@@ -13,6 +13,7 @@ struct bench_figure {
     enum bench bench;        /* in which table it stands */
     const char *name;        /* "qkv" */
     int64_t n, k;            /* of a weight matrix */
+    int32_t weights;         /* PP_WEIGHTS_*, of a product */
     int64_t rows;            /* of the operation; prompts x tokens of attention */
     pp_measurement measured; /* of attention: its caches flushed */
     /* Of attention. */
@@ -25,9 +26,17 @@ struct bench_figure {
     int place, order;              /* in the table: kernels for the same prompts share a place */
 };
 
+/* The most that products can do, as this run has seen it. */
+struct bench_roof {
+    double flop;      /* a second; 0: nothing of this kind was measured */
+    const char *peak; /* the instruction that did it, by itself; NULL: a product */
+};
+
 /* The best that the device did in this run. */
 struct bench_roofs {
-    double flop, bytes; /* a second */
+    struct bench_roof numbers;  /* with numbers of the session's dtype; attention's too */
+    struct bench_roof integers; /* with weights and activations in few bits */
+    double bytes;               /* a second */
 };
 
 struct bench_report {
@@ -40,10 +49,11 @@ struct bench_report {
     size_t n_figures;
 };
 
-/* Least seconds that the roofs leave an operation, as a part of those it took; *limit: which roof.
- */
-double bench_share(const struct bench_report *report, const pp_measurement *measured,
-                   const char **limit);
+/* Whether products with weights of this format are of integers. */
+bool bench_is_integer(int32_t weights);
+/* Least seconds that the roofs leave a figure, as a part of those it took; *limit: which roof. */
+double bench_share(const struct bench_report *report, const struct bench_figure *figure,
+                   const pp_measurement *measured, const char **limit);
 /* What the guard of packing invariance adds to a product, in percent; false: not known. */
 bool bench_guard_percent(const struct bench_figure *figure, double *percent);
 

@@ -2,9 +2,9 @@
 #include "bench.h"
 #include "json_out.h"
 
-static json_t *seconds_or_null(double seconds)
+static json_t *positive_or_null(double value)
 {
-    return seconds > 0 ? json_real(seconds) : json_null();
+    return value > 0 ? json_real(value) : json_null();
 }
 
 static json_t *figure_json(const struct bench_report *report, const struct bench_figure *figure)
@@ -30,20 +30,29 @@ static json_t *figure_json(const struct bench_report *report, const struct bench
     json_put(&json, "seconds", json_real(m->seconds));
     json_put(&json, "flop", json_real(m->flop));
     json_put(&json, "bytes", json_real(m->bytes));
-    json_put(&json, "percent_of_roof", json_real(100 * bench_share(report, m, &limit)));
+    json_put(&json, "percent_of_roof", json_real(100 * bench_share(report, figure, m, &limit)));
     json_put(&json, "limit", json_string(limit));
     if (figure->bench == BENCH_ATTENTION) {
         json_put(&json, "warm_seconds", json_real(figure->warm.seconds));
         json_put(&json, "warm_percent_of_roof",
-                 json_real(100 * bench_share(report, &figure->warm, &limit)));
+                 json_real(100 * bench_share(report, figure, &figure->warm, &limit)));
     }
     if (figure->bench == BENCH_GEMM) {
-        json_put(&json, "guarded_seconds", seconds_or_null(m->guarded_seconds));
-        json_put(&json, "unguarded_seconds", seconds_or_null(m->unguarded_seconds));
-        json_put(&json, "own_seconds", seconds_or_null(m->own_seconds));
+        json_put(&json, "guarded_seconds", positive_or_null(m->guarded_seconds));
+        json_put(&json, "unguarded_seconds", positive_or_null(m->unguarded_seconds));
+        json_put(&json, "own_seconds", positive_or_null(m->own_seconds));
         json_put(&json, "guard_percent",
                  bench_guard_percent(figure, &guard) ? json_real(guard) : json_null());
+        json_put(&json, "weights", json_string(pp_weights_name(figure->weights)));
     }
+    return json;
+}
+
+static json_t *roofs_json(const struct bench_roofs *roofs)
+{
+    json_t *json =
+        json_pair("flop_per_second", roofs->numbers.flop, "bytes_per_second", roofs->bytes);
+    json_put(&json, "integer_flop_per_second", positive_or_null(roofs->integers.flop));
     return json;
 }
 
@@ -59,9 +68,7 @@ json_t *bench_json(const struct bench_report *report)
     json_put_count(&json, "n_kv_heads", report->config.n_kv_heads);
     json_put_count(&json, "head_dim", report->config.head_dim);
     json_put_count(&json, "num_runs", report->options->num_runs);
-    json_put(
-        &json, "roofs",
-        json_pair("flop_per_second", report->roofs.flop, "bytes_per_second", report->roofs.bytes));
+    json_put(&json, "roofs", roofs_json(&report->roofs));
     for (int bench = 0; bench < 3; bench++) {
         json_t *list = json_array();
         for (size_t i = 0; i < report->n_figures; i++)

@@ -38,6 +38,29 @@ static int read_heads(const struct option_rule *rule, const char *value, void *p
 
 static const struct option_kind kind_heads = {true, read_heads, NULL};
 
+/* Names with commas, or "all". */
+static int read_formats(const struct option_rule *rule, const char *value, void *place)
+{
+    struct numbers *out = place;
+    const char *at = strcmp(value, "all") == 0 ? "bf16,int8,int4,nf4" : value;
+    for (out->n = 0; *at; at += *at == ',') {
+        const size_t n = strcspn(at, ",");
+        int32_t weights = PP_WEIGHTS_F32;
+        while (weights <= PP_WEIGHTS_NF4 && (strlen(pp_weights_name(weights)) != n ||
+                                             strncmp(at, pp_weights_name(weights), n) != 0))
+            weights++;
+        if (weights > PP_WEIGHTS_NF4 || out->n == MAX_NUMBERS)
+            return fail_usage("--%s is '%s', but must be names of weight formats with commas, or "
+                              "all; they are: f32, bf16, int8, int4, nf4",
+                              rule->name, value);
+        out->items[out->n++] = weights;
+        at += n;
+    }
+    return out->n > 0 ? STATUS_OK : fail_usage("--%s is empty", rule->name);
+}
+
+static const struct option_kind kind_formats = {true, read_formats, NULL};
+
 #define AT(member) offsetof(struct bench_options, member)
 
 static const struct option_rule run_rules[] = {
@@ -48,6 +71,12 @@ static const struct option_rule run_rules[] = {
      .low = 1,
      .high = 1 << 20,
      .help = "numbers of rows for gemm and rows, with commas (default: 1 to what a pass holds)"},
+    {.name = "formats",
+     .argument = "LIST",
+     .kind = &kind_formats,
+     .place = AT(formats),
+     .help = "formats of weights that gemm compares, with commas: f32, bf16, int8, int4, nf4; or "
+             "all: the last four (default: the one of the session)"},
     {.name = "lengths",
      .argument = "LIST",
      .kind = &kind_lengths,
@@ -156,8 +185,9 @@ static void release(void *line)
 
 static const char about[] =
     "Runs the operations of a forward pass one by one on random data in the shapes of a model,\n"
-    "and holds their times against what the device does at best in the same run: the rate of its\n"
-    "fastest product, and of copying memory.\n"
+    "and holds their times against what the device does at best in the same run: the rate of the\n"
+    "instruction that products are made of, or of its fastest product where that is not known,\n"
+    "and of copying memory.\n"
     "\n"
     "  gemm                 the products with the weights of a layer and of the LM head\n"
     "  attention            over prompts that fill a pass, and of one new token for each prompt\n"

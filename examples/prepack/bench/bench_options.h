@@ -19,6 +19,7 @@ struct bench_options {
     int64_t benches; /* of BENCH_* */
     struct model_options model;
     struct numbers rows;
+    struct numbers formats;      /* PP_WEIGHTS_* of products; n 0: the session's alone */
     struct lengths_list lengths; /* owned */
     int64_t tokens;              /* of all prompts of attention together; 0: what a pass holds */
     struct heads heads;

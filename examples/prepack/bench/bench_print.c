@@ -7,10 +7,17 @@
 #include <inttypes.h>
 #include <string.h>
 
-double bench_share(const struct bench_report *report, const pp_measurement *measured,
-                   const char **limit)
+bool bench_is_integer(int32_t weights)
 {
-    const double compute = measured->flop / report->roofs.flop;
+    return weights == PP_WEIGHTS_INT8 || weights == PP_WEIGHTS_INT4 || weights == PP_WEIGHTS_NF4;
+}
+
+double bench_share(const struct bench_report *report, const struct bench_figure *figure,
+                   const pp_measurement *measured, const char **limit)
+{
+    const bool integer = figure->bench == BENCH_GEMM && bench_is_integer(figure->weights);
+    const struct bench_roof *roof = integer ? &report->roofs.integers : &report->roofs.numbers;
+    const double compute = measured->flop > 0 ? measured->flop / roof->flop : 0;
     const double memory = measured->bytes / report->roofs.bytes;
     *limit = compute > memory ? "compute" : "memory";
     return (compute > memory ? compute : memory) / measured->seconds;
@@ -28,7 +35,7 @@ bool bench_guard_percent(const struct bench_figure *figure, double *percent)
 /* A device of many TFLOP/s is not shown in GFLOP/s. */
 static bool is_fast(const struct bench_report *report)
 {
-    return report->roofs.flop >= 1e13;
+    return report->roofs.numbers.flop >= 1e13;
 }
 
 static const char *flop_unit(const struct bench_report *report)
@@ -53,7 +60,7 @@ static void add_rates(struct table *table, const struct bench_report *report,
                       const struct bench_figure *f)
 {
     const char *limit;
-    const double share = bench_share(report, &f->measured, &limit);
+    const double share = bench_share(report, f, &f->measured, &limit);
     table_add(table, "%.4f", 1e3 * f->measured.seconds);
     if (f->measured.flop > 0)
         table_add(table, "%.1f", in_flop_unit(report, f->measured.flop / f->measured.seconds));
@@ -63,12 +70,20 @@ static void add_rates(struct table *table, const struct bench_report *report,
         table_add(table, "%s", limit);
 }
 
+/* Weights that are kept as stored are told by the dtype they are multiplied in. */
+static const char *weights_shown(const struct bench_report *report, int32_t weights)
+{
+    return weights == PP_WEIGHTS_AUTO ? pp_dtype_name(report->session.dtype)
+                                      : pp_weights_name(weights);
+}
+
 static int print_gemm(const struct bench_report *report, FILE *out)
 {
     const bool guard = knows_guard(report);
     struct table table;
-    table_start(&table, guard ? "<>>>>>><>>" : "<>>>>>><");
+    table_start(&table, guard ? "<<>>>>>><>>" : "<<>>>>>><");
     table_add(&table, "product");
+    table_add(&table, "weights");
     table_add(&table, "n x k");
     table_add(&table, "rows");
     table_add(&table, "ms");
@@ -86,6 +101,7 @@ static int print_gemm(const struct bench_report *report, FILE *out)
         if (f->bench != BENCH_GEMM)
             continue;
         table_add(&table, "%s", f->name);
+        table_add(&table, "%s", weights_shown(report, f->weights));
         table_add(&table, "%" PRId64 " x %" PRId64, f->n, f->k);
         table_add(&table, "%" PRId64, f->rows);
         add_rates(&table, report, f);
@@ -124,7 +140,7 @@ static void add_warm(struct table *table, const struct bench_report *report,
     const char *limit;
     table_add(table, "%.4f", 1e3 * f->warm.seconds);
     table_add(table, "%.1f", in_flop_unit(report, f->warm.flop / f->warm.seconds));
-    table_add(table, "%.1f", 100 * bench_share(report, &f->warm, &limit));
+    table_add(table, "%.1f", 100 * bench_share(report, f, &f->warm, &limit));
 }
 
 static void add_lengths(struct table *table, const struct bench_figure *f)
@@ -189,6 +205,18 @@ static int print_rows(const struct bench_report *report, FILE *out)
     return table_finish(&table, out);
 }
 
+static void print_roofs(const struct bench_report *report, FILE *out)
+{
+    const struct bench_roof *const roofs[] = {&report->roofs.numbers, &report->roofs.integers};
+    fprintf(out, "roofs      ");
+    for (int i = 0; i < 2; i++)
+        if (roofs[i]->flop > 0)
+            fprintf(out, "%.1f %s (%s%s), ", in_flop_unit(report, roofs[i]->flop),
+                    flop_unit(report), i == 0 ? "" : "int8, int4, nf4: ",
+                    roofs[i]->peak ? roofs[i]->peak : "the best product here");
+    fprintf(out, "%.1f GB/s (copying: read + written)\n", 1e-9 * report->roofs.bytes);
+}
+
 int bench_print(const struct bench_report *report, FILE *out)
 {
     static int (*const tables[])(const struct bench_report *,
@@ -203,9 +231,7 @@ int bench_print(const struct bench_report *report, FILE *out)
         fputc('\n', out);
     }
     describe_session(&report->session, device, sizeof device);
-    fprintf(
-        out, "roofs      %.1f %s (the best product here), %.1f GB/s (copying: read + written)\n",
-        in_flop_unit(report, report->roofs.flop), flop_unit(report), 1e-9 * report->roofs.bytes);
+    print_roofs(report, out);
     fprintf(out, "model      %s\n", report->model);
     if (report->options->benches & BENCH_ATTENTION) {
         fprintf(out, "heads      %d on %d kv heads, head_dim %d\n", report->config.n_heads,

@@ -9,6 +9,7 @@ struct device_options {
     int64_t dtype;        /* PP_DTYPE_* */
     int64_t threads;      /* 0: every processor */
     int64_t memory_limit; /* bytes of the device; 0: the library's choice */
+    int64_t weights;      /* PP_WEIGHTS_* */
 };
 #define DEVICE_DEFAULTS                                                                            \
     {                                                                                              \
@@ -16,5 +17,7 @@ struct device_options {
     }
 
 extern const struct option_rule device_rules[];
+/* The rules of a PP_WEIGHTS_* alone; device_rules has them too. */
+extern const struct option_rule weights_rules[];
 
 #endif
