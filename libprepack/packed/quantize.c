@@ -8,6 +8,8 @@
 #include <math.h>
 #include <string.h>
 
+#define NF4_GROUP 64
+
 /* rounds to nearest even, |x| below 2^22 */
 static float round_even(float x)
 {
@@ -15,34 +17,51 @@ static float round_even(float x)
     return (x + shift) - shift;
 }
 
+/* Of n numbers, a multiple of 8: eight beside each other, for vectors of any length. */
 static float largest(const float *x, int64_t n)
 {
-    float most = 0;
-    for (int64_t i = 0; i < n; i++) {
-        float magnitude = fabsf(x[i]);
-        most = magnitude > most ? magnitude : most;
-    }
-    return most;
+    float most[8] = {0};
+    for (int64_t i = 0; i < n; i += 8)
+        for (int j = 0; j < 8; j++) {
+            float magnitude = fabsf(x[i + j]);
+            most[j] = magnitude > most[j] ? magnitude : most[j];
+        }
+    for (int j = 1; j < 8; j++)
+        most[0] = most[j] > most[0] ? most[j] : most[0];
+    return most[0];
 }
 
 static bool all_finite(const float *x, int64_t n)
 {
-    float sum = 0; /* of zeros and NaNs */
-    for (int64_t i = 0; i < n; i++)
-        sum += x[i] * 0.0f;
+    float sums[8] = {0}, sum = 0; /* of zeros and NaNs */
+    for (int64_t i = 0; i < n; i += 8)
+        for (int j = 0; j < 8; j++)
+            sums[j] += x[i + j] * 0.0f;
+    for (int j = 0; j < 8; j++)
+        sum += sums[j];
     return sum == 0;
+}
+
+/* Sums and differences of 64 at a distance. */
+static inline void add_at(float *x, int distance)
+{
+    for (int first = 0; first < PPI_ROTATED; first += 2 * distance)
+        for (int i = first; i < first + distance; i++) {
+            float a = x[i], b = x[i + distance];
+            x[i] = a + b;
+            x[i + distance] = a - b;
+        }
 }
 
 void ppi_rotate(float *x, int64_t n)
 {
     for (float *end = x + n; x < end; x += PPI_ROTATED) {
-        for (int distance = 1; distance < PPI_ROTATED; distance *= 2)
-            for (int first = 0; first < PPI_ROTATED; first += 2 * distance)
-                for (int i = first; i < first + distance; i++) {
-                    float a = x[i], b = x[i + distance];
-                    x[i] = a + b;
-                    x[i + distance] = a - b;
-                }
+        add_at(x, 1); /* constants: a compiler knows each loop */
+        add_at(x, 2);
+        add_at(x, 4);
+        add_at(x, 8);
+        add_at(x, 16);
+        add_at(x, 32);
         for (int i = 0; i < PPI_ROTATED; i++)
             x[i] *= 0.125f;
     }
@@ -59,15 +78,25 @@ static void quantize_int8(float *x, int64_t n, struct ppi_code_row *row)
 
 /* ---- INT4 ---- */
 
-/* Codes of 32 numbers for a scale, less 8, as floats. */
-static void int4_levels(const float *x, float scale, float levels[32])
+/* Codes of 32 numbers, less 8, as floats; inverse: 1 / scale. */
+static void int4_levels(const float *x, float inverse, float levels[32])
 {
-    float inverse = scale != 0 ? 1.0f / scale : 0.0f;
     for (int i = 0; i < 32; i++) {
         float level = round_even(x[i] * inverse);
         level = level < -8.0f ? -8.0f : level;
         levels[i] = level > 7.0f ? 7.0f : level;
     }
+}
+
+/* Of 32, in eight sums beside each other. */
+static float sum_products(const float *a, const float *b)
+{
+    float sums[8] = {0};
+    for (int i = 0; i < 32; i += 8)
+        for (int j = 0; j < 8; j++)
+            sums[j] += a[i + j] * b[i + j];
+    return ((sums[0] + sums[4]) + (sums[2] + sums[6])) +
+           ((sums[1] + sums[5]) + (sums[3] + sums[7]));
 }
 
 /* The scale for 32 numbers. The largest lands on -8, the level without a mirror image, or a little
@@ -77,18 +106,16 @@ static void int4_levels(const float *x, float scale, float levels[32])
 static float int4_scale(const float *x)
 {
     static const float tries[] = {-8.0f, -8.4f, -8.9f, -9.5f, -10.2f, -7.5f, 8.4f, 9.2f};
-    float extreme = 0, levels[32], best = 0, best_gain = -1;
-    for (int i = 0; i < 32; i++)
-        extreme = fabsf(x[i]) > fabsf(extreme) ? x[i] : extreme;
-    if (extreme == 0)
+    float most = largest(x, 32), levels[32], best = 0, best_gain = -1;
+    if (most <= 12.0f / FLT_MAX)
         return 0;
+    int32_t positive = 0;
+    for (int i = 0; i < 32; i++)
+        positive |= x[i] == most;
+    float inverse = (positive ? 1.0f : -1.0f) / most;
     for (size_t t = 0; t < PPI_COUNT(tries); t++) {
-        float products = 0, squares = 0;
-        int4_levels(x, extreme / tries[t], levels);
-        for (int i = 0; i < 32; i++) {
-            products += x[i] * levels[i];
-            squares += levels[i] * levels[i];
-        }
+        int4_levels(x, tries[t] * inverse, levels);
+        float products = sum_products(x, levels), squares = sum_products(levels, levels);
         float scale = squares > 0 ? products / squares : 0.0f, gain = scale * products;
         if (gain > best_gain) {
             best_gain = gain;
@@ -103,7 +130,8 @@ static void quantize_int4(const float *x, int64_t n, struct ppi_code_row *row)
     float levels[32];
     for (int64_t g = 0; g < n / 32; g++, x += 32) {
         row->scales[g] = int4_scale(x);
-        int4_levels(x, row->scales[g], levels);
+        float scale = row->scales[g];
+        int4_levels(x, fabsf(scale) > 1.0f / FLT_MAX ? 1.0f / scale : 0.0f, levels);
         for (int i = 0; i < 32; i++)
             row->codes[32 * g + i] = (uint8_t)((int)levels[i] + 8);
     }
@@ -111,24 +139,31 @@ static void quantize_int4(const float *x, int64_t n, struct ppi_code_row *row)
 
 /* ---- NF4 ---- */
 
-/* The code whose level is nearest to x, in units of the scale. */
-static uint8_t nearest_level(const uint8_t *levels, int32_t zero, float x)
+/* Codes whose levels are nearest to 64 numbers, `inverse` being 1 / scale: how many of the middles
+ * between neighbours lie below a number. */
+static void nearest_levels(const float *x, float inverse, uint8_t *codes)
 {
-    int code = 0;
-    for (int c = 1; c < 16; c++) /* how many middles between neighbours lie below x */
-        code += x > 0.5f * (float)(levels[c - 1] + levels[c]) - (float)zero;
-    return (uint8_t)code;
+    const struct ppi_format *format = &ppi_formats[PPI_FORMAT_NF4];
+    float levels[NF4_GROUP];
+    int32_t below[NF4_GROUP] = {0};
+    for (int i = 0; i < NF4_GROUP; i++)
+        levels[i] = x[i] * inverse;
+    for (int c = 1; c < 16; c++) {
+        float middle = 0.5f * (float)(format->levels[c - 1] + format->levels[c]);
+        middle -= (float)format->zero;
+        for (int i = 0; i < NF4_GROUP; i++)
+            below[i] += levels[i] > middle;
+    }
+    for (int i = 0; i < NF4_GROUP; i++)
+        codes[i] = (uint8_t)below[i];
 }
 
 static void quantize_nf4(const float *x, int64_t n, struct ppi_code_row *row)
 {
-    const struct ppi_format *format = &ppi_formats[PPI_FORMAT_NF4];
-    for (int64_t g = 0; g < n / format->group; g++, x += format->group) {
-        float most = largest(x, format->group);
+    for (int64_t g = 0; g < n / NF4_GROUP; g++, x += NF4_GROUP) {
+        float most = largest(x, NF4_GROUP);
         float inverse = most > 127.0f / FLT_MAX ? 127.0f / most : 0.0f;
-        for (int i = 0; i < format->group; i++)
-            row->codes[g * format->group + i] =
-                nearest_level(format->levels, format->zero, x[i] * inverse);
+        nearest_levels(x, inverse, row->codes + g * NF4_GROUP);
         row->scales[g] = most / 127.0f;
     }
 }

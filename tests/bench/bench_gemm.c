@@ -37,6 +37,12 @@ static void multiply_bf16_zmm(int64_t n)
     MULTIPLY_LOOP("vdpbf16ps", "zmm");
 }
 
+static void multiply_bytes_zmm(int64_t n)
+{
+    __asm__ volatile("vpxord %%zmm15, %%zmm15, %%zmm15" ::: "xmm15");
+    MULTIPLY_LOOP("vpdpbusd", "zmm");
+}
+
 static void multiply_f32_zmm(int64_t n)
 {
     __asm__ volatile("vpxord %%zmm15, %%zmm15, %%zmm15" ::: "xmm15");
@@ -56,11 +62,18 @@ struct unit {
     double flops; /* of one multiply */
 };
 
-static struct unit unit_of(const char *variant, int32_t dtype)
+/* What products of a format are made of; of codes without an instruction for bytes: none. */
+static struct unit unit_of(const char *variant, int32_t dtype, int32_t format)
 {
     (void)variant;
     (void)dtype;
+    (void)format;
 #if defined(__x86_64__)
+    if (ppi_format_has_codes(format)) {
+        if (strcmp(variant, "avx512vnni") == 0 || strcmp(variant, "avx512bf16") == 0)
+            return (struct unit){"vpdpbusd zmm", multiply_bytes_zmm, 128};
+        return (struct unit){"none", NULL, 0};
+    }
     if (strcmp(variant, "avx512bf16") == 0 && dtype == PP_DTYPE_BF16)
         return (struct unit){"vdpbf16ps zmm", multiply_bf16_zmm, 64};
     if (strncmp(variant, "avx512", 6) == 0)
@@ -117,7 +130,7 @@ static const struct {
 
 static const int64_t row_counts[] = {1, 8, 64, 256, 1024, 2048};
 
-static struct ppi_matrix *random_matrix(struct ppi_backend *backend, int shape)
+static struct ppi_matrix *random_matrix(struct ppi_backend *backend, int shape, int32_t format)
 {
     int64_t n = shapes[shape].n * (shapes[shape].kind == PPI_MATRIX_GATE_UP ? 2 : 1);
     int64_t k = shapes[shape].k;
@@ -128,11 +141,13 @@ static struct ppi_matrix *random_matrix(struct ppi_backend *backend, int shape)
         state = state * 1664525u + 1013904223u;
         values[i] = ppi_f32_to_bf16((float)(int32_t)state * 0x1p-36f);
     }
+    struct ppi_matrix_spec spec = {.kind = shapes[shape].kind,
+                                   .format = format,
+                                   .integer = ppi_format_has_codes(format),
+                                   .n = shapes[shape].n,
+                                   .k = k};
     if (values &&
-        ppi_cpu_ops.matrix_create(
-            backend, backend->params.mem,
-            &(struct ppi_matrix_spec){.kind = shapes[shape].kind, .n = shapes[shape].n, .k = k},
-            &matrix, NULL) == PP_OK)
+        ppi_cpu_ops.matrix_create(backend, backend->params.mem, &spec, &matrix, NULL) == PP_OK)
         ppi_cpu_ops.matrix_fill(backend, matrix, 0, n, values, PP_DTYPE_BF16, NULL);
     free(values);
     return matrix;
@@ -156,8 +171,8 @@ static double flops_of(int shape, int64_t n_rows)
     return 2.0 * (double)n_rows * (double)shapes[shape].n * (double)shapes[shape].k * (1 + gated);
 }
 
-static int bench(struct ppi_mem *mem, const char *variant, int32_t dtype, int32_t n_threads,
-                 double time_limit)
+static int bench(struct ppi_mem *mem, const char *variant, int32_t dtype, int32_t format,
+                 int32_t n_threads, double time_limit)
 {
     const struct ppi_layer_place place = {0, 0};
     struct ppi_backend_params params = {.variant = variant,
@@ -167,6 +182,10 @@ static int bench(struct ppi_mem *mem, const char *variant, int32_t dtype, int32_
                                         .n_heads = 1,
                                         .n_kv_heads = 1,
                                         .head_dim = 64,
+                                        .max_pass_tokens = MAX_ROWS,
+                                        .hidden_size = 2048,
+                                        .intermediate_size = 5504,
+                                        .integer_products = ppi_format_has_codes(format),
                                         .n_layers = 1,
                                         .places = &place,
                                         .n_page_classes = 1,
@@ -179,7 +198,7 @@ static int bench(struct ppi_mem *mem, const char *variant, int32_t dtype, int32_
     }
     struct ppi_matrix *matrices[N_SHAPES];
     for (int i = 0; i < N_SHAPES; i++)
-        matrices[i] = random_matrix(backend, i);
+        matrices[i] = random_matrix(backend, i, format);
     size_t act_bytes = pp_dtype_size(dtype);
     size_t a_bytes = MAX_ROWS * 5504 * act_bytes;
     size_t out_bytes = (size_t)MAX_ROWS * 6144 * sizeof(float);
@@ -193,7 +212,7 @@ static int bench(struct ppi_mem *mem, const char *variant, int32_t dtype, int32_
             ((float *)(void *)a)[i] = value;
     }
 
-    struct unit unit = unit_of(backend->variant->name, dtype);
+    struct unit unit = unit_of(backend->variant->name, dtype, format);
     double peak = 0, results[PPI_COUNT(row_counts)][N_SHAPES] = {{0}};
     for (size_t r = 0; r < PPI_COUNT(row_counts); r++) {
         for (int s = 0; s < N_SHAPES; s++) {
@@ -209,8 +228,8 @@ static int bench(struct ppi_mem *mem, const char *variant, int32_t dtype, int32_
             } while (seconds() < end);
         }
     }
-    printf("cpu:%s %s, %d threads; peak of %s: %.1f GFLOP/s\n", backend->variant->name,
-           pp_dtype_name(dtype), n_threads, unit.name, peak);
+    printf("cpu:%s %s, weights %s, %d threads; peak of %s: %.1f GFLOP/s\n", backend->variant->name,
+           pp_dtype_name(dtype), ppi_formats[format].name, n_threads, unit.name, peak);
     printf("%6s", "rows");
     for (int s = 0; s < N_SHAPES; s++)
         printf("%10s    %%", shapes[s].name);
@@ -242,6 +261,16 @@ int main(int argc, char **argv)
     ppi_mem_init(&mem, NULL, 0, NULL);
     if (n_threads == 1)
         time_source = CLOCK_THREAD_CPUTIME_ID;
-    return bench(&mem, variant, PP_DTYPE_BF16, n_threads > 0 ? n_threads : 1, time_limit) |
-           bench(&mem, variant, PP_DTYPE_F32, n_threads > 0 ? n_threads : 1, time_limit);
+    static const struct {
+        int32_t dtype, format;
+    } tables[] = {{PP_DTYPE_BF16, PPI_FORMAT_ACT},
+                  {PP_DTYPE_F32, PPI_FORMAT_ACT},
+                  {PP_DTYPE_BF16, PPI_FORMAT_INT8},
+                  {PP_DTYPE_BF16, PPI_FORMAT_INT4},
+                  {PP_DTYPE_BF16, PPI_FORMAT_NF4}};
+    int failed = 0;
+    for (size_t i = 0; i < PPI_COUNT(tables); i++)
+        failed |= bench(&mem, variant, tables[i].dtype, tables[i].format,
+                        n_threads > 0 ? n_threads : 1, time_limit);
+    return failed;
 }

@@ -115,11 +115,12 @@ static void check_target(pp_model *model, struct run_target target, const pp_pro
         int32_t keep_window_pages = (int32_t)rng_between(&rng, 0, 1);
         char what[200];
         snprintf(what, sizeof what,
-                 "%s %s, %d threads, pass %d, keep %d, policy %d, capacity %lld, at most %lld "
+                 "%s %s, weights %s, %d threads, pass %d, keep %d, policy %d, capacity %lld, at "
+                 "most %lld "
                  "prompts, %lld balanced bins",
-                 target.device, pp_dtype_name(target.dtype), n_threads, tokens, keep_window_pages,
-                 params.policy, (long long)params.capacity, (long long)params.max_prompts,
-                 (long long)params.n_bins);
+                 target.device, pp_dtype_name(target.dtype), pp_weights_name(target.weights),
+                 n_threads, tokens, keep_window_pages, params.policy, (long long)params.capacity,
+                 (long long)params.max_prompts, (long long)params.n_bins);
         pp_session *session = run_session(model, target, n_threads, tokens, keep_window_pages);
         shuffle(order, n);
         compare_packed(model, session, prompts, order, n_packed, params, alone, what);
@@ -185,6 +186,32 @@ START_TEST(tile_borders)
 }
 END_TEST
 
+/* Weights in few bits, on every set that this machine can run. */
+START_TEST(formats)
+{
+    static const int32_t weights[] = {PP_WEIGHTS_INT8, PP_WEIGHTS_INT4, PP_WEIGHTS_NF4};
+    static const char *const devices[] = {"cpu:ref",        "cpu:avx2",       "cpu:avx512",
+                                          "cpu:avx512vnni", "cpu:avx512bf16", "cpu:avx512amx",
+                                          "cpu:neon",       "cpu:neonbf16"};
+    static const int64_t lengths[] = {1, 5, 6, 7, 13, 40, 100};
+    const size_t n = sizeof lengths / sizeof *lengths, n_devices = sizeof devices / sizeof *devices;
+    struct model_shape shape = small_config();
+    char *dir = checkpoint_write(&shape, &rng);
+    pp_model *model;
+    OK(pp_model_open(dir, NULL, &model, perr));
+    pp_prompt *prompts = run_prompts(model, rng_next(&rng), lengths, n);
+    for (size_t d = 0; d < n_devices && !run_on_cuda(); d++)
+        for (size_t w = 0; w < sizeof weights / sizeof *weights; w++) {
+            int32_t dtype = (d + w) % 2 ? PP_DTYPE_BF16 : PP_DTYPE_F32;
+            struct run_target target = {devices[d], dtype, weights[w]};
+            check_target(model, target, prompts, n, 2);
+        }
+    run_prompts_free(prompts, n);
+    pp_model_unref(model);
+    checkpoint_remove(dir);
+}
+END_TEST
+
 START_TEST(random_models)
 {
     for (int i = 0; i < 8 / run_step(); i++) {
@@ -245,6 +272,7 @@ int main(void)
     Suite *suite = suite_create("invariance");
     add_case(suite, "lengths", every_length_up_to_130, 1);
     add_case(suite, "borders", tile_borders, 1);
+    add_case(suite, "formats", formats, 1);
     add_case(suite, "models", random_models, 1);
     add_case(suite, "families", every_family, (n_families() - 1) / run_step() + 1);
     add_case(suite, "angles", angles_by_length, 3);

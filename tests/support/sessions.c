@@ -10,22 +10,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct run_target cpu_targets[] = {{"cpu:ref", PP_DTYPE_F32},
-                                                {"cpu:ref", PP_DTYPE_BF16},
-                                                {"cpu:avx2", PP_DTYPE_F32},
-                                                {"cpu:avx2", PP_DTYPE_BF16},
-                                                {"cpu:avx512", PP_DTYPE_F32},
-                                                {"cpu:avx512", PP_DTYPE_BF16},
-                                                {"cpu:avx512bf16", PP_DTYPE_F32},
-                                                {"cpu:avx512bf16", PP_DTYPE_BF16},
-                                                {"cpu:avx512amx", PP_DTYPE_BF16},
-                                                {"cpu:neon", PP_DTYPE_F32},
-                                                {"cpu:neon", PP_DTYPE_BF16},
-                                                {"cpu:neonbf16", PP_DTYPE_F32},
-                                                {"cpu:neonbf16", PP_DTYPE_BF16},
-                                                {NULL, 0}};
-static const struct run_target cuda_targets[] = {
-    {"cuda", PP_DTYPE_BF16}, {"cuda", PP_DTYPE_F16}, {"cuda:own", PP_DTYPE_BF16}, {NULL, 0}};
+static const struct run_target cpu_targets[] = {
+    {"cpu:ref", PP_DTYPE_F32, 0},        {"cpu:ref", PP_DTYPE_BF16, 0},
+    {"cpu:avx2", PP_DTYPE_F32, 0},       {"cpu:avx2", PP_DTYPE_BF16, 0},
+    {"cpu:avx512", PP_DTYPE_F32, 0},     {"cpu:avx512", PP_DTYPE_BF16, 0},
+    {"cpu:avx512bf16", PP_DTYPE_F32, 0}, {"cpu:avx512bf16", PP_DTYPE_BF16, 0},
+    {"cpu:avx512amx", PP_DTYPE_BF16, 0}, {"cpu:neon", PP_DTYPE_F32, 0},
+    {"cpu:neon", PP_DTYPE_BF16, 0},      {"cpu:neonbf16", PP_DTYPE_F32, 0},
+    {"cpu:neonbf16", PP_DTYPE_BF16, 0},  {NULL, 0, 0}};
+static const struct run_target cuda_targets[] = {{"cuda", PP_DTYPE_BF16, 0},
+                                                 {"cuda", PP_DTYPE_F16, 0},
+                                                 {"cuda:own", PP_DTYPE_BF16, 0},
+                                                 {NULL, 0, 0}};
 
 const struct run_target *run_target(int i)
 {
@@ -42,6 +38,7 @@ pp_session *run_session(pp_model *model, struct run_target target, int32_t n_thr
     pp_session_params_init(&params, sizeof params);
     params.device = target.device;
     params.dtype = target.dtype;
+    params.weights = target.weights;
     params.n_threads = n_threads;
     params.max_pass_tokens = max_pass_tokens;
     params.keep_window_pages = keep_window_pages;

@@ -22,10 +22,11 @@
         (void)perr;                                                                                \
     } while (0)
 
-/* What a test runs on: a device and a dtype it computes in. */
+/* What a test runs on: a device, a dtype it computes in, and what weights are kept as. */
 struct run_target {
     const char *device;
     int32_t dtype;
+    int32_t weights; /* PP_WEIGHTS_* */
 };
 
 /* The i-th target to try: the CPU's kernel sets in f32 and bf16, or, when the environment variable

@@ -62,8 +62,9 @@ const struct option_rule device_rules[] = {
      .argument = "D",
      .kind = &option_text,
      .place = AT(device),
-     .help = "cpu; cpu:ref, cpu:avx2, cpu:avx512, cpu:avx512bf16 force a set of kernels; cuda or "
-             "cuda:N: an NVIDIA GPU, the first or number N; cuda:own or cuda:N:own: without "
+     .help = "cpu; cpu:ref, cpu:avx2, cpu:avx512, cpu:avx512vnni, cpu:avx512bf16 force a set of "
+             "kernels; cuda or cuda:N: an NVIDIA GPU, the first or number N; cuda:own or "
+             "cuda:N:own: without "
              "cuBLASLt; cuda:mma or cuda:N:mma: attention by mma.sync on every GPU"},
     {.name = "memory-limit",
      .argument = "SIZE",
