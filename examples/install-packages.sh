@@ -26,6 +26,11 @@ if [ "${1-}" = tests ]; then
     need_program nm binutils
     need_program abidiff abigail-tools
 fi
+if [ "${1-}" = aarch64 ]; then
+    missing=""
+    need_program aarch64-linux-gnu-gcc "gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
+    need_program qemu-aarch64 qemu-user
+fi
 [ -n "$missing" ] || exit 0
 
 # A C library's headers come with the compiler only as a recommendation.

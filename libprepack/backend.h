@@ -56,6 +56,8 @@ struct ppi_backend_params {
     int32_t max_pass_tokens;                     /* wanted; 0: the backend's choice */
     void *stream;                                /* the caller's, or NULL */
     const pp_device_allocator *device_allocator; /* NULL: the backend's own */
+    ppi_parallel_for_fn parallel_for;            /* the host's threads; NULL: the backend's own */
+    void *parallel_user;
 };
 
 struct ppi_backend_info {
@@ -244,6 +246,7 @@ struct ppi_backend_ops {
     const char *name; /* "cpu" */
 
     bool (*supports_dtype)(int32_t dtype); /* as act */
+    bool has_threads;                      /* operations run on threads of this process */
     int32_t default_dtype;                 /* act where the model's own dtype is not supported */
     bool (*supports_format)(int32_t dtype, int32_t format); /* of a matrix beside this act */
 

@@ -95,10 +95,19 @@ void *ppi_zalloc(struct ppi_mem *mem, size_t count, size_t size);
 /* NULL is allowed. */
 void ppi_free(struct ppi_mem *mem, void *memory);
 
-/* ---- processors (processors.c) ---- */
+/* ---- processors and threads (processors.c, quota.c) ---- */
 
-/* Those that this process may use; at least 1. */
+/* Those that this process may run on, by its affinity; at least 1. */
 int32_t ppi_count_processors(void);
+/* As many as its control groups leave it time of, rounded up; 0: no limit is known. root: before
+ * every path; "" but for tests. */
+int32_t ppi_quota_processors(const char *root);
+/* Threads that can all run at the same time, by both; at least 1. */
+int32_t ppi_usable_threads(void);
+
+/* A host's own threads: pp_parallel_for_fn of session.h. */
+typedef void (*ppi_parallel_for_fn)(void *user, int32_t n_tasks, void (*task)(void *arg, int32_t i),
+                                    void *arg);
 
 /* ---- time (clock.c) ---- */
 

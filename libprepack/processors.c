@@ -13,3 +13,9 @@ int32_t ppi_count_processors(void)
         return 1;
     return CPU_COUNT(&set) < 1 ? 1 : CPU_COUNT(&set);
 }
+
+int32_t ppi_usable_threads(void)
+{
+    int32_t n = ppi_count_processors(), quota = ppi_quota_processors("");
+    return quota > 0 && quota < n ? quota : n;
+}

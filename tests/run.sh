@@ -65,6 +65,20 @@ for kind in normal sanitized; do
 done
 step "the installed library and program work" sh tests/install.sh build-normal
 
+# Kernels of another processor, under an emulator; where its packages cannot be had, a reason instead.
+echo "== aarch64 under qemu-user"
+if sh examples/install-packages.sh aarch64; then
+    log="build-aarch64.log"
+    status=0
+    sh tests/cross/run.sh --brief build-aarch64 >$log 2>&1 || status=$?
+    grep -v '^# seed' $log || true
+    if [ $status -ne 77 ]; then
+        step "the kernels for aarch64" test $status -eq 0
+    fi
+else
+    echo "# skipped: the packages for aarch64 could not be installed"
+fi
+
 if [ -d .git ] && command -v git >/dev/null 2>&1; then
     echo "== quick start in a fresh clone"
     step "quick start in a fresh clone" sh tests/fresh_clone.sh

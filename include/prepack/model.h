@@ -66,9 +66,10 @@ typedef struct pp_model_config {
     int32_t head_dim;       /* even, 2 .. 512 */
     int32_t max_position;   /* positions that the model has; longer prompts are refused */
     int32_t tie_embeddings; /* 1: the LM head is the embedding table */
-    int32_t dtype;        /* of the stored weights: PP_DTYPE_F32 (quantised ones too), F16, BF16 */
-    int32_t bos_token;    /* -1: none stated */
-    int32_t n_eos_tokens; /* tokens that end a text */
+    int32_t dtype;          /* of the stored weights: PP_DTYPE_F32 (those of a quantised GGUF file
+                               too), F16, BF16; of a converted model those that it was made from */
+    int32_t bos_token;      /* -1: none stated */
+    int32_t n_eos_tokens;   /* tokens that end a text */
     int32_t eos_tokens[16]; /* those of config.json and generation_config.json, or of a GGUF file;
                                the first n_eos_tokens hold one each, the others -1 */
     double norm_eps;
@@ -111,8 +112,10 @@ PP_API void pp_model_params_init(pp_model_params *params, size_t struct_size);
  *
  * Or a GGUF file of such an architecture: by its own path, whatever its name, the path of the first
  * part of one that was split, or that of a directory that has a single one and no config.json.
- * Quantised weights are f32 values here (docs/models.md has the types), which a session holds as
- * its own dtype.
+ * Quantised weights count as f32 values here (docs/models.md has the types, and which of them a
+ * session keeps in their blocks).
+ *
+ * Or a directory that pp_model_convert wrote.
  *
  * dir: UTF-8 path; one that is no model (a hub id, another file, a folder around a model) gets a
  * sentence that says what to pass. Nothing is downloaded. The caller unrefs *model.
@@ -151,6 +154,38 @@ PP_API pp_status pp_model_get_layer(const pp_model *model, int32_t i_layer, pp_l
 PP_API int64_t pp_model_n_parameters(const pp_model *model);
 /* 1 when the weights are pseudo-random. */
 PP_API int32_t pp_model_is_random(const pp_model *model);
+
+typedef struct pp_convert_params {
+    uint32_t struct_size;
+    int32_t weights;   /* PP_WEIGHTS_* (session.h), F32 to NF4 */
+    int32_t n_threads; /* that quantise, the caller's included; 0: one for each processor; at most
+                          256 */
+    /* Called by the caller's thread now and then with the weights that are done, of all; another
+     * value than 0 ends the call. NULL: silence. */
+    int32_t (*progress)(void *user, int64_t done, int64_t total);
+    void *user;
+} pp_convert_params;
+
+PP_API void pp_convert_params_init(pp_convert_params *params, size_t struct_size);
+
+/*
+ * Writes a model as a directory: config.json, generation_config.json and model.safetensors, with
+ * matrices in params->weights: numbers, or codes with their scales just as a session with these
+ * weights would quantise them, so that a session of what was written computes the same bits and has
+ * nothing to do when it loads. Vectors are f32. Holds a few chunks of the weights at a time, never
+ * a whole matrix. What was converted to INT8, INT4 or NF4 is for this library alone; F32 and BF16
+ * are the plain form of the class (docs/models.md).
+ *
+ * directory: one that is not there, or an empty one, in a place that can be written. It gets its
+ * name when all is written; after an error nothing is left. Tokenizers are not the model's and are
+ * not copied.
+ * Errors: PP_ERR_ARG, PP_ERR_UNSUPPORTED (the model was converted already; F32 and BF16: a GGUF
+ * file says what a config.json cannot), PP_ERR_IO (also when directory is there and not empty, and
+ * when the disk is full), PP_ERR_NOMEM, PP_ERR_CANCELLED (progress said so), PP_ERR_STRUCT_SIZE.
+ * Thread-safety: safe beside sessions of the model.
+ */
+PP_API pp_status pp_model_convert(pp_model *model, const char *directory,
+                                  const pp_convert_params *params, pp_error *err);
 
 /* Another reference, released with pp_model_unref. Thread-safety: safe. */
 PP_API pp_model *pp_model_ref(pp_model *model);

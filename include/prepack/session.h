@@ -25,11 +25,13 @@ extern "C" {
 typedef struct pp_session pp_session;
 
 /*
- * How a session keeps its weight matrices. AUTO: as stored; a GGUF file's blocks stay blocks and a
- * converted model's codes stay codes. F32 and BF16: numbers of that dtype. INT8, INT4, NF4:
- * quantised, 8, 4.5 and 4.5 bits a weight, and multiplied by activations that are quantised row
- * by row (docs/numerics.md). Vectors (norms, biases) stay f32. A row's result depends on that row
- * alone in every format.
+ * How a session keeps its weight matrices. AUTO: as stored; a GGUF file's matrices of Q8_0, Q4_0,
+ * Q4_1 and Q4_K stay blocks, whose numbers are taken out for each product (the bits are those of
+ * F32 or BF16), and a converted model's codes stay codes (pp_model_convert). F32 and BF16: numbers
+ * of that dtype. INT8, INT4, NF4: quantised, 8, 4.5 and 4.5 bits a weight, and multiplied by
+ * activations that are quantised row by row (docs/numerics.md). A model that was converted to one
+ * of them is kept in that alone. Vectors (norms, biases) stay f32. A row's result depends on that
+ * row alone in every format.
  */
 enum {
     PP_WEIGHTS_AUTO = 0,
@@ -58,8 +60,8 @@ typedef struct pp_session_params {
     uint32_t struct_size;
     int32_t dtype; /* of products and KV. cpu: PP_DTYPE_F32 or BF16; AUTO: bf16 for bf16 weights,
                       else f32. cuda: BF16 or F16; AUTO: f16 for f16 weights, else bf16 */
-    const char *device; /* "cpu", the default; "cpu:ref", "cpu:avx2", "cpu:avx512", "cpu:avx512bf16"
-                           force a kernel set. "cuda", "cuda:1": an NVIDIA GPU;
+    const char *device; /* "cpu", the default; "cpu:ref", "cpu:avx2", "cpu:avx512", "cpu:avx512bf16",
+                           "cpu:avx512amx", "cpu:neon", "cpu:neonbf16" force a kernel set. "cuda", "cuda:1": an NVIDIA GPU;
                            behind it ":own" for products without cuBLASLt, ":mma" for attention
                            by mma.sync where the GPU has kernels of its own */
     int32_t n_threads; /* CPU threads, the caller's included; 0: one for each processor this process
@@ -145,7 +147,8 @@ typedef struct pp_session_info {
     char device_name[64];      /* "NVIDIA H200"; empty on the CPU */
     char attention[32];        /* the attention kernel: "avx512bf16", "mma.sync", "wgmma" */
     char pci_address[16];      /* of the GPU, "0000:3b:00.0"; empty where there is none */
-    int32_t weights;           /* PP_WEIGHTS_*: the format of the matrices */
+    int32_t weights; /* PP_WEIGHTS_*: the format of the matrices; AUTO: the blocks of a GGUF file,
+                        or formats that differ */
 } pp_session_info;
 
 /* Fills *info; the caller sets info->struct_size. Errors: PP_ERR_STRUCT_SIZE. */

@@ -254,6 +254,18 @@ int64_t ppi_stored_n_elements(const struct ppi_stored *stored)
     return n;
 }
 
+pp_status ppi_stored_read_bytes(const struct ppi_stored *stored, int64_t first, int64_t n,
+                                void *dst, pp_error *err)
+{
+    int64_t total = stored->entry->end - stored->entry->begin;
+    if (first < 0 || n < 0 || n > total || first > total - n)
+        return ppi_error(err, PP_ERR_INTERNAL,
+                         "%lld bytes from %lld on of tensor \"%s\", which has %lld", (long long)n,
+                         (long long)first, ppi_label(stored->entry->name).text, (long long)total);
+    PP_TRY(ppi_file_unchanged(stored->file, err));
+    return ppi_file_read(stored->file, stored->begin + first, dst, (size_t)n, err);
+}
+
 /* Blocks are read to the end of the room of their numbers, which are then written over them. */
 static pp_status read_blocks(const struct ppi_stored *stored, int64_t first, int64_t n, float *dst,
                              pp_error *err)

@@ -55,6 +55,10 @@ const char *ppi_source_unasked(const struct ppi_source *source, size_t *cursor);
 pp_status ppi_stored_read(const struct ppi_stored *stored, int64_t first, int64_t n, void *dst,
                           pp_error *err);
 
+/* Bytes [first, first + n) of what is stored, whatever the dtype. As ppi_stored_read. */
+pp_status ppi_stored_read_bytes(const struct ppi_stored *stored, int64_t first, int64_t n,
+                                void *dst, pp_error *err);
+
 /* The product of the shape. */
 int64_t ppi_stored_n_elements(const struct ppi_stored *stored);
 

@@ -27,7 +27,7 @@ static int64_t cache_bytes(void)
 static int32_t max_pass_tokens(const struct ppi_backend_params *params)
 {
     int32_t wanted = params->max_pass_tokens ? params->max_pass_tokens : DEFAULT_PASS_TOKENS;
-    return (int32_t)ppi_round_up(wanted, PPI_CPU_BLOCK);
+    return (int32_t)ppi_round_up(wanted, PPI_CPU_CHUNK);
 }
 
 static void cpu_close(struct ppi_backend *backend)
@@ -68,7 +68,8 @@ static pp_status cpu_open(const struct ppi_backend_params *params, struct ppi_ba
         b->scratch_bytes = ppi_cpu_packed_scratch(params);
     b->scratch_bytes = (b->scratch_bytes + 63) & ~(size_t)63;
 
-    pp_status status = ppi_cpu_pool_create(params->mem, params->n_threads, &b->pool, err);
+    pp_status status = ppi_cpu_pool_create(params->mem, params->n_threads, params->parallel_for,
+                                           params->parallel_user, &b->pool, err);
     if (status < 0)
         goto fail;
     b->scratch = ppi_alloc(params->mem, (size_t)params->n_threads, b->scratch_bytes);
@@ -96,7 +97,7 @@ static void cpu_get_info(const struct ppi_backend *backend, struct ppi_backend_i
     for (int32_t c = 0; c < params->n_page_classes; c++)
         info->page_bytes[c] = (int64_t)params->n_class_layers[c] * params->n_kv_heads *
                               (int64_t)backend->head_kv_bytes;
-    info->chunk_tokens = PPI_CPU_BLOCK;
+    info->chunk_tokens = PPI_CPU_CHUNK;
     info->max_pass_tokens = max_pass_tokens(params);
     info->row_padding = 1;
     info->cache_bytes = cache_bytes();
@@ -202,6 +203,7 @@ const struct ppi_backend_ops ppi_cpu_ops = {
     .name = "cpu",
     .supports_dtype = cpu_supports_dtype,
     .supports_format = cpu_supports_format,
+    .has_threads = true,
     .default_dtype = PP_DTYPE_F32,
     .describe = cpu_describe,
     .open = cpu_open,

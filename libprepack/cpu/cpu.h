@@ -22,23 +22,24 @@
 #include "cpu/threads.h"
 
 #define PPI_CPU_PAGE         16  /* token slots of a KV page */
-#define PPI_CPU_BLOCK        64  /* keys of one step of the online softmax */
+#define PPI_CPU_BLOCK        256 /* keys of one step of the online softmax */
+#define PPI_CPU_CHUNK        64  /* tokens: chunks of long prompts are multiples */
 #define PPI_CPU_TILE         48  /* most query rows of an attention tile */
 #define PPI_CPU_MAX_HEAD_DIM 512 /* bounds the scratch of attention */
 
-/* Some query rows of one head, or of the heads of one kv head, of one prompt. */
+/* Some tokens of one prompt, in the heads that share one kv head, or some of these. */
 struct ppi_cpu_tile {
-    const char *q; /* act: first row */
-    char *out;     /* act */
-    size_t stride; /* bytes from row to row in q and out */
-    int32_t n_rows;
-    int32_t position;      /* of the first row */
-    int32_t position_step; /* from row to row: 1 or 0 */
-    int32_t window;        /* 0: none */
+    const char *q;                  /* act: first token's first head */
+    char *out;                      /* act */
+    size_t row_stride, head_stride; /* bytes in q and out from token to token, from head to head */
+    int32_t n_rows, n_heads;        /* tokens, and heads of each: together at most PPI_CPU_TILE */
+    int32_t position;               /* of the first token */
+    int32_t window;                 /* 0: none */
     float softmax_scale, softcap;
     int32_t head_dim;
     void *const *pages; /* of position 0 on */
     size_t kv_offset;   /* of this layer's and kv head's K in a page; V is behind it */
+    size_t kv_bytes;    /* from there to the next kv head, whose tile follows if there is one */
     void *scratch;      /* ppi_cpu_tile_scratch bytes, 64-byte aligned */
 };
 
@@ -81,6 +82,7 @@ struct ppi_cpu_kernels {
                      float *out);
     void (*norm_parts)(const struct ppi_cpu_norm *norm, float *x, int64_t n_parts);
     void (*softcap)(float *x, int64_t n, float cap);
+    float gflops; /* of products on one thread, about: how many threads a product is worth */
 };
 
 struct ppi_cpu_variant {
@@ -88,9 +90,10 @@ struct ppi_cpu_variant {
     struct ppi_cpu_kernels f32, bf16;
 };
 
-extern const struct ppi_cpu_variant ppi_cpu_ref, ppi_cpu_avx2, ppi_cpu_avx512, ppi_cpu_avx512bf16;
+extern const struct ppi_cpu_variant ppi_cpu_ref, ppi_cpu_avx2, ppi_cpu_avx512, ppi_cpu_avx512bf16,
+    ppi_cpu_avx512amx, ppi_cpu_neon, ppi_cpu_neonbf16;
 
-/* ---- cpuid.c ---- */
+/* ---- variants.c and the list of this processor ---- */
 
 /* The variant of that name, or the fastest (NULL). Errors: PP_ERR_NO_BACKEND with the names that
  * are possible here. */
@@ -158,11 +161,11 @@ static inline float ppi_cpu_score_inner(const struct ppi_cpu_tile *tile)
     return tile->softcap > 0 ? tile->softmax_scale / tile->softcap : 0;
 }
 
-/* Of the rows of a tile: four figures, scores of a block, their weights in bf16, sums. */
+/* Scores of a block for the rows of a product tile; of all rows: sums, and up to 17 figures. */
 static inline size_t ppi_cpu_tile_scratch(int32_t head_dim)
 {
-    return sizeof(float) * PPI_CPU_TILE *
-           (4 + PPI_CPU_BLOCK + PPI_CPU_BLOCK / 2 + (size_t)ppi_cpu_v_columns(head_dim));
+    size_t row = (size_t)ppi_cpu_v_columns(head_dim) + 17;
+    return sizeof(float) * (PPI_CPU_ROWS * PPI_CPU_BLOCK + PPI_CPU_TILE * row);
 }
 
 /* ---- entries of the table, each documented in backend.h ---- */

@@ -11,8 +11,11 @@
 #include <string.h>
 
 #define HEADER_BYTES ((sizeof(struct ppi_matrix) + 63) & ~(size_t)63)
-#define COLUMNS      16  /* filled at a time: one cache line of a panel */
+#define COLUMNS      16 /* filled at a time: one cache line of a panel */
+#define PANEL_SLICES (PPI_CPU_PANEL / COLUMNS)
 #define K_BLOCK      128 /* elements of k converted at a time */
+#define FILL_NS      0.5 /* of one element on one thread */
+#define LOOK_UP_NS   0.2
 
 /* Kept as plain rows, without panels. */
 static bool in_rows(int32_t kind)
@@ -126,16 +129,15 @@ static void fill_columns(const struct ppi_cpu_fill *fill, char *panel, int64_t c
     }
 }
 
-static void fill_panels(void *arg, int32_t i_thread, int32_t n_threads)
+/* Slices [first, end): 16 columns of a panel. */
+static void fill_panels(void *arg, int64_t first, int64_t end, int32_t i_thread)
 {
+    (void)i_thread;
     const struct ppi_cpu_fill *fill = arg;
     const struct ppi_matrix *m = fill->matrix;
     bool gated = m->kind == PPI_MATRIX_GATE_UP;
-    int64_t per_panel = PPI_CPU_PANEL / COLUMNS;
-    int64_t n_slices = m->n_panels * per_panel;
-    int64_t end = ppi_cpu_share(n_slices, i_thread + 1, n_threads);
-    for (int64_t s = ppi_cpu_share(n_slices, i_thread, n_threads); s < end; s++) {
-        int64_t panel = s / per_panel, column = s % per_panel * COLUMNS;
+    for (int64_t s = first; s < end; s++) {
+        int64_t panel = s / PANEL_SLICES, column = s % PANEL_SLICES * COLUMNS;
         /* Logical rows [row, limit) are what the slice holds and this call brings. */
         int64_t row = panel * PPI_CPU_PANEL + column, limit = m->n;
         if (gated) {
@@ -156,12 +158,12 @@ static void fill_panels(void *arg, int32_t i_thread, int32_t n_threads)
     }
 }
 
-static void fill_rows(void *arg, int32_t i_thread, int32_t n_threads)
+static void fill_rows(void *arg, int64_t first, int64_t end, int32_t i_thread)
 {
+    (void)i_thread;
     const struct ppi_cpu_fill *fill = arg;
     const struct ppi_matrix *m = fill->matrix;
-    int64_t end = ppi_cpu_share(fill->n_rows, i_thread + 1, n_threads);
-    for (int64_t i = ppi_cpu_share(fill->n_rows, i_thread, n_threads); i < end; i++)
+    for (int64_t i = first; i < end; i++)
         to_act(m->data + (size_t)(fill->first_row + i) * m->panel_bytes, m->dtype, fill->src,
                fill->src_dtype, i * m->k, m->k);
 }
@@ -179,12 +181,15 @@ pp_status ppi_cpu_matrix_fill(struct ppi_backend *backend, struct ppi_matrix *ma
                                 .n_rows = n_rows,
                                 .src = src,
                                 .src_dtype = src_dtype};
-    bool codes = ppi_format_has_codes(matrix->format);
-    ppi_cpu_run(backend->pool, n_rows * matrix->k / 16384 + 1,
-                codes                   ? ppi_cpu_quantize_weights
-                : in_rows(matrix->kind) ? fill_rows
-                                        : fill_panels,
-                &fill);
+    double ns = FILL_NS * (double)n_rows * (double)matrix->k;
+    if (ppi_format_has_codes(matrix->format))
+        ppi_cpu_run(backend->pool, n_rows, PPI_CPU_CODE_NS * (double)matrix->k,
+                    ppi_cpu_quantize_weights, &fill);
+    else if (in_rows(matrix->kind))
+        ppi_cpu_run(backend->pool, n_rows, ns / (double)n_rows, fill_rows, &fill);
+    else /* most slices have nothing to do where few rows come */
+        ppi_cpu_run(backend->pool, matrix->n_panels * PANEL_SLICES,
+                    ns / (double)(matrix->n_panels * PANEL_SLICES), fill_panels, &fill);
     return PP_OK;
 }
 
@@ -195,12 +200,12 @@ struct lookup {
     float *out;
 };
 
-static void look_up(void *arg, int32_t i_thread, int32_t n_threads)
+static void look_up(void *arg, int64_t first, int64_t end, int32_t i_thread)
 {
+    (void)i_thread;
     const struct lookup *lookup = arg;
     const struct ppi_matrix *table = lookup->table;
-    int64_t end = ppi_cpu_share(lookup->pass->n_rows, i_thread + 1, n_threads);
-    for (int64_t i = ppi_cpu_share(lookup->pass->n_rows, i_thread, n_threads); i < end; i++) {
+    for (int64_t i = first; i < end; i++) {
         int32_t token = lookup->pass->tokens[i];
         assert(token >= 0 && token < table->n);
         float *out = lookup->out + i * table->k;
@@ -219,6 +224,6 @@ pp_status ppi_cpu_embed(struct ppi_backend *backend, const struct ppi_matrix *ta
 {
     (void)err;
     struct lookup lookup = {.table = table, .pass = pass, .scale = scale, .out = out};
-    ppi_cpu_run(backend->pool, pass->n_rows * table->k / 16384 + 1, look_up, &lookup);
+    ppi_cpu_run(backend->pool, pass->n_rows, LOOK_UP_NS * (double)table->k, look_up, &lookup);
     return PP_OK;
 }

@@ -7,7 +7,6 @@
 #include "dtype.h"
 
 #include <assert.h>
-#include <math.h>
 #include <string.h>
 
 /* The panel and the column of a row of the logical matrix. */
@@ -62,21 +61,6 @@ static void put_row(const struct ppi_matrix *m, int64_t i_row, const struct ppi_
 
 /* ---- tables ---- */
 
-/* Largest magnitude over 127; a row that is not finite has a scale of NaN. */
-static void put_table_row(const struct ppi_matrix *m, int64_t i_row, const float *numbers)
-{
-    char *to = m->data + (size_t)i_row * m->panel_bytes;
-    float most = 0, zeros = 0, scale;
-    for (int64_t i = 0; i < m->k; i++) {
-        most = fabsf(numbers[i]) > most ? fabsf(numbers[i]) : most;
-        zeros += numbers[i] * 0.0f;
-    }
-    scale = zeros == 0 ? most / 127.0f : NAN;
-    for (int64_t i = 0; i < m->k; i++)
-        to[i] = (char)(scale > 0 ? (int)rintf(numbers[i] * (127.0f / most)) : 0);
-    memcpy(to + m->panel_bytes - sizeof scale, &scale, sizeof scale);
-}
-
 /* Codes as unsigned bytes, one scale a row. */
 static void put_table_codes(const struct ppi_matrix *m, int64_t i_row, const uint8_t *codes,
                             float scale)
@@ -113,18 +97,18 @@ static struct room room_of(const struct ppi_cpu_fill *fill, int32_t i_thread)
     return room;
 }
 
-void ppi_cpu_quantize_weights(void *arg, int32_t i_thread, int32_t n_threads)
+void ppi_cpu_quantize_weights(void *arg, int64_t first, int64_t end, int32_t i_thread)
 {
     const struct ppi_cpu_fill *fill = arg;
     const struct ppi_matrix *m = fill->matrix;
     struct room room = room_of(fill, i_thread);
     size_t row_bytes = (size_t)m->k * pp_dtype_size(fill->src_dtype);
-    int64_t end = ppi_cpu_share(fill->n_rows, i_thread + 1, n_threads);
-    for (int64_t i = ppi_cpu_share(fill->n_rows, i_thread, n_threads); i < end; i++) {
+    for (int64_t i = first; i < end; i++) {
         ppi_to_f32(room.numbers, (const char *)fill->src + (size_t)i * row_bytes, fill->src_dtype,
                    (size_t)m->k);
         if (m->kind == PPI_MATRIX_TABLE) {
-            put_table_row(m, fill->first_row + i, room.numbers);
+            ppi_quantize_table_row(room.numbers, m->k, &room.row);
+            put_table_codes(m, fill->first_row + i, room.row.codes, room.row.scales[0]);
             continue;
         }
         ppi_quantize_row(m->format, room.numbers, m->k, &room.row);
@@ -132,15 +116,15 @@ void ppi_cpu_quantize_weights(void *arg, int32_t i_thread, int32_t n_threads)
     }
 }
 
-static void fill_codes(void *arg, int32_t i_thread, int32_t n_threads)
+static void fill_codes(void *arg, int64_t first, int64_t end, int32_t i_thread)
 {
+    (void)i_thread;
     const struct ppi_cpu_fill *fill = arg;
     const struct ppi_matrix *m = fill->matrix;
     const struct ppi_code_rows *rows = fill->rows;
     int64_t k = m->kind == PPI_MATRIX_TABLE ? m->k : ppi_format_k(m->format, m->k);
     int64_t groups = ppi_format_groups(m->format, k);
-    int64_t end = ppi_cpu_share(fill->n_rows, i_thread + 1, n_threads);
-    for (int64_t i = ppi_cpu_share(fill->n_rows, i_thread, n_threads); i < end; i++) {
+    for (int64_t i = first; i < end; i++) {
         /* put_row only reads them */
         struct ppi_code_row row = {(uint8_t *)(uintptr_t)rows->codes + i * k,
                                    (float *)(uintptr_t)rows->scales + i * groups,
@@ -164,6 +148,6 @@ pp_status ppi_cpu_matrix_fill_codes(struct ppi_backend *backend, struct ppi_matr
                                 .first_row = first_row,
                                 .n_rows = n_rows,
                                 .rows = rows};
-    ppi_cpu_run(backend->pool, n_rows * matrix->k / 16384 + 1, fill_codes, &fill);
+    ppi_cpu_run(backend->pool, n_rows, (double)matrix->k, fill_codes, &fill);
     return PP_OK;
 }

@@ -15,8 +15,10 @@ struct ppi_cpu_fill {
     const struct ppi_code_rows *rows; /* in place of src */
 };
 
+#define PPI_CPU_CODE_NS 2.0 /* of a weight to codes by one thread */
+
 /* A job over the rows of a fill of a matrix with codes: quantises src. */
-void ppi_cpu_quantize_weights(void *fill, int32_t i_thread, int32_t n_threads);
+void ppi_cpu_quantize_weights(void *fill, int64_t first, int64_t end, int32_t i_thread);
 
 /* A row of an INT8 table: k signed bytes, then its scale. */
 static inline size_t ppi_cpu_table_row_bytes(int64_t k)

@@ -7,6 +7,8 @@
 #include <assert.h>
 #include <string.h>
 
+#define QUANTIZE_NS 0.5 /* of an activation by one thread */
+
 static int64_t groups_of(const struct ppi_matrix *w, int64_t k)
 {
     return w->format == PPI_FORMAT_INT8 ? 1 : k / PPI_CPU_CODE_GROUP;
@@ -23,18 +25,16 @@ struct quantize {
     const struct ppi_backend *backend;
     const struct ppi_matrix *w;
     const char *a;
-    int64_t n_rows;
 };
 
-static void run_quantize(void *arg, int32_t i_thread, int32_t n_threads)
+static void run_quantize(void *arg, int64_t first, int64_t end, int32_t i_thread)
 {
     const struct quantize *job = arg;
     const struct ppi_matrix *w = job->w;
     int64_t k = ppi_format_k(w->format, w->k);
-    int64_t first = ppi_cpu_share(job->n_rows, i_thread, n_threads);
     struct ppi_cpu_quantize rows = {
         .a = job->a + (size_t)(first * w->k) * job->backend->act_bytes,
-        .n_rows = ppi_cpu_share(job->n_rows, i_thread + 1, n_threads) - first,
+        .n_rows = end - first,
         .k = w->k,
         .k_padded = k,
         .rotated = w->format == PPI_FORMAT_INT8,
@@ -50,8 +50,8 @@ void ppi_cpu_quantize_activations(struct ppi_backend *backend, const struct ppi_
                                   const void *a, int64_t n_rows)
 {
     assert(w->integer && backend->codes.codes);
-    struct quantize job = {backend, w, a, n_rows};
-    ppi_cpu_run(backend->pool, n_rows * w->k / 16384 + 1, run_quantize, &job);
+    struct quantize job = {backend, w, a};
+    ppi_cpu_run(backend->pool, n_rows, QUANTIZE_NS * (double)w->k, run_quantize, &job);
 }
 
 /* Byte codes and f32 scales of a panel: where they are, or taken apart into scratch. */

@@ -10,7 +10,10 @@
 #include <assert.h>
 #include <string.h>
 
-#define WORTH_A_THREAD 16384 /* elements to rotate; query elements times key blocks */
+#define ROTATE_NS      0.4 /* of one element of q, k or v on one thread */
+#define ATTEND_PART    0.6 /* of the speed of products */
+#define UNITS_A_THREAD 8   /* of attention at least: at the end threads wait for one */
+#define UNIT_TILES     4   /* of attention at most, where prompts are short */
 
 static const struct ppi_layer_place *place_of(const struct ppi_backend *backend, int32_t layer)
 {
@@ -43,21 +46,27 @@ struct rotate {
     char *q;
 };
 
-/* The first row at or after `row` that begins a prompt or a page: two threads never write one
- * page. i_segment: of `row`. */
-static int64_t page_border(const struct ppi_pass *pass, int64_t row)
+/* The segment of a row of the pass: the last that begins at or before it. */
+static int32_t segment_at(const struct ppi_pass *pass, int64_t row)
 {
-    if (row >= pass->n_rows)
-        return pass->n_rows;
     int32_t low = 0, high = pass->n_segments - 1;
-    while (low < high) { /* the last segment that begins at or before row */
+    while (low < high) {
         int32_t middle = low + (high - low + 1) / 2;
         if (pass->segments[middle].row <= row)
             low = middle;
         else
             high = middle - 1;
     }
-    const struct ppi_segment *segment = &pass->segments[low];
+    return low;
+}
+
+/* The first row at or after `row` that begins a prompt or a page: two threads never write one
+ * page. */
+static int64_t page_border(const struct ppi_pass *pass, int64_t row)
+{
+    if (row >= pass->n_rows)
+        return pass->n_rows;
+    const struct ppi_segment *segment = &pass->segments[segment_at(pass, row)];
     if (row == segment->row)
         return row;
     int64_t position = segment->position + (row - segment->row);
@@ -66,14 +75,15 @@ static int64_t page_border(const struct ppi_pass *pass, int64_t row)
     return border < segment_end ? border : segment_end;
 }
 
-static void run_rotate(void *arg, int32_t i_thread, int32_t n_threads)
+static void run_rotate(void *arg, int64_t first_row, int64_t end_row, int32_t i_thread)
 {
+    (void)i_thread;
     const struct rotate *job = arg;
     const struct ppi_backend *backend = job->backend;
     const struct ppi_pass *pass = job->pass;
     const struct ppi_backend_params *params = &backend->params;
-    int64_t first = page_border(pass, ppi_cpu_share(pass->n_rows, i_thread, n_threads));
-    int64_t end = page_border(pass, ppi_cpu_share(pass->n_rows, i_thread + 1, n_threads));
+    int64_t first = page_border(pass, first_row);
+    int64_t end = page_border(pass, end_row);
     int64_t qkv_dim = (int64_t)(params->n_heads + 2 * params->n_kv_heads) * params->head_dim;
     size_t q_bytes = (size_t)params->n_heads * (size_t)params->head_dim * backend->act_bytes;
     struct ppi_cpu_rope row = {
@@ -121,14 +131,14 @@ pp_status ppi_cpu_rope_kv(struct ppi_backend *backend, const struct ppi_pass *pa
                          .q = q};
     int64_t qkv_dim = (int64_t)(backend->params.n_heads + 2 * backend->params.n_kv_heads) *
                       backend->params.head_dim;
-    ppi_cpu_run(backend->pool, pass->n_rows * qkv_dim / WORTH_A_THREAD + 1, run_rotate, &job);
+    ppi_cpu_run(backend->pool, pass->n_rows, ROTATE_NS * (double)qkv_dim, run_rotate, &job);
     return PP_OK;
 }
 
 /* ---- attention ----
- * The tiles of a pass are one list: segment, then head, then rows. Its cost, counted in key blocks
- * times rows, is cut into equal runs; every thread walks the whole list and takes what begins in
- * its run. A segment of one row (decoding) has its tiles across the query heads of a kv head.
+ * A unit is one kv head and some tokens of the pass that follow each other, of one prompt or of
+ * several. Segments say where in the pass they begin, so a unit finds its first by halving. Units
+ * of the same tokens follow each other, head by head: their queries and pages are neighbours.
  */
 
 struct attend {
@@ -139,114 +149,102 @@ struct attend {
     size_t layer_offset;
     const char *q;
     char *out;
-    int32_t window;
-    int64_t cost; /* of the list */
+    int32_t tile_tokens; /* most of a tile */
+    int32_t unit_tokens;
+    int32_t step;     /* units begin this many tokens, or multiples, behind a prompt's first */
+    int64_t n_units;
 };
 
-static int64_t tile_cost(int32_t first_position, int32_t last_position, int32_t n_rows,
-                         int32_t window)
-{
-    int32_t first_key = window > 0 && first_position >= window ? first_position - window + 1 : 0;
-    return (int64_t)(last_position / PPI_CPU_BLOCK - first_key / PPI_CPU_BLOCK + 1) * (n_rows + 2);
-}
-
-/* Rows [*row, end of the tile) of a segment: borders at multiples of the tile in the prompt. */
-static int32_t tile_rows(const struct ppi_segment *segment, int32_t row)
-{
-    int32_t position = segment->position + row;
-    int32_t n = PPI_CPU_TILE - position % PPI_CPU_TILE;
-    return n < segment->n_rows - row ? n : segment->n_rows - row;
-}
-
-/* All tiles of a segment for one head (or one kv head of a one-row segment). */
-static int64_t head_cost(const struct attend *job, const struct ppi_segment *segment)
-{
-    const struct ppi_backend_params *params = &job->backend->params;
-    if (segment->n_rows == 1)
-        return tile_cost(segment->position, segment->position, params->n_heads / params->n_kv_heads,
-                         job->window);
-    int64_t cost = 0;
-    for (int32_t row = 0, n; row < segment->n_rows; row += n) {
-        n = tile_rows(segment, row);
-        cost += tile_cost(segment->position + row, segment->position + row + n - 1, n, job->window);
-    }
-    return cost;
-}
-
-static int32_t list_heads(const struct attend *job, const struct ppi_segment *segment)
-{
-    const struct ppi_backend_params *params = &job->backend->params;
-    return segment->n_rows == 1 ? params->n_kv_heads : params->n_heads;
-}
-
-/* The rows [row, row + n_rows) of one head of a segment. */
-static void attend_rows(const struct attend *job, const struct ppi_segment *segment, int32_t head,
-                        int32_t row, int32_t n_rows, void *scratch)
+/* The heads of one kv head: as few tiles as may be, each full of heads or of tokens. */
+static void attend_rows(const struct attend *job, const struct ppi_segment *segment,
+                        int32_t kv_head, int32_t row, int32_t n_rows, void *scratch)
 {
     const struct ppi_backend *backend = job->backend;
     const struct ppi_backend_params *params = &backend->params;
     int32_t group = params->n_heads / params->n_kv_heads;
-    bool across_heads = segment->n_rows == 1;
-    int32_t kv_head = across_heads ? head : head / group;
     size_t head_bytes = (size_t)params->head_dim * backend->act_bytes;
     size_t row_bytes = (size_t)params->n_heads * head_bytes;
-    size_t at = (size_t)(segment->row + row) * row_bytes +
-                (size_t)(across_heads ? head * group : head) * head_bytes;
-    struct ppi_cpu_tile tile = {
-        .q = job->q + at,
-        .out = job->out + at,
-        .stride = across_heads ? head_bytes : row_bytes,
-        .n_rows = n_rows,
-        .position = segment->position + row,
-        .position_step = across_heads ? 0 : 1,
-        .window = job->window,
-        .softmax_scale = job->attention->softmax_scale,
-        .softcap = job->attention->softcap,
-        .head_dim = params->head_dim,
-        .pages = job->pages + segment->first_page,
-        .kv_offset = job->layer_offset + (size_t)kv_head * backend->head_kv_bytes,
-        .scratch = scratch,
-    };
-    if (!across_heads) {
+    for (int32_t head = 0; head < group; head += PPI_CPU_TILE) {
+        size_t at = (size_t)(segment->row + row) * row_bytes +
+                    (size_t)(kv_head * group + head) * head_bytes;
+        struct ppi_cpu_tile tile = {
+            .q = job->q + at,
+            .out = job->out + at,
+            .row_stride = row_bytes,
+            .head_stride = head_bytes,
+            .n_rows = n_rows,
+            .n_heads = group - head < PPI_CPU_TILE ? group - head : PPI_CPU_TILE,
+            .position = segment->position + row,
+            .window = job->attention->window,
+            .softmax_scale = job->attention->softmax_scale,
+            .softcap = job->attention->softcap,
+            .head_dim = params->head_dim,
+            .pages = job->pages + segment->first_page,
+            .kv_offset = job->layer_offset + (size_t)kv_head * backend->head_kv_bytes,
+            .kv_bytes = backend->head_kv_bytes,
+            .scratch = scratch,
+        };
         backend->kernels->attend(&tile);
-        return;
-    }
-    for (int32_t done = 0; done < group; done += PPI_CPU_TILE) {
-        tile.n_rows = group - done < PPI_CPU_TILE ? group - done : PPI_CPU_TILE;
-        backend->kernels->attend(&tile);
-        tile.q += PPI_CPU_TILE * head_bytes;
-        tile.out += PPI_CPU_TILE * head_bytes;
     }
 }
 
-static void run_attend(void *arg, int32_t i_thread, int32_t n_threads)
+/* The tokens [first, end) of the pass in one kv head. */
+static void attend_tokens(const struct attend *job, int32_t kv_head, int64_t first, int64_t end,
+                          void *scratch)
 {
-    const struct attend *job = arg;
-    const struct ppi_pass *pass = job->pass;
-    char *scratch = job->backend->scratch + (size_t)i_thread * job->backend->scratch_bytes;
-    int64_t begin = ppi_cpu_share(job->cost, i_thread, n_threads);
-    int64_t end = ppi_cpu_share(job->cost, i_thread + 1, n_threads);
-
-    int64_t at = 0;
-    for (int32_t s = 0; s < pass->n_segments && at < end; s++) {
-        const struct ppi_segment *segment = &pass->segments[s];
-        int64_t cost = head_cost(job, segment);
-        for (int32_t head = 0; head < list_heads(job, segment) && at < end; head++) {
-            if (at + cost <= begin) {
-                at += cost;
-                continue;
-            }
-            for (int32_t row = 0, n; row < segment->n_rows; row += n) {
-                n = segment->n_rows == 1 ? 1 : tile_rows(segment, row);
-                if (at >= begin && at < end)
-                    attend_rows(job, segment, head, row, n, scratch);
-                at += segment->n_rows == 1
-                          ? cost
-                          : tile_cost(segment->position + row, segment->position + row + n - 1, n,
-                                      job->window);
-            }
+    const struct ppi_segment *segment = &job->pass->segments[segment_at(job->pass, first)];
+    for (int64_t row = first; row < end; segment++) {
+        int64_t segment_end = segment->row + segment->n_rows;
+        while (row < segment_end && row < end) {
+            int64_t n = segment_end < end ? segment_end - row : end - row;
+            n = n < job->tile_tokens ? n : job->tile_tokens;
+            attend_rows(job, segment, kv_head, (int32_t)(row - segment->row), (int32_t)n, scratch);
+            row += n;
         }
     }
+}
+
+/* The first token at or after `row` where a unit may begin: a prompt's first, and of a prompt that
+ * is longer than a unit those that leave no product tile half empty. */
+static int64_t unit_border(const struct attend *job, int64_t row)
+{
+    if (row >= job->pass->n_rows)
+        return job->pass->n_rows;
+    const struct ppi_segment *segment = &job->pass->segments[segment_at(job->pass, row)];
+    int64_t segment_end = segment->row + segment->n_rows, border = segment_end;
+    if (row == segment->row)
+        return row;
+    if (segment->n_rows > job->unit_tokens)
+        border = segment->row + ppi_round_up(row - segment->row, job->step);
+    return border < segment_end ? border : segment_end;
+}
+
+static void attend_units(void *arg, int64_t first, int64_t end, int32_t i_thread)
+{
+    const struct attend *job = arg;
+    char *scratch = job->backend->scratch + (size_t)i_thread * job->backend->scratch_bytes;
+    int32_t n_kv_heads = job->backend->params.n_kv_heads;
+    for (int64_t unit = first; unit < end; unit++) {
+        int64_t row = unit / n_kv_heads * job->unit_tokens;
+        attend_tokens(job, (int32_t)(unit % n_kv_heads), unit_border(job, row),
+                      unit_border(job, row + job->unit_tokens), scratch);
+    }
+}
+
+/* Chooses units: of some tiles, or smaller ones where there would be too few for the threads. */
+static void cut_units(struct attend *job)
+{
+    const struct ppi_backend_params *params = &job->backend->params;
+    int32_t group = params->n_heads / params->n_kv_heads, n_rows = job->pass->n_rows;
+    job->step = group % 6 == 0 ? 1 : group % 3 == 0 ? 2 : group % 2 == 0 ? 3 : 6;
+    int32_t most = PPI_CPU_TILE / group > 0 ? PPI_CPU_TILE / group : 1;
+    job->tile_tokens = most > job->step ? most / job->step * job->step : most;
+    int64_t n_parts = (int64_t)UNITS_A_THREAD * params->n_threads;
+    int64_t fair = ppi_div_up((int64_t)n_rows * params->n_kv_heads, n_parts);
+    job->unit_tokens = UNIT_TILES * job->tile_tokens;
+    if (job->unit_tokens > fair)
+        job->unit_tokens = fair > 0 ? (int32_t)fair : 1;
+    job->n_units = ppi_div_up(n_rows, job->unit_tokens) * params->n_kv_heads;
 }
 
 pp_status ppi_cpu_attention(struct ppi_backend *backend, const struct ppi_pass *pass,
@@ -260,11 +258,17 @@ pp_status ppi_cpu_attention(struct ppi_backend *backend, const struct ppi_pass *
                          .pages = layer_pages(backend, pass, attention->layer),
                          .layer_offset = layer_offset(backend, attention->layer),
                          .q = q,
-                         .out = out,
-                         .window = attention->window};
-    for (int32_t s = 0; s < pass->n_segments; s++)
-        job.cost += head_cost(&job, &pass->segments[s]) * list_heads(&job, &pass->segments[s]);
-    ppi_cpu_run(backend->pool, job.cost * backend->params.head_dim / WORTH_A_THREAD + 1, run_attend,
+                         .out = out};
+    cut_units(&job);
+    double pairs = 0; /* of rows and keys that they see */
+    for (int32_t s = 0; s < pass->n_segments; s++) {
+        double n = pass->segments[s].n_rows, keys = pass->segments[s].position + n / 2;
+        bool cut = attention->window > 0 && keys > attention->window;
+        pairs += n * (cut ? attention->window : keys);
+    }
+    double flop = 4 * pairs * backend->params.n_heads * backend->params.head_dim;
+    ppi_cpu_run(backend->pool, job.n_units,
+                flop / (backend->kernels->gflops * ATTEND_PART) / (double)job.n_units, attend_units,
                 &job);
     return PP_OK;
 }

@@ -2,15 +2,18 @@
  * products.c: matrix products: how rows and panels are shared by threads. The sums themselves are
  * the kernels'.
  *
- * Rows go in blocks that stay in the last-level cache. Inside a block the tiles (panel, six rows),
- * panel slowest, are one list that is cut into equal runs: a thread keeps a panel in its own cache
- * for all rows, and one row is shared as evenly as a thousand.
+ * Rows go in blocks that stay in the last-level cache. The tiles (block, panel, six rows), rows
+ * fastest, are one list of which threads take runs: a thread keeps a panel in its own cache for all
+ * rows of a block, and one row is shared as evenly as a thousand.
  */
 #include "cpu/packed_products.h"
 
 #include <assert.h>
 
-#define ROW_BLOCK (128 * PPI_CPU_ROWS)
+#define BLOCK_TILES 128
+#define ROW_BLOCK   (BLOCK_TILES * PPI_CPU_ROWS)
+#define WHOLE_PANEL 4    /* tiles that go with the reading of their panel and are not parted */
+#define READ_NS     0.05 /* of a byte of a panel by one thread */
 
 struct products {
     const struct ppi_backend *backend;
@@ -22,13 +25,14 @@ struct products {
     size_t a_bytes, out_bytes; /* of a row */
     size_t panel_out_bytes;    /* of a panel's columns in a row of out */
     int32_t panel_columns;
+    int64_t unit_tiles;          /* tiles of a unit, of one panel */
     const float *bias, *up_bias; /* up_bias: behind the n gates */
     float scale;
     bool accumulate;
     int32_t activation;
 };
 
-/* Tiles [first, end) of the block of rows. */
+/* Tiles [first, end) of a block of rows. */
 static void run_tiles(const struct products *job, int64_t block_row, int64_t block_rows,
                       int64_t first, int64_t end, char *scratch)
 {
@@ -71,24 +75,34 @@ static void run_tiles(const struct products *job, int64_t block_row, int64_t blo
     }
 }
 
-static void run_products(void *arg, int32_t i_thread, int32_t n_threads)
+static void run_products(void *arg, int64_t first, int64_t end, int32_t i_thread)
 {
     const struct products *job = arg;
     char *scratch = job->backend->scratch + (size_t)i_thread * job->backend->scratch_bytes;
-    for (int64_t row = 0; row < job->n_rows; row += ROW_BLOCK) {
+    int64_t block_tiles = job->w->n_panels * BLOCK_TILES; /* of all blocks but the last */
+    first *= job->unit_tiles;
+    end *= job->unit_tiles;
+    while (first < end) {
+        int64_t block = first / block_tiles;
+        int64_t begin = block * block_tiles, row = block * ROW_BLOCK;
         int64_t n_rows = job->n_rows - row < ROW_BLOCK ? job->n_rows - row : ROW_BLOCK;
-        int64_t n_tiles = job->w->n_panels * ppi_div_up(n_rows, PPI_CPU_ROWS);
-        run_tiles(job, row, n_rows, ppi_cpu_share(n_tiles, i_thread, n_threads),
-                  ppi_cpu_share(n_tiles, i_thread + 1, n_threads), scratch);
+        int64_t last = end < begin + block_tiles ? end : begin + block_tiles;
+        run_tiles(job, row, n_rows, first - begin, last - begin, scratch);
+        first = last;
     }
 }
 
-/* Threads that are worth waking: a tile of k = 64 takes about as long as waking one. */
-static int64_t useful_threads(const struct ppi_matrix *w, int64_t n_rows)
+static void share_products(struct ppi_backend *backend, struct products *job)
 {
-    int64_t n_tiles = w->n_panels * ppi_div_up(n_rows, PPI_CPU_ROWS);
-    int64_t by_work = n_tiles * w->k / 512 + 1;
-    return n_tiles < by_work ? n_tiles : by_work;
+    if (job->w->integer)
+        ppi_cpu_quantize_activations(backend, job->w, job->a, job->n_rows);
+    int64_t n_tiles = ppi_div_up(job->n_rows, PPI_CPU_ROWS);
+    double tile_rows = (double)job->n_rows / (double)n_tiles;
+    double tile_ns = 2 * tile_rows * PPI_CPU_PANEL * (double)job->w->k / backend->kernels->gflops;
+    tile_ns += READ_NS * (double)job->w->panel_bytes / (double)n_tiles;
+    job->unit_tiles = n_tiles <= WHOLE_PANEL ? n_tiles : 1;
+    ppi_cpu_run(backend->pool, job->w->n_panels * n_tiles / job->unit_tiles,
+                tile_ns * (double)job->unit_tiles, run_products, job);
 }
 
 pp_status ppi_cpu_matmul(struct ppi_backend *backend, const void *a, const struct ppi_matrix *w,
@@ -113,9 +127,7 @@ pp_status ppi_cpu_matmul(struct ppi_backend *backend, const void *a, const struc
         .scale = epilogue->scale,
         .accumulate = epilogue->accumulate,
     };
-    if (w->integer)
-        ppi_cpu_quantize_activations(backend, w, a, n_rows);
-    ppi_cpu_run(backend->pool, useful_threads(w, n_rows), run_products, &job);
+    share_products(backend, &job);
     return PP_OK;
 }
 
@@ -143,8 +155,6 @@ pp_status ppi_cpu_gate_up(struct ppi_backend *backend, const void *a, const stru
         .up_bias = gate_bias ? gate_bias + w->n : NULL,
         .activation = activation,
     };
-    if (w->integer)
-        ppi_cpu_quantize_activations(backend, w, a, n_rows);
-    ppi_cpu_run(backend->pool, useful_threads(w, n_rows), run_products, &job);
+    share_products(backend, &job);
     return PP_OK;
 }

@@ -1,7 +1,7 @@
 /*
  * ref_attention.c: the reference of the attention kernel in plain C; it defines its meaning.
  *
- * Every row runs the online softmax (Milakov and Gimelshein, arXiv 1805.02867) over blocks of 64
+ * Every row runs the online softmax (Milakov and Gimelshein, arXiv 1805.02867) over blocks of 256
  * keys that begin at position 0 of the prompt. Scores of keys that a row does not see become
  * -infinity by selection, so what their slots hold does not matter. A block that a row does not
  * see at all changes nothing; the fast kernels may run it and skip it here.
@@ -102,11 +102,13 @@ static void attend(bool bf16, const struct ppi_cpu_tile *tile)
         .v_offset = tile->kv_offset + ppi_cpu_k_bytes(act_bytes, tile->head_dim),
     };
     for (int32_t i = 0; i < tile->n_rows; i++) {
-        int32_t position = tile->position + i * tile->position_step;
+        int32_t position = tile->position + i;
         int32_t first_key =
             tile->window > 0 && position >= tile->window ? position - tile->window + 1 : 0;
-        attend_row(&head, tile->q + (size_t)i * tile->stride, first_key, position,
-                   tile->out + (size_t)i * tile->stride);
+        for (int32_t h = 0; h < tile->n_heads; h++) {
+            size_t at = (size_t)i * tile->row_stride + (size_t)h * tile->head_stride;
+            attend_row(&head, tile->q + at, first_key, position, tile->out + at);
+        }
     }
 }
 

@@ -11,8 +11,10 @@
 #include <math.h>
 #include <stdatomic.h>
 
-#define ROWS           64    /* of one job */
-#define WORTH_A_THREAD 16384 /* logits */
+#define ROWS      64   /* of one job */
+#define LOGIT_NS  1.0  /* of one logit on one thread */
+#define GUMBEL_NS 14.0 /* more where its token is drawn */
+#define FILTER_NS 5.0
 
 struct sample {
     const float *logits; /* [n_rows, vocab] */
@@ -21,7 +23,6 @@ struct sample {
     _Atomic uint64_t best[ROWS];
     _Atomic bool has_nan[ROWS], has_finite[ROWS];
     int32_t *tokens;
-    _Atomic int64_t next; /* row to draw from */
 };
 
 static bool is_filtered(const struct ppi_draw *draw, int64_t vocab)
@@ -73,12 +74,12 @@ static uint64_t best_of_range(struct sample *job, int64_t row, int64_t begin, in
     return token < 0 ? 0 : make_key(best, token);
 }
 
-static void run_sample(void *arg, int32_t i_thread, int32_t n_threads)
+/* Units: quads of tokens of one row after another. */
+static void run_sample(void *arg, int64_t at, int64_t end, int32_t i_thread)
 {
+    (void)i_thread;
     struct sample *job = arg;
     int64_t row_quads = (job->vocab + PPI_GUMBEL_TOKENS - 1) / PPI_GUMBEL_TOKENS;
-    int64_t at = ppi_cpu_share(job->n_rows * row_quads, i_thread, n_threads);
-    int64_t end = ppi_cpu_share(job->n_rows * row_quads, i_thread + 1, n_threads);
     while (at < end) {
         int64_t row = at / row_quads, first = at % row_quads;
         int64_t n = row_quads - first < end - at ? row_quads - first : end - at;
@@ -93,13 +94,11 @@ static void run_sample(void *arg, int32_t i_thread, int32_t n_threads)
 }
 
 /* Tokens of the rows whose best keys are known. */
-static void run_draws(void *arg, int32_t i_thread, int32_t n_threads)
+static void run_draws(void *arg, int64_t first, int64_t end, int32_t i_thread)
 {
-    struct sample *job = arg;
     (void)i_thread;
-    (void)n_threads;
-    int64_t row;
-    while ((row = atomic_fetch_add(&job->next, 1)) < job->n_rows) {
+    struct sample *job = arg;
+    for (int64_t row = first; row < end; row++) {
         int32_t *token = &job->tokens[row];
         *token = token_of(job->best[row]);
         if (job->has_nan[row] || !job->has_finite[row])
@@ -122,11 +121,17 @@ pp_status ppi_cpu_sample(struct ppi_backend *backend, const float *logits, int64
                              .vocab = vocab,
                              .draws = draws + first,
                              .tokens = tokens + first};
-        ppi_cpu_run(backend->pool, job.n_rows * vocab / WORTH_A_THREAD + 1, run_sample, &job);
-        int64_t n_filtered = 0;
-        for (int64_t i = 0; i < job.n_rows; i++)
+        int64_t n_filtered = 0, n_drawn = 0;
+        for (int64_t i = 0; i < job.n_rows; i++) {
             n_filtered += is_filtered(&job.draws[i], vocab);
-        ppi_cpu_run(backend->pool, n_filtered, run_draws, &job);
+            n_drawn += job.draws[i].temperature != 0;
+        }
+        double logit_ns =
+            LOGIT_NS + GUMBEL_NS * (double)(n_drawn - n_filtered) / (double)job.n_rows;
+        ppi_cpu_run(backend->pool, job.n_rows * ppi_div_up(vocab, PPI_GUMBEL_TOKENS),
+                    PPI_GUMBEL_TOKENS * logit_ns, run_sample, &job);
+        ppi_cpu_run(backend->pool, job.n_rows,
+                    FILTER_NS * (double)(n_filtered * vocab) / (double)job.n_rows, run_draws, &job);
     }
     return PP_OK;
 }

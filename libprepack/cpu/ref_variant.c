@@ -57,7 +57,8 @@ const struct ppi_cpu_variant ppi_cpu_ref = {
             .norm = norm_f32,
             .norm_add = norm_add,
             .norm_parts = norm_parts,
-            .softcap = softcap},
+            .softcap = softcap,
+            .gflops = 4},
     .bf16 = {.products = ppi_cpu_ref_products_bf16,
              .quantize = ppi_cpu_ref_quantize_bf16,
              .integer_products = ppi_cpu_ref_integer_products,
@@ -70,5 +71,6 @@ const struct ppi_cpu_variant ppi_cpu_ref = {
              .norm = norm_bf16,
              .norm_add = norm_add,
              .norm_parts = norm_parts,
-             .softcap = softcap},
+             .softcap = softcap,
+             .gflops = 2},
 };

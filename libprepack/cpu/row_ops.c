@@ -1,6 +1,6 @@
 /*
  * row_ops.c: operations on rows that share nothing: norms, softcap and gather_rows; and copying.
- * Threads take equal runs of rows.
+ * Threads take runs of rows.
  */
 #include "cpu/cpu.h"
 #include "dtype.h"
@@ -8,14 +8,15 @@
 #include <assert.h>
 #include <string.h>
 
-#define WORTH_A_THREAD 16384              /* elements */
-#define COPY_BYTES     ((int64_t)1 << 20) /* worth a thread */
-#define CACHE_LINE     64
+#define NORM_NS    0.3 /* of one element on one thread */
+#define CAP_NS     0.5
+#define COPY_NS    5.0 /* of one cache line */
+#define CACHE_LINE 64
+#define CAP_UNIT   64 /* elements that one thread caps */
 
 struct norm_job {
     const struct ppi_cpu_kernels *kernels;
     struct ppi_cpu_norm norm;
-    int64_t n_rows;
     const float *x;
     char *out;
     size_t act_bytes;
@@ -24,34 +25,32 @@ struct norm_job {
     int64_t row_stride, n_parts;
 };
 
-/* A job over n_rows rows, or parts of rows, of dim elements. */
+/* A job over rows, or parts of rows, of dim elements. */
 static struct norm_job make_job(const struct ppi_backend *backend, const struct ppi_norm *norm,
-                                int64_t n_rows, int64_t dim)
+                                int64_t dim)
 {
     assert(norm->weight->kind == PPI_MATRIX_VECTOR && norm->weight->k == dim);
     return (struct norm_job){
         .kernels = backend->kernels,
         .norm = {ppi_cpu_vector(norm->weight), norm->eps, norm->center, dim},
-        .n_rows = n_rows,
         .act_bytes = backend->act_bytes,
     };
 }
 
-static void run_norm(void *arg, int32_t i_thread, int32_t n_threads)
+static void run_norm(void *arg, int64_t first, int64_t end, int32_t i_thread)
 {
+    (void)i_thread;
     const struct norm_job *job = arg;
-    int64_t first = ppi_cpu_share(job->n_rows, i_thread, n_threads);
-    int64_t end = ppi_cpu_share(job->n_rows, i_thread + 1, n_threads);
     int64_t at = first * job->norm.dim;
     job->kernels->norm(&job->norm, job->x + at, end - first,
                        job->out + (size_t)at * job->act_bytes);
 }
 
-static void run_narrow(void *arg, int32_t i_thread, int32_t n_threads)
+static void run_narrow(void *arg, int64_t first_row, int64_t end_row, int32_t i_thread)
 {
+    (void)i_thread;
     const struct norm_job *job = arg;
-    int64_t first = ppi_cpu_share(job->n_rows, i_thread, n_threads) * job->norm.dim;
-    int64_t end = ppi_cpu_share(job->n_rows, i_thread + 1, n_threads) * job->norm.dim;
+    int64_t first = first_row * job->norm.dim, end = end_row * job->norm.dim;
     if (job->act_bytes == sizeof(float)) {
         memcpy((float *)(void *)job->out + first, job->x + first,
                (size_t)(end - first) * sizeof(float));
@@ -66,26 +65,22 @@ pp_status ppi_cpu_norm(struct ppi_backend *backend, const float *x, const struct
 {
     (void)err;
     if (!norm) {
-        struct norm_job narrow = {.norm = {.dim = dim},
-                                  .n_rows = n_rows,
-                                  .act_bytes = backend->act_bytes,
-                                  .x = x,
-                                  .out = out};
-        ppi_cpu_run(backend->pool, n_rows * dim / WORTH_A_THREAD + 1, run_narrow, &narrow);
+        struct norm_job narrow = {
+            .norm = {.dim = dim}, .act_bytes = backend->act_bytes, .x = x, .out = out};
+        ppi_cpu_run(backend->pool, n_rows, NORM_NS * (double)dim, run_narrow, &narrow);
         return PP_OK;
     }
-    struct norm_job job = make_job(backend, norm, n_rows, dim);
+    struct norm_job job = make_job(backend, norm, dim);
     job.x = x;
     job.out = out;
-    ppi_cpu_run(backend->pool, n_rows * dim / WORTH_A_THREAD + 1, run_norm, &job);
+    ppi_cpu_run(backend->pool, n_rows, NORM_NS * (double)dim, run_norm, &job);
     return PP_OK;
 }
 
-static void run_norm_add(void *arg, int32_t i_thread, int32_t n_threads)
+static void run_norm_add(void *arg, int64_t first, int64_t end, int32_t i_thread)
 {
+    (void)i_thread;
     const struct norm_job *job = arg;
-    int64_t first = ppi_cpu_share(job->n_rows, i_thread, n_threads);
-    int64_t end = ppi_cpu_share(job->n_rows, i_thread + 1, n_threads);
     int64_t at = first * job->norm.dim;
     job->kernels->norm_add(&job->norm, job->scale, job->x + at, end - first, job->sums + at);
 }
@@ -94,19 +89,19 @@ pp_status ppi_cpu_norm_add(struct ppi_backend *backend, const float *x, const st
                            float scale, int64_t n_rows, int64_t dim, float *out, pp_error *err)
 {
     (void)err;
-    struct norm_job job = make_job(backend, norm, n_rows, dim);
+    struct norm_job job = make_job(backend, norm, dim);
     job.x = x;
     job.scale = scale;
     job.sums = out;
-    ppi_cpu_run(backend->pool, n_rows * dim / WORTH_A_THREAD + 1, run_norm_add, &job);
+    ppi_cpu_run(backend->pool, n_rows, NORM_NS * (double)dim, run_norm_add, &job);
     return PP_OK;
 }
 
-static void run_norm_parts(void *arg, int32_t i_thread, int32_t n_threads)
+static void run_norm_parts(void *arg, int64_t first, int64_t end, int32_t i_thread)
 {
+    (void)i_thread;
     const struct norm_job *job = arg;
-    int64_t end = ppi_cpu_share(job->n_rows, i_thread + 1, n_threads);
-    for (int64_t row = ppi_cpu_share(job->n_rows, i_thread, n_threads); row < end; row++)
+    for (int64_t row = first; row < end; row++)
         job->kernels->norm_parts(&job->norm, job->sums + row * job->row_stride, job->n_parts);
 }
 
@@ -116,11 +111,11 @@ pp_status ppi_cpu_norm_parts(struct ppi_backend *backend, float *x, const struct
 {
     (void)err;
     assert(n_parts * dim <= row_stride);
-    struct norm_job job = make_job(backend, norm, n_rows, dim);
+    struct norm_job job = make_job(backend, norm, dim);
     job.sums = x;
     job.row_stride = row_stride;
     job.n_parts = n_parts;
-    ppi_cpu_run(backend->pool, n_rows * n_parts * dim / WORTH_A_THREAD + 1, run_norm_parts, &job);
+    ppi_cpu_run(backend->pool, n_rows, NORM_NS * (double)(n_parts * dim), run_norm_parts, &job);
     return PP_OK;
 }
 
@@ -131,12 +126,12 @@ struct capping {
     float cap;
 };
 
-static void run_softcap(void *arg, int32_t i_thread, int32_t n_threads)
+static void run_softcap(void *arg, int64_t first_unit, int64_t end_unit, int32_t i_thread)
 {
+    (void)i_thread;
     const struct capping *job = arg;
-    int64_t first = ppi_cpu_share(job->n, i_thread, n_threads);
-    int64_t end = ppi_cpu_share(job->n, i_thread + 1, n_threads);
-    job->kernels->softcap(job->x + first, end - first, job->cap);
+    int64_t first = first_unit * CAP_UNIT, end = end_unit * CAP_UNIT;
+    job->kernels->softcap(job->x + first, (end < job->n ? end : job->n) - first, job->cap);
 }
 
 pp_status ppi_cpu_softcap(struct ppi_backend *backend, float *x, int64_t n, float cap,
@@ -145,7 +140,7 @@ pp_status ppi_cpu_softcap(struct ppi_backend *backend, float *x, int64_t n, floa
     (void)err;
     assert(cap > 0);
     struct capping job = {backend->kernels, x, n, cap};
-    ppi_cpu_run(backend->pool, n / WORTH_A_THREAD + 1, run_softcap, &job);
+    ppi_cpu_run(backend->pool, ppi_div_up(n, CAP_UNIT), CAP_NS * CAP_UNIT, run_softcap, &job);
     return PP_OK;
 }
 
@@ -167,12 +162,11 @@ struct copying {
     size_t bytes;
 };
 
-static void run_copy(void *arg, int32_t i_thread, int32_t n_threads)
+static void run_copy(void *arg, int64_t first_line, int64_t end_line, int32_t i_thread)
 {
+    (void)i_thread;
     const struct copying *job = arg;
-    int64_t lines = ppi_div_up((int64_t)job->bytes, CACHE_LINE);
-    size_t first = (size_t)ppi_cpu_share(lines, i_thread, n_threads) * CACHE_LINE;
-    size_t end = (size_t)ppi_cpu_share(lines, i_thread + 1, n_threads) * CACHE_LINE;
+    size_t first = (size_t)first_line * CACHE_LINE, end = (size_t)end_line * CACHE_LINE;
     if (end > job->bytes)
         end = job->bytes;
     memcpy(job->dst + first, job->src + first, end - first);
@@ -183,6 +177,6 @@ pp_status ppi_cpu_copy(struct ppi_backend *backend, void *dst, const void *src, 
 {
     (void)err;
     struct copying job = {dst, src, bytes};
-    ppi_cpu_run(backend->pool, (int64_t)bytes / COPY_BYTES + 1, run_copy, &job);
+    ppi_cpu_run(backend->pool, ppi_div_up((int64_t)bytes, CACHE_LINE), COPY_NS, run_copy, &job);
     return PP_OK;
 }

@@ -1,5 +1,8 @@
 /*
  * threads.h: a small pool of threads that share one job at a time. The caller is one of them.
+ *
+ * A job is a list of units. Threads take runs of neighbouring units from a counter until none is
+ * left: a thread that has lost its processor to another process leaves the rest to the others.
  */
 #ifndef PPI_CPU_THREADS_H
 #define PPI_CPU_THREADS_H
@@ -8,21 +11,21 @@
 
 struct ppi_cpu_pool;
 
-/* The part of a job that thread i_thread of n_threads has. */
-typedef void (*ppi_cpu_job)(void *arg, int32_t i_thread, int32_t n_threads);
+/* Does units [first, end) of a job. i_thread, below the pool's number of threads, belongs to one
+ * thread at a time: it indexes scratch. */
+typedef void (*ppi_cpu_job)(void *arg, int64_t first, int64_t end, int32_t i_thread);
 
-/* n_threads counts the caller; 1 starts none. Errors: PP_ERR_NOMEM. */
-pp_status ppi_cpu_pool_create(struct ppi_mem *mem, int32_t n_threads, struct ppi_cpu_pool **pool,
-                              pp_error *err);
+/* n_threads counts the caller; 1 starts none. With parallel_for (of session.h) none is started
+ * either, and the jobs' tasks are run by it. Errors: PP_ERR_NOMEM. */
+pp_status ppi_cpu_pool_create(struct ppi_mem *mem, int32_t n_threads,
+                              ppi_parallel_for_fn parallel_for, void *parallel_user,
+                              struct ppi_cpu_pool **pool, pp_error *err);
 void ppi_cpu_pool_destroy(struct ppi_cpu_pool *pool);
 
-/* Runs the job on min(n_parts, threads of the pool) threads, at least one, and waits for all. */
-void ppi_cpu_run(struct ppi_cpu_pool *pool, int64_t n_parts, ppi_cpu_job job, void *arg);
-
-/* The border before part i of `total` things shared evenly by n. */
-static inline int64_t ppi_cpu_share(int64_t total, int32_t i, int32_t n)
-{
-    return total / n * i + (total % n * i) / n;
-}
+/* Does every unit of the job once and returns when all are done. unit_ns, about what a unit takes
+ * one thread, decides how many threads are worth waking and how few units one takes at a time; a
+ * small job is done by the caller alone, in one run. */
+void ppi_cpu_run(struct ppi_cpu_pool *pool, int64_t n_units, double unit_ns, ppi_cpu_job job,
+                 void *arg);
 
 #endif

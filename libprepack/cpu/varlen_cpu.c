@@ -2,9 +2,9 @@
  * varlen_cpu.c: attention over a caller's tensors in plain C. It defines what the operation means
  * and is what other backends are compared with; speed is not its subject.
  *
- * Every row runs the online softmax (Milakov and Gimelshein, arXiv 1805.02867) over blocks of 64
- * keys that begin at multiples of 64 from the prompt's key 0, in f32 throughout. Keys that a row
- * does not see are never read. Threads take one head of one prompt at a time.
+ * Every row runs the online softmax (Milakov and Gimelshein, arXiv 1805.02867) over blocks of 256
+ * keys that begin at multiples of 256 from the prompt's key 0, in f32 throughout. Keys that a row
+ * does not see are never read. Threads take runs of heads of prompts.
  */
 #include "cpu/cpu.h"
 #include "dtype.h"
@@ -13,10 +13,10 @@
 #include <math.h>
 #include <string.h>
 
-#define MAX_HEAD_DIM   256
-#define LOG2_E         1.4426950408889634f
-#define LN_2           0.6931471805599453f
-#define WORTH_A_THREAD 4 /* heads of prompts */
+#define MAX_HEAD_DIM 256
+#define LOG2_E       1.4426950408889634f
+#define LN_2         0.6931471805599453f
+#define PRODUCT_NS   2.0 /* of one element of a key and a value on one thread */
 
 struct ppi_varlen_plan {
     const struct ppi_varlen_shape *shape;
@@ -179,20 +179,17 @@ static void attend_head(const struct ppi_varlen_shape *shape,
 struct varlen_job {
     const struct ppi_varlen_shape *shape;
     const struct ppi_varlen_tensors *tensors;
-    int64_t n_parts;
-    _Atomic int64_t next; /* part; heads of a prompt one after another */
 };
 
-static void run_varlen(void *arg, int32_t i_thread, int32_t n_threads)
+/* Units: head slowest, so that a run is rarely of long prompts alone. */
+static void run_varlen(void *arg, int64_t first, int64_t end, int32_t i_thread)
 {
     (void)i_thread;
-    (void)n_threads;
-    struct varlen_job *job = arg;
-    int32_t n_heads = job->shape->n_heads;
-    int64_t part;
-    while ((part = atomic_fetch_add(&job->next, 1)) < job->n_parts)
-        attend_head(job->shape, job->tensors, &job->shape->prompts[part / n_heads],
-                    (int32_t)(part % n_heads));
+    const struct varlen_job *job = arg;
+    int32_t n_prompts = job->shape->n_prompts;
+    for (int64_t i = first; i < end; i++)
+        attend_head(job->shape, job->tensors, &job->shape->prompts[i % n_prompts],
+                    (int32_t)(i / n_prompts));
 }
 
 pp_status ppi_cpu_varlen_run(struct ppi_backend *backend, const struct ppi_varlen_plan *plan,
@@ -200,9 +197,13 @@ pp_status ppi_cpu_varlen_run(struct ppi_backend *backend, const struct ppi_varle
 {
     (void)err;
     assert(plan->shape->head_dim <= MAX_HEAD_DIM);
-    struct varlen_job job = {.shape = plan->shape,
-                             .tensors = tensors,
-                             .n_parts = (int64_t)plan->shape->n_prompts * plan->shape->n_heads};
-    ppi_cpu_run(backend->pool, job.n_parts / WORTH_A_THREAD + 1, run_varlen, &job);
+    const struct ppi_varlen_shape *shape = plan->shape;
+    struct varlen_job job = {.shape = shape, .tensors = tensors};
+    double products = 0; /* at most: of a row with a key */
+    for (int32_t i = 0; i < shape->n_prompts; i++)
+        products += (double)shape->prompts[i].n_rows * (double)shape->prompts[i].n_keys;
+    if (shape->n_prompts > 0)
+        ppi_cpu_run(backend->pool, (int64_t)shape->n_prompts * shape->n_heads,
+                    PRODUCT_NS * shape->head_dim * products / shape->n_prompts, run_varlen, &job);
     return PP_OK;
 }

@@ -1,11 +1,11 @@
 /*
  * x86_products.h: the product kernels, compiled for each instruction set by its file.
  *
- * A tile of up to 6 rows by 64 columns (AVX2: slices of 16) has its sums in registers; one step
- * takes a group of k: the vectors of a panel's row, and one 32-bit value of each row of `a`,
+ * A tile of up to 6 rows by 64 columns (8 or 4 lanes: slices of 16) has its sums in registers; one
+ * step takes a group of k: the vectors of a panel's row, and one 32-bit value of each row of `a`,
  * broadcast. Every sum is one chain over k in order from zero, whatever the number of rows. bf16
- * pairs: VDPBF16PS where there is one; else both halves are widened (exactly) and multiplied as
- * f32, the first half first.
+ * pairs: one instruction where there is one; else both halves are widened (exactly) and multiplied
+ * as f32, the first half first.
  */
 #ifndef PPI_CPU_X86_PRODUCTS_H
 #define PPI_CPU_X86_PRODUCTS_H
@@ -30,29 +30,29 @@ PPI_INLINE vf widen_half(vi pairs, int half)
     return v_bits_as_f32(half == 0 ? v_bits_low(pairs) : v_bits_high(pairs));
 }
 
-/* tile += a b for one group: `at` bytes behind each b, value of row i at a + i a_stride. */
-PPI_INLINE void add_group(bool bf16, int rows, int vectors, struct tile *t, const char *a,
-                          size_t a_stride, bool odd, const char *const *b, size_t at)
+/* tile += a b for one group: `at` bytes behind each b, `a_at` behind each row of a. */
+PPI_INLINE void add_group(bool bf16, int rows, int vectors, struct tile *t, const char *const *a,
+                          size_t a_at, bool odd, const char *const *b, size_t at)
 {
     if (!bf16) {
         vf column[VECTORS];
         UNROLL for (int j = 0; j < vectors; j++) column[j] = v_load(b[j] + at);
         UNROLL for (int i = 0; i < rows; i++)
         {
-            vf x = v_bits_as_f32(broadcast_group(a + (size_t)i * a_stride, odd));
+            vf x = v_bits_as_f32(broadcast_group(a[i] + a_at, odd));
             UNROLL for (int j = 0; j < vectors; j++) t->sum[i][j] =
                 v_fma(x, column[j], t->sum[i][j]);
         }
         return;
     }
-#if defined(__AVX512BF16__)
+#if defined(v_dot_pairs)
     vi column[VECTORS];
     UNROLL for (int j = 0; j < vectors; j++) column[j] = v_bits_load(b[j] + at);
     UNROLL for (int i = 0; i < rows; i++)
     {
-        vi x = broadcast_group(a + (size_t)i * a_stride, odd);
+        vi x = broadcast_group(a[i] + a_at, odd);
         UNROLL for (int j = 0; j < vectors; j++) t->sum[i][j] =
-            _mm512_dpbf16_ps(t->sum[i][j], (__m512bh)x, (__m512bh)column[j]);
+            v_dot_pairs(t->sum[i][j], x, column[j]);
     }
 #else
     UNROLL for (int half = 0; half < 2; half++)
@@ -64,7 +64,7 @@ PPI_INLINE void add_group(bool bf16, int rows, int vectors, struct tile *t, cons
         UNROLL for (int j = 0; j < vectors; j++) wide[j] = widen_half(v_bits_load(b[j] + at), half);
         UNROLL for (int i = 0; i < rows; i++)
         {
-            vf x = widen_half(broadcast_group(a + (size_t)i * a_stride, odd), half);
+            vf x = widen_half(broadcast_group(a[i] + a_at, odd), half);
             UNROLL for (int j = 0; j < vectors; j++) t->sum[i][j] = v_fma(x, wide[j], t->sum[i][j]);
         }
     }
@@ -102,33 +102,33 @@ PPI_INLINE void store_sums(int rows, const struct tile *t, float *out, int64_t s
     }
 }
 
-/* The sums of a slice from `column` of the panel on that exist, with all that the product asks for.
- */
+/* Of sums [rows][width], from `column` of the panel on, those that exist, with all that the product
+ * asks for. */
 static __attribute__((noinline)) void store_epilogue(const struct ppi_cpu_product *p, int column,
-                                                     const float *sums, int rows, float *out)
+                                                     int width, const float *sums, int rows,
+                                                     float *out)
 {
-    int n_columns =
-        p->n_columns - column < VECTORS * LANES ? p->n_columns - column : VECTORS * LANES;
+    int n_columns = p->n_columns - column < width ? p->n_columns - column : width;
     const float *bias = p->bias ? p->bias + column : NULL;
-    for (int i = 0; i < rows; i++, sums += VECTORS * LANES, out += p->out_stride)
+    for (int i = 0; i < rows; i++, sums += width, out += p->out_stride)
         for (int j = 0; j < n_columns; j++) {
             float value = p->scale * (bias ? sums[j] + bias[j] : sums[j]);
             out[j] = p->accumulate ? out[j] + value : value;
         }
 }
 
-/* out = activation(gate) up, act, for the outputs of a slice from `column` on that exist: sums
- * [rows][gates, ups]. Not inlined: its constants would be kept in registers that the sums need. */
+/* out = activation(gate) up, act, for the `width` outputs from `column` on that exist: sums
+ * [rows][width gates, width ups]. Not inlined: its constants would be kept in registers that the
+ * sums need. */
 static __attribute__((noinline)) void store_gated(bool bf16, const struct ppi_cpu_product *p,
-                                                  int column, const float *sums, int rows,
-                                                  char *out)
+                                                  int column, int width, const float *sums,
+                                                  int rows, char *out)
 {
     int64_t act_bytes = bf16 ? sizeof(uint16_t) : sizeof(float);
-    int half = VECTORS / 2;
-    for (int i = 0; i < rows; i++, sums += VECTORS * LANES)
-        for (int j = 0; j < half; j++) {
+    for (int i = 0; i < rows; i++, sums += 2 * width)
+        for (int j = 0; j < width / LANES; j++) {
             int32_t n = p->n_columns - column - j * LANES;
-            vf gate = v_load(sums + j * LANES), up = v_load(sums + (half + j) * LANES);
+            vf gate = v_load(sums + j * LANES), up = v_load(sums + width + j * LANES);
             if (p->bias && n > 0) {
                 gate = v_add(gate, v_load_part(p->bias + column + j * LANES, n));
                 up = v_add(up, v_load_part(p->up_bias + column + j * LANES, n));
@@ -146,7 +146,8 @@ PPI_INLINE void multiply_rows(bool bf16, bool gate_up, int rows, const struct pp
                               const char *a, char *out, const char *next)
 {
     size_t act_bytes = bf16 ? sizeof(uint16_t) : sizeof(float);
-    size_t a_stride = (size_t)p->k * act_bytes;
+    const char *x[PPI_CPU_ROWS];
+    UNROLL for (int i = 0; i < rows; i++) x[i] = a + (size_t)(i * p->k) * act_bytes;
     int64_t groups = bf16 ? p->k / 2 : p->k;
     for (int s = 0; s < PPI_CPU_PANEL / (VECTORS * LANES); s++) {
         const char *b[VECTORS];
@@ -154,26 +155,26 @@ PPI_INLINE void multiply_rows(bool bf16, bool gate_up, int rows, const struct pp
             (const char *)p->panel + 4 * slice_column(gate_up, s, j);
         struct tile t;
         clear_tile(rows, VECTORS, &t);
-        const char *x = a;
-        size_t at = 0;
-        for (int64_t g = 0; g < groups; g++, x += 4, at += GROUP_BYTES) {
+        size_t x_at = 0, at = 0;
+        for (int64_t g = 0; g < groups; g++, x_at += 4, at += GROUP_BYTES) {
             UNROLL for (int j = 0; j < VECTORS; j += 64 / (4 * LANES))
-                _mm_prefetch(b[j] + at + AHEAD, _MM_HINT_T0);
+                v_prefetch(b[j] + at + AHEAD);
             if (next)
-                _mm_prefetch(next + at / 4, _MM_HINT_T1);
-            add_group(bf16, rows, VECTORS, &t, x, a_stride, false, b, at);
+                v_prefetch_far(next + at / 4);
+            add_group(bf16, rows, VECTORS, &t, x, x_at, false, b, at);
         }
         if (bf16 && p->k % 2)
-            add_group(bf16, rows, VECTORS, &t, x, a_stride, true, b, at);
+            add_group(bf16, rows, VECTORS, &t, x, x_at, true, b, at);
         _Alignas(64) float sums[PPI_CPU_ROWS * VECTORS * LANES];
         int column = s * VECTORS * LANES / (gate_up ? 2 : 1);
         float *to = (float *)(void *)out + column;
         if (gate_up) {
             store_sums(rows, &t, sums, VECTORS * LANES, false);
-            store_gated(bf16, p, column, sums, rows, out + (size_t)column * act_bytes);
+            store_gated(bf16, p, column, VECTORS * LANES / 2, sums, rows,
+                        out + (size_t)column * act_bytes);
         } else if (p->bias || p->scale != 1 || p->n_columns - column < VECTORS * LANES) {
             store_sums(rows, &t, sums, VECTORS * LANES, false);
-            store_epilogue(p, column, sums, rows, to);
+            store_epilogue(p, column, VECTORS * LANES, sums, rows, to);
         } else {
             store_sums(rows, &t, to, p->out_stride, p->accumulate);
         }

@@ -1,20 +1,30 @@
 /*
  * x86_table.h: makes the kernels for the instruction set the including file is compiled for, and
- * the table PPI_CPU_VARIANT of the name PPI_CPU_VARIANT_NAME.
+ * the table PPI_CPU_VARIANT of the name PPI_CPU_VARIANT_NAME. With PPI_CPU_TILES products of bf16
+ * run on tiles.
  */
 #include "cpu/norm_kernels.h"
 #include "cpu/ref_kernels.h"
 #include "cpu/rope_kernels.h"
 #include "cpu/x86_attention.h"
 
+#if defined(PPI_CPU_TILES)
+#include "cpu/amx_products.h"
+#define MULTIPLY_PANEL(bf16, gate_up, product)                                                     \
+    ((bf16) ? multiply_panel_by_tiles((gate_up), (product))                                        \
+            : multiply_panel(false, (gate_up), (product)))
+#else
+#define MULTIPLY_PANEL multiply_panel
+#endif
+
 #define DEFINE_KERNELS(dtype, bf16)                                                                \
     static void products_##dtype(const struct ppi_cpu_product *product)                            \
     {                                                                                              \
-        multiply_panel(bf16, false, product);                                                      \
+        MULTIPLY_PANEL(bf16, false, product);                                                      \
     }                                                                                              \
     static void gated_##dtype(const struct ppi_cpu_product *product)                               \
     {                                                                                              \
-        multiply_panel(bf16, true, product);                                                       \
+        MULTIPLY_PANEL(bf16, true, product);                                                       \
     }                                                                                              \
     static void attend_##dtype(const struct ppi_cpu_tile *tile)                                    \
     {                                                                                              \
@@ -30,6 +40,17 @@
         norm_rows(bf16, norm, x, n_rows, out);                                                     \
     }
 
+#if defined(__AVX512BF16__)
+#define GFLOPS_bf16 300
+#define GFLOPS_f32  150
+#elif defined(__AVX512F__)
+#define GFLOPS_bf16 140
+#define GFLOPS_f32  150
+#else
+#define GFLOPS_bf16 80
+#define GFLOPS_f32  100
+#endif
+
 #define KERNELS(dtype)                                                                             \
     {                                                                                              \
         .products = products_##dtype, .gated = gated_##dtype, .attend = attend_##dtype,            \
@@ -38,7 +59,7 @@
         .integer_products = ppi_cpu_ref_integer_products,                                          \
         .integer_gated = ppi_cpu_ref_integer_gated_##dtype,                                        \
         .unpack_codes = ppi_cpu_ref_unpack_codes,                                                  \
-        .unpack_numbers = ppi_cpu_ref_unpack_numbers_##dtype,                                      \
+        .unpack_numbers = ppi_cpu_ref_unpack_numbers_##dtype, .gflops = GFLOPS_##dtype,            \
     }
 
 static void norm_add(const struct ppi_cpu_norm *norm, float scale, const float *x, int64_t n_rows,

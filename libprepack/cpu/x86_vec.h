@@ -1,6 +1,5 @@
 /*
- * x86_vec.h: vectors of f32 lanes in the widest registers the including file is compiled for, and
- * the few operations the kernels need. AVX-512: 16 lanes, 32 registers; AVX2: 8 lanes, 16
+ * x86_vec.h: the vectors of vec.h on x86-64. AVX-512: 16 lanes, 32 registers; AVX2: 8 lanes, 16
  * registers.
  */
 #ifndef PPI_CPU_X86_VEC_H
@@ -10,28 +9,9 @@
 
 #include <immintrin.h>
 
-/* Loops over tiles of registers must vanish: what is left as memory would be read each time. */
-#if defined(PPI_SANITIZED)
-#define UNROLL
-#elif defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 64")
-#endif
-
-PPI_INLINE uint32_t load_u32(const char *p)
-{
-    uint32_t value;
-    memcpy(&value, p, sizeof value);
-    return value;
-}
-
-PPI_INLINE uint32_t load_u16(const char *p)
-{
-    uint16_t value;
-    memcpy(&value, p, sizeof value);
-    return value;
-}
+/* Brings a line to the first level, to the second. */
+#define v_prefetch(p)     _mm_prefetch((const char *)(p), _MM_HINT_T0)
+#define v_prefetch_far(p) _mm_prefetch((const char *)(p), _MM_HINT_T1)
 
 #if defined(__AVX512F__)
 
@@ -60,6 +40,18 @@ typedef __m512i vi;
 #define v_bits_low(x)      _mm512_slli_epi32((x), 16)
 #define v_bits_high(x)     _mm512_and_si512((x), _mm512_set1_epi32((int)0xffff0000u))
 #define v_scale_by_2(x, n) _mm512_scalef_ps((x), (n)) /* n: whole numbers */
+
+/* x - floor(x); of -infinity 0. */
+PPI_INLINE vf v_fraction(vf x)
+{
+    return _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+}
+
+/* y 2^floor(x), y in [1, 2] and x of at most about 100; -infinity gives 0. */
+PPI_INLINE vf v_scale_weight(vf y, vf x)
+{
+    return _mm512_scalef_ps(y, x);
+}
 
 /* x, which has none, with the signs of `signs`. */
 PPI_INLINE vf v_with_sign(vf x, vf signs)
@@ -108,6 +100,17 @@ PPI_INLINE void v_store_bf16(void *p, vf x)
     _mm256_storeu_si256(p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16)));
 }
 
+#if defined(__AVX512BF16__)
+#define v_dot_pairs(sum, a, b) _mm512_dpbf16_ps((sum), (__m512bh)(a), (__m512bh)(b))
+
+PPI_INLINE void v_store_bf16_narrow(void *p, vf x)
+{
+    _mm256_storeu_si256(p, (__m256i)_mm512_cvtneps_pbh(x));
+}
+#else
+#define v_store_bf16_narrow v_store_bf16
+#endif
+
 #else /* AVX2 and FMA */
 
 #define LANES   8
@@ -143,6 +146,22 @@ PPI_INLINE vf v_scale_by_2(vf x, vf n)
     vf first = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(half, bias), 23));
     vf second = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23));
     return _mm256_mul_ps(_mm256_mul_ps(x, first), second);
+}
+
+/* x - floor(x); -infinity gives 0. */
+PPI_INLINE vf v_fraction(vf x)
+{
+    x = _mm256_max_ps(_mm256_set1_ps(-127.0f), x);
+    return _mm256_sub_ps(x, _mm256_floor_ps(x));
+}
+
+/* y 2^floor(x), y in [1, 2] and x of at most about 100; what is too small for a normal number is 0.
+ */
+PPI_INLINE vf v_scale_weight(vf y, vf x)
+{
+    x = _mm256_floor_ps(_mm256_max_ps(_mm256_set1_ps(-127.0f), x));
+    __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(x), _mm256_set1_epi32(127));
+    return _mm256_mul_ps(y, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)));
 }
 
 /* x, which has none, with the signs of `signs`. */
@@ -195,48 +214,8 @@ PPI_INLINE void v_store_bf16(void *p, vf x)
     _mm_storeu_si128(p, _mm256_castsi256_si128(words));
 }
 
+#define v_store_bf16_narrow v_store_bf16
+
 #endif
-
-PPI_INLINE void v_store_act(bool bf16, void *p, vf x)
-{
-    if (bf16)
-        v_store_bf16(p, x);
-    else
-        v_store(p, x);
-}
-
-/* Stores the first n lanes, all of them from LANES on. */
-PPI_INLINE void v_store_act_part(bool bf16, void *p, vf x, int32_t n)
-{
-    if (n >= LANES) {
-        v_store_act(bf16, p, x);
-        return;
-    }
-    char lanes[LANES * sizeof(float)];
-    v_store_act(bf16, lanes, x);
-    memcpy(p, lanes, (size_t)n * (bf16 ? sizeof(uint16_t) : sizeof(float)));
-}
-
-/* The first n floats, zeros behind them. */
-PPI_INLINE vf v_load_part(const float *p, int32_t n)
-{
-    if (n >= LANES)
-        return v_load(p);
-    float lanes[LANES] = {0};
-    memcpy(lanes, p, (size_t)n * sizeof *p);
-    return v_load(lanes);
-}
-
-/* Weights of the softmax, in [0, 1]: what is too small for a normal bf16 may become 0. */
-PPI_INLINE void v_store_weights(bool bf16, void *p, vf x)
-{
-#if defined(__AVX512BF16__)
-    if (bf16) {
-        _mm256_storeu_si256(p, (__m256i)_mm512_cvtneps_pbh(x));
-        return;
-    }
-#endif
-    v_store_act(bf16, p, x);
-}
 
 #endif

@@ -22,7 +22,7 @@ static const struct refused {
     enum { UNLESS_NULL, WHEN_TRUE, WHEN_FALSE, ABOVE_ONE } when;
     const char *wanted;
 } REFUSED[] = {
-    {"quantization_config", UNLESS_NULL,
+    {"quantization_config", UNLESS_NULL, /* the first: see check_supported */
      "quantized weights are not supported; f32, f16 and bf16 are"},
     {"compression_config", UNLESS_NULL,
      "quantized weights are not supported; f32, f16 and bf16 are"},
@@ -57,7 +57,8 @@ static pp_status check_supported(const struct ppi_config_reader *reader)
     for (size_t o = 0; o < PPI_COUNT(objects); o++)
         for (size_t i = 0; i < PPI_COUNT(REFUSED); i++) {
             const struct ppi_json_value *value = ppi_json_get(objects[o], REFUSED[i].key);
-            if (value && is_refused(&REFUSED[i], value))
+            bool ours = i == 0 && objects[o] == reader->top && ppi_config_is_converted(reader);
+            if (value && !ours && is_refused(&REFUSED[i], value))
                 return ppi_config_refuse(reader, PP_ERR_UNSUPPORTED, REFUSED[i].key, value,
                                          REFUSED[i].wanted);
         }
@@ -209,6 +210,8 @@ static pp_status read_root(struct ppi_config_reader *reader, struct ppi_config *
         PP_TRY(arch->read_more(reader, spec));
     if (wrapper && wrapper->drops_softcap)
         spec->logit_softcap = 0;
+    if (ppi_config_is_converted(reader))
+        PP_TRY(ppi_config_converted(reader, config));
     spec->bos_token = -1;
     PP_TRY(ppi_config_tokens(reader, config));
     return ppi_spec_finish(spec, reader->label, reader->mem, reader->err);
@@ -233,21 +236,44 @@ pp_status ppi_config_parse(char *text, size_t len, const char *label, struct ppi
                            const struct ppi_log *log, struct ppi_config *config, pp_error *err)
 {
     struct ppi_json json;
-    PP_TRY(ppi_json_parse(text, len, label, &LIMITS, mem, &json, err));
-    pp_status status = read_object(json.root, label, mem, log, config, err);
-    ppi_json_free(&json, mem);
-    if (status >= 0)
-        ppi_config_default_tokens(config);
-    return status;
+    char *copy = ppi_alloc(mem, len + 1, 1);
+    if (!copy)
+        return ppi_error_nomem(err, label, len + 1);
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+    pp_status status = ppi_json_parse(text, len, label, &LIMITS, mem, &json, err);
+    if (status >= 0) {
+        status = read_object(json.root, label, mem, log, config, err);
+        ppi_json_free(&json, mem);
+    }
+    if (status < 0) {
+        ppi_free(mem, copy);
+        return status;
+    }
+    config->text = copy;
+    ppi_config_default_tokens(config);
+    return PP_OK;
 }
 
+/* *copy: the text, which reading changes; NULL: not wanted. */
 static pp_status read_json(const struct ppi_dir *dir, const char *name, struct ppi_mem *mem,
-                           struct ppi_label *label, struct ppi_json *json, pp_error *err)
+                           struct ppi_label *label, struct ppi_json *json, char **copy,
+                           pp_error *err)
 {
     struct ppi_file file;
     PP_TRY(ppi_dir_open_file(dir, name, &file, err));
     *label = file.label;
     pp_status status = ppi_json_read(&file, MAX_CONFIG_BYTES, &LIMITS, mem, json, err);
+    if (status >= 0 && copy) {
+        size_t size = (size_t)file.size; /* at most MAX_CONFIG_BYTES */
+        *copy = ppi_zalloc(mem, size + 1, 1);
+        status = *copy ? ppi_file_read(&file, 0, *copy, size, err)
+                       : ppi_error_nomem(err, label->text, size + 1);
+        if (status < 0) {
+            ppi_free(mem, *copy);
+            ppi_json_free(json, mem);
+        }
+    }
     ppi_file_close(&file);
     return status;
 }
@@ -259,7 +285,7 @@ static pp_status read_generation(const struct ppi_dir *dir, struct ppi_mem *mem,
     struct ppi_json json;
     if (!ppi_dir_has(dir, GENERATION_NAME))
         return PP_OK;
-    PP_TRY(read_json(dir, GENERATION_NAME, mem, &label, &json, err));
+    PP_TRY(read_json(dir, GENERATION_NAME, mem, &label, &json, NULL, err));
     struct ppi_config_reader reader = {
         .label = label.text, .mem = mem, .top = json.root, .root = json.root, .err = err};
     pp_status status = ppi_config_tokens(&reader, config);
@@ -273,10 +299,15 @@ pp_status ppi_config_read(const struct ppi_dir *dir, struct ppi_mem *mem, const 
     struct ppi_label label;
     struct ppi_json json;
     struct ppi_config read;
-    PP_TRY(read_json(dir, CONFIG_NAME, mem, &label, &json, err));
+    char *text;
+    PP_TRY(read_json(dir, CONFIG_NAME, mem, &label, &json, &text, err));
     pp_status status = read_object(json.root, label.text, mem, log, &read, err);
     ppi_json_free(&json, mem);
-    PP_TRY(status);
+    if (status < 0) {
+        ppi_free(mem, text);
+        return status;
+    }
+    read.text = text;
     status = read_generation(dir, mem, &read, err);
     if (status < 0) {
         ppi_config_free(&read, mem);
@@ -290,4 +321,5 @@ pp_status ppi_config_read(const struct ppi_dir *dir, struct ppi_mem *mem, const 
 void ppi_config_free(struct ppi_config *config, struct ppi_mem *mem)
 {
     ppi_spec_free(&config->spec, mem);
+    ppi_free(mem, config->text);
 }

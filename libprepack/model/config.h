@@ -20,6 +20,8 @@ struct ppi_config {
     struct ppi_model_spec spec;
     bool states_dtype; /* spec.dtype is what the file says; else f32 */
     bool states_bos, states_eos;
+    int32_t weights; /* PP_WEIGHTS_*: what a converted model was converted to; else AUTO */
+    char *text;      /* as it was read; the config's, in its mem */
 };
 
 /* config.json from memory. text is changed; label names it in messages. Errors: PP_ERR_FORMAT,
@@ -45,6 +47,9 @@ pp_status ppi_config_ropes(const struct ppi_config_reader *reader, const struct 
 /* Tokens that reader->top and reader->root state; what is stated already stays, the same token is
  * taken once. */
 pp_status ppi_config_tokens(const struct ppi_config_reader *reader, struct ppi_config *config);
+/* "quantization_config" of a model that pp_model_convert wrote, and what it adds to the spec. */
+bool ppi_config_is_converted(const struct ppi_config_reader *reader);
+pp_status ppi_config_converted(const struct ppi_config_reader *reader, struct ppi_config *config);
 /* Those of the class, where nothing is stated. */
 void ppi_config_default_tokens(struct ppi_config *config);
 

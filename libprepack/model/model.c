@@ -38,9 +38,17 @@ static void destroy(pp_model *model)
     }
     ppi_tensors_close(&model->tensors, &model->mem);
     ppi_spec_free(&model->spec, &model->mem);
+    ppi_free(&model->mem, model->config_text);
     pthread_mutex_destroy(&model->lock);
     struct ppi_mem mem = {.allocator = model->mem.allocator};
     ppi_free(&mem, model);
+}
+
+static void take_config(pp_model *model, const struct ppi_config *config)
+{
+    model->spec = config->spec;
+    model->arch = config->arch;
+    model->config_text = config->text;
 }
 
 /* The config passes to the model, whatever comes of the tensors. */
@@ -53,8 +61,7 @@ static pp_status open_dir(pp_model *model, const char *path, pp_error *err)
     PP_TRY(ppi_config_read(&dir, &model->mem, &model->log, &config, err));
     pp_status status =
         ppi_tensors_open(&dir, &config, &model->mem, &model->log, &model->tensors, err);
-    model->spec = config.spec;
-    model->arch = config.arch;
+    take_config(model, &config);
     return status;
 }
 
@@ -73,8 +80,7 @@ static pp_status open_gguf(pp_model *model, struct ppi_source *source, int32_t w
     }
     status = ppi_tensors_open_gguf(source, arch, &config, &model->mem, &model->log, &model->tensors,
                                    err);
-    model->spec = config.spec;
-    model->arch = config.arch;
+    take_config(model, &config);
     return status;
 }
 
@@ -125,8 +131,7 @@ static pp_status make_random(pp_model *model, const char *text, uint64_t seed, p
     pp_status status = ppi_config_parse(copy, len, label, &model->mem, &model->log, &config, err);
     ppi_free(&model->mem, copy);
     PP_TRY(status);
-    model->spec = config.spec;
-    model->arch = config.arch;
+    take_config(model, &config);
     model->is_random = true;
     if (model->spec.dtype == 0)
         return ppi_error(err, PP_ERR_UNSUPPORTED,

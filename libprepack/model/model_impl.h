@@ -52,6 +52,7 @@ struct pp_model {
     _Atomic int32_t refs;
     struct ppi_model_spec spec;
     const struct ppi_arch *arch; /* of loading alone: what is computed is in the spec */
+    char *config_text;           /* of config.json, or what says the same */
     struct ppi_tensors tensors;
     bool is_random;
     struct ppi_mem mem;
@@ -63,6 +64,10 @@ struct pp_model {
 /* Refuses a wish that cannot be had. Errors: PP_ERR_UNSUPPORTED. */
 pp_status ppi_weights_check(const pp_model *model, const struct ppi_weights_wish *wish,
                             pp_error *err);
+
+/* The format that a wish comes to: where it is AUTO the one that keeps every matrix in the same
+ * way, so that both share one copy; AUTO where there is none. */
+int32_t ppi_weights_resolve(const pp_model *model, const struct ppi_weights_wish *wish);
 
 /* Sets the two fields of params that say how matrices are multiplied. */
 void ppi_weights_products(const pp_model *model, const struct ppi_weights_wish *wish,

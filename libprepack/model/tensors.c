@@ -3,6 +3,9 @@
  */
 #include "model/tensors.h"
 #include "dtype.h"
+#include "model/tensor_codes.h"
+
+#include <prepack/session.h>
 
 #include <stdio.h>
 #include <string.h>
@@ -24,11 +27,11 @@ struct opening {
     struct ppi_mem *mem;
     const struct ppi_log *log;
     struct ppi_tensors *tensors;
-    struct ppi_name_prefixes prefixes;
     pp_error *err;
 };
 
-static struct ppi_stored *place_of(const struct ppi_tensors *tensors, int32_t i_rule, int32_t layer)
+struct ppi_stored *ppi_tensors_place(const struct ppi_tensors *tensors, int32_t i_rule,
+                                     int32_t layer)
 {
     bool in_layer = ppi_weight_kinds[tensors->rules[i_rule].weight].in_layer;
     return &tensors->stored[(in_layer ? (size_t)layer * (size_t)tensors->n_rules : 0) +
@@ -49,7 +52,7 @@ static void name_of(const struct opening *opening, const struct ppi_tensor_rule 
     if (opening->tensors->gguf)
         ppi_gguf_rule_name(rule, layer, name);
     else
-        ppi_rule_name(rule, &opening->prefixes, layer, name);
+        ppi_rule_name(rule, &opening->tensors->prefixes, layer, name);
 }
 
 /* ---- one tensor ---- */
@@ -97,13 +100,16 @@ static pp_status find_one(const struct opening *opening, int32_t i_rule, int32_t
 {
     struct ppi_tensors *tensors = opening->tensors;
     const struct ppi_tensor_rule *rule = &tensors->rules[i_rule];
-    struct ppi_stored *stored = place_of(tensors, i_rule, layer);
+    struct ppi_stored *stored = ppi_tensors_place(tensors, i_rule, layer);
     char name[PPI_TENSOR_NAME_BYTES];
+    name_of(opening, rule, layer, name);
+    if (tensors->codes && ppi_weight_kinds[rule->weight].meaning == PPI_MEANS_MATRIX)
+        return ppi_tensors_find_codes(tensors, &opening->config->spec, i_rule, layer, name,
+                                      opening->err);
     if (rule->weight == PPI_WEIGHT_LM_HEAD && opening->config->spec.tie_embeddings) {
-        *stored = *place_of(tensors, rule_of(tensors, PPI_WEIGHT_EMBED), 0);
+        *stored = *ppi_tensors_place(tensors, rule_of(tensors, PPI_WEIGHT_EMBED), 0);
         return PP_OK;
     }
-    name_of(opening, rule, layer, name);
     if (!ppi_source_find(tensors->source, name, stored))
         return ppi_source_missing(tensors->source, name, opening->err);
     return check_stored(opening, rule, stored);
@@ -224,16 +230,29 @@ static void find_prefixes(struct opening *opening)
 {
     struct ppi_stored stored;
     char name[PPI_TENSOR_NAME_BYTES];
-    const struct ppi_tensors *tensors = opening->tensors;
+    struct ppi_tensors *tensors = opening->tensors;
     const struct ppi_tensor_rule *embed = &tensors->rules[rule_of(tensors, PPI_WEIGHT_EMBED)];
-    opening->prefixes = PREFIXES[0];
     for (size_t i = 0; i < PPI_COUNT(PREFIXES); i++) {
         ppi_rule_name(embed, &PREFIXES[i], 0, name);
         if (ppi_source_find(tensors->source, name, &stored)) {
-            opening->prefixes = PREFIXES[i];
+            tensors->prefixes = PREFIXES[i];
             return;
         }
     }
+}
+
+/* The parts of each matrix of a converted model. */
+static pp_status check_codes(const struct opening *opening)
+{
+    const struct ppi_tensors *tensors = opening->tensors;
+    const struct ppi_model_spec *spec = &opening->config->spec;
+    for (int32_t layer = 0; layer < spec->n_layers; layer++)
+        for (int32_t i = 0; i < tensors->n_rules; i += ppi_rule_n_parts(&tensors->rules[i])) {
+            const struct ppi_weight_kind *kind = &ppi_weight_kinds[tensors->rules[i].weight];
+            if (kind->meaning == PPI_MEANS_MATRIX && (kind->in_layer || layer == 0))
+                PP_TRY(ppi_tensors_check_codes(tensors, i, layer, opening->err));
+        }
+    return PP_OK;
 }
 
 static pp_status find_all(const struct opening *opening)
@@ -258,7 +277,7 @@ static int32_t dtype_of_all(const struct opening *opening)
     int32_t dtype = ppi_tensors_dtype(tensors, rule_of(tensors, PPI_WEIGHT_QKV), 0);
     for (int32_t layer = 0; layer < opening->config->spec.n_layers; layer++)
         for (int32_t i = 0; i < tensors->n_rules; i++) {
-            const struct ppi_stored *stored = place_of(tensors, i, layer);
+            const struct ppi_stored *stored = ppi_tensors_place(tensors, i, layer);
             bool matrix = ppi_weight_kinds[tensors->rules[i].weight].meaning == PPI_MEANS_MATRIX;
             if (matrix && stored->entry && stored->entry->dtype != dtype)
                 return PP_DTYPE_F32;
@@ -277,6 +296,16 @@ static pp_status find_tensors(struct opening *opening)
                                n_layers * n * sizeof *tensors->stored);
     if (!tensors->gguf)
         find_prefixes(opening);
+    if (tensors->weights != PP_WEIGHTS_AUTO) {
+        tensors->codes = ppi_zalloc(opening->mem, n_layers * n, sizeof *tensors->codes);
+        if (!tensors->codes)
+            return ppi_error_nomem(opening->err, "the places of scales",
+                                   n_layers * n * sizeof *tensors->codes);
+        PP_TRY(find_all(opening));
+        PP_TRY(check_codes(opening));
+        warn_of_unused(opening);
+        return PP_OK; /* config.json says what the model was made of */
+    }
     PP_TRY(check_tied(opening));
     PP_TRY(find_all(opening));
     warn_of_unused(opening);
@@ -297,7 +326,9 @@ pp_status ppi_tensors_open(const struct ppi_dir *dir, struct ppi_config *config,
                               .tensors = tensors,
                               .err = err};
     *tensors = (struct ppi_tensors){.rules = config->arch->tensors,
-                                    .n_rules = ppi_rules_count(config->arch->tensors)};
+                                    .n_rules = ppi_rules_count(config->arch->tensors),
+                                    .prefixes = PREFIXES[0],
+                                    .weights = config->weights};
     pp_status status = ppi_source_open(dir, mem, log, &tensors->source, err);
     if (status >= 0)
         status = find_tensors(&opening);
@@ -319,6 +350,7 @@ pp_status ppi_tensors_open_gguf(struct ppi_source *source, const struct ppi_gguf
                               .err = err};
     *tensors = (struct ppi_tensors){.rules = config->arch->tensors,
                                     .n_rules = ppi_rules_count(config->arch->tensors),
+                                    .prefixes = PREFIXES[0],
                                     .source = source,
                                     .gguf = gguf};
     pp_status status = find_tensors(&opening);
@@ -331,6 +363,7 @@ void ppi_tensors_close(struct ppi_tensors *tensors, struct ppi_mem *mem)
 {
     ppi_source_close(tensors->source);
     ppi_free(mem, tensors->stored);
+    ppi_free(mem, tensors->codes);
     *tensors = (struct ppi_tensors){0};
 }
 
@@ -338,7 +371,7 @@ int32_t ppi_tensors_dtype(const struct ppi_tensors *tensors, int32_t i_rule, int
 {
     if (!tensors->source)
         return tensors->random_dtype;
-    return place_of(tensors, i_rule, layer)->entry->dtype;
+    return ppi_tensors_place(tensors, i_rule, layer)->entry->dtype;
 }
 
 /* ---- rows of q and k in another order ---- */
@@ -349,6 +382,17 @@ static int64_t permuted_row(int64_t row, int64_t head_dim)
 {
     int64_t head = row / head_dim, at = row % head_dim, half = head_dim / 2;
     return head * head_dim + (at < half ? 2 * at : 2 * (at - half) + 1);
+}
+
+int64_t ppi_tensors_row(const struct ppi_model_spec *spec, int64_t row)
+{
+    return permuted_row(row, spec->head_dim);
+}
+
+bool ppi_tensors_turn(const struct ppi_tensors *tensors, int32_t i_rule)
+{
+    enum ppi_part part = tensors->rules[i_rule].part;
+    return (part == PPI_PART_Q || part == PPI_PART_K) && tensors->gguf && tensors->gguf->permuted;
 }
 
 static pp_status read_permuted_rows(const struct ppi_stored *stored, int64_t head_dim,
@@ -388,9 +432,8 @@ pp_status ppi_tensors_read(const struct ppi_tensors *tensors, const struct ppi_m
         return PP_OK;
     }
     ppi_part_shape(spec, rule->weight, rule->part, &rows, &cols);
-    const struct ppi_stored *stored = place_of(tensors, i_rule, layer);
-    bool turns = rule->part == PPI_PART_Q || rule->part == PPI_PART_K;
-    if (turns && tensors->gguf && tensors->gguf->permuted) {
+    const struct ppi_stored *stored = ppi_tensors_place(tensors, i_rule, layer);
+    if (ppi_tensors_turn(tensors, i_rule)) {
         if (ppi_weight_kinds[rule->weight].matrix == PPI_MATRIX_VECTOR)
             return read_permuted_bias(stored, spec->head_dim, cols, dst, err);
         return read_permuted_rows(stored, spec->head_dim, first_row, n_rows, cols, dst, err);

@@ -3,6 +3,7 @@
  * wish, and what all of them take.
  */
 #include "model/weight_specs.h"
+#include "model/tensor_codes.h"
 
 #include <prepack/session.h>
 
@@ -41,13 +42,33 @@ static void group_shape(const pp_model *model, const struct ppi_weight_group *gr
 static int32_t stored_format(const pp_model *model, const struct ppi_weights_wish *wish,
                              const struct ppi_weight_group *group, int32_t layer)
 {
-    const struct ppi_tensors *tensors = &model->tensors;
-    if (wish->dtype != PP_DTYPE_F32 || !wish->ops->supports_format(PP_DTYPE_F32, PPI_FORMAT_BF16))
-        return PPI_FORMAT_ACT;
-    for (int32_t i = group->i_rule; i < group->i_rule + group->n_parts; i++)
-        if (ppi_tensors_dtype(tensors, i, layer) != PP_DTYPE_BF16)
+    int32_t format = ppi_tensors_format(&model->tensors, group->i_rule, layer);
+    for (int32_t i = group->i_rule + 1; i < group->i_rule + group->n_parts; i++)
+        if (ppi_tensors_format(&model->tensors, i, layer) != format)
             return PPI_FORMAT_ACT;
-    return PPI_FORMAT_BF16;
+    return wish->ops->supports_format(wish->dtype, format) ? format : PPI_FORMAT_ACT;
+}
+
+/* As stored: blocks stay blocks, but a table of them is numbers, which rows are looked up in. */
+static int32_t auto_format(const pp_model *model, const struct ppi_weights_wish *wish,
+                           const struct ppi_weight_group *group, int32_t layer)
+{
+    int32_t format = stored_format(model, wish, group, layer);
+    bool table = group->kind->matrix == PPI_MATRIX_TABLE;
+    return table && ppi_format_has_codes(format) ? PPI_FORMAT_ACT : format;
+}
+
+/* INT4 or NF4: what is stored with 4 bits stays as it is, as quantising it again would only lose;
+ * the LM head is 8 bits wide otherwise. */
+static int32_t four_bits(const pp_model *model, const struct ppi_weights_wish *wish,
+                         const struct ppi_weight_group *group, int32_t layer)
+{
+    int32_t format = stored_format(model, wish, group, layer);
+    if (ppi_formats[format].bits == 4)
+        return format;
+    if (group->weight == PPI_WEIGHT_LM_HEAD)
+        return PPI_FORMAT_INT8;
+    return wish->weights == PP_WEIGHTS_INT4 ? PPI_FORMAT_INT4 : PPI_FORMAT_NF4;
 }
 
 /* The format of a matrix that is multiplied or looked up, and whether as integers. */
@@ -55,22 +76,24 @@ static int32_t choose_format(const pp_model *model, const struct ppi_weights_wis
                              const struct ppi_weight_group *group, int32_t layer, bool *integer)
 {
     bool table = group->kind->matrix == PPI_MATRIX_TABLE;
-    bool edge = table || group->weight == PPI_WEIGHT_LM_HEAD;
     *integer = false;
+    if (model->tensors.weights != PP_WEIGHTS_AUTO) {
+        *integer = !table;
+        return ppi_tensors_format(&model->tensors, group->i_rule, layer);
+    }
     switch (wish->weights) {
     case PP_WEIGHTS_INT8:
     case PP_WEIGHTS_INT4:
     case PP_WEIGHTS_NF4:
         *integer = !table;
-        return wish->weights == PP_WEIGHTS_INT8 || edge ? PPI_FORMAT_INT8
-               : wish->weights == PP_WEIGHTS_INT4       ? PPI_FORMAT_INT4
-                                                        : PPI_FORMAT_NF4;
+        return wish->weights == PP_WEIGHTS_INT8 || table ? PPI_FORMAT_INT8
+                                                         : four_bits(model, wish, group, layer);
     case PP_WEIGHTS_BF16:
         return wish->dtype == PP_DTYPE_F32 ? PPI_FORMAT_BF16 : PPI_FORMAT_ACT;
     case PP_WEIGHTS_F32:
         return PPI_FORMAT_ACT;
     default:
-        return stored_format(model, wish, group, layer);
+        return auto_format(model, wish, group, layer);
     }
 }
 
@@ -98,21 +121,89 @@ static bool next_spec(const pp_model *model, const struct ppi_weights_wish *wish
     return false;
 }
 
+/* Whether matrices can be kept so beside the dtype. */
+static bool fits_dtype(const struct ppi_weights_wish *wish)
+{
+    switch (wish->weights) {
+    case PP_WEIGHTS_F32:
+        return wish->dtype == PP_DTYPE_F32;
+    case PP_WEIGHTS_BF16:
+        return wish->dtype == PP_DTYPE_F32 || wish->dtype == PP_DTYPE_BF16;
+    default:
+        return true;
+    }
+}
+
+/* Whether two wishes keep every matrix in the same way. */
+static bool keep_alike(const pp_model *model, const struct ppi_weights_wish *a,
+                       const struct ppi_weights_wish *b)
+{
+    struct ppi_matrix_spec x, y;
+    int32_t layer = 0, i = 0, other_layer = 0, other_i = 0;
+    while (next_spec(model, a, &layer, &i, &x) && next_spec(model, b, &other_layer, &other_i, &y))
+        if (x.format != y.format || x.integer != y.integer)
+            return false;
+    return true;
+}
+
+int32_t ppi_weights_resolve(const pp_model *model, const struct ppi_weights_wish *wish)
+{
+    if (wish->weights != PP_WEIGHTS_AUTO || model->tensors.weights != PP_WEIGHTS_AUTO)
+        return wish->weights != PP_WEIGHTS_AUTO ? wish->weights : model->tensors.weights;
+    for (int32_t weights = PP_WEIGHTS_F32; weights <= PP_WEIGHTS_NF4; weights++) {
+        struct ppi_weights_wish other = *wish;
+        other.weights = weights;
+        if (fits_dtype(&other) && keep_alike(model, wish, &other))
+            return weights;
+    }
+    return PP_WEIGHTS_AUTO;
+}
+
+/* What a converted model is, and no other format. */
+static pp_status check_converted(const pp_model *model, const struct ppi_weights_wish *wish,
+                                 pp_error *err)
+{
+    int32_t stored = model->tensors.weights;
+    if (stored == PP_WEIGHTS_AUTO || wish->weights == PP_WEIGHTS_AUTO || wish->weights == stored)
+        return PP_OK;
+    return ppi_error(err, PP_ERR_UNSUPPORTED,
+                     "pp_session_params.weights is %s, but %s holds a model that was converted to "
+                     "%s; allowed: auto and %s",
+                     pp_weights_name(wish->weights), ppi_source_label(model->tensors.source),
+                     pp_weights_name(stored), pp_weights_name(stored));
+}
+
+/* The device lacks the format of some matrix. */
+static pp_status refuse_format(const pp_model *model, const struct ppi_weights_wish *wish,
+                               pp_error *err)
+{
+    if (model->tensors.weights != PP_WEIGHTS_AUTO)
+        return ppi_error(err, PP_ERR_UNSUPPORTED,
+                         "%s holds a model that was converted to %s, which device \"%s\" does not "
+                         "compute with",
+                         ppi_source_label(model->tensors.source),
+                         pp_weights_name(model->tensors.weights), wish->ops->name);
+    return ppi_error(err, PP_ERR_UNSUPPORTED,
+                     "pp_session_params.weights is %s, which device \"%s\" does not "
+                     "compute with; allowed: auto",
+                     pp_weights_name(wish->weights), wish->ops->name);
+}
+
 pp_status ppi_weights_check(const pp_model *model, const struct ppi_weights_wish *wish,
                             pp_error *err)
 {
     struct ppi_matrix_spec spec;
-    if (wish->weights == PP_WEIGHTS_F32 && wish->dtype != PP_DTYPE_F32)
+    PP_TRY(check_converted(model, wish, err));
+    if (!fits_dtype(wish))
         return ppi_error(err, PP_ERR_UNSUPPORTED,
-                         "pp_session_params.weights is f32, which needs dtype f32; the session "
+                         "pp_session_params.weights is %s, which needs dtype f32%s; the session "
                          "computes in %s",
+                         pp_weights_name(wish->weights),
+                         wish->weights == PP_WEIGHTS_BF16 ? " or bf16" : "",
                          pp_dtype_name(wish->dtype));
     for (int32_t layer = 0, i = 0; next_spec(model, wish, &layer, &i, &spec);) {
         if (!wish->ops->supports_format(wish->dtype, spec.format))
-            return ppi_error(err, PP_ERR_UNSUPPORTED,
-                             "pp_session_params.weights is %s, which device \"%s\" does not "
-                             "compute with; allowed: auto",
-                             pp_weights_name(wish->weights), wish->ops->name);
+            return refuse_format(model, wish, err);
         if (spec.integer && spec.k > MAX_INTEGER_K)
             return ppi_error(err, PP_ERR_UNSUPPORTED,
                              "pp_session_params.weights is %s, but a matrix has rows of %lld "

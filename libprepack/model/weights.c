@@ -3,6 +3,7 @@
  * tensor by tensor, so that no second copy of the whole is ever held.
  */
 #include "dtype.h"
+#include "model/tensor_codes.h"
 #include "model/weight_specs.h"
 
 #define CHUNK_BYTES ((int64_t)8 << 20) /* most bytes of a tensor in flight */
@@ -30,24 +31,63 @@ struct loader {
     int64_t buffer_bytes;
 };
 
-/* Streams one part into rows of the matrix from *first_row on. */
-static pp_status fill_part(struct loader *loader, struct ppi_matrix *matrix, int32_t i_rule,
-                           int32_t layer, int64_t *first_row, pp_error *err)
-{
-    const struct ppi_tensors *tensors = &loader->model->tensors;
-    const struct ppi_tensor_rule *rule = &tensors->rules[i_rule];
-    int32_t dtype = ppi_tensors_dtype(tensors, i_rule, layer);
+/* One stored tensor and where its rows go. */
+struct part {
+    int32_t i_rule, layer;
+    struct ppi_matrix *matrix;
+    int64_t first_row; /* of the matrix */
     int64_t n_rows, n_cols;
-    ppi_part_shape(&loader->model->spec, rule->weight, rule->part, &n_rows, &n_cols);
-    int64_t chunk_rows = loader->buffer_bytes / (n_cols * (int64_t)pp_dtype_size(dtype));
-    for (int64_t row = 0; row < n_rows; row += chunk_rows) {
-        int64_t n = n_rows - row < chunk_rows ? n_rows - row : chunk_rows;
-        PP_TRY(ppi_tensors_read(tensors, &loader->model->spec, i_rule, layer, row, n,
-                                loader->buffer, err));
-        PP_TRY(loader->wish->ops->matrix_fill(loader->backend, matrix, *first_row + row, n,
-                                              loader->buffer, dtype, err));
+};
+
+/* As codes, where the matrix has the format that is stored. */
+static pp_status fill_codes(struct loader *loader, const struct part *part, int32_t format,
+                            pp_error *err)
+{
+    const pp_model *model = loader->model;
+    struct ppi_code_rows rows;
+    int64_t chunk_rows =
+        loader->buffer_bytes / (int64_t)ppi_tensors_code_room(format, part->n_cols);
+    for (int64_t row = 0; row < part->n_rows; row += chunk_rows) {
+        int64_t n = part->n_rows - row < chunk_rows ? part->n_rows - row : chunk_rows;
+        PP_TRY(ppi_tensors_read_codes(&model->tensors, &model->spec, part->i_rule, part->layer, row,
+                                      n, loader->buffer, &rows, err));
+        PP_TRY(loader->wish->ops->matrix_fill_codes(loader->backend, part->matrix,
+                                                    part->first_row + row, n, &rows, err));
     }
-    *first_row += n_rows;
+    return PP_OK;
+}
+
+static pp_status fill_numbers(struct loader *loader, const struct part *part, pp_error *err)
+{
+    const pp_model *model = loader->model;
+    int32_t dtype = ppi_tensors_dtype(&model->tensors, part->i_rule, part->layer);
+    int64_t chunk_rows = loader->buffer_bytes / (part->n_cols * (int64_t)pp_dtype_size(dtype));
+    for (int64_t row = 0; row < part->n_rows; row += chunk_rows) {
+        int64_t n = part->n_rows - row < chunk_rows ? part->n_rows - row : chunk_rows;
+        PP_TRY(ppi_tensors_read(&model->tensors, &model->spec, part->i_rule, part->layer, row, n,
+                                loader->buffer, err));
+        PP_TRY(loader->wish->ops->matrix_fill(loader->backend, part->matrix, part->first_row + row,
+                                              n, loader->buffer, dtype, err));
+    }
+    return PP_OK;
+}
+
+/* Streams the parts into rows of the matrix, one below the other. */
+static pp_status fill_parts(struct loader *loader, const struct ppi_weight_group *group,
+                            int32_t layer, int32_t format, struct ppi_matrix *matrix, pp_error *err)
+{
+    const pp_model *model = loader->model;
+    struct part part = {.layer = layer, .matrix = matrix};
+    for (int32_t i = group->i_rule; i < group->i_rule + group->n_parts; i++) {
+        bool as_codes =
+            ppi_format_has_codes(format) && ppi_tensors_format(&model->tensors, i, layer) == format;
+        part.i_rule = i;
+        ppi_part_shape(&model->spec, group->weight, model->tensors.rules[i].part, &part.n_rows,
+                       &part.n_cols);
+        PP_TRY(as_codes ? fill_codes(loader, &part, format, err)
+                        : fill_numbers(loader, &part, err));
+        part.first_row += part.n_rows;
+    }
     return PP_OK;
 }
 
@@ -86,14 +126,11 @@ static pp_status load(struct loader *loader, const struct ppi_weight_group *grou
 {
     struct ppi_matrix **matrix = field_of(weights, group->kind, layer);
     struct ppi_matrix_spec spec = ppi_group_spec(loader->model, loader->wish, group, layer);
-    int64_t first_row = 0;
     PP_TRY(
         loader->wish->ops->matrix_create(loader->backend, &loader->model->mem, &spec, matrix, err));
     if (group->kind->matrix == PPI_MATRIX_VECTOR)
         return fill_vector(loader, *matrix, group, layer, err);
-    for (int32_t i = group->i_rule; i < group->i_rule + group->n_parts; i++)
-        PP_TRY(fill_part(loader, *matrix, i, layer, &first_row, err));
-    return PP_OK;
+    return fill_parts(loader, group, layer, spec.format, *matrix, err);
 }
 
 static pp_status load_all(struct loader *loader, struct ppi_weights *weights, pp_error *err)

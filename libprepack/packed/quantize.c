@@ -168,3 +168,11 @@ void ppi_quantize_row(int32_t format, float *numbers, int64_t k, struct ppi_code
         }
     }
 }
+
+void ppi_quantize_table_row(const float *numbers, int64_t k, struct ppi_code_row *row)
+{
+    float most = largest(numbers, k), scale = all_finite(numbers, k) ? most / 127.0f : NAN;
+    for (int64_t i = 0; i < k; i++)
+        row->codes[i] = (uint8_t)((scale > 0 ? (int)rintf(numbers[i] * (127.0f / most)) : 0) + 128);
+    row->scales[0] = scale;
+}

@@ -57,10 +57,9 @@ pp_status ppi_session_read_params(const pp_session_params *caller_params, pp_ses
     return check_params(params, err);
 }
 
-/* One for each processor. */
 static int32_t default_threads(void)
 {
-    int32_t n = ppi_count_processors();
+    int32_t n = ppi_usable_threads();
     return n < MAX_THREADS ? n : MAX_THREADS;
 }
 
@@ -134,15 +133,23 @@ static pp_status open_backend(struct pp_session *session, const pp_session_param
                                                 .n_threads = session->n_threads,
                                                 .max_pass_tokens = params->max_pass_tokens,
                                                 .stream = params->stream,
+                                                .parallel_for = params->parallel_for,
+                                                .parallel_user = params->parallel_user,
                                                 .device_allocator = params->device_allocator};
     set_shapes(session, &backend_params);
     PP_TRY(ppi_backend_find(params->device ? params->device : "cpu", &session->ops,
                             &backend_params.variant, err));
+    if (params->parallel_for && !session->ops->has_threads)
+        return ppi_error(err, PP_ERR_UNSUPPORTED,
+                         "pp_session_params.parallel_for is set, but device \"%s\" has no threads "
+                         "of this process to run; allowed: NULL",
+                         params->device);
     PP_TRY(choose_dtype(session, params, err));
     backend_params.dtype = session->dtype;
     if (session->model) {
         struct ppi_weights_wish wish = ppi_session_wish(session);
         PP_TRY(ppi_weights_check(session->model, &wish, err));
+        session->weights_wanted = wish.weights = ppi_weights_resolve(session->model, &wish);
         ppi_weights_products(session->model, &wish, &backend_params);
     }
     PP_TRY(session->ops->open(&backend_params, &session->backend, err));

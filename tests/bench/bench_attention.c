@@ -1,8 +1,10 @@
 /*
- * bench_attention.c: causal attention of one prompt, in GFLOP/s of the products that the mask
- * leaves (half of the square, and the diagonal), and decoding: one row over a long cache.
+ * bench_attention.c: causal attention of prompts, in GFLOP/s of the products that the mask
+ * leaves (half of the square, and the diagonal) and as a share of a weight product's speed; short
+ * prompts come by the pass. And decoding: one row over a long cache.
  *
- *     bench_attention [threads [variant [seconds per figure]]]
+ *     bench_attention [threads [variant [seconds per figure [head_dim [heads that share keys
+ *     [rows of a pass]]]]]]
  */
 #define _GNU_SOURCE
 #include "backend.h"
@@ -16,10 +18,12 @@
 
 #define N_HEADS   16
 #define MAX_ROWS  4096
+#define MOST_ROWS 2048 /* of several prompts */
 #define MAX_PAGES (MAX_ROWS / PPI_CPU_PAGE)
 
 /* One thread: its own CPU time, which other work on the machine does not count in. */
 static clockid_t time_source = CLOCK_MONOTONIC;
+static int32_t most_rows = MOST_ROWS;
 
 static double seconds(void)
 {
@@ -37,14 +41,18 @@ struct bench {
     int32_t head_dim, n_kv_heads;
 };
 
-/* Best seconds of n_rows rows from `position` on. */
-static double best_time(const struct bench *b, int32_t position, int32_t n_rows)
+/* Best seconds of n_prompts prompts' tokens [position, position + n_rows). They lie in one cache.
+ */
+static double best_time(const struct bench *b, int32_t position, int32_t n_rows, int32_t n_prompts)
 {
-    struct ppi_segment segment = {0, n_rows, position, 0, position};
+    struct ppi_segment segments[MAX_ROWS];
+    int32_t n_pages = n_prompts == 1 ? 0 : (n_rows + PPI_CPU_PAGE - 1) / PPI_CPU_PAGE;
+    for (int32_t i = 0; i < n_prompts; i++)
+        segments[i] = (struct ppi_segment){i * n_rows, n_rows, position, i * n_pages, position};
     const struct ppi_attention attention = {.softmax_scale = 1 / sqrtf((float)b->head_dim)};
-    struct ppi_pass pass = {.n_rows = n_rows,
-                            .n_segments = 1,
-                            .segments = &segment,
+    struct ppi_pass pass = {.n_rows = n_rows * n_prompts,
+                            .n_segments = n_prompts,
+                            .segments = segments,
                             .pages = {b->pages},
                             .n_pages = MAX_PAGES};
     double best = 1e9, end = seconds() + b->time_limit;
@@ -56,6 +64,34 @@ static double best_time(const struct bench *b, int32_t position, int32_t n_rows)
             best = time;
     } while (seconds() < end);
     return best;
+}
+
+/* FLOP/s of a product of usual size, which attention is compared with. */
+static double product_speed(struct ppi_mem *mem, const struct bench *b)
+{
+    const int64_t k = 768, n = 768, n_rows = 768;
+    const struct ppi_matrix_spec spec = {.kind = PPI_MATRIX_LINEAR, .n = n, .k = k};
+    const struct ppi_epilogue epilogue = {.scale = 1};
+    struct ppi_matrix *matrix;
+    float *weights = ppi_alloc(mem, (size_t)(n * k), sizeof *weights);
+    float *out = ppi_alloc(mem, (size_t)(n * n_rows), sizeof *out);
+    for (int64_t i = 0; i < n * k; i++)
+        weights[i] = b->qkv[i];
+    double best = 1e9, end = seconds() + b->time_limit;
+    if (ppi_cpu_ops.matrix_create(b->backend, mem, &spec, &matrix, NULL) < 0 ||
+        ppi_cpu_ops.matrix_fill(b->backend, matrix, 0, n, weights, PP_DTYPE_F32, NULL) < 0)
+        return 0;
+    do {
+        double start = seconds();
+        ppi_cpu_ops.matmul(b->backend, b->q, matrix, n_rows, &epilogue, out, NULL);
+        double time = seconds() - start;
+        if (time < best)
+            best = time;
+    } while (seconds() < end);
+    ppi_cpu_ops.matrix_destroy(matrix);
+    ppi_free(mem, out);
+    ppi_free(mem, weights);
+    return 2.0 * (double)(n * k * n_rows) / best;
 }
 
 static void write_cache(const struct bench *b)
@@ -112,15 +148,20 @@ static int bench(struct ppi_mem *mem, const char *variant, int32_t dtype, int32_
     printf("%s %s, %d threads, %d heads over %d, head_dim %d\n", info.name, pp_dtype_name(dtype),
            n_threads, N_HEADS, n_kv_heads, head_dim);
     write_cache(&b);
-    static const int32_t lengths[] = {64, 256, 1024, 4096};
+    static const int32_t lengths[] = {5, 25, 50, 100, 200, 500, 1000, 2000, 4000};
+    double roof = product_speed(mem, &b);
+    printf("  products: %7.1f GFLOP/s\n", roof * 1e-9);
     for (size_t i = 0; i < PPI_COUNT(lengths); i++) {
-        double n = lengths[i], flops = 2 * n * (n + 1) * head_dim * N_HEADS;
-        printf("  %5d tokens: %7.1f GFLOP/s\n", lengths[i],
-               flops / best_time(&b, 0, lengths[i]) * 1e-9);
+        int32_t rows_of_pages = (lengths[i] + PPI_CPU_PAGE - 1) / PPI_CPU_PAGE * PPI_CPU_PAGE;
+        int32_t n_prompts = most_rows / rows_of_pages > 1 ? most_rows / rows_of_pages : 1;
+        double n = lengths[i], flops = 2 * n * (n + 1) * head_dim * N_HEADS * n_prompts;
+        double speed = flops / best_time(&b, 0, lengths[i], n_prompts);
+        printf("  %5d tokens: %7.1f GFLOP/s, %5.1f %%\n", lengths[i], speed * 1e-9,
+               100 * speed / roof);
     }
     double cache_bytes = (double)info.page_bytes[0] * MAX_PAGES;
     printf("  1 row over %d keys: %.1f GB/s of cache\n", MAX_ROWS,
-           cache_bytes / best_time(&b, MAX_ROWS - 1, 1) * 1e-9);
+           cache_bytes / best_time(&b, MAX_ROWS - 1, 1, 1) * 1e-9);
     ppi_free(mem, b.out);
     ppi_free(mem, b.q);
     ppi_free(mem, b.rope);
@@ -129,6 +170,10 @@ static int bench(struct ppi_mem *mem, const char *variant, int32_t dtype, int32_
     ppi_cpu_ops.close(b.backend);
     return 0;
 }
+
+static const struct {
+    int32_t head_dim, group;
+} shapes[] = {{64, 1}, {64, 4}, {80, 1}, {96, 1}, {128, 1}, {128, 4}, {256, 1}};
 
 int main(int argc, char **argv)
 {
@@ -139,10 +184,15 @@ int main(int argc, char **argv)
     ppi_mem_init(&mem, NULL, 0, NULL);
     if (n_threads == 1)
         time_source = CLOCK_THREAD_CPUTIME_ID;
+    if (argc > 6)
+        most_rows = atoi(argv[6]);
     int failed = 0;
+    int32_t head_dim = argc > 4 ? atoi(argv[4]) : 0, group = argc > 5 ? atoi(argv[5]) : 0;
     for (int32_t dtype = PP_DTYPE_F32; dtype <= PP_DTYPE_BF16; dtype += 2)
-        for (int32_t head_dim = 64; head_dim <= 128; head_dim += 64)
-            failed |= bench(&mem, variant, dtype, n_threads > 0 ? n_threads : 1, time_limit,
-                            head_dim, head_dim == 64 ? N_HEADS : 4);
+        for (size_t i = 0; i < PPI_COUNT(shapes); i++)
+            if ((!head_dim || head_dim == shapes[i].head_dim) &&
+                (!group || group == shapes[i].group))
+                failed |= bench(&mem, variant, dtype, n_threads > 0 ? n_threads : 1, time_limit,
+                                shapes[i].head_dim, N_HEADS / shapes[i].group);
     return failed;
 }

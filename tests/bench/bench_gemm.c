@@ -81,13 +81,14 @@ static double seconds(void)
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-#define PEAK_ROUNDS 20000
+#define PEAK_UNITS   32 /* for each thread */
+#define PEAK_ROUNDS  625
+#define PEAK_UNIT_NS 4000.0
 
-static void run_unit(void *arg, int32_t i_thread, int32_t n_threads)
+static void run_unit(void *arg, int64_t first, int64_t end, int32_t i_thread)
 {
     (void)i_thread;
-    (void)n_threads;
-    ((struct unit *)arg)->multiply(PEAK_ROUNDS);
+    ((struct unit *)arg)->multiply(PEAK_ROUNDS * (end - first));
 }
 
 /* GFLOP/s of one try of the peak. */
@@ -95,10 +96,10 @@ static double try_peak(struct ppi_backend *backend, struct unit *unit)
 {
     if (!unit->multiply)
         return 0;
-    int32_t n_threads = backend->params.n_threads;
+    int64_t n_units = PEAK_UNITS * backend->params.n_threads;
     double start = seconds();
-    ppi_cpu_run(backend->pool, n_threads, run_unit, unit);
-    return 24.0 * PEAK_ROUNDS * unit->flops * n_threads / (seconds() - start) * 1e-9;
+    ppi_cpu_run(backend->pool, n_units, PEAK_UNIT_NS, run_unit, unit);
+    return 24.0 * PEAK_ROUNDS * unit->flops * (double)n_units / (seconds() - start) * 1e-9;
 }
 
 static const struct {

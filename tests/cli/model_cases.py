@@ -10,7 +10,7 @@ import spm_model
 from harness import Skip
 from plan_cases import demo_tokenizer
 
-PROFILE_KEYS = ["model", "dataset", "metric", "device", "device_name", "attention", "dtype",
+PROFILE_KEYS = ["model", "dataset", "metric", "device", "device_name", "attention", "dtype", "weights",
                 "threads", "batch_size", "num_runs", "methods"]
 METHOD_KEYS = ["method", "seconds", "tokens_real", "tokens_computed", "passes",
                "tokens_per_second", "peak_memory_mb", "peak_host_bytes", "peak_session_bytes",

@@ -5,6 +5,7 @@ GPU_MODULE: the backend of imaginary_gpu.c; NVML: the library of nvml/fake_nvml.
 import sys
 
 import bench_cases
+import convert_cases
 import cost_cases
 import device_cases
 import family_cases
@@ -24,4 +25,4 @@ if __name__ == "__main__":
                                usage_cases.CASES + plan_cases.CASES + plan_view_cases.CASES +
                                text_cases.CASES + tokenize_cases.CASES + ids_cases.CASES + prefill_cases.CASES + path_cases.CASES +
                                model_cases.CASES + family_cases.CASES + device_cases.CASES + bench_cases.CASES +
-                               cost_cases.CASES))
+                               cost_cases.CASES + convert_cases.CASES))

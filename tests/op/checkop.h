@@ -50,6 +50,8 @@ void *checkop_alloc(size_t count, size_t size);
         for (const char *variant = checkop_variant(set_ / 2); variant; variant = NULL)             \
             for (int32_t dtype = set_ % 2 ? PP_DTYPE_BF16 : PP_DTYPE_F32; dtype; dtype = 0)
 
+/* The test case "values" of a suite is what an emulated processor runs in every suite
+ * (tests/cross/run.sh): some seconds of it. */
 Suite *checkop_products_suite(void);
 Suite *checkop_norms_suite(void);
 Suite *checkop_rows_suite(void);
@@ -57,5 +59,6 @@ Suite *checkop_rope_suite(void);
 Suite *checkop_attention_suite(void);
 Suite *checkop_sample_suite(void);
 Suite *checkop_draw_suite(void);
+Suite *checkop_amx_suite(void);
 
 #endif

@@ -240,7 +240,27 @@ START_TEST(values_by_length)
         check_prompt(&world, 127);
         check_prompt(&world, 128);
         check_prompt(&world, 129);
+        for (int32_t n = 255; n <= 258; n++) /* the border of a block */
+            check_prompt(&world, n);
         check_prompt(&world, 300);
+        free(world.rope);
+    }
+}
+END_TEST
+
+/* Heads that share keys fill product tiles together: every remainder of rows, and tiles that hold
+ * no whole number of tokens. */
+START_TEST(values_by_group)
+{
+    static const int32_t groups[] = {2, 3, 4, 5, 6, 7, 8, 12, 50};
+    struct rng rng = rng_seeded(36);
+    FOR_EACH_KERNEL_SET(variant, dtype)
+    for (size_t i = 0; i < PPI_COUNT(groups); i++) {
+        struct shape shape = {groups[i], 1, 16, 3};
+        struct world world = make_world(&rng, shape, variant, dtype, 0);
+        for (int32_t n = 1; n <= 14; n++)
+            check_prompt(&world, n);
+        check_prompt(&world, groups[i] < 10 ? 262 : 30);
         free(world.rope);
     }
 }
@@ -394,6 +414,8 @@ START_TEST(bits_do_not_depend_on_company)
         {{2, 2, 64, 3}, 0, 150, 0}, {{4, 1, 20, 3}, 0, 129, 3},   {{6, 2, 32, 3}, 50, 200, 0},
         {{2, 1, 128, 3}, 0, 97, 0}, {{1, 1, 80, 3}, 7, 70, 0},    {{3, 1, 20, 3}, 64, 300, 0},
         {{2, 2, 48, 3}, 17, 90, 1}, {{1, 1, 16, 3}, 100, 310, 0}, {{1, 1, 192, 3}, 0, 66, 0},
+        {{8, 2, 16, 3}, 0, 271, 0}, {{5, 1, 16, 3}, 0, 83, 0},    {{7, 1, 32, 3}, 33, 288, 2},
+        {{50, 1, 16, 3}, 0, 40, 0}, {{6, 1, 16, 3}, 250, 300, 0},
     };
     struct rng rng = rng_seeded(34);
     FOR_EACH_KERNEL_SET(variant, dtype)
@@ -409,12 +431,16 @@ END_TEST
 Suite *checkop_attention_suite(void)
 {
     Suite *suite = suite_create("attention");
+    TCase *brief = tcase_create("values");
+    tcase_set_timeout(brief, 300);
+    tcase_add_test(brief, values_by_head_dim);
+    tcase_add_test(brief, values_by_length);
+    tcase_add_test(brief, values_by_group);
+    tcase_add_test(brief, values_by_window_and_group);
+    tcase_add_test(brief, values_by_scale_and_softcap);
+    suite_add_tcase(suite, brief);
     TCase *tcase = tcase_create("attention");
     tcase_set_timeout(tcase, 300);
-    tcase_add_test(tcase, values_by_head_dim);
-    tcase_add_test(tcase, values_by_length);
-    tcase_add_test(tcase, values_by_window_and_group);
-    tcase_add_test(tcase, values_by_scale_and_softcap);
     tcase_add_test(tcase, bits_do_not_depend_on_company);
     suite_add_tcase(suite, tcase);
     return suite;

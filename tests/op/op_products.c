@@ -330,11 +330,14 @@ END_TEST
 Suite *checkop_products_suite(void)
 {
     Suite *suite = suite_create("products");
+    TCase *brief = tcase_create("values");
+    tcase_set_timeout(brief, 300);
+    tcase_add_test(brief, values);
+    tcase_add_test(brief, narrow_and_special_values);
+    suite_add_tcase(suite, brief);
     TCase *tcase = tcase_create("products");
     tcase_set_timeout(tcase, 300);
-    tcase_add_test(tcase, values);
     tcase_add_test(tcase, empty_epilogue_has_the_plain_bits);
-    tcase_add_test(tcase, narrow_and_special_values);
     tcase_add_test(tcase, bits_do_not_depend_on_rows);
     tcase_add_test(tcase, bits_do_not_depend_on_row_blocks);
     suite_add_tcase(suite, tcase);

@@ -138,42 +138,18 @@ START_TEST(gather_and_copy)
 }
 END_TEST
 
-static void count(void *arg, int32_t i_thread, int32_t n_threads)
-{
-    _Atomic int64_t *sums = arg;
-    atomic_fetch_add(&sums[i_thread], 1);
-    atomic_fetch_add(&sums[7], n_threads);
-}
-
-START_TEST(every_thread_runs_its_part_once)
-{
-    for (int32_t n_threads = 1; n_threads <= 6; n_threads++) {
-        struct ppi_cpu_pool *pool;
-        ck_assert_int_eq(ppi_cpu_pool_create(&checkop_mem, n_threads, &pool, NULL), PP_OK);
-        for (int32_t n_parts = 1; n_parts <= 8; n_parts++) {
-            _Atomic int64_t sums[8] = {0};
-            int64_t n_active = n_parts < n_threads ? n_parts : n_threads;
-            for (int i = 0; i < 100; i++)
-                ppi_cpu_run(pool, n_parts, count, sums);
-            for (int i = 0; i < 7; i++)
-                ck_assert_int_eq(sums[i], i < n_active ? 100 : 0);
-            ck_assert_int_eq(sums[7], 100 * n_active * n_active);
-        }
-        ppi_cpu_pool_destroy(pool);
-    }
-}
-END_TEST
-
 Suite *checkop_rows_suite(void)
 {
     Suite *suite = suite_create("rows");
+    TCase *brief = tcase_create("values");
+    tcase_set_timeout(brief, 300);
+    tcase_add_test(brief, embed_values);
+    tcase_add_test(brief, softcap_values);
+    suite_add_tcase(suite, brief);
     TCase *tcase = tcase_create("rows");
     tcase_set_timeout(tcase, 300);
-    tcase_add_test(tcase, embed_values);
-    tcase_add_test(tcase, softcap_values);
     tcase_add_test(tcase, softcap_bits);
     tcase_add_test(tcase, gather_and_copy);
-    tcase_add_test(tcase, every_thread_runs_its_part_once);
     suite_add_tcase(suite, tcase);
     return suite;
 }

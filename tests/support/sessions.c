@@ -18,6 +18,11 @@ static const struct run_target cpu_targets[] = {{"cpu:ref", PP_DTYPE_F32},
                                                 {"cpu:avx512", PP_DTYPE_BF16},
                                                 {"cpu:avx512bf16", PP_DTYPE_F32},
                                                 {"cpu:avx512bf16", PP_DTYPE_BF16},
+                                                {"cpu:avx512amx", PP_DTYPE_BF16},
+                                                {"cpu:neon", PP_DTYPE_F32},
+                                                {"cpu:neon", PP_DTYPE_BF16},
+                                                {"cpu:neonbf16", PP_DTYPE_F32},
+                                                {"cpu:neonbf16", PP_DTYPE_BF16},
                                                 {NULL, 0}};
 static const struct run_target cuda_targets[] = {
     {"cuda", PP_DTYPE_BF16}, {"cuda", PP_DTYPE_F16}, {"cuda:own", PP_DTYPE_BF16}, {NULL, 0}};

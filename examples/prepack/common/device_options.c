@@ -13,6 +13,34 @@ static const struct choice dtypes[] = {
     {"f16", PP_DTYPE_F16, "cuda only"},
     {NULL, 0, NULL}};
 
+static const struct choice weights[] = {
+    {"auto", PP_WEIGHTS_AUTO,
+     "as stored: blocks of a GGUF file stay blocks, a converted model's codes stay codes"},
+    {"f32", PP_WEIGHTS_F32, "numbers; needs --dtype f32"},
+    {"bf16", PP_WEIGHTS_BF16, "numbers, rounded to bf16"},
+    {"int8", PP_WEIGHTS_INT8, "8 bits a weight, products of integers"},
+    {"int4", PP_WEIGHTS_INT4, "4.5 bits; the embedding and the LM head have 8"},
+    {"nf4", PP_WEIGHTS_NF4, "4.5 bits, the levels of QLoRA; else as int4"},
+    {NULL, 0, NULL}};
+
+/* As the paper's programs spell it. */
+static const struct choice load_bits[] = {
+    {"8", PP_WEIGHTS_INT8, NULL}, {"4", PP_WEIGHTS_INT4, NULL}, {NULL, 0, NULL}};
+
+#define WEIGHTS_RULES(at)                                                                          \
+    {.name = "weights",                                                                            \
+     .argument = "FORMAT",                                                                         \
+     .kind = &option_choice,                                                                       \
+     .place = at,                                                                                  \
+     .choices = weights,                                                                           \
+     .help = "of the weight matrices"},                                                            \
+    {                                                                                              \
+        .name = "loadbit", .argument = "BITS", .kind = &option_choice, .place = at,                \
+        .choices = load_bits, .help = "8: the same as --weights int8; 4: as --weights int4"        \
+    }
+
+const struct option_rule weights_rules[] = {WEIGHTS_RULES(0), {.name = NULL}};
+
 #define AT(member) offsetof(struct device_options, member)
 
 const struct option_rule device_rules[] = {
@@ -29,6 +57,7 @@ const struct option_rule device_rules[] = {
      .place = AT(dtype),
      .choices = dtypes,
      .help = "of products and KV caches"},
+    WEIGHTS_RULES(AT(weights)),
     {.name = "device",
      .argument = "D",
      .kind = &option_text,

@@ -17,5 +17,7 @@ struct device_options {
     }
 
 extern const struct option_rule device_rules[];
+/* The rules of a PP_WEIGHTS_* alone; device_rules has them too. */
+extern const struct option_rule weights_rules[];
 
 #endif

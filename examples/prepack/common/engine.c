@@ -204,6 +204,7 @@ static pp_session_params session_params(const struct device_options *options,
     pp_session_params_init(&params, sizeof params);
     params.device = options->device;
     params.dtype = (int32_t)options->dtype;
+    params.weights = (int32_t)options->weights;
     params.n_threads = (int32_t)options->threads;
     params.max_pass_tokens = max_pass_tokens;
     params.memory_limit = options->memory_limit;
@@ -260,7 +261,11 @@ bool is_on_gpu(const pp_session_info *info)
 
 void describe_session(const pp_session_info *info, char *out, size_t out_bytes)
 {
-    const char *dtype = pp_dtype_name(info->dtype);
+    char dtype[48];
+    const bool plain = info->weights == PP_WEIGHTS_AUTO ||
+                       strcmp(pp_weights_name(info->weights), pp_dtype_name(info->dtype)) == 0;
+    snprintf(dtype, sizeof dtype, "%s%s%s", pp_dtype_name(info->dtype), plain ? "" : ", weights ",
+             plain ? "" : pp_weights_name(info->weights));
     if (is_on_gpu(info))
         snprintf(out, out_bytes, "%s (%s), %s, attention by %s", info->device, info->device_name,
                  dtype, info->attention);

@@ -54,7 +54,8 @@ int engine_estimate(struct engine *engine, const struct device_options *options,
 
 /* Whether the session runs on a device with a memory of its own. */
 bool is_on_gpu(const pp_session_info *info);
-/* "cpu:avx2, f32, 8 threads" or "cuda:0 (NVIDIA H200), bf16, attention by mma.sync". */
+/* "cpu:avx2, f32, 8 threads", "cpu:avx2, f32, weights int8, 8 threads" or "cuda:0 (NVIDIA H200),
+ * bf16, attention by mma.sync". */
 void describe_session(const pp_session_info *info, char *out, size_t out_bytes);
 
 #endif

@@ -46,5 +46,6 @@ void json_put_device(json_t **json, const pp_session_info *session)
              is_on_gpu(session) ? json_string(session->device_name) : json_null());
     json_put(json, "attention", json_string(session->attention));
     json_put(json, "dtype", json_string(pp_dtype_name(session->dtype)));
+    json_put(json, "weights", json_string(pp_weights_name(session->weights)));
     json_put_count(json, "threads", session->n_threads);
 }

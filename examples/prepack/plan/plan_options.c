@@ -217,7 +217,7 @@ static const struct plan_options defaults = {
 
 static bool names_a_device(const struct device_options *device)
 {
-    return device->threads || device->dtype || device->memory_limit ||
+    return device->threads || device->dtype || device->weights || device->memory_limit ||
            strcmp(device->device, defaults.device.device) != 0;
 }
 
@@ -249,7 +249,7 @@ static int check(const void *line)
         return fail_usage("--predict needs --model: a model directory, 'demo', or a shape such as "
                           "llama1b");
     if (!options->predict && names_a_device(&options->device))
-        return fail_usage("--device, --dtype, --threads and --memory-limit of plan need --predict");
+        return fail_usage("--device, --dtype, --weights, --threads and --memory-limit of plan need --predict");
     return STATUS_OK;
 }
 

@@ -1,0 +1,6 @@
+/*
+ * arm_neonbf16.c: the kernels for NEON with BFDOT.
+ */
+#define PPI_CPU_VARIANT      ppi_cpu_neonbf16
+#define PPI_CPU_VARIANT_NAME "neonbf16"
+#include "cpu/x86_table.h"

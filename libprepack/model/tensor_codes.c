@@ -1,0 +1,271 @@
+/*
+ * tensor_codes.c: stored tensors whose rows are codes: blocks of a GGUF file, and what
+ * pp_model_convert wrote (tensor_codes.h). Rows are read as codes and never become numbers.
+ */
+#include "model/tensor_codes.h"
+#include "dtype.h"
+
+#include <prepack/session.h>
+
+#include <stdio.h>
+#include <string.h>
+
+static size_t place_index(const struct ppi_tensors *tensors, int32_t i_rule, int32_t layer)
+{
+    return (size_t)(ppi_tensors_place(tensors, i_rule, layer) - tensors->stored);
+}
+
+/* What is beside the codes of a converted tensor says which they are. */
+static int32_t converted_format(const struct ppi_stored *codes,
+                                const struct ppi_code_places *places)
+{
+    if (strcmp(codes->entry->dtype_name, "I8") == 0)
+        return PPI_FORMAT_INT8;
+    bool wide = places->scales.entry->dtype == PP_DTYPE_F32;
+    if (places->offsets.entry)
+        return wide ? PPI_FORMAT_Q4_K : PPI_FORMAT_Q4_1;
+    return wide ? PPI_FORMAT_NF4 : PPI_FORMAT_INT4;
+}
+
+int32_t ppi_tensors_format(const struct ppi_tensors *tensors, int32_t i_rule, int32_t layer)
+{
+    if (tensors->source) {
+        const struct ppi_stored *stored = ppi_tensors_place(tensors, i_rule, layer);
+        const struct ppi_code_places *places =
+            tensors->codes ? &tensors->codes[place_index(tensors, i_rule, layer)] : NULL;
+        if (places && places->scales.entry)
+            return converted_format(stored, places);
+        if (stored->entry->blocks)
+            return ppi_format_of_blocks((uint32_t)stored->entry->blocks);
+    }
+    bool bf16 = ppi_tensors_dtype(tensors, i_rule, layer) == PP_DTYPE_BF16;
+    return bf16 ? PPI_FORMAT_BF16 : PPI_FORMAT_ACT;
+}
+
+/* ---- finding ---- */
+
+struct wanted {
+    const char *name;
+    int64_t rows, columns; /* columns 0: a vector of rows */
+};
+
+static pp_status check_shape(const struct ppi_stored *stored, const struct wanted *wanted,
+                             pp_error *err)
+{
+    const struct ppi_stored_entry *entry = stored->entry;
+    int32_t rank = wanted->columns > 0 ? 2 : 1;
+    if (entry->rank == rank && entry->shape[0] == wanted->rows &&
+        (rank == 1 || entry->shape[1] == wanted->columns))
+        return PP_OK;
+    char columns[32] = "";
+    if (rank == 2)
+        snprintf(columns, sizeof columns, ", %lld", (long long)wanted->columns);
+    return ppi_error(err, PP_ERR_FORMAT, "%s: tensor \"%s\" has another shape than [%lld%s]",
+                     stored->file->label.text, ppi_label(wanted->name).text,
+                     (long long)wanted->rows, columns);
+}
+
+static pp_status check_dtype(const struct ppi_stored *stored, const char *const allowed[2],
+                             pp_error *err)
+{
+    const struct ppi_stored_entry *entry = stored->entry;
+    if (strcmp(entry->dtype_name, allowed[0]) == 0 || strcmp(entry->dtype_name, allowed[1]) == 0)
+        return PP_OK;
+    return ppi_error(err, PP_ERR_FORMAT,
+                     "%s: tensor \"%s\" has dtype %s; in a converted model %s or %s is needed",
+                     stored->file->label.text, ppi_label(entry->name).text, entry->dtype_name,
+                     allowed[0], allowed[1]);
+}
+
+/* Finds NAME and what stands beside it. */
+static pp_status find(const struct ppi_tensors *tensors, const char *name,
+                      struct ppi_stored *stored, struct ppi_code_places *places, pp_error *err)
+{
+    static const char *const integers[] = {"I8", "U8"}, *const floats[] = {"F16", "F32"};
+    char beside[PPI_TENSOR_NAME_BYTES + 16];
+    if (!ppi_source_find(tensors->source, name, stored))
+        return ppi_source_missing(tensors->source, name, err);
+    PP_TRY(check_dtype(stored, integers, err));
+    snprintf(beside, sizeof beside, "%s_scale", name);
+    if (!ppi_source_find(tensors->source, beside, &places->scales))
+        return ppi_source_missing(tensors->source, beside, err);
+    PP_TRY(check_dtype(&places->scales, floats, err));
+    snprintf(beside, sizeof beside, "%s_offset", name);
+    bool whole_rows = strcmp(stored->entry->dtype_name, "I8") == 0;
+    if (whole_rows || !ppi_source_find(tensors->source, beside, &places->offsets))
+        return PP_OK;
+    return check_dtype(&places->offsets, floats, err);
+}
+
+pp_status ppi_tensors_find_codes(const struct ppi_tensors *tensors,
+                                 const struct ppi_model_spec *spec, int32_t i_rule, int32_t layer,
+                                 const char *name, pp_error *err)
+{
+    const struct ppi_tensor_rule *rule = &tensors->rules[i_rule];
+    struct ppi_stored *stored = ppi_tensors_place(tensors, i_rule, layer);
+    struct ppi_code_places *places = &tensors->codes[place_index(tensors, i_rule, layer)];
+    bool table = ppi_weight_kinds[rule->weight].matrix == PPI_MATRIX_TABLE;
+    PP_TRY(find(tensors, name, stored, places, err));
+    int32_t format = converted_format(stored, places);
+    if (format != PPI_FORMAT_INT8 && (table || tensors->weights == PP_WEIGHTS_INT8))
+        return ppi_error(err, PP_ERR_FORMAT, "%s: tensor \"%s\" has codes of 4 bits; %s",
+                         stored->file->label.text, ppi_label(name).text,
+                         table ? "a table has 8" : "config.json says int8");
+    int64_t n_rows, k;
+    ppi_part_shape(spec, rule->weight, rule->part, &n_rows, &k);
+    k = table ? k : ppi_format_k(format, k);
+    const struct ppi_format *f = &ppi_formats[format];
+    const struct wanted codes = {name, n_rows, k * f->bits / 8};
+    struct wanted numbers = {places->scales.entry->name, n_rows,
+                             f->group > 0 ? ppi_format_groups(format, k) : 0};
+    int32_t dtype = f->scale_bytes == 2 ? PP_DTYPE_F16 : PP_DTYPE_F32;
+    const struct ppi_stored_entry *odd = places->scales.entry;
+    PP_TRY(check_shape(stored, &codes, err));
+    PP_TRY(check_shape(&places->scales, &numbers, err));
+    if (places->offsets.entry) {
+        numbers.name = places->offsets.entry->name;
+        PP_TRY(check_shape(&places->offsets, &numbers, err));
+        odd = odd->dtype == dtype ? places->offsets.entry : odd;
+    }
+    if (odd->dtype == dtype)
+        return PP_OK;
+    return ppi_error(
+        err, PP_ERR_FORMAT, "%s: tensor \"%s\" has dtype %s; beside these codes %s is needed",
+        stored->file->label.text, ppi_label(odd->name).text, odd->dtype_name, pp_dtype_name(dtype));
+}
+
+pp_status ppi_tensors_check_codes(const struct ppi_tensors *tensors, int32_t i_rule, int32_t layer,
+                                  pp_error *err)
+{
+    int32_t format = ppi_tensors_format(tensors, i_rule, layer);
+    int32_t n = ppi_rule_n_parts(&tensors->rules[i_rule]);
+    for (int32_t i = i_rule + 1; i < i_rule + n; i++) {
+        const struct ppi_stored *stored = ppi_tensors_place(tensors, i, layer);
+        if (ppi_tensors_format(tensors, i, layer) != format)
+            return ppi_error(err, PP_ERR_FORMAT,
+                             "%s: tensor \"%s\" has codes of another format than the others of its "
+                             "projection",
+                             stored->file->label.text, ppi_label(stored->entry->name).text);
+    }
+    return PP_OK;
+}
+
+/* ---- reading rows ---- */
+
+/* A tensor of codes. */
+struct coded {
+    const struct ppi_tensors *tensors;
+    const struct ppi_model_spec *spec;
+    int32_t i_rule, format;
+    const struct ppi_stored *stored;
+    const struct ppi_code_places *places; /* NULL: blocks */
+    int64_t k, groups;                    /* codes and scales of a row */
+    int64_t row_bytes;                    /* in the file */
+};
+
+static struct coded describe(const struct ppi_tensors *tensors, const struct ppi_model_spec *spec,
+                             int32_t i_rule, int32_t layer)
+{
+    const struct ppi_tensor_rule *rule = &tensors->rules[i_rule];
+    struct coded coded = {.tensors = tensors,
+                          .spec = spec,
+                          .i_rule = i_rule,
+                          .format = ppi_tensors_format(tensors, i_rule, layer),
+                          .stored = ppi_tensors_place(tensors, i_rule, layer)};
+    int64_t n_rows;
+    ppi_part_shape(spec, rule->weight, rule->part, &n_rows, &coded.k);
+    coded.row_bytes = (coded.stored->entry->end - coded.stored->entry->begin) / n_rows;
+    if (tensors->codes)
+        coded.places = &tensors->codes[place_index(tensors, i_rule, layer)];
+    if (ppi_weight_kinds[rule->weight].matrix != PPI_MATRIX_TABLE)
+        coded.k = ppi_format_k(coded.format, coded.k);
+    coded.groups = ppi_format_groups(coded.format, coded.k);
+    return coded;
+}
+
+/* Scales and offsets, codes a byte each, and a row of the file, which for Q8_0 is the longest. */
+size_t ppi_tensors_code_room(int32_t format, int64_t n_cols)
+{
+    size_t k = (size_t)ppi_format_k(format, n_cols);
+    return 2 * (size_t)ppi_format_groups(format, (int64_t)k) * sizeof(float) + 2 * k + k / 16 + 64;
+}
+
+/* Rows of the file to raw: at once where they stand together. */
+static pp_status read_raw(const struct coded *coded, int64_t first_row, int64_t n_rows, char *raw,
+                          pp_error *err)
+{
+    int64_t bytes = coded->row_bytes;
+    if (!ppi_tensors_turn(coded->tensors, coded->i_rule))
+        return ppi_stored_read_bytes(coded->stored, first_row * bytes, n_rows * bytes, raw, err);
+    for (int64_t i = 0; i < n_rows; i++) {
+        int64_t row = ppi_tensors_row(coded->spec, first_row + i);
+        PP_TRY(ppi_stored_read_bytes(coded->stored, row * bytes, bytes, raw + i * bytes, err));
+    }
+    return PP_OK;
+}
+
+/* Scales or offsets of converted rows, as f32; room for as many f16 behind them is raw. */
+static pp_status read_numbers(const struct coded *coded, const struct ppi_stored *stored,
+                              int64_t first_row, int64_t n_rows, float *to, char *raw,
+                              pp_error *err)
+{
+    int64_t n = n_rows * coded->groups, first = first_row * coded->groups;
+    if (stored->entry->dtype == PP_DTYPE_F32)
+        return ppi_stored_read(stored, first, n, to, err);
+    PP_TRY(ppi_stored_read(stored, first, n, raw, err));
+    ppi_to_f32(to, raw, stored->entry->dtype, (size_t)n);
+    return PP_OK;
+}
+
+/* Codes of one byte are signed in the file; of two to a byte the first is the low half. */
+static void spread_codes(const struct coded *coded, const uint8_t *raw, uint8_t *codes)
+{
+    if (coded->format == PPI_FORMAT_INT8) {
+        for (int64_t i = 0; i < coded->k; i++)
+            codes[i] = raw[i] ^ 0x80;
+        return;
+    }
+    for (int64_t i = 0; i < coded->k / 2; i++) {
+        codes[2 * i] = raw[i] & 15;
+        codes[2 * i + 1] = raw[i] >> 4;
+    }
+}
+
+static void take_row(const struct coded *coded, const char *raw, struct ppi_code_row *row)
+{
+    if (coded->places) {
+        spread_codes(coded, (const uint8_t *)raw, row->codes);
+        return;
+    }
+    uint32_t number = (uint32_t)coded->stored->entry->blocks;
+    ppi_blocks_to_row(coded->format, raw, coded->k / ppi_gguf_tensor_type(number)->block_len, row);
+}
+
+pp_status ppi_tensors_read_codes(const struct ppi_tensors *tensors,
+                                 const struct ppi_model_spec *spec, int32_t i_rule, int32_t layer,
+                                 int64_t first_row, int64_t n_rows, void *room,
+                                 struct ppi_code_rows *rows, pp_error *err)
+{
+    struct coded coded = describe(tensors, spec, i_rule, layer);
+    struct ppi_code_row row = {.scales = room};
+    row.offsets = row.scales + n_rows * coded.groups;
+    row.codes = (uint8_t *)(row.offsets + n_rows * coded.groups);
+    char *raw = (char *)row.codes + n_rows * coded.k;
+    bool has_offsets = ppi_formats[coded.format].has_offsets;
+    *rows = (struct ppi_code_rows){row.codes, row.scales, has_offsets ? row.offsets : NULL};
+    if (coded.places) {
+        PP_TRY(
+            read_numbers(&coded, &coded.places->scales, first_row, n_rows, row.scales, raw, err));
+        if (has_offsets)
+            PP_TRY(read_numbers(&coded, &coded.places->offsets, first_row, n_rows, row.offsets, raw,
+                                err));
+    }
+    PP_TRY(read_raw(&coded, first_row, n_rows, raw, err));
+    for (int64_t i = 0; i < n_rows; i++) {
+        take_row(&coded, raw + i * coded.row_bytes, &row);
+        row.codes += coded.k;
+        row.scales += coded.groups;
+        row.offsets += coded.groups;
+    }
+    return PP_OK;
+}
