@@ -151,7 +151,7 @@ struct attend {
     char *out;
     int32_t tile_tokens; /* most of a tile */
     int32_t unit_tokens;
-    int32_t step;     /* units begin this many tokens, or multiples, behind a prompt's first */
+    int32_t step; /* units begin this many tokens, or multiples, behind a prompt's first */
     int64_t n_units;
 };
 

@@ -27,6 +27,8 @@ static void quantize_group(const float *x, int64_t n, int32_t zero, int8_t *code
         most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
     }
     float inverse = finite && most > 0 ? 127.0f / most : 0.0f;
+    if (isinf(inverse)) /* below 2^-121 all is nothing */
+        inverse = 0;
     for (int64_t i = 0; i < n; i++) {
         codes[i] = (int8_t)(finite ? lrintf(x[i] * inverse) : 0);
         total += codes[i];

@@ -4,9 +4,15 @@
  * run on tiles.
  */
 #include "cpu/norm_kernels.h"
-#include "cpu/ref_kernels.h"
 #include "cpu/rope_kernels.h"
 #include "cpu/x86_attention.h"
+#if defined(__aarch64__)
+#include "cpu/plain_integer.h"
+#else
+#include "cpu/x86_integer.h"
+#include "cpu/x86_quantize.h"
+#include "cpu/x86_unpack.h"
+#endif
 
 #if defined(PPI_CPU_TILES)
 #include "cpu/amx_products.h"
@@ -25,6 +31,18 @@
     static void gated_##dtype(const struct ppi_cpu_product *product)                               \
     {                                                                                              \
         MULTIPLY_PANEL(bf16, true, product);                                                       \
+    }                                                                                              \
+    static void integer_gated_##dtype(const struct ppi_cpu_integer *product)                       \
+    {                                                                                              \
+        multiply_integers(bf16, true, product);                                                    \
+    }                                                                                              \
+    static void quantize_##dtype(const struct ppi_cpu_quantize *rows)                              \
+    {                                                                                              \
+        quantize_rows(bf16, rows);                                                                 \
+    }                                                                                              \
+    static void unpack_numbers_##dtype(const struct ppi_cpu_unpack *panel)                         \
+    {                                                                                              \
+        unpack_panel(bf16, panel);                                                                 \
     }                                                                                              \
     static void attend_##dtype(const struct ppi_cpu_tile *tile)                                    \
     {                                                                                              \
@@ -55,11 +73,10 @@
     {                                                                                              \
         .products = products_##dtype, .gated = gated_##dtype, .attend = attend_##dtype,            \
         .rope = rope_##dtype, .norm = norm_##dtype, .norm_add = norm_add,                          \
-        .norm_parts = norm_parts, .softcap = softcap, .quantize = ppi_cpu_ref_quantize_##dtype,    \
-        .integer_products = ppi_cpu_ref_integer_products,                                          \
-        .integer_gated = ppi_cpu_ref_integer_gated_##dtype,                                        \
-        .unpack_codes = ppi_cpu_ref_unpack_codes,                                                  \
-        .unpack_numbers = ppi_cpu_ref_unpack_numbers_##dtype, .gflops = GFLOPS_##dtype,            \
+        .norm_parts = norm_parts, .softcap = softcap, .quantize = quantize_##dtype,                \
+        .integer_products = integer_products, .integer_gated = integer_gated_##dtype,              \
+        .unpack_codes = unpack_codes, .unpack_numbers = unpack_numbers_##dtype,                    \
+        .gflops = GFLOPS_##dtype,                                                                  \
     }
 
 static void norm_add(const struct ppi_cpu_norm *norm, float scale, const float *x, int64_t n_rows,
@@ -76,6 +93,16 @@ static void norm_parts(const struct ppi_cpu_norm *norm, float *x, int64_t n_part
 static void softcap(float *x, int64_t n, float cap)
 {
     cap_values(x, n, cap);
+}
+
+static void integer_products(const struct ppi_cpu_integer *product)
+{
+    multiply_integers(false, false, product);
+}
+
+static void unpack_codes(const struct ppi_cpu_unpack *panel)
+{
+    unpack_levels(panel);
 }
 
 DEFINE_KERNELS(f32, false)

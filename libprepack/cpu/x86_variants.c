@@ -11,8 +11,9 @@
 
 #define HAS_AVX2       1u
 #define HAS_AVX512     2u
-#define HAS_AVX512BF16 4u
-#define HAS_AMX        8u /* for bf16 and bytes */
+#define HAS_AVX512VNNI 4u
+#define HAS_AVX512BF16 8u
+#define HAS_AMX        16u /* for bf16 and bytes */
 
 /* Linux lets a process use tiles once it has asked: arch_prctl(ARCH_REQ_XCOMP_PERM, XTILEDATA). */
 #define LINUX_REQUEST_FEATURE 0x1023
@@ -53,9 +54,12 @@ static uint32_t detect(void)
         has |= HAS_AVX2;
     if ((has & HAS_AVX2) && saves_zmm && bit(b, 16) && bit(b, 17) && bit(b, 30) && bit(b, 31))
         has |= HAS_AVX512; /* F, DQ, BW, VL */
-    uint32_t n_leaves = a;
+    if ((has & HAS_AVX512) && bit(c, 11))
+        has |= HAS_AVX512VNNI;
+    uint32_t n_leaves = a;                               /* no processor has BF16 without VNNI */
     bool tiles = bit(d, 22) && bit(d, 24) && bit(d, 25); /* BF16, TILE, INT8 */
-    if ((has & HAS_AVX512) && n_leaves >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && bit(a, 5))
+    if ((has & HAS_AVX512VNNI) && n_leaves >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) &&
+        bit(a, 5))
         has |= HAS_AVX512BF16;
     if ((has & HAS_AVX512BF16) && tiles && may_use_tiles(xcr0))
         has |= HAS_AMX;
@@ -67,6 +71,9 @@ static const struct ppi_cpu_built built[] = {
     {&ppi_cpu_ref, 0},
     {&ppi_cpu_avx2, HAS_AVX2},
     {&ppi_cpu_avx512, HAS_AVX512},
+#if PPI_CPU_AVX512VNNI
+    {&ppi_cpu_avx512vnni, HAS_AVX512VNNI},
+#endif
 #if PPI_CPU_AVX512BF16
     {&ppi_cpu_avx512bf16, HAS_AVX512BF16},
 #endif

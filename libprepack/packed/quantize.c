@@ -4,6 +4,7 @@
 #include "dtype.h"
 #include "packed/formats.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -50,7 +51,7 @@ void ppi_rotate(float *x, int64_t n)
 static void quantize_int8(float *x, int64_t n, struct ppi_code_row *row)
 {
     ppi_rotate(x, n);
-    float most = largest(x, n), inverse = most > 0 ? 127.0f / most : 0.0f;
+    float most = largest(x, n), inverse = most > 127.0f / FLT_MAX ? 127.0f / most : 0.0f;
     row->scales[0] = all_finite(x, n) ? most / 127.0f : NAN; /* sums of huge numbers are not */
     for (int64_t i = 0; i < n; i++)
         row->codes[i] = (uint8_t)(row->scales[0] > 0 ? (int)round_even(x[i] * inverse) + 128 : 128);
@@ -123,7 +124,8 @@ static void quantize_nf4(const float *x, int64_t n, struct ppi_code_row *row)
 {
     const struct ppi_format *format = &ppi_formats[PPI_FORMAT_NF4];
     for (int64_t g = 0; g < n / format->group; g++, x += format->group) {
-        float most = largest(x, format->group), inverse = most > 0 ? 127.0f / most : 0.0f;
+        float most = largest(x, format->group);
+        float inverse = most > 127.0f / FLT_MAX ? 127.0f / most : 0.0f;
         for (int i = 0; i < format->group; i++)
             row->codes[g * format->group + i] =
                 nearest_level(format->levels, format->zero, x[i] * inverse);

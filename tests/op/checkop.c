@@ -125,6 +125,7 @@ int main(void)
     SRunner *runner = srunner_create(open_suite());
     srunner_add_suite(runner, checkop_products_suite());
     srunner_add_suite(runner, checkop_norms_suite());
+    srunner_add_suite(runner, checkop_packed_suite());
     srunner_add_suite(runner, checkop_rows_suite());
     srunner_add_suite(runner, checkop_rope_suite());
     srunner_add_suite(runner, checkop_attention_suite());

@@ -54,6 +54,7 @@ void *checkop_alloc(size_t count, size_t size);
  * (tests/cross/run.sh): some seconds of it. */
 Suite *checkop_products_suite(void);
 Suite *checkop_norms_suite(void);
+Suite *checkop_packed_suite(void);
 Suite *checkop_rows_suite(void);
 Suite *checkop_rope_suite(void);
 Suite *checkop_attention_suite(void);
