@@ -2,8 +2,12 @@
 logits of the last token; weights in bf16, or in 8 or 4 bits by nncf, whose products the plugin may compute with
 activations quantised in groups. No caches are kept: that spares it work, and packages for export. Prompts one by one,
 in one stream of all threads or a stream for each, and padded at their ends in order of length."""
+import contextlib
+import io
+import logging
 import os
 import time
+import warnings
 from functools import partial
 
 import nncf
@@ -85,7 +89,8 @@ def model_file(world, name):
     if name != "bf16":
         mode = {"int8": nncf.CompressWeightsMode.INT8_SYM, "int4": nncf.CompressWeightsMode.INT4_SYM}[name]
         few = {"group_size": 32, "all_layers": True} if name == "int4" else {}
-        model = nncf.compress_weights(model, mode=mode, **few)
+        with contextlib.redirect_stdout(io.StringIO()):  # a bar of progress
+            model = nncf.compress_weights(model, mode=mode, **few)
     ov.save_model(model, path, compress_to_fp16=name == "bf16")
     return path
 
@@ -96,7 +101,7 @@ class OpenVino:
         settings = {hints.inference_precision: ov.Type.bf16, hints.performance_mode: hints.PerformanceMode.LATENCY,
                     props.inference_num_threads: world.threads, props.num_streams: streams}
         if group is not None:
-            settings[hints.dynamic_quantization_group_size] = group
+            settings["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = str(group)
         self.compiled = ov.Core().compile_model(model_file(world, name), "CPU", settings)
         self.request = self.compiled.create_infer_request()
 
@@ -141,6 +146,8 @@ def settings(n_prompts, threads):
 
 
 def ways(world):
+    nncf.set_log_level(logging.ERROR)
+    warnings.filterwarnings("ignore", module="torch.jit")
     for name in ("bf16", "int8", "int4"):
         for label, batch, streams in settings(len(world.prompts), world.threads):
             # Group sizes for quantised activations; None: what the plugin chooses.

@@ -7,7 +7,6 @@ import warnings
 from functools import partial
 
 import torch
-from transformers.utils import logging as logging_of_transformers
 
 from rival_world import Way, by_length
 
@@ -48,7 +47,6 @@ def ways(world):
     torch.set_num_threads(world.threads)
     warnings.filterwarnings("ignore", module="bitsandbytes")
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    logging_of_transformers.disable_progress_bar()
     alike = min(world.lengths) > max(world.lengths) / 2
     batches = {"one by one": 1, "by length, batches of 4": 4, "by length, batches of 16": 16, "all padded": 0}
     for name, options in precisions():

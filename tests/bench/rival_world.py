@@ -8,6 +8,7 @@ import random
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
+from transformers.utils import logging
 
 SHAPES = {"15m": dict(hidden_size=288, intermediate_size=768, num_hidden_layers=6,
                       num_attention_heads=6, num_key_value_heads=6),
@@ -33,6 +34,7 @@ def draw_lengths(args):
 
 class World:
     def __init__(self, args, folder):
+        logging.disable_progress_bar()
         self.threads, self.folder, self.shape = args.threads, folder, args.shape
         self.vocab = VOCAB
         self.lengths = [min(n, LONGEST) for n in draw_lengths(args)]

@@ -5,8 +5,10 @@ prompts, and runs in the best of them; then all run in turns, and medians count.
 
 usage: rivals.py LIBPREPACK.SO (LENGTHS_FILE | --equal N,LEN) [--shape 15m|110m|llama1b] [--threads N] [--rounds N]
                  [--rivals NAMES] [--formats NAMES] [--only WORDS] [--ik BUILD_DIR] [--folder DIR] [--trial N]
+                 [--prepare]
 --equal 1,512: one prompt of 512 tokens. --rivals and --formats: names with commas. --only: groups that contain one of
 these words, such as int8,q8_0. --folder keeps converted files there for the next run; without it they are deleted.
+--prepare: makes those files and measures nothing.
 Needs torch and transformers; what else is missing is said and left out."""
 import argparse
 import importlib
@@ -39,8 +41,10 @@ def arguments():
     parser.add_argument("--only")
     parser.add_argument("--ik")
     parser.add_argument("--folder")
+    parser.add_argument("--prepare", action="store_true")
     args = parser.parse_args()
-    unknown = set(args.rivals.split(",")) - set(RIVALS) - {""} | set(args.formats.split(",")) - set(rival_prepack.FORMATS)
+    unknown = set(args.rivals.split(",")) - set(RIVALS) - {""}
+    unknown |= set(args.formats.split(",")) - set(rival_prepack.FORMATS)
     if unknown:
         parser.error(f"{', '.join(unknown)}: rivals are {', '.join(RIVALS)}, formats "
                      f"{', '.join(rival_prepack.FORMATS)}")
@@ -97,6 +101,14 @@ def best_way(world, ways):
     return min(tried, key=tried.get) if tried else None
 
 
+def prepare(ways):
+    try:
+        ways[0].open().close()
+        print(f"{ways[0].group}: its files are there", flush=True)
+    except RuntimeError as error:
+        print(f"{ways[0].group}: left out: {error}", flush=True)
+
+
 def in_turns(world, chosen, rounds):
     """Seconds of each round, and logits; the first round warms up."""
     opened, seconds, logits = {}, {}, {}
@@ -123,7 +135,8 @@ def report(world, seconds, logits):
     ours = {way: m for way, m in medians.items() if way.group.startswith("libprepack")}
     reference = logits[next((way for way in medians if "transformers bf16" in way.group), next(iter(medians)))]
     names = [way.group.split()[1] for way in ours]
-    print(f"{'':70} {'tokens/s':>9} {'spread':>15} {'logits off':>10}  times as fast: {' '.join(f'{n:>6}' for n in names)}")
+    print(f"{'':70} {'tokens/s':>9} {'spread':>15} {'logits off':>10}  times as fast: "
+          f"{' '.join(f'{name:>6}' for name in names)}")
     for way, median in medians.items():
         off = ((logits[way] - reference).abs().max() / reference.abs().max()).item()
         ratios = " ".join(f"{median / mine:6.2f}" for mine in ours.values())
@@ -134,10 +147,15 @@ def report(world, seconds, logits):
 def run(args, folder):
     world = World(args, folder)
     chosen = []
-    for group, ways in all_ways(args, world).items():
+    for ways in all_ways(args, world).values():
+        if args.prepare:
+            prepare(ways)
+            continue
         way = best_way(world, ways)
         if way:
             chosen.append(way)
+    if args.prepare:
+        return
     seconds, logits = in_turns(world, chosen, args.rounds)
     if not seconds:
         sys.exit("nothing could be measured")
