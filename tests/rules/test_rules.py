@@ -45,7 +45,7 @@ def includes(path):
 # folders of lines above and the files at the top of libprepack; folders of one line do not know
 # one another. Joined by "+" are folders that do: they count as one.
 ORDER = (
-    ("json", "packed"),
+    ("json",),
     ("plan",),
     ("queue", "batch"),
     ("checkpoint",),
@@ -152,7 +152,7 @@ def folder_of(path):
 
 
 def folder_order():
-    level, unit = {"": 0}, {"": ""}
+    level, unit = {"": 0, "packed": 0}, {"": "", "packed": ""} # formats belong to the seam
     for i, line in enumerate(ORDER, 1):
         for names in line:
             for name in names.split("+"):
