@@ -79,11 +79,15 @@ PPI_INLINE void score_vectors(bool bf16, int rows, int vectors, struct group *gr
     UNROLL for (int j = 0; j < vectors; j++) b[j] =
         block->k[(first + j) / PAGE_VECTORS] + 4 * LANES * ((first + j) % PAGE_VECTORS);
     size_t groups = (size_t)(bf16 ? block->tile->head_dim / 2 : block->tile->head_dim);
-    const char *next = next_lines(block, b[0]);
+    /* A tile of few rows waits for memory: it asks for V, behind K in the page, at once. */
+    bool few = rows < PPI_CPU_ROWS && block->tile->n_rows * block->tile->n_heads < PPI_CPU_ROWS;
+    const char *ahead[VECTORS], *next = few ? NULL : next_lines(block, b[0]);
+    UNROLL for (int j = 0; j < vectors; j++) ahead[j] = few ? b[j] + groups * K_STEP : next;
     struct tile t;
     clear_tile(rows, vectors, &t);
     for (size_t g = 0; g < groups; g++) {
-        v_prefetch_far(next + g * K_STEP);
+        for (int j = 0; j < (rows < PPI_CPU_ROWS ? vectors : 1); j += PAGE_VECTORS)
+            v_prefetch_far(ahead[j] + g * K_STEP);
         add_group(bf16, rows, vectors, &t, group->q, 4 * g, false, b, g * K_STEP);
     }
     UNROLL for (int j = 0; j < vectors; j++)
