@@ -21,6 +21,7 @@ static const struct run_target cpu_targets[] = {{"cpu:ref", PP_DTYPE_F32},
                                                 {"cpu:avx512amx", PP_DTYPE_BF16},
                                                 {"cpu:neon", PP_DTYPE_F32},
                                                 {"cpu:neon", PP_DTYPE_BF16},
+                                                {"cpu:neondot", PP_DTYPE_F32},
                                                 {"cpu:neonbf16", PP_DTYPE_F32},
                                                 {"cpu:neonbf16", PP_DTYPE_BF16},
                                                 {NULL, 0}};
