@@ -10,17 +10,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct run_target cpu_targets[] = {
-    {"cpu:ref", PP_DTYPE_F32, 0},        {"cpu:ref", PP_DTYPE_BF16, 0},
-    {"cpu:avx2", PP_DTYPE_F32, 0},       {"cpu:avx2", PP_DTYPE_BF16, 0},
-    {"cpu:avx512", PP_DTYPE_F32, 0},     {"cpu:avx512", PP_DTYPE_BF16, 0},
-    {"cpu:avx512bf16", PP_DTYPE_F32, 0}, {"cpu:avx512bf16", PP_DTYPE_BF16, 0},
-    {"cpu:avx512amx", PP_DTYPE_BF16, 0}, {"cpu:neon", PP_DTYPE_F32, 0},
-    {"cpu:neon", PP_DTYPE_BF16, 0},      {"cpu:neonbf16", PP_DTYPE_F32, 0},
-    {"cpu:neonbf16", PP_DTYPE_BF16, 0},  {NULL, 0, 0}};
-static const struct run_target cuda_targets[] = {{"cuda", PP_DTYPE_BF16, 0},
-                                                 {"cuda", PP_DTYPE_F16, 0},
-                                                 {"cuda:own", PP_DTYPE_BF16, 0},
+static const struct run_target cpu_targets[] = {{"cpu:ref", PP_DTYPE_F32, PP_WEIGHTS_AUTO},
+                                                {"cpu:ref", PP_DTYPE_BF16, PP_WEIGHTS_AUTO},
+                                                {"cpu:avx2", PP_DTYPE_F32, PP_WEIGHTS_AUTO},
+                                                {"cpu:avx2", PP_DTYPE_BF16, PP_WEIGHTS_AUTO},
+                                                {"cpu:avx512", PP_DTYPE_F32, PP_WEIGHTS_AUTO},
+                                                {"cpu:avx512", PP_DTYPE_BF16, PP_WEIGHTS_AUTO},
+                                                {"cpu:avx512bf16", PP_DTYPE_F32, PP_WEIGHTS_AUTO},
+                                                {"cpu:avx512bf16", PP_DTYPE_BF16, PP_WEIGHTS_AUTO},
+                                                {"cpu:avx512amx", PP_DTYPE_BF16, PP_WEIGHTS_AUTO},
+                                                {"cpu:neon", PP_DTYPE_F32, PP_WEIGHTS_AUTO},
+                                                {"cpu:neon", PP_DTYPE_BF16, PP_WEIGHTS_AUTO},
+                                                {"cpu:neondot", PP_DTYPE_F32, PP_WEIGHTS_AUTO},
+                                                {"cpu:neonbf16", PP_DTYPE_F32, PP_WEIGHTS_AUTO},
+                                                {"cpu:neonbf16", PP_DTYPE_BF16, PP_WEIGHTS_AUTO},
+                                                {NULL, 0, 0}};
+static const struct run_target cuda_targets[] = {{"cuda", PP_DTYPE_BF16, PP_WEIGHTS_AUTO},
+                                                 {"cuda", PP_DTYPE_F16, PP_WEIGHTS_AUTO},
+                                                 {"cuda:own", PP_DTYPE_BF16, PP_WEIGHTS_AUTO},
                                                  {NULL, 0, 0}};
 
 const struct run_target *run_target(int i)
