@@ -56,8 +56,9 @@ class World:
         config = LlamaConfig(vocab_size=VOCAB, max_position_embeddings=LONGEST, tie_word_embeddings=False,
                              dtype=torch.bfloat16, **SHAPES[self.shape])
         torch.set_default_dtype(torch.bfloat16)
-        LlamaForCausalLM(config).save_pretrained(self.checkpoint)
+        LlamaForCausalLM(config).save_pretrained(self.checkpoint + ".part")
         torch.set_default_dtype(torch.float32)
+        os.rename(self.checkpoint + ".part", self.checkpoint)
 
     def model(self, dtype=torch.bfloat16, **options):
         return LlamaForCausalLM.from_pretrained(self.checkpoint, dtype=dtype, **options).eval()
