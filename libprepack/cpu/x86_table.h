@@ -1,7 +1,7 @@
 /*
  * x86_table.h: makes the kernels for the instruction set the including file is compiled for, and
- * the table PPI_CPU_VARIANT of the name PPI_CPU_VARIANT_NAME. With PPI_CPU_TILES products of bf16
- * run on tiles.
+ * the table PPI_CPU_VARIANT of the name PPI_CPU_VARIANT_NAME. With PPI_CPU_TILES products run on
+ * tiles where they can.
  */
 #include "cpu/norm_kernels.h"
 #include "cpu/rope_kernels.h"
@@ -15,12 +15,17 @@
 #endif
 
 #if defined(PPI_CPU_TILES)
+#include "cpu/amx_integer.h"
 #include "cpu/amx_products.h"
 #define MULTIPLY_PANEL(bf16, gate_up, product)                                                     \
     ((bf16) ? multiply_panel_by_tiles((gate_up), (product))                                        \
             : multiply_panel(false, (gate_up), (product)))
+#define MULTIPLY_INTEGERS(bf16, gate_up, product)                                                  \
+    (tiles_take(product) ? multiply_codes_by_tiles((bf16), (gate_up), (product))                   \
+                         : multiply_integers((bf16), (gate_up), (product)))
 #else
-#define MULTIPLY_PANEL multiply_panel
+#define MULTIPLY_PANEL    multiply_panel
+#define MULTIPLY_INTEGERS multiply_integers
 #endif
 
 #define DEFINE_KERNELS(dtype, bf16)                                                                \
@@ -34,7 +39,7 @@
     }                                                                                              \
     static void integer_gated_##dtype(const struct ppi_cpu_integer *product)                       \
     {                                                                                              \
-        multiply_integers(bf16, true, product);                                                    \
+        MULTIPLY_INTEGERS(bf16, true, product);                                                    \
     }                                                                                              \
     static void quantize_##dtype(const struct ppi_cpu_quantize *rows)                              \
     {                                                                                              \
@@ -58,12 +63,22 @@
         norm_rows(bf16, norm, x, n_rows, out);                                                     \
     }
 
-#if defined(__AVX512BF16__)
+/* Of tiles and NEON by the count of instructions, not measured. */
+#if defined(PPI_CPU_TILES)
+#define GFLOPS_bf16 1000
+#define GFLOPS_f32  150
+#elif defined(__AVX512BF16__)
 #define GFLOPS_bf16 300
 #define GFLOPS_f32  150
 #elif defined(__AVX512F__)
 #define GFLOPS_bf16 140
 #define GFLOPS_f32  150
+#elif defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
+#define GFLOPS_bf16 100
+#define GFLOPS_f32  50
+#elif defined(__aarch64__)
+#define GFLOPS_bf16 35
+#define GFLOPS_f32  50
 #else
 #define GFLOPS_bf16 80
 #define GFLOPS_f32  100
@@ -97,7 +112,7 @@ static void softcap(float *x, int64_t n, float cap)
 
 static void integer_products(const struct ppi_cpu_integer *product)
 {
-    multiply_integers(false, false, product);
+    MULTIPLY_INTEGERS(false, false, product);
 }
 
 static void unpack_codes(const struct ppi_cpu_unpack *panel)
