@@ -61,10 +61,11 @@ typedef struct pp_session_params {
     int32_t dtype; /* of products and KV. cpu: PP_DTYPE_F32 or BF16; AUTO: bf16 for bf16 weights,
                       else f32. cuda: BF16 or F16; AUTO: f16 for f16 weights, else bf16 */
     const char *device; /* "cpu", the default; behind it a kernel set by name: "cpu:ref",
-                           "cpu:avx2", "cpu:avx512", "cpu:avx512bf16", "cpu:avx512amx"; on aarch64
-                           "cpu:neon", "cpu:neonbf16". "cuda", "cuda:1": an NVIDIA GPU; behind it
-                           ":own" for products without cuBLASLt, ":mma" for attention by mma.sync
-                           where the GPU has kernels of its own */
+                           "cpu:avx2", "cpu:avxvnni", "cpu:avx512", "cpu:avx512vnni",
+                           "cpu:avx512bf16", "cpu:avx512amx"; on aarch64 "cpu:neon", "cpu:neondot",
+                           "cpu:neonbf16". "cuda", "cuda:1": an NVIDIA GPU; behind it ":own" for
+                           products without cuBLASLt, ":mma" for attention by mma.sync where the GPU
+                           has kernels of its own */
     int32_t n_threads; /* CPU threads, the caller's included; 0: one for each processor this process
                           may use, by its affinity and its control group's quota; at most 256 */
     int32_t max_pass_tokens; /* most tokens of one forward pass, 64 .. 2^20; 0: the backend's

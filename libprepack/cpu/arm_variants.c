@@ -6,21 +6,32 @@
 
 #include <sys/auxv.h>
 
-#define HAS_BF16 1u
+#define HAS_DOT  1u
+#define HAS_BF16 2u
 
 /* Bits of Linux's auxiliary vector; headers older than the processors lack them. */
+#define LINUX_HWCAP_DOT   (1ul << 20)
+#define LINUX_HWCAP2_I8MM (1ul << 13)
 #define LINUX_HWCAP2_BF16 (1ul << 14)
 
 static uint32_t detect(void)
 {
-    unsigned long more = getauxval(AT_HWCAP2);
-    return more & LINUX_HWCAP2_BF16 ? HAS_BF16 : 0;
+    unsigned long first = getauxval(AT_HWCAP), second = getauxval(AT_HWCAP2);
+    uint32_t has = 0;
+    if (first & LINUX_HWCAP_DOT)
+        has |= HAS_DOT;
+    if ((has & HAS_DOT) && (second & LINUX_HWCAP2_I8MM) && (second & LINUX_HWCAP2_BF16))
+        has |= HAS_BF16;
+    return has;
 }
 
 /* Slowest first. */
 static const struct ppi_cpu_built built[] = {
     {&ppi_cpu_ref, 0},
     {&ppi_cpu_neon, 0},
+#if PPI_CPU_NEONDOT
+    {&ppi_cpu_neondot, HAS_DOT},
+#endif
 #if PPI_CPU_NEONBF16
     {&ppi_cpu_neonbf16, HAS_BF16},
 #endif

@@ -90,8 +90,9 @@ struct ppi_cpu_variant {
     struct ppi_cpu_kernels f32, bf16;
 };
 
-extern const struct ppi_cpu_variant ppi_cpu_ref, ppi_cpu_avx2, ppi_cpu_avx512, ppi_cpu_avx512vnni,
-    ppi_cpu_avx512bf16, ppi_cpu_avx512amx, ppi_cpu_neon, ppi_cpu_neonbf16;
+extern const struct ppi_cpu_variant ppi_cpu_ref, ppi_cpu_avx2, ppi_cpu_avxvnni, ppi_cpu_avx512,
+    ppi_cpu_avx512vnni, ppi_cpu_avx512bf16, ppi_cpu_avx512amx, ppi_cpu_neon, ppi_cpu_neondot,
+    ppi_cpu_neonbf16;
 
 /* ---- variants.c and the list of this processor ---- */
 

@@ -20,6 +20,11 @@
 #define DOT_VECTORS   2
 #define GROUP_ROWS    3
 #define GROUP_VECTORS 2
+#elif defined(__AVXVNNI__)
+#define DOT_ROWS      6 /* 6 x 2 sums, 2 columns, 1 row value: 15 of 16 registers */
+#define DOT_VECTORS   2
+#define GROUP_ROWS    3 /* 3 x 2 sums, as integers and as f32, 2 columns, 1 row value: 15 */
+#define GROUP_VECTORS 2
 #else
 #define DOT_ROWS      3 /* 3 x 2 sums, 2 x 2 columns, 2 row values, 1 mask: 13 of 16 registers */
 #define DOT_VECTORS   2
@@ -126,6 +131,11 @@ PPI_INLINE vf v_where_ordered(vf x, vf other)
 #endif
 }
 
+/* Codes of a panel as v_dot_bytes takes them, and what this adds to the start of a sum over the n
+ * codes of a row from `a` on: nothing. */
+#define v_codes_load(p)   v_bits_load(p)
+#define codes_start(a, n) ((void)(a), (void)(n), 0u)
+
 /* Sums of bytes. Their own type, because gcc copies a sum that is kept as bits each time. */
 typedef int32_t vs __attribute__((vector_size(4 * LANES)));
 
@@ -137,6 +147,8 @@ PPI_INLINE vs v_dot_bytes(vs sum, vi u, vi s)
 {
 #if defined(__AVX512VNNI__)
     return (vs)_mm512_dpbusd_epi32((vi)sum, u, s);
+#elif defined(__AVXVNNI__)
+    return (vs)_mm256_dpbusd_avx_epi32((vi)sum, u, s);
 #else
     vi even = v_words_dot(v_bits_and(u, v_words_set1(0xff)), v_words_shift(v_words_left(s, 8), 8));
     vi odd = v_words_dot(v_words_right(u, 8), v_words_shift(s, 8));

@@ -8,8 +8,13 @@
 #ifndef PPI_CPU_X86_INTEGER_H
 #define PPI_CPU_X86_INTEGER_H
 
-#include "cpu/x86_bytes.h"
 #include "cpu/x86_products.h"
+
+#if defined(__aarch64__)
+#include "cpu/arm_bytes.h"
+#else
+#include "cpu/x86_bytes.h"
+#endif
 
 struct whole_tile {
     vs sum[PPI_CPU_ROWS][VECTORS];
@@ -24,12 +29,14 @@ struct corner {
     int column;
 };
 
+/* The starts of the sums over n codes of each row from `a` on. */
 PPI_INLINE void start_tile(int rows, int vectors, struct whole_tile *t, const int32_t *starts,
-                           int64_t stride)
+                           int64_t stride, const char *a, size_t a_stride, size_t n)
 {
     UNROLL for (int i = 0; i < rows; i++)
     {
-        UNROLL for (int j = 0; j < vectors; j++) t->sum[i][j] = (vs)v_bits_set1(starts[i * stride]);
+        uint32_t start = (uint32_t)starts[i * stride] + codes_start(a + (size_t)i * a_stride, n);
+        UNROLL for (int j = 0; j < vectors; j++) t->sum[i][j] = (vs)v_bits_set1(start);
     }
 }
 
@@ -40,7 +47,7 @@ PPI_INLINE void add_codes(int rows, int vectors, struct whole_tile *t, const cha
     vi column[VECTORS];
     UNROLL for (int j = 0; j < vectors; j++)
     {
-        column[j] = v_bits_load(b + 4 * LANES * j);
+        column[j] = v_codes_load(b + 4 * LANES * j);
         v_keep(column[j]);
     }
     UNROLL for (int i = 0; i < rows; i++)
@@ -54,7 +61,7 @@ PPI_INLINE void add_codes(int rows, int vectors, struct whole_tile *t, const cha
 PPI_INLINE void prefetch_columns(int vectors, const char *b)
 {
     UNROLL for (int j = 0; j < vectors; j += 64 / (4 * LANES))
-        _mm_prefetch(b + AHEAD + 4 * LANES * j, _MM_HINT_T0);
+        v_prefetch(b + AHEAD + 4 * LANES * j);
 }
 
 /* sums [rows][64] of one group. `next`: lines to bring to the second level, one a step. */
@@ -64,10 +71,10 @@ PPI_INLINE void dot_rows(int rows, const struct ppi_cpu_integer *p, const struct
     struct whole_tile t;
     const char *a = from->a, *b = (const char *)p->product.panel + 4 * from->column;
     size_t k = (size_t)p->product.k;
-    start_tile(rows, DOT_VECTORS, &t, from->a_starts, 1);
+    start_tile(rows, DOT_VECTORS, &t, from->a_starts, 1, a, k, k);
     for (const char *end = a + k; a < end; a += 4, b += GROUP_BYTES, next += GROUP_BYTES / 4) {
         prefetch_columns(DOT_VECTORS, b);
-        _mm_prefetch(next, _MM_HINT_T1);
+        v_prefetch_far(next);
         add_codes(rows, DOT_VECTORS, &t, a, k, b);
     }
     UNROLL for (int i = 0; i < rows; i++)
@@ -122,7 +129,8 @@ PPI_INLINE void dot_groups(bool offsets, int rows, const struct ppi_cpu_integer 
     }
     for (int64_t g = 0; g < p->n_groups; g++) {
         struct whole_tile whole;
-        start_tile(rows, GROUP_VECTORS, &whole, from->a_starts + g, p->n_groups);
+        start_tile(rows, GROUP_VECTORS, &whole, from->a_starts + g, p->n_groups, a, k,
+                   PPI_CPU_CODE_GROUP);
         UNROLL for (int step = 0; step < PPI_CPU_CODE_GROUP; step += 4)
         {
             prefetch_columns(GROUP_VECTORS, b);

@@ -6,10 +6,10 @@
 #include "cpu/norm_kernels.h"
 #include "cpu/rope_kernels.h"
 #include "cpu/x86_attention.h"
-#if defined(__aarch64__)
-#include "cpu/plain_integer.h"
-#else
 #include "cpu/x86_integer.h"
+#if defined(__aarch64__)
+#include "cpu/plain_codes.h"
+#else
 #include "cpu/x86_quantize.h"
 #include "cpu/x86_unpack.h"
 #endif

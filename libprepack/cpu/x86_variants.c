@@ -13,7 +13,8 @@
 #define HAS_AVX512     2u
 #define HAS_AVX512VNNI 4u
 #define HAS_AVX512BF16 8u
-#define HAS_AMX        16u /* for bf16 and bytes */
+#define HAS_AVXVNNI    16u
+#define HAS_AMX        32u /* for bf16 and bytes */
 
 /* Linux lets a process use tiles once it has asked: arch_prctl(ARCH_REQ_XCOMP_PERM, XTILEDATA). */
 #define LINUX_REQUEST_FEATURE 0x1023
@@ -56,10 +57,12 @@ static uint32_t detect(void)
         has |= HAS_AVX512; /* F, DQ, BW, VL */
     if ((has & HAS_AVX512) && bit(c, 11))
         has |= HAS_AVX512VNNI;
-    uint32_t n_leaves = a;                               /* no processor has BF16 without VNNI */
     bool tiles = bit(d, 22) && bit(d, 24) && bit(d, 25); /* BF16, TILE, INT8 */
-    if ((has & HAS_AVX512VNNI) && n_leaves >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) &&
-        bit(a, 5))
+    if (a < 1 || !__get_cpuid_count(7, 1, &a, &b, &c, &d))
+        return has;
+    if ((has & HAS_AVX2) && bit(a, 4))
+        has |= HAS_AVXVNNI;
+    if ((has & HAS_AVX512VNNI) && bit(a, 5)) /* no processor has BF16 without VNNI */
         has |= HAS_AVX512BF16;
     if ((has & HAS_AVX512BF16) && tiles && may_use_tiles(xcr0))
         has |= HAS_AMX;
@@ -70,6 +73,9 @@ static uint32_t detect(void)
 static const struct ppi_cpu_built built[] = {
     {&ppi_cpu_ref, 0},
     {&ppi_cpu_avx2, HAS_AVX2},
+#if PPI_CPU_AVXVNNI
+    {&ppi_cpu_avxvnni, HAS_AVXVNNI},
+#endif
     {&ppi_cpu_avx512, HAS_AVX512},
 #if PPI_CPU_AVX512VNNI
     {&ppi_cpu_avx512vnni, HAS_AVX512VNNI},

@@ -1,21 +1,11 @@
 /*
- * plain_integer.h: the kernels of packed.h for processors that have none of their own: the
- * reference's, under the names that the table takes.
+ * plain_codes.h: rows to codes and panels taken apart, for processors that have no kernels of their
+ * own for it: the reference's, under the names that the table takes.
  */
-#ifndef PPI_CPU_PLAIN_INTEGER_H
-#define PPI_CPU_PLAIN_INTEGER_H
+#ifndef PPI_CPU_PLAIN_CODES_H
+#define PPI_CPU_PLAIN_CODES_H
 
 #include "cpu/ref_kernels.h"
-
-static inline void multiply_integers(bool bf16, bool gate_up, const struct ppi_cpu_integer *p)
-{
-    if (!gate_up)
-        ppi_cpu_ref_integer_products(p);
-    else if (bf16)
-        ppi_cpu_ref_integer_gated_bf16(p);
-    else
-        ppi_cpu_ref_integer_gated_f32(p);
-}
 
 static inline void quantize_rows(bool bf16, const struct ppi_cpu_quantize *rows)
 {

@@ -1,0 +1,6 @@
+/*
+ * arm_neondot.c: the kernels for NEON with SDOT.
+ */
+#define PPI_CPU_VARIANT      ppi_cpu_neondot
+#define PPI_CPU_VARIANT_NAME "neondot"
+#include "cpu/x86_table.h"
