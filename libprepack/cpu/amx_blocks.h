@@ -10,7 +10,7 @@
 #define PPI_CPU_AMX_BLOCKS_H
 
 #include "cpu/amx_tile.h"
-#include "cpu/x86_products.h"
+#include "cpu/vec_products.h"
 
 #define STEP_BYTES (TILE_ROWS * GROUP_BYTES) /* of a panel */
 #define BLOCK_ROWS (2 * TILE_ROWS)

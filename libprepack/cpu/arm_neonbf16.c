@@ -3,4 +3,4 @@
  */
 #define PPI_CPU_VARIANT      ppi_cpu_neonbf16
 #define PPI_CPU_VARIANT_NAME "neonbf16"
-#include "cpu/x86_table.h"
+#include "cpu/vec_table.h"

@@ -4,4 +4,4 @@
 #define PPI_CPU_VARIANT      ppi_cpu_avx512amx
 #define PPI_CPU_VARIANT_NAME "avx512amx"
 #define PPI_CPU_TILES        1
-#include "cpu/x86_table.h"
+#include "cpu/vec_table.h"

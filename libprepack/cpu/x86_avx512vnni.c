@@ -3,4 +3,4 @@
  */
 #define PPI_CPU_VARIANT      ppi_cpu_avx512vnni
 #define PPI_CPU_VARIANT_NAME "avx512vnni"
-#include "cpu/x86_table.h"
+#include "cpu/vec_table.h"

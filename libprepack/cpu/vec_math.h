@@ -1,8 +1,8 @@
 /*
- * x86_math.h: functions of vectors: powers of two, what gates a product, tanh.
+ * vec_math.h: functions of vectors: powers of two, what gates a product, tanh.
  */
-#ifndef PPI_CPU_X86_MATH_H
-#define PPI_CPU_X86_MATH_H
+#ifndef PPI_CPU_VEC_MATH_H
+#define PPI_CPU_VEC_MATH_H
 
 #include "cpu/vec.h"
 

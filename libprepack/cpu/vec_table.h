@@ -1,12 +1,12 @@
 /*
- * x86_table.h: makes the kernels for the instruction set the including file is compiled for, and
+ * vec_table.h: makes the kernels for the instruction set the including file is compiled for, and
  * the table PPI_CPU_VARIANT of the name PPI_CPU_VARIANT_NAME. With PPI_CPU_TILES products run on
  * tiles where they can.
  */
 #include "cpu/norm_kernels.h"
 #include "cpu/rope_kernels.h"
-#include "cpu/x86_attention.h"
-#include "cpu/x86_integer.h"
+#include "cpu/vec_attention.h"
+#include "cpu/vec_integer.h"
 #if defined(__aarch64__)
 #include "cpu/plain_codes.h"
 #else

@@ -1,5 +1,5 @@
 /*
- * x86_attention.h: the attention kernel, compiled for each instruction set by its file. Its meaning
+ * vec_attention.h: the attention kernel, compiled for each instruction set by its file. Its meaning
  * is ref_attention.c's.
  *
  * Rows go in groups of up to 6: the heads of a token that share keys, then the next token. A group
@@ -9,10 +9,10 @@
  * vector of the first key it can see and stops at the last. Masked weights are exactly 0, so
  * neither border nor the company of a row changes its bits.
  */
-#ifndef PPI_CPU_X86_ATTENTION_H
-#define PPI_CPU_X86_ATTENTION_H
+#ifndef PPI_CPU_VEC_ATTENTION_H
+#define PPI_CPU_VEC_ATTENTION_H
 
-#include "cpu/x86_products.h"
+#include "cpu/vec_products.h"
 
 #define BLOCK_PAGES  (PPI_CPU_BLOCK / PPI_CPU_PAGE)
 #define PAGE_VECTORS (PPI_CPU_PAGE / LANES)

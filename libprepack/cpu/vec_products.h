@@ -1,5 +1,5 @@
 /*
- * x86_products.h: the product kernels, compiled for each instruction set by its file.
+ * vec_products.h: the product kernels, compiled for each instruction set by its file.
  *
  * A tile of up to 6 rows by 64 columns (8 or 4 lanes: slices of 16) has its sums in registers; one
  * step takes a group of k: the vectors of a panel's row, and one 32-bit value of each row of `a`,
@@ -7,10 +7,10 @@
  * pairs: one instruction where there is one; else both halves are widened (exactly) and multiplied
  * as f32, the first half first.
  */
-#ifndef PPI_CPU_X86_PRODUCTS_H
-#define PPI_CPU_X86_PRODUCTS_H
+#ifndef PPI_CPU_VEC_PRODUCTS_H
+#define PPI_CPU_VEC_PRODUCTS_H
 
-#include "cpu/x86_math.h"
+#include "cpu/vec_math.h"
 
 #define GROUP_BYTES (PPI_CPU_PANEL * sizeof(uint32_t)) /* of a panel */
 #define AHEAD       (12 * GROUP_BYTES)                 /* prefetch distance in a panel */

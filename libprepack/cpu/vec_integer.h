@@ -1,14 +1,14 @@
 /*
- * x86_integer.h: integer products, as packed.h defines them to the bit.
+ * vec_integer.h: integer products, as packed.h defines them to the bit.
  *
  * A tile has its sums in registers, DOT_ROWS x DOT_VECTORS of them with one group; with groups
  * GROUP_ROWS x GROUP_VECTORS of integers that live for the eight steps of a group, and as many of
  * f32: the processor turns those of one group into f32 while it sums the next.
  */
-#ifndef PPI_CPU_X86_INTEGER_H
-#define PPI_CPU_X86_INTEGER_H
+#ifndef PPI_CPU_VEC_INTEGER_H
+#define PPI_CPU_VEC_INTEGER_H
 
-#include "cpu/x86_products.h"
+#include "cpu/vec_products.h"
 
 #if defined(__aarch64__)
 #include "cpu/arm_bytes.h"
