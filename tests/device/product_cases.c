@@ -77,8 +77,8 @@ struct ppi_matrix *product_matrix(struct product_context *context, int32_t kind,
     struct ppi_matrix *w;
     const struct ppi_matrix_spec spec = {.kind = kind, .n = n, .k = k};
     int64_t n_rows = kind == PPI_MATRIX_GATE_UP ? 2 * n : n;
-    expect_ok(ppi_cuda_matrix_create(context->backend, &context->mem, &spec, &w, &err),
-              "a matrix", &err);
+    expect_ok(ppi_cuda_matrix_create(context->backend, &context->mem, &spec, &w, &err), "a matrix",
+              &err);
     expect_ok(ppi_cuda_matrix_fill(context->backend, w, 0, n_rows, weights, PP_DTYPE_F32, &err),
               "weights", &err);
     return w;

@@ -249,7 +249,8 @@ static int check(const void *line)
         return fail_usage("--predict needs --model: a model directory, 'demo', or a shape such as "
                           "llama1b");
     if (!options->predict && names_a_device(&options->device))
-        return fail_usage("--device, --dtype, --weights, --threads and --memory-limit of plan need --predict");
+        return fail_usage(
+            "--device, --dtype, --weights, --threads and --memory-limit of plan need --predict");
     return STATUS_OK;
 }
 
