@@ -12,7 +12,7 @@
 /* A k_padded of whole tiles, one scale for a row and nothing added. */
 static inline bool tiles_take(const struct ppi_cpu_integer *p)
 {
-    return p->n_groups == 1 && !p->offsets && p->product.k % TILE_BYTES == 0;
+    return !p->format && p->n_groups == 1 && !p->offsets && p->product.k % TILE_BYTES == 0;
 }
 
 /* From sums to numbers: starts, which only wrap on the way, then both scales. */

@@ -70,6 +70,8 @@ struct ppi_cpu_kernels {
     void (*quantize)(const struct ppi_cpu_quantize *rows);
     void (*integer_products)(const struct ppi_cpu_integer *product);
     void (*integer_gated)(const struct ppi_cpu_integer *product);
+    int64_t packed_rows; /* up to how many rows integer products read panels in groups as they are
+                          * (faster); 0: never, they cannot */
     void (*unpack_codes)(const struct ppi_cpu_unpack *panel);
     void (*unpack_numbers)(const struct ppi_cpu_unpack *panel);
     void (*products)(const struct ppi_cpu_product *product);

@@ -45,14 +45,16 @@ struct ppi_cpu_quantize {
     float *room;             /* [k_padded] */
 };
 
-/* One panel of byte codes times some rows: `product.a` are rows of codes (their k is k_padded),
- * `product.panel` byte codes, and the rest is as it is there. */
+/* One panel times some rows: `product.a` are rows of codes (their k is k_padded), `product.panel`
+ * byte codes or, where the kernels take that, a panel of a format in groups as it is; the rest is
+ * as it is there. */
 struct ppi_cpu_integer {
+    int32_t format; /* of the panel; 0: byte codes that are levels */
     struct ppi_cpu_product product;
     int64_t n_groups;               /* 1, or k_padded / 32 */
     const float *a_scales, *a_sums; /* of the first row, [n_rows, n_groups] */
     const int32_t *a_starts;
-    const float *scales;  /* [n_groups][64] */
+    const float *scales;  /* of byte codes: [n_groups][64] */
     const float *offsets; /* the same, or NULL */
 };
 

@@ -54,13 +54,18 @@ void ppi_cpu_quantize_activations(struct ppi_backend *backend, const struct ppi_
     ppi_cpu_run(backend->pool, n_rows, QUANTIZE_NS * (double)w->k, run_quantize, &job);
 }
 
-/* Byte codes and f32 scales of a panel: where they are, or taken apart into scratch. */
+/* What the kernel reads: byte codes and f32 scales where they are, or taken apart into scratch; for
+ * few rows the panel as it is. */
 static void find_codes(const struct ppi_backend *backend, const struct ppi_matrix *w, int64_t k,
                        char *scratch, struct ppi_cpu_integer *p)
 {
     const char *panel = p->product.panel;
     if (w->format == PPI_FORMAT_INT8) {
         p->scales = (const float *)(const void *)(panel + ppi_cpu_code_bytes(w->format, k));
+        return;
+    }
+    if (p->product.n_rows <= backend->kernels->packed_rows) {
+        p->format = w->format;
         return;
     }
     struct ppi_cpu_unpack unpack = {

@@ -147,15 +147,20 @@ PPI_INLINE void dot_groups(bool offsets, int rows, const struct ppi_cpu_integer 
     }
 }
 
+PPI_INLINE struct corner corner_of(const struct ppi_cpu_integer *p, int64_t row)
+{
+    int64_t at = row * p->n_groups;
+    return (struct corner){.a = (const char *)p->product.a + row * p->product.k,
+                           .a_scales = p->a_scales + at,
+                           .a_sums = p->a_sums + at,
+                           .a_starts = p->a_starts + at};
+}
+
 /* sums [rows][64] of `rows` rows from `row` on, at most as many as a tile has. */
 PPI_INLINE void sum_rows(bool groups, bool offsets, int rows, const struct ppi_cpu_integer *p,
                          int64_t row, float *sums, const char *next)
 {
-    int64_t at = row * p->n_groups;
-    struct corner from = {.a = (const char *)p->product.a + row * p->product.k,
-                          .a_scales = p->a_scales + at,
-                          .a_sums = p->a_sums + at,
-                          .a_starts = p->a_starts + at};
+    struct corner from = corner_of(p, row);
     int width = (groups ? GROUP_VECTORS : DOT_VECTORS) * LANES;
     for (; from.column < PPI_CPU_PANEL; from.column += width) {
         if (groups)
@@ -190,14 +195,24 @@ DEFINE_SUMS(6)
 static void (*const sums_of[])(int form, const struct ppi_cpu_integer *p, int64_t row, float *sums,
                                const char *next) = {sum_1, sum_2, sum_3, sum_4, sum_5, sum_6};
 
+/* What becomes of sums [rows][64] of the rows from `row` on. */
+PPI_INLINE void store_integers(bool bf16, bool gate_up, const struct ppi_cpu_product *p,
+                               int64_t row, const float *sums, int rows)
+{
+    size_t bytes = bf16 && gate_up ? sizeof(uint16_t) : sizeof(float);
+    char *out = (char *)p->out + (size_t)(row * p->out_stride) * bytes;
+    if (gate_up)
+        store_gated(bf16, p, 0, PPI_CPU_GATED, sums, rows, out);
+    else
+        store_epilogue(p, 0, PPI_CPU_PANEL, sums, rows, (float *)(void *)out);
+}
+
 /* All rows of p, a tile after the other. The first four bring a quarter of the next panel each. */
 PPI_INLINE void multiply_integers(bool bf16, bool gate_up, const struct ppi_cpu_integer *p)
 {
     const struct ppi_cpu_product *product = &p->product;
     int form = p->offsets ? GROUPS_WITH_OFFSETS : p->n_groups > 1 ? GROUPS : ONE_GROUP;
     int most = form == ONE_GROUP ? DOT_ROWS : GROUP_ROWS;
-    size_t out_bytes =
-        (size_t)product->out_stride * (bf16 && gate_up ? sizeof(uint16_t) : sizeof(float));
     size_t quarter = (size_t)product->k * PPI_CPU_PANEL / 4;
     _Alignas(64) float sums[PPI_CPU_ROWS * PPI_CPU_PANEL];
     for (int64_t row = 0, tile = 0; row < product->n_rows; row += most, tile++) {
@@ -205,12 +220,8 @@ PPI_INLINE void multiply_integers(bool bf16, bool gate_up, const struct ppi_cpu_
         bool brings = product->next_panel && tile < 4;
         const char *next = brings ? (const char *)product->next_panel + (size_t)tile * quarter
                                   : (const char *)product->panel;
-        char *out = (char *)product->out + (size_t)row * out_bytes;
         sums_of[rows - 1](form, p, row, sums, next);
-        if (gate_up)
-            store_gated(bf16, product, 0, PPI_CPU_GATED, sums, rows, out);
-        else
-            store_epilogue(product, 0, PPI_CPU_PANEL, sums, rows, (float *)(void *)out);
+        store_integers(bf16, gate_up, product, row, sums, rows);
     }
 }
 

@@ -9,9 +9,14 @@
 #include "cpu/vec_integer.h"
 #if defined(__aarch64__)
 #include "cpu/plain_codes.h"
+#define PACKED_ROWS     0
+#define MULTIPLY_VECTOR multiply_integers
 #else
+#include "cpu/vec_packed.h"
 #include "cpu/x86_quantize.h"
-#include "cpu/x86_unpack.h"
+#define MULTIPLY_VECTOR(bf16, gate_up, product)                                                    \
+    ((product)->format ? multiply_packed((bf16), (gate_up), (product))                             \
+                       : multiply_integers((bf16), (gate_up), (product)))
 #endif
 
 #if defined(PPI_CPU_TILES)
@@ -22,10 +27,10 @@
             : multiply_panel(false, (gate_up), (product)))
 #define MULTIPLY_INTEGERS(bf16, gate_up, product)                                                  \
     (tiles_take(product) ? multiply_codes_by_tiles((bf16), (gate_up), (product))                   \
-                         : multiply_integers((bf16), (gate_up), (product)))
+                         : MULTIPLY_VECTOR((bf16), (gate_up), (product)))
 #else
 #define MULTIPLY_PANEL    multiply_panel
-#define MULTIPLY_INTEGERS multiply_integers
+#define MULTIPLY_INTEGERS MULTIPLY_VECTOR
 #endif
 
 #define DEFINE_KERNELS(dtype, bf16)                                                                \
@@ -90,8 +95,8 @@
         .rope = rope_##dtype, .norm = norm_##dtype, .norm_add = norm_add,                          \
         .norm_parts = norm_parts, .softcap = softcap, .quantize = quantize_##dtype,                \
         .integer_products = integer_products, .integer_gated = integer_gated_##dtype,              \
-        .unpack_codes = unpack_codes, .unpack_numbers = unpack_numbers_##dtype,                    \
-        .gflops = GFLOPS_##dtype,                                                                  \
+        .packed_rows = PACKED_ROWS, .unpack_codes = unpack_codes,                                  \
+        .unpack_numbers = unpack_numbers_##dtype, .gflops = GFLOPS_##dtype,                        \
     }
 
 static void norm_add(const struct ppi_cpu_norm *norm, float scale, const float *x, int64_t n_rows,

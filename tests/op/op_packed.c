@@ -368,6 +368,87 @@ START_TEST(panels_taken_apart)
 }
 END_TEST
 
+/* ---- products with panels as they are ---- */
+
+/* The reference's values of p, whose panel is packed: it takes that apart first. */
+static float *run_unpacked(const struct ppi_cpu_integer *p)
+{
+    int64_t k = p->product.k;
+    size_t n_scales = (size_t)(k / PPI_CPU_CODE_GROUP * PPI_CPU_PANEL);
+    struct ppi_cpu_unpack unpack = {.format = p->format,
+                                    .k = k,
+                                    .k_padded = k,
+                                    .panel = p->product.panel,
+                                    .codes = checkop_alloc((size_t)k, PPI_CPU_PANEL),
+                                    .scales = checkop_alloc(n_scales, sizeof(float)),
+                                    .offsets = checkop_alloc(n_scales, sizeof(float))};
+    struct ppi_cpu_integer apart = *p;
+    ppi_cpu_ref.f32.unpack_codes(&unpack);
+    apart.format = 0;
+    apart.product.panel = unpack.codes;
+    apart.scales = unpack.scales;
+    apart.offsets = ppi_formats[p->format].has_offsets ? unpack.offsets : NULL;
+    float *out = run_integer(ppi_cpu_ref.f32.integer_products, &apart, 3);
+    free(unpack.codes);
+    free(unpack.scales);
+    free(unpack.offsets);
+    return out;
+}
+
+/* Every set of x86 has these kernels, no other. */
+static void check_packed(struct rng *rng, int32_t format, const struct integer_case *c)
+{
+#if defined(__x86_64__)
+    const bool taken = true;
+#else
+    const bool taken = false;
+#endif
+    struct ppi_cpu_integer made = make_integer(rng, c), p = made;
+    char *panel = make_panel(rng, format, c->k);
+    p.format = format;
+    p.product.panel = panel;
+    p.product.next_panel = NULL;
+    p.scales = p.offsets = NULL;
+    float *expected = run_unpacked(&p);
+    const struct ppi_cpu_variant *variant;
+    for (int i = 1; (variant = ppi_cpu_variant_at(i)) != NULL; i++) {
+        EXPECT((variant->f32.packed_rows > 0) == taken &&
+                   variant->bf16.packed_rows == variant->f32.packed_rows,
+               "%s reads panels as they are up to %ld rows", variant->name,
+               (long)variant->f32.packed_rows);
+        if (!taken)
+            continue;
+        float *out = run_integer(variant->f32.integer_products, &p, 3);
+        EXPECT(same_bits(out, expected, (size_t)(c->n_rows * p.product.out_stride)),
+               "%s %s k %ld rows %ld columns %d: other bits than apart", variant->name,
+               ppi_formats[format].name, (long)c->k, (long)c->n_rows, c->n_columns);
+        free(out);
+    }
+    free(expected);
+    free(panel);
+    free_integer(&made);
+}
+
+START_TEST(packed_products)
+{
+    static const int64_t lengths[] = {32, 64, 96, 256, 704};
+    static const int32_t columns[] = {64, 1, 31, 33, 63};
+    struct rng rng = rng_seeded(53);
+    for (int32_t format = PPI_FORMAT_INT4; format < PPI_N_FORMATS; format++)
+        for (size_t i = 0; i < PPI_COUNT(lengths); i++)
+            for (int64_t n_rows = 1; n_rows <= 13; n_rows++) {
+                struct integer_case c = {.k = ppi_format_k(format, lengths[i]),
+                                         .n_rows = n_rows,
+                                         .n_columns = columns[rng_between(&rng, 0, 4)],
+                                         .groups = true,
+                                         .bias = n_rows % 3 == 1,
+                                         .accumulate = n_rows % 4 == 2,
+                                         .scale = n_rows % 2 ? 1 : -0.3f};
+                check_packed(&rng, format, &c);
+            }
+}
+END_TEST
+
 Suite *checkop_packed_suite(void)
 {
     Suite *suite = suite_create("packed");
@@ -376,6 +457,7 @@ Suite *checkop_packed_suite(void)
     tcase_add_test(tcase, integer_products);
     tcase_add_test(tcase, activations);
     tcase_add_test(tcase, panels_taken_apart);
+    tcase_add_test(tcase, packed_products);
     suite_add_tcase(suite, tcase);
     return suite;
 }
