@@ -9,7 +9,9 @@
 #include "cpu/vec_integer.h"
 #include "cpu/x86_unpack.h"
 
-#define PACKED_ROWS 8 /* most rows of a product that are faster so */
+/* Most rows of a product that are read so: four tiles are 20 % faster with VPDPBUSD, more gain
+ * little; without it they are no slower. */
+#define PACKED_ROWS (4 * GROUP_ROWS)
 
 /* Vectors of a tile: the whole panel where registers allow, so that it is read in order. */
 #define PACKED_VECTORS(rows) (LANES == 16 && (rows) <= 2 ? PANEL_VECTORS : GROUP_VECTORS)
