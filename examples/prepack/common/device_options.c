@@ -50,7 +50,8 @@ const struct option_rule device_rules[] = {
      .place = AT(threads),
      .low = 1,
      .high = 256,
-     .help = "CPU threads (default: every processor this process may use)"},
+     .help = "CPU threads (default: every processor this process may "
+             "use, by its affinity and its control group's quota)"},
     {.name = "dtype",
      .argument = "T",
      .kind = &option_choice,

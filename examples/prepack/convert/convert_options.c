@@ -17,7 +17,8 @@ static const struct option_rule run_rules[] = {
      .place = AT(threads),
      .low = 1,
      .high = 256,
-     .help = "threads that quantise (default: every processor this process may use)"},
+     .help = "threads that quantise (default: every processor this process may "
+             "use, by its affinity and its control group's quota)"},
     {.name = "seed",
      .argument = "S",
      .kind = &option_seed,
