@@ -39,8 +39,8 @@ enum {
     PP_WEIGHTS_BF16 = 2,   /* rounds to nearest even what is wider */
     PP_WEIGHTS_INT8 = 3,   /* a scale for each row of a matrix, in rotated blocks of 64 */
     PP_WEIGHTS_INT4 = 4,   /* symmetric, a scale for 32 neighbours of a row; matrices that are
-                              stored with 4 bits stay as they are; embeddings and the LM head are
-                              8 bits wide */
+                              stored with 4 bits stay as they are; else embeddings and the LM head
+                              are 8 bits wide */
     PP_WEIGHTS_NF4 = 5,    /* the 16 values of QLoRA, a scale for 64; else as INT4 */
     PP_WEIGHTS_INT32 = -1, /* no value: see common.h */
 };
