@@ -38,7 +38,8 @@ class SessionParams(Structure):
                 ("n_threads", c_int32), ("max_pass_tokens", c_int32), ("memory_limit", c_int64),
                 ("allocator", c_void_p), ("log", c_void_p), ("log_user", c_void_p),
                 ("stream", c_void_p), ("device_allocator", c_void_p),
-                ("keep_window_pages", c_int32)]
+                ("keep_window_pages", c_int32), ("weights", c_int32),
+                ("parallel_for", c_void_p), ("parallel_user", c_void_p)]
 
 
 class PlanParams(Structure):

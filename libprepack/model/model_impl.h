@@ -77,7 +77,8 @@ void ppi_weights_products(const pp_model *model, const struct ppi_weights_wish *
 int64_t ppi_weights_bytes(const pp_model *model, const struct ppi_weights_wish *wish,
                           const struct ppi_backend *backend);
 
-/* Of one matrix of them, in the first layer where there are layers of it. */
+/* Of one matrix of them, in the first layer where there are layers of it; of numbers, without what
+ * a backend adds for itself. */
 int64_t ppi_weight_bytes(const pp_model *model, const struct ppi_weights_wish *wish,
                          enum ppi_weight weight, const struct ppi_backend *backend);
 

@@ -230,7 +230,11 @@ int64_t ppi_weight_bytes(const pp_model *model, const struct ppi_weights_wish *w
     for (int32_t i = 0; ppi_next_group(model, &i, &group);)
         if (group.weight == weight) {
             struct ppi_matrix_spec spec = ppi_group_spec(model, wish, &group, 0);
-            return (int64_t)wish->ops->matrix_bytes(backend, &spec);
+            int32_t dtype = spec.format == PPI_FORMAT_BF16 ? PP_DTYPE_BF16 : wish->dtype;
+            int64_t rows = spec.kind == PPI_MATRIX_GATE_UP ? 2 * spec.n : spec.n;
+            return ppi_format_has_codes(spec.format)
+                       ? (int64_t)wish->ops->matrix_bytes(backend, &spec)
+                       : rows * spec.k * (int64_t)pp_dtype_size(dtype);
         }
     return 0;
 }

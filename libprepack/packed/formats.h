@@ -76,9 +76,9 @@ void ppi_rotate(float *x, int64_t n);
  * overwritten. A row with a NaN or an infinity gets scales of NaN where it has one. */
 void ppi_quantize_row(int32_t format, float *numbers, int64_t k, struct ppi_code_row *row);
 
-/* The same of a table, whose rows are looked up: INT8, k codes, neither rotated nor padded. A row
- * that is not finite has a scale of NaN. */
-void ppi_quantize_table_row(const float *numbers, int64_t k, struct ppi_code_row *row);
+/* The same of a table, whose rows are looked up: INT8, not rotated, and codes behind k mean
+ * nothing. A row that is not finite has a scale of NaN. */
+void ppi_quantize_table_row(float *numbers, int64_t k, struct ppi_code_row *row);
 
 /* The format that keeps blocks of a GGUF type (its number) as they are; ACT: there is none. */
 int32_t ppi_format_of_blocks(uint32_t type);

@@ -18,6 +18,7 @@ static float round_even(float x)
 }
 
 /* Of n numbers, a multiple of 8: eight beside each other, for vectors of any length. */
+/* n is a multiple of 8, here and below. */
 static float largest(const float *x, int64_t n)
 {
     float most[8] = {0};
@@ -67,13 +68,19 @@ void ppi_rotate(float *x, int64_t n)
     }
 }
 
-static void quantize_int8(float *x, int64_t n, struct ppi_code_row *row)
+/* Codes for one scale. n is a multiple of 8. */
+static void quantize_bytes(const float *x, int64_t n, struct ppi_code_row *row)
 {
-    ppi_rotate(x, n);
     float most = largest(x, n), inverse = most > 127.0f / FLT_MAX ? 127.0f / most : 0.0f;
     row->scales[0] = all_finite(x, n) ? most / 127.0f : NAN; /* sums of huge numbers are not */
     for (int64_t i = 0; i < n; i++)
         row->codes[i] = (uint8_t)(row->scales[0] > 0 ? (int)round_even(x[i] * inverse) + 128 : 128);
+}
+
+static void quantize_rotated(float *x, int64_t n, struct ppi_code_row *row)
+{
+    ppi_rotate(x, n);
+    quantize_bytes(x, n, row);
 }
 
 /* ---- INT4 ---- */
@@ -179,7 +186,7 @@ static uint8_t zero_code(const struct ppi_format *format)
 static void quantize(int32_t format, float *x, int64_t n, struct ppi_code_row *row)
 {
     if (format == PPI_FORMAT_INT8)
-        quantize_int8(x, n, row);
+        quantize_rotated(x, n, row);
     else if (format == PPI_FORMAT_INT4)
         quantize_int4(x, n, row);
     else
@@ -206,10 +213,9 @@ void ppi_quantize_row(int32_t format, float *numbers, int64_t k, struct ppi_code
     }
 }
 
-void ppi_quantize_table_row(const float *numbers, int64_t k, struct ppi_code_row *row)
+void ppi_quantize_table_row(float *numbers, int64_t k, struct ppi_code_row *row)
 {
-    float most = largest(numbers, k), scale = all_finite(numbers, k) ? most / 127.0f : NAN;
-    for (int64_t i = 0; i < k; i++)
-        row->codes[i] = (uint8_t)((scale > 0 ? (int)rintf(numbers[i] * (127.0f / most)) : 0) + 128);
-    row->scales[0] = scale;
+    int64_t n = ppi_format_k(PPI_FORMAT_INT8, k);
+    memset(numbers + k, 0, (size_t)(n - k) * sizeof *numbers);
+    quantize_bytes(numbers, n, row);
 }

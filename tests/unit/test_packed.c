@@ -148,11 +148,38 @@ START_TEST(blocks_have_the_numbers_of_the_file)
 }
 END_TEST
 
+/* Whatever stands behind the numbers. */
+START_TEST(rows_of_tables)
+{
+    static float other_numbers[MAX_K];
+    static uint8_t other_codes[MAX_K];
+    float other_scale;
+    struct ppi_code_row other = {other_codes, &other_scale, NULL};
+    for (int64_t k = 1; k <= 130; k++) {
+        draw(numbers, MAX_K, 1000);
+        draw(numbers, k, 0.1);
+        memcpy(other_numbers, numbers, (size_t)k * sizeof *numbers);
+        memset(other_numbers + k, 0xff, (size_t)(MAX_K - k) * sizeof *numbers);
+        float most = 0;
+        for (int64_t i = 0; i < k; i++)
+            most = fmaxf(most, fabsf(numbers[i]));
+        ppi_quantize_table_row(numbers, k, &row);
+        ppi_quantize_table_row(other_numbers, k, &other);
+        ck_assert_mem_eq(codes, other_codes, (size_t)k);
+        ck_assert(scales[0] == other_scale && scales[0] == most / 127.0f);
+        for (int64_t i = 0; i < k; i++)
+            ck_assert_float_le(fabsf(numbers[i] - scales[0] * (float)(codes[i] - 128)),
+                               0.501f * scales[0]);
+    }
+}
+END_TEST
+
 int main(void)
 {
     rng = rng_seeded(51);
     Suite *suite = suite_create("packed");
     TCase *tcase = tcase_create("packed");
+    tcase_add_test(tcase, rows_of_tables);
     tcase_add_test(tcase, losses_are_bounded);
     tcase_add_test(tcase, rows_that_are_not_finite);
     tcase_add_test(tcase, rows_of_nothing);
