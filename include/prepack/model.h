@@ -158,7 +158,7 @@ PP_API int32_t pp_model_is_random(const pp_model *model);
 typedef struct pp_convert_params {
     uint32_t struct_size;
     int32_t weights;   /* PP_WEIGHTS_* (session.h), F32 to NF4 */
-    int32_t n_threads; /* that quantise, the caller's included; 0: one for each processor; at most
+    int32_t n_threads; /* that quantise, the caller's included; 0: as in pp_session_params; at most
                           256 */
     /* Called by the caller's thread now and then with the weights that are done, of all; another
      * value than 0 ends the call. NULL: silence. */

@@ -394,7 +394,7 @@ pp_status pp_model_convert(pp_model *model, const char *directory,
                                   .fd = -1,
                                   .n_threads = params.n_threads};
     if (converter.n_threads == 0)
-        converter.n_threads = ppi_count_processors();
+        converter.n_threads = ppi_usable_threads();
     if (converter.n_threads > MAX_THREADS)
         converter.n_threads = MAX_THREADS;
     PP_TRY(ppi_weights_check(model, &converter.wish, err));

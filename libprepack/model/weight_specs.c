@@ -231,10 +231,11 @@ int64_t ppi_weight_bytes(const pp_model *model, const struct ppi_weights_wish *w
         if (group.weight == weight) {
             struct ppi_matrix_spec spec = ppi_group_spec(model, wish, &group, 0);
             int32_t dtype = spec.format == PPI_FORMAT_BF16 ? PP_DTYPE_BF16 : wish->dtype;
-            int64_t rows = spec.kind == PPI_MATRIX_GATE_UP ? 2 * spec.n : spec.n;
-            return ppi_format_has_codes(spec.format)
-                       ? (int64_t)wish->ops->matrix_bytes(backend, &spec)
-                       : rows * spec.k * (int64_t)pp_dtype_size(dtype);
+            int64_t n, k;
+            if (ppi_format_has_codes(spec.format))
+                return (int64_t)wish->ops->matrix_bytes(backend, &spec);
+            ppi_part_shape(&model->spec, weight, PPI_PART_ALL, &n, &k);
+            return n * k * (int64_t)pp_dtype_size(dtype);
         }
     return 0;
 }
