@@ -3,8 +3,8 @@
  *
  * The neutral layer (model/, kv/, run/) validates everything; a backend may assert. An operation
  * either runs to its end (CPU) or is enqueued in order on the backend's stream (CUDA);
- * `download_rows`, `sample` and `kv_read` wait. Pointers called "device" are in memory of the
- * backend (host memory for the CPU). Shapes name the slowest dimension first; every matrix is
+ * `download_rows`, `sample`, `score` and `kv_read` wait. Pointers called "device" are in memory of
+ * the backend (host memory for the CPU). Shapes name the slowest dimension first; every matrix is
  * row-major with no gap between rows unless stated.
  *
  * "act" is the session's dtype: what products read and KV pages hold. Sums run in f32. Wherever a
@@ -190,6 +190,18 @@ struct ppi_draw {
     int32_t position; /* of the token that is drawn */
 };
 
+/* The log-probability of a token in a row of logits, asked for and given. */
+struct ppi_score {
+    int32_t row;    /* asked */
+    int32_t target; /* asked: an id */
+    int32_t rank;   /* given: how many ids come before it in the order of their logits, the smaller
+                       id of equals first */
+    double logprob; /* given: logit - log(sum of exp(logit) over the vocabulary) */
+};
+
+/* Ids of a tile of `score`: a sum over the vocabulary is one over tiles in their order. */
+#define PPI_SCORE_TILE 2048
+
 /* ---- attention over a caller's tensors: what prepack/attention.h declares, validated ---- */
 
 struct ppi_varlen_plan; /* a work list; each backend defines its own */
@@ -367,6 +379,20 @@ struct ppi_backend_ops {
                         int64_t vocab, const struct ppi_draw *draws, int32_t *tokens,
                         pp_error *err);
 
+    /*
+     * What rows of logits say of tokens. scores: host [n_scores], by row, then target, no pair
+     * twice. top: of every row the first n_top ids in the order of their logits, the smaller id of
+     * equals first, and their log-probabilities: host [n_rows, n_top], NULL where n_top is 0;
+     * n_top is at most vocab and 256. logits: device f32 [n_rows, vocab], n_rows at most 64.
+     * The log of a row's sum: a tile's is its maximum and a sum in f32 in a fixed order (an
+     * infinite logit below counts nothing); tiles are joined in double, in order. All that is given
+     * for a row is NaN (ids and ranks are -1) where a logit is NaN or +infinity, or none is finite.
+     * Waits.
+     */
+    pp_status (*score)(struct ppi_backend *backend, const float *logits, int64_t n_rows,
+                       int64_t vocab, struct ppi_score *scores, int64_t n_scores, int32_t n_top,
+                       int32_t *top_tokens, double *top_logprobs, pp_error *err);
+
     /* Copies one layer's keys (which PP_KV_K) or values of positions first_token .. first_token +
      * n_tokens - 1 to the host:
      * dst [n_tokens, n_kv_heads, head_dim] (PP_KV_NHD) or [n_kv_heads, n_tokens, head_dim]
@@ -375,6 +401,13 @@ struct ppi_backend_ops {
     pp_status (*kv_read)(struct ppi_backend *backend, void *const *pages, int64_t first_token,
                          int64_t n_tokens, int32_t layer, int32_t which, int32_t layout,
                          int32_t dst_dtype, void *dst, pp_error *err);
+
+    /* The other way: writes keys or values from the host into pages that no other cache has. The
+     * arguments are those of kv_read, src in the place of dst; what is wider than act rounds to
+     * nearest even. */
+    pp_status (*kv_write)(struct ppi_backend *backend, void *const *pages, int64_t first_token,
+                          int64_t n_tokens, int32_t layer, int32_t which, int32_t layout,
+                          int32_t src_dtype, const void *src, pp_error *err);
 
     /* Copies device memory, at the device's best rate; the two places do not overlap. */
     pp_status (*copy)(struct ppi_backend *backend, void *dst, const void *src, size_t bytes,

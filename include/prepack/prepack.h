@@ -10,7 +10,8 @@
  *   batch.h      arrays for a host's own engine  attention.h  attention on a host's own tensors
  *
  *   model.h      checkpoints and shapes          session.h    a model on a device
- *   run.h        tokens through a model          kvcache.h    one prompt's KV cache
+ *   run.h        tokens through a model          outputs.h    what may come of them
+ *   kvcache.h    one prompt's KV cache
  *   device.h     which devices there are         measure.h    how fast each operation is
  *   cost_measure.h  cost.h, measured
  */
@@ -28,6 +29,7 @@
 #include "kvcache.h"
 #include "measure.h"
 #include "model.h"
+#include "outputs.h"
 #include "packer.h"
 #include "partition.h"
 #include "queue.h"

@@ -17,20 +17,12 @@
 #define PREPACK_RUN_H
 
 #include "batch.h"
+#include "outputs.h"
 #include "session.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* What an item asks for. Values are frozen. */
-enum {
-    PP_OUTPUT_NONE = 0,        /* only its cache; the LM head and what feeds it are skipped */
-    PP_OUTPUT_LAST_LOGITS = 1, /* of the last token: [vocab_size] */
-    PP_OUTPUT_ALL_LOGITS = 2,  /* of every token of the item: [n_tokens, vocab_size] */
-    PP_OUTPUT_TOKEN = 3,       /* a token drawn after the last one */
-    PP_OUTPUT_INT32 = -1,      /* no value: see common.h */
-};
 
 /*
  * One item. All items of an array have the same struct_size, which is the step from one to the
@@ -49,29 +41,33 @@ typedef struct pp_item {
                               succeeded and is the caller's to destroy */
     const int32_t *tokens; /* [n_tokens] ids in [0, vocab_size), borrowed for the call */
     int64_t n_tokens;      /* at least 1 */
-    float *logits;     /* the caller's, for PP_OUTPUT_*_LOGITS; NULL: they go to the sink. Undefined
-                          after an error */
+    float *logits;     /* the caller's, for PP_OUTPUT_*_LOGITS and LABELS; NULL: *_LOGITS go to the
+                          sink. Undefined after an error */
     float temperature; /* at least 0; 0: the most likely token, the smallest id of equals */
     int32_t top_k;     /* 0: no limit */
     float top_p;       /* 0 .. 1; 0 and 1: no limit */
     float min_p;       /* 0 .. 1; 0: no limit */
     uint64_t seed;
     int32_t next; /* result of PP_OUTPUT_TOKEN */
+
+    int32_t discard_cache; /* 1: no cache is handed out, its pages go back as soon as the item is
+                              done; `cache` must be NULL */
+    pp_score *scores;      /* [n_scores] log-probabilities wanted besides `output`, in any order;
+                              filled. After an error what is given is undefined */
+    int64_t n_scores;
+    int32_t *top_tokens;  /* [n_scores, n_top] the n_top most likely ids of each score's row, most
+                             likely first, the smaller id of equals first */
+    double *top_logprobs; /* [n_scores, n_top] theirs */
+    int32_t n_top;        /* 0 .. PP_MAX_TOP, at most vocab_size; 0: the two arrays may be NULL */
+    int32_t pooling;      /* PP_POOLING_*, of PP_OUTPUT_POOLED */
+    int32_t normalize;    /* 1: the vectors of HIDDEN and POOLED are divided by their Euclidean
+                             norm; of zeros they stay */
+    float *hidden; /* the caller's: f32, after the model's last norm, which is computed in f32
+                      whatever the session's dtype is; see PP_OUTPUT_HIDDEN and POOLED */
+    const int64_t *hidden_tokens; /* [n_hidden] of HIDDEN: which tokens' states, in the order of
+                                     `hidden`; NULL: of every token */
+    int64_t n_hidden;
 } pp_item;
-
-/* Some rows of logits of one item, lent for the call of the sink. */
-typedef struct pp_logits {
-    uint32_t struct_size;
-    int32_t vocab_size;
-    int64_t i_item;
-    int64_t first_token; /* of the item's tokens: row i is what follows token first_token + i */
-    int64_t n_rows;      /* at most 64 */
-    const float *logits; /* [n_rows, vocab_size] */
-} pp_logits;
-
-/* Receives logits in pieces, those of one item in order. 0: go on; any other value ends the run
- * with PP_ERR_CANCELLED. It runs on the thread of the call and must not call into the session. */
-typedef int32_t (*pp_logits_fn)(void *user, const pp_logits *piece);
 
 /* Called after each forward pass, on the thread of the call: tokens computed so far, and in all. */
 typedef void (*pp_progress_fn)(void *user, int64_t n_tokens, int64_t n_all);
@@ -95,7 +91,11 @@ typedef struct pp_run_params {
     void *sink_user;
     pp_progress_fn progress; /* NULL: silence */
     void *progress_user;
-    const pp_cancel *cancel; /* NULL: pp_session_cancel alone */
+    const pp_cancel *cancel;   /* NULL: pp_session_cancel alone */
+    int64_t min_shared_prefix; /* without a plan: what new items have in common in their first
+                                  tokens is computed once where it is at least so many tokens, as
+                                  by a plan with pp_fewest_params.min_shared_prefix; 0, the
+                                  default: never */
 } pp_run_params;
 
 PP_API void pp_run_params_init(pp_run_params *params, size_t struct_size);
@@ -105,14 +105,18 @@ PP_API void pp_run_params_init(pp_run_params *params, size_t struct_size);
  * through several, one after another.
  *
  * plan: made from the items' numbers of tokens: its bins, in order, say which items share a pass;
- * NULL: the items in the order given. items: [n], each cache of this session and given once.
+ * NULL: the items in the order given. A plan that splits items runs their parts bin after bin; one
+ * that shares prefixes computes each once, and the caches of the items that have it share its
+ * pages. items: [n], each cache of this session and given once.
  *
- * Errors: PP_ERR_ARG (err->index: the item), PP_ERR_UNSUPPORTED (a plan that splits prompts or
- * shares prefixes), PP_ERR_TOO_LONG (more tokens than the model has positions for), PP_ERR_NOMEM,
- * PP_ERR_DEVICE_NOMEM, PP_ERR_DEVICE, PP_ERR_CANCELLED, PP_ERR_NOT_FINITE (a token was to be drawn
- * from logits that are not numbers), PP_ERR_STRUCT_SIZE. After an error every cache has its length
- * of before, none was created, `cache` and `next` of every item are as they were, and the
- * session is usable (after PP_ERR_DEVICE only if the device is).
+ * Errors: PP_ERR_ARG (err->index: the item; also one that shares a prefix by the plan and has other
+ * tokens there, or a cache of its own), PP_ERR_UNSUPPORTED (an output that the model has no head
+ * for; a prefix shared by items whose rotary embedding differs), PP_ERR_TOO_LONG (more tokens than
+ * the model has positions for), PP_ERR_NOMEM, PP_ERR_DEVICE_NOMEM, PP_ERR_DEVICE, PP_ERR_CANCELLED,
+ * PP_ERR_NOT_FINITE (a token was to be drawn from logits that are not numbers), PP_ERR_STRUCT_SIZE.
+ * After an error every cache has its length of before, none was created, `cache` and `next` of
+ * every item are as they were, and the session is usable (after PP_ERR_DEVICE only if the device
+ * is).
  *
  * Models whose rotary embedding depends on a prompt's length (longrope, dynamic): a cache that
  * grows past the length at which the angles change is computed anew from its first token, so that
