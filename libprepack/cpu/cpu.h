@@ -29,7 +29,15 @@
 #define PPI_CPU_MAX_HEAD_DIM 512 /* bounds the scratch of attention */
 #define PPI_CPU_MAX_TOP      256 /* most likely tokens of a row of `score` */
 
-/* Some tokens of one prompt, in the heads that share one kv head, or some of these. */
+/*
+ * Some tokens of one prompt, in the heads that share one kv head, or some of these.
+ *
+ * Or tokens of several prompts that begin with the same keys. Then a first tile has all of them and
+ * the keys before end_key, which is not behind any of their positions; sums stay in scratch. Each
+ * prompt's own tile goes on from there: first_key is what end_key was, and first_row how many rows
+ * (tokens times heads) the first tile had before it. The last prompt goes first: a tile may spoil
+ * what is kept of one row behind its last. No window; both are multiples of PPI_CPU_BLOCK.
+ */
 struct ppi_cpu_tile {
     const char *q;                  /* act: first token's first head */
     char *out;                      /* act */
@@ -37,6 +45,8 @@ struct ppi_cpu_tile {
     int32_t n_rows, n_heads;        /* tokens, and heads of each: together at most PPI_CPU_TILE */
     int32_t position;               /* of the first token */
     int32_t window;                 /* 0: none */
+    int32_t first_key, first_row;   /* 0: everything begins here */
+    int32_t end_key;                /* 0: everything ends here */
     float softmax_scale, softcap;
     int32_t head_dim;
     void *const *pages; /* of position 0 on */
@@ -173,11 +183,12 @@ static inline float ppi_cpu_score_inner(const struct ppi_cpu_tile *tile)
     return tile->softcap > 0 ? tile->softmax_scale / tile->softcap : 0;
 }
 
-/* Scores of a block for the rows of a product tile; of all rows: sums, and up to 17 figures. */
+/* Scores of a block for the rows of a product tile; of all rows, and one behind them: sums, and up
+ * to 17 figures. */
 static inline size_t ppi_cpu_tile_scratch(int32_t head_dim)
 {
     size_t row = (size_t)ppi_cpu_v_columns(head_dim) + 17;
-    return sizeof(float) * (PPI_CPU_ROWS * PPI_CPU_BLOCK + PPI_CPU_TILE * row);
+    return sizeof(float) * (PPI_CPU_ROWS * PPI_CPU_BLOCK + (PPI_CPU_TILE + 1) * row);
 }
 
 /* ---- entries of the table, each documented in backend.h ---- */
