@@ -27,16 +27,13 @@
 #define PPI_CPU_CHUNK        64  /* tokens: chunks of long prompts are multiples */
 #define PPI_CPU_TILE         48  /* most query rows of an attention tile */
 #define PPI_CPU_MAX_HEAD_DIM 512 /* bounds the scratch of attention */
-#define PPI_CPU_MAX_TOP      256 /* most likely tokens of a row of `score` */
 
 /*
- * Some tokens of one prompt, in the heads that share one kv head, or some of these.
- *
- * Or tokens of several prompts that begin with the same keys. Then a first tile has all of them and
- * the keys before end_key, which is not behind any of their positions; sums stay in scratch. Each
- * prompt's own tile goes on from there: first_key is what end_key was, and first_row how many rows
- * (tokens times heads) the first tile had before it. The last prompt goes first: a tile may spoil
- * what is kept of one row behind its last. No window; both are multiples of PPI_CPU_BLOCK.
+ * Some tokens of one prompt, in the heads that share one kv head, or some of these. Or tokens of
+ * prompts that begin with the same keys: a first tile takes all of them up to end_key, which is not
+ * behind any of their positions, and leaves sums in scratch. Then each prompt's tile goes on, the
+ * last first: it may spoil what is kept of one row behind it. first_row: the rows (tokens times
+ * heads) before it in the first tile. No window then; keys are multiples of PPI_CPU_BLOCK.
  */
 struct ppi_cpu_tile {
     const char *q;                  /* act: first token's first head */

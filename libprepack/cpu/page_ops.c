@@ -216,6 +216,12 @@ static int32_t count_sharing(const struct attend *job, const struct ppi_segment 
 {
     const struct ppi_segment *behind = job->pass->segments + job->pass->n_segments;
     const struct ppi_segment *next = segment + 1;
+    const struct ppi_backend_params *params = &job->backend->params;
+    int32_t rest = segment->n_rows * (params->n_heads / params->n_kv_heads) % PPI_CPU_ROWS;
+    /* Its last product tile is full, or has four rows, which have kernels of their own: nothing to
+     * gain (measured; AVX2 loses up to 7 %). */
+    if (rest == 0 || rest == 4)
+        return 1;
     if (job->attention->window > 0 || segment->position < PPI_CPU_BLOCK)
         return 1;
     for (; next < behind; next++) {

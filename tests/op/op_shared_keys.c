@@ -9,7 +9,7 @@
 
 #define MAX_PREFIX  1040
 #define MAX_PAGES   (MAX_PREFIX / PPI_CPU_PAGE + 8) /* of a prompt */
-#define MAX_PROMPTS 16
+#define MAX_PROMPTS 40
 #define CLASS       0
 
 /* A prompt: tokens [0, n_first) of one prefix, then tokens of another up to its position, then its
@@ -18,95 +18,47 @@ struct suffix {
     int32_t n_first, position, n_tokens;
 };
 
+/* One token up to more than a tile; 600: two blocks, and a page that is shared in part. */
+static const struct suffix any_length[] = {
+    {600, 600, 1}, {600, 600, 5},  {600, 600, 3}, {600, 600, 2},  {600, 600, 1},  {600, 600, 11},
+    {600, 600, 1}, {600, 600, 17}, {600, 600, 4}, {600, 600, 60}, {600, 600, 12}, {600, 600, 1}};
+/* Borders of blocks and of pages. */
+static const struct suffix one_block[] = {{256, 256, 2}, {256, 256, 1}, {256, 256, 3}};
+static const struct suffix two_blocks[] = {{512, 512, 1}, {512, 512, 4}, {512, 512, 1}};
+static const struct suffix four_blocks[] = {{1030, 1030, 1}, {1030, 1030, 5}, {1030, 1030, 1}};
+static const struct suffix too_few[] = {
+    {255, 255, 1}, {255, 255, 2}, {240, 700, 1}, {0, 700, 1}, {0, 0, 3}};
+/* A tree of prefixes: other positions, other numbers of blocks, more behind fewer. */
+static const struct suffix tree[] = {{700, 700, 1}, {700, 530, 2}, {700, 520, 1}, {272, 700, 3},
+                                     {272, 900, 1}, {700, 700, 1}, {512, 900, 1}, {528, 900, 2},
+                                     {900, 900, 1}, {511, 800, 4}, {800, 256, 1}, {800, 257, 1}};
+static const struct suffix more_with_third[] = {{700, 700, 1}, {272, 700, 1}, {700, 700, 1}};
+
 struct shared_case {
     struct shape shape;
     int32_t window;
     float softcap;
-    int32_t n_prompts;
-    struct suffix prompts[MAX_PROMPTS];
+    const struct suffix *pattern;
+    int32_t pattern_len, n_prompts; /* again and again */
 };
 
-/* Prompts of one token up to more than a tile; borders of blocks; a tree of prefixes. */
+#define PATTERN(list) list, PPI_COUNT(list)
+
 static const struct shared_case cases[] = {
-    /* 600 tokens: two blocks, and a page that is shared in part */
-    {{2, 2, 64, 1},
-     0,
-     0,
-     12,
-     {{600, 600, 1},
-      {600, 600, 5},
-      {600, 600, 3},
-      {600, 600, 2},
-      {600, 600, 1},
-      {600, 600, 11},
-      {600, 600, 1},
-      {600, 600, 17},
-      {600, 600, 30},
-      {600, 600, 60},
-      {600, 600, 4},
-      {600, 600, 1}}},
-    {{4, 1, 64, 1},
-     0,
-     4,
-     8,
-     {{512, 512, 1},
-      {512, 512, 1},
-      {512, 512, 3},
-      {512, 512, 6},
-      {512, 512, 11},
-      {512, 512, 2},
-      {512, 512, 1},
-      {512, 512, 1}}},
-    {{6, 1, 96, 1},
-     0,
-     0,
-     6,
-     {{300, 300, 1}, {300, 300, 5}, {300, 300, 1}, {300, 300, 1}, {300, 300, 8}, {300, 300, 2}}},
-    {{8, 1, 128, 1},
-     0,
-     0,
-     6,
-     {{256, 256, 2}, {256, 256, 3}, {256, 256, 1}, {256, 256, 1}, {256, 256, 1}, {256, 256, 4}}},
-    {{1, 1, 128, 1},
-     0,
-     0,
-     9,
-     {{1030, 1030, 1},
-      {1030, 1030, 1},
-      {1030, 1030, 1},
-      {1030, 1030, 2},
-      {1030, 1030, 3},
-      {1030, 1030, 1},
-      {1030, 1030, 1},
-      {1030, 1030, 5},
-      {1030, 1030, 7}}},
-    /* Less than a block is shared, or none. */
-    {{3, 1, 20, 1}, 0, 0, 5, {{255, 255, 1}, {255, 255, 2}, {240, 700, 1}, {0, 700, 1}, {0, 0, 3}}},
-    /* Other positions, other numbers of blocks, in any order. */
-    {{2, 1, 64, 1},
-     0,
-     0,
-     12,
-     {{700, 700, 1},
-      {700, 530, 2},
-      {700, 520, 1},
-      {272, 700, 3},
-      {272, 900, 1},
-      {512, 900, 1},
-      {528, 900, 2},
-      {900, 900, 1},
-      {511, 800, 4},
-      {512, 800, 1},
-      {800, 256, 1},
-      {800, 257, 1}}},
-    {{5, 1, 32, 1},
-     0,
-     2,
-     5,
-     {{520, 520, 9}, {520, 520, 1}, {520, 520, 8}, {520, 520, 1}, {520, 520, 2}}},
-    {{24, 1, 16, 1}, 0, 0, 4, {{520, 520, 1}, {520, 520, 1}, {520, 520, 1}, {520, 520, 2}}},
-    {{50, 1, 16, 1}, 0, 0, 2, {{300, 300, 1}, {300, 300, 1}}},
-    {{2, 1, 64, 1}, 300, 0, 4, {{600, 600, 1}, {600, 600, 1}, {600, 600, 9}, {600, 600, 1}}},
+    {{2, 2, 64, 1}, 0, 0, PATTERN(any_length), 24},
+    {{4, 1, 64, 1}, 0, 4, PATTERN(any_length), 12},
+    {{8, 1, 64, 1}, 0, 0, PATTERN(two_blocks), 12},
+    {{6, 1, 96, 1}, 0, 0, PATTERN(two_blocks), 9},
+    {{2, 1, 96, 1}, 0, 0, PATTERN(one_block), 24},
+    {{8, 1, 128, 1}, 0, 0, PATTERN(one_block), 9},
+    {{1, 1, 128, 1}, 0, 0, PATTERN(four_blocks), 18},
+    {{3, 1, 20, 1}, 0, 0, PATTERN(too_few), 10},
+    {{2, 1, 64, 1}, 0, 0, PATTERN(tree), 24},
+    {{2, 2, 32, 1}, 0, 0, PATTERN(more_with_third), 40},
+    {{5, 1, 32, 1}, 0, 2, PATTERN(any_length), 6},
+    {{24, 1, 16, 1}, 0, 0, PATTERN(one_block), 12},
+    {{50, 1, 16, 1}, 0, 0, PATTERN(one_block), 3},
+    {{2, 1, 64, 1}, 300, 0, PATTERN(two_blocks), 24},
 };
 
 struct world {
@@ -152,7 +104,7 @@ static void place_prompts(struct world *world)
     const struct shared_case *c = world->c;
     world->n_rows = 0;
     for (int32_t i = 0; i < c->n_prompts; i++) {
-        const struct suffix *s = &c->prompts[i];
+        const struct suffix *s = &c->pattern[i % c->pattern_len];
         void **pages = world->pages + i * MAX_PAGES;
         char *own = world->own + (size_t)(i * MAX_PAGES) * world->page_bytes;
         for (int32_t page = 0; page < MAX_PAGES; page++) {
@@ -230,7 +182,7 @@ static void check_case(struct world *world, struct rng *rng)
         for (int32_t i = 0; i < c->n_prompts; i++) {
             size_t at = (size_t)world->segments[i].row * world->row_bytes;
             EXPECT(memcmp(out + at, expected + at,
-                          (size_t)c->prompts[i].n_tokens * world->row_bytes) == 0,
+                          (size_t)world->segments[i].n_rows * world->row_bytes) == 0,
                    "%s dtype %d heads %d/%d head_dim %d, %d threads: prompt %d has other bits "
                    "beside those that share its keys",
                    world->variant, world->dtype, c->shape.n_heads, c->shape.n_kv_heads,
