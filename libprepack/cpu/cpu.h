@@ -20,6 +20,7 @@
 #include "cpu/product.h"
 #include "cpu/packed.h"
 #include "cpu/threads.h"
+#include "score.h"
 
 #define PPI_CPU_PAGE         16  /* token slots of a KV page */
 #define PPI_CPU_BLOCK        256 /* keys of one step of the online softmax */
@@ -66,12 +67,6 @@ struct ppi_cpu_norm {
     int64_t dim;
 };
 
-/* What a tile of logits adds to its row: the largest, and the sum of exp(logit - largest), NaN
- * where a logit is NaN or +infinity; minus infinity and 0 where all are minus infinity. */
-struct ppi_cpu_score_part {
-    float max, sum;
-};
-
 struct ppi_cpu_kernels {
     /* packed.h */
     void (*quantize)(const struct ppi_cpu_quantize *rows);
@@ -91,7 +86,7 @@ struct ppi_cpu_kernels {
                      float *out);
     void (*norm_parts)(const struct ppi_cpu_norm *norm, float *x, int64_t n_parts);
     void (*softcap)(float *x, int64_t n, float cap);
-    struct ppi_cpu_score_part (*sum_exp)(const float *x, int64_t n);
+    struct ppi_score_part (*sum_exp)(const float *x, int64_t n);
     /* How many of x are above the bound, or with `equals` not below it. */
     int32_t (*count_values)(const float *x, int64_t n, float bound, bool equals);
     /* The first of x that is not below the bound; n: there is none. */
@@ -127,7 +122,7 @@ struct ppi_backend {
     char *scratch; /* [n_threads, scratch_bytes] */
     size_t scratch_bytes;
     struct ppi_cpu_codes codes; /* of the rows of a pass, where there are integer products */
-    struct ppi_cpu_score_part *score_parts; /* of the rows and tiles of a `score` */
+    struct ppi_score_part *score_parts; /* of the rows and tiles of a `score` */
     int64_t n_score_parts;
     size_t act_bytes;     /* of one element */
     size_t head_kv_bytes; /* K and V of one kv head of one layer in a page */

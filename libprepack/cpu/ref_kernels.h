@@ -24,7 +24,7 @@ void ppi_cpu_ref_unpack_codes(const struct ppi_cpu_unpack *panel);
 void ppi_cpu_ref_unpack_numbers_f32(const struct ppi_cpu_unpack *panel);
 void ppi_cpu_ref_unpack_numbers_bf16(const struct ppi_cpu_unpack *panel);
 
-struct ppi_cpu_score_part ppi_cpu_ref_sum_exp(const float *x, int64_t n);
+struct ppi_score_part ppi_cpu_ref_sum_exp(const float *x, int64_t n);
 
 /* A token of a row that has filters and a temperature; max: its largest logit. No logit is NaN, one
  * is finite. */

@@ -8,7 +8,7 @@
 
 #define SUMS 16
 
-struct ppi_cpu_score_part ppi_cpu_ref_sum_exp(const float *x, int64_t n)
+struct ppi_score_part ppi_cpu_ref_sum_exp(const float *x, int64_t n)
 {
     float max = -INFINITY, sums[SUMS] = {0}, sum = 0;
     for (int64_t i = 0; i < n; i++)
@@ -18,5 +18,5 @@ struct ppi_cpu_score_part ppi_cpu_ref_sum_exp(const float *x, int64_t n)
         sums[i % SUMS] += expf(x[i] - origin);
     for (int i = 0; i < SUMS; i++)
         sum += sums[i];
-    return (struct ppi_cpu_score_part){max, sum};
+    return (struct ppi_score_part){max, sum};
 }

@@ -22,7 +22,7 @@ struct score {
     struct ppi_backend *backend;
     const float *logits; /* [n_rows, vocab] */
     int64_t n_rows, vocab, n_tiles;
-    struct ppi_cpu_score_part *parts; /* [n_rows, n_tiles] */
+    struct ppi_score_part *parts; /* [n_rows, n_tiles] */
     struct ppi_score *scores;
     int64_t first_score[ROWS + 1]; /* of each row; behind the last row their number */
     int32_t n_top;
@@ -58,27 +58,6 @@ static void run_tiles(void *arg, int64_t at, int64_t end, int32_t i_thread)
     }
 }
 
-/* A row's largest logit, and log(sum of exp(logit)) above it; NaN: nothing is given for the row. */
-struct row_sum {
-    double max, log_above;
-};
-
-static struct row_sum join_tiles(const struct score *job, int64_t row)
-{
-    const struct ppi_cpu_score_part *parts = job->parts + row * job->n_tiles;
-    double max = -INFINITY, sum = 0;
-    for (int64_t i = 0; i < job->n_tiles; i++)
-        max = parts[i].max > max ? (double)parts[i].max : max;
-    for (int64_t i = 0; i < job->n_tiles; i++)
-        sum += parts[i].sum * exp((double)parts[i].max - max);
-    return (struct row_sum){max, isfinite(max) ? log(sum) : NAN};
-}
-
-static double logprob_of(const struct row_sum *sum, float logit)
-{
-    return ((double)logit - sum->max) - sum->log_above;
-}
-
 /* Puts a token into its place among the n best; tokens come in the order of their ids. */
 static void insert(struct choice *best, int32_t n, struct choice choice)
 {
@@ -91,7 +70,7 @@ static void insert(struct choice *best, int32_t n, struct choice choice)
 /* The n_top-th largest of the largest logits of tiles: so many logits are not below it. */
 static float least_of_top(const struct score *job, int64_t row, struct choice *room)
 {
-    const struct ppi_cpu_score_part *parts = job->parts + row * job->n_tiles;
+    const struct ppi_score_part *parts = job->parts + row * job->n_tiles;
     if (job->n_tiles < job->n_top)
         return -INFINITY;
     int32_t n = 0;
@@ -103,7 +82,7 @@ static float least_of_top(const struct score *job, int64_t row, struct choice *r
     return room[n - 1].logit;
 }
 
-static void find_top(const struct score *job, int64_t row, const struct row_sum *sum,
+static void find_top(const struct score *job, int64_t row, const struct ppi_score_sum *sum,
                      struct choice *best)
 {
     const struct ppi_cpu_kernels *kernels = job->backend->kernels;
@@ -127,7 +106,7 @@ static void find_top(const struct score *job, int64_t row, const struct row_sum 
     }
     for (int32_t i = 0; i < n_top; i++) {
         job->top_tokens[row * n_top + i] = best[i].token;
-        job->top_logprobs[row * n_top + i] = logprob_of(sum, best[i].logit);
+        job->top_logprobs[row * n_top + i] = ppi_score_logprob(sum, best[i].logit);
     }
 }
 
@@ -149,14 +128,14 @@ static void run_rows(void *arg, int64_t row, int64_t end, int32_t i_thread)
     const struct score *job = arg;
     char *scratch = job->backend->scratch + (size_t)i_thread * job->backend->scratch_bytes;
     for (; row < end; row++) {
-        struct row_sum sum = join_tiles(job, row);
+        struct ppi_score_sum sum = ppi_score_join(job->parts + row * job->n_tiles, job->n_tiles);
         if (isnan(sum.log_above)) {
             give_nothing(job, row);
             continue;
         }
         for (int64_t i = job->first_score[row]; i < job->first_score[row + 1]; i++)
             job->scores[i].logprob =
-                logprob_of(&sum, job->logits[row * job->vocab + job->scores[i].target]);
+                ppi_score_logprob(&sum, job->logits[row * job->vocab + job->scores[i].target]);
         if (job->n_top > 0)
             find_top(job, row, &sum, (struct choice *)(void *)scratch);
     }

@@ -39,7 +39,7 @@ PPI_INLINE float max_logit(const float *x, int64_t n)
     return v_max_lanes(v_max(v_max(max[0], max[1]), v_max(max[2], max[3])));
 }
 
-PPI_INLINE struct ppi_cpu_score_part sum_logits(const float *x, int64_t n)
+PPI_INLINE struct ppi_score_part sum_logits(const float *x, int64_t n)
 {
     float max = max_logit(x, n);
     /* From itself minus infinity differs by NaN. */
@@ -61,7 +61,7 @@ PPI_INLINE struct ppi_cpu_score_part sum_logits(const float *x, int64_t n)
         sums[0] = v_add(sums[0], v_exp2(v_mul(below, log2_e)));
     }
     vf sum = v_add(v_add(sums[0], sums[1]), v_add(sums[2], sums[3]));
-    return (struct ppi_cpu_score_part){max, v_sum_lanes(sum)};
+    return (struct ppi_score_part){max, v_sum_lanes(sum)};
 }
 
 #endif

@@ -118,7 +118,7 @@ static void softcap(float *x, int64_t n, float cap)
     cap_values(x, n, cap);
 }
 
-static struct ppi_cpu_score_part sum_exp(const float *x, int64_t n)
+static struct ppi_score_part sum_exp(const float *x, int64_t n)
 {
     return sum_logits(x, n);
 }

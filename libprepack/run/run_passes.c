@@ -288,13 +288,13 @@ static void hand_over(struct run *run)
     for (int64_t i = 0; i < run->items->n; i++) {
         pp_item *item = ppi_items_at(run->items, i);
         struct running *r = &run->running[i];
-        keep_tokens(run, i);
-        r->cache->n_tokens = run->begins[i] + run->lengths[i];
-        ppi_kvcache_release(r->cache, r->cache->n_tokens, 0);
         if (item->output == PP_OUTPUT_TOKEN)
             item->next = run->outputs.tokens[i];
         if (item->discard_cache)
             continue;
+        keep_tokens(run, i);
+        r->cache->n_tokens = run->begins[i] + run->lengths[i];
+        ppi_kvcache_release(r->cache, r->cache->n_tokens, 0);
         if (!item->cache)
             item->cache = r->cache;
         else if (item->cache != r->cache)

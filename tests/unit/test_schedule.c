@@ -183,7 +183,8 @@ END_TEST
 
 int main(void)
 {
-    ck_assert_int_eq(ppi_mem_init(&mem, NULL, 0, NULL), PP_OK);
+    if (ppi_mem_init(&mem, NULL, 0, NULL) < 0)
+        return 1;
     Suite *suite = suite_create("schedule");
     TCase *tcase = tcase_create("schedule");
     tcase_add_test(tcase, every_token_once);
