@@ -240,6 +240,20 @@ void pp_run_params_init(pp_run_params *params, size_t struct_size)
     ppi_struct_init(params, struct_size, &DEFAULT_PARAMS, sizeof DEFAULT_PARAMS);
 }
 
+pp_status ppi_run_params_read(pp_run_params *params, const pp_run_params *caller_params,
+                              const pp_plan *plan, const char *caller, pp_error *err)
+{
+    *params = DEFAULT_PARAMS;
+    PP_TRY(ppi_struct_read(params, sizeof *params, caller_params, "pp_run_params", err));
+    if (params->min_shared_prefix < 0 || (params->min_shared_prefix > 0 && plan))
+        return ppi_error(err, PP_ERR_ARG,
+                         "%s: min_shared_prefix is %lld%s; 0 and up are allowed, with a plan only "
+                         "0: the plan says what is shared",
+                         caller, (long long)params->min_shared_prefix,
+                         plan ? " and there is a plan" : "");
+    return PP_OK;
+}
+
 /* Items of a caller who knows fewer fields, as whole ones. */
 static pp_status run_older_items(struct pp_session *session, const pp_plan *plan,
                                  struct ppi_items older, const pp_run_params *params, pp_error *err)
@@ -267,16 +281,11 @@ static pp_status run_older_items(struct pp_session *session, const pp_plan *plan
 static pp_status run_caller_items(struct pp_session *session, const pp_plan *plan, pp_item *items,
                                   int64_t n, const pp_run_params *caller_params, pp_error *err)
 {
-    pp_run_params params = DEFAULT_PARAMS;
-    PP_TRY(ppi_struct_read(&params, sizeof params, caller_params, "pp_run_params", err));
+    pp_run_params params;
+    PP_TRY(ppi_run_params_read(&params, caller_params, plan, "pp_run", err));
     if (n < 0 || n > INT32_MAX || (n > 0 && !items))
         return ppi_error(err, PP_ERR_ARG, "pp_run: items is %s and n is %lld; 0 to %d are allowed",
                          items ? "an array" : "NULL", (long long)n, INT32_MAX);
-    if (params.min_shared_prefix < 0 || (params.min_shared_prefix > 0 && plan))
-        return ppi_error(err, PP_ERR_ARG,
-                         "pp_run: min_shared_prefix is %lld%s; 0 and up are allowed, with a plan "
-                         "only 0: the plan says what is shared",
-                         (long long)params.min_shared_prefix, plan ? " and there is a plan" : "");
     struct ppi_items list = {.base = (char *)items,
                              .step = n > 0 ? items->struct_size : sizeof *items,
                              .n = n,
