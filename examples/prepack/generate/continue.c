@@ -2,6 +2,7 @@
  * yet. */
 #include "continue.h"
 #include "interrupt.h"
+#include "packer_options.h"
 #include "random.h"
 #include "say.h"
 
@@ -60,7 +61,8 @@ static int prefill(const struct continuer *continuer, struct group *group)
             return fail_memory();
         for (size_t i = 0; i < n; i++)
             lengths[i] = group->prompts[i].n_tokens;
-        const pp_status done = pp_packer_plan(continuer->packer, lengths, n, &plan, &err);
+        const pp_status done =
+            packer_plan(continuer->packer, group->prompts, lengths, n, &plan, &err);
         free(lengths);
         if (done < 0)
             return fail_call(continuer, group, &err);

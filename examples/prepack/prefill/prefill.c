@@ -165,7 +165,8 @@ static int run_items(struct prefill *prefill, size_t n)
     params.sink = take_logits;
     params.sink_user = prefill;
     params.cancel = interrupt_token();
-    if (pp_packer_plan(prefill->packer, prefill->lengths, n, &plan, &err) < 0)
+    if (packer_plan(prefill->packer, prefill->prompts.prompts + prefill->first, prefill->lengths, n,
+                    &plan, &err) < 0)
         return fail_run(prefill, &err);
     const double start = seconds_now();
     const pp_status done =

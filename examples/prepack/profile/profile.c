@@ -98,6 +98,7 @@ static int choose_work(struct profile *profile)
         .vocab_size = profile->engine.config.vocab_size,
         .pad_token = profile->engine.n_end_tokens > 0 ? profile->engine.end_tokens[0] : 0,
         .first_tokens = options->metric == METRIC_TTFT,
+        .share_prefixes = options->packing.share_prefixes,
         .progress = &profile->progress,
     };
     if (!work->lengths || !work->order)
@@ -157,7 +158,7 @@ static int measure_runs(struct profile *profile, enum method method, struct usag
             seconds > 0 ? (double)runs->n * (double)figures.tokens_real / seconds : 0,
         .bins = figures.bins,
         .waste = figures.capacity_total > 0
-                     ? 1 - (double)figures.tokens_real / (double)figures.capacity_total
+                     ? 1 - (double)figures.placed_total / (double)figures.capacity_total
                      : 0,
     };
     return STATUS_OK;
