@@ -271,8 +271,8 @@ static int print_figures(struct prefill *prefill)
 int run_prefill(const void *line)
 {
     const struct prefill_options *options = line;
-    struct prefill prefill = {.options = options, .out.fd = -1};
-    int status = tensor_out_check(options->out, options->force);
+    struct prefill prefill = {.options = options, .out.file.fd = -1};
+    int status = partial_file_check(options->out, options->force);
     if (!status)
         status = outputs_open(options->json, &prefill.outputs);
     if (!status)
