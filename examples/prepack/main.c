@@ -8,6 +8,7 @@
 #include "prefill/prefill_options.h"
 #include "profile/profile_options.h"
 #include "say.h"
+#include "score/score_options.h"
 #include "tokenize/tokenize_options.h"
 #include "tune/tune_options.h"
 
@@ -16,7 +17,7 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &profile_command, &generate_command, &prefill_command, &tokenize_command,
+    &profile_command, &generate_command, &prefill_command, &score_command,  &tokenize_command,
     &plan_command,    &bench_command,    &tune_command,    &convert_command};
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 

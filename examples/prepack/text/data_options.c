@@ -7,6 +7,7 @@ static const struct choice formats[] = {
      ".json, .jsonl, .ndjson, .csv or .tsv; numbers alone are token counts where those will do, "
      "and .lengths always holds them"},
     {"lines", FORMAT_LINES, "a prompt a line"},
+    {"text", FORMAT_TEXT, "the whole file is one prompt"},
     {"json", FORMAT_JSON, "JSON lines, or a JSON array of objects or strings"},
     {"csv", FORMAT_CSV, "a first line of column names, commas, quotes as in RFC 4180"},
     {"tsv", FORMAT_TSV, "the same with tabs"},

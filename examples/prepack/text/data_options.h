@@ -8,6 +8,7 @@
 enum data_format {
     FORMAT_AUTO, /* as its content looks */
     FORMAT_LINES,
+    FORMAT_TEXT, /* one text */
     FORMAT_JSON, /* objects one after another, or a list of them */
     FORMAT_CSV,
     FORMAT_TSV,
@@ -18,15 +19,17 @@ enum data_format {
 enum special_tokens { SPECIAL_PARSE, SPECIAL_LITERAL };
 
 struct data_options {
-    const char *field; /* NULL: not given */
-    int64_t format;    /* FORMAT_* */
-    int64_t special;   /* SPECIAL_* */
-    bool texts_only;   /* numbers alone in the lines of a file are texts, too */
+    const char *field;       /* NULL: not given */
+    int64_t format;          /* FORMAT_* */
+    int64_t special;         /* SPECIAL_* */
+    bool texts_only;         /* numbers alone in the lines of a file are texts, too */
+    bool whole_texts;        /* what looks like lines is one text */
+    const char *usual_field; /* where `field` is not given; NULL: "prompt" */
 };
 
 /* --dataset: the place is a const char *. */
 extern const struct option_rule dataset_rules[];
-/* Of struct data_options. */
+/* Of struct data_options; its field is called prompt. */
 extern const struct option_rule data_rules[];
 /* --ids: the place is a const char *. */
 extern const struct option_rule ids_rules[];
