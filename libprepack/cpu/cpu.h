@@ -20,12 +20,14 @@
 #include "cpu/product.h"
 #include "cpu/packed.h"
 #include "cpu/threads.h"
+#include "score.h"
 
 #define PPI_CPU_PAGE         16  /* token slots of a KV page */
 #define PPI_CPU_BLOCK        256 /* keys of one step of the online softmax */
 #define PPI_CPU_CHUNK        64  /* tokens: chunks of long prompts are multiples */
 #define PPI_CPU_TILE         48  /* most query rows of an attention tile */
 #define PPI_CPU_MAX_HEAD_DIM 512 /* bounds the scratch of attention */
+#define PPI_CPU_MAX_TOP      256 /* most likely tokens of a row of `score` */
 
 /* Some tokens of one prompt, in the heads that share one kv head, or some of these. */
 struct ppi_cpu_tile {
@@ -84,6 +86,11 @@ struct ppi_cpu_kernels {
                      float *out);
     void (*norm_parts)(const struct ppi_cpu_norm *norm, float *x, int64_t n_parts);
     void (*softcap)(float *x, int64_t n, float cap);
+    struct ppi_score_part (*sum_exp)(const float *x, int64_t n);
+    /* How many of x are above the bound, or with `equals` not below it. */
+    int32_t (*count_values)(const float *x, int64_t n, float bound, bool equals);
+    /* The first of x that is not below the bound; n: there is none. */
+    int64_t (*find_value)(const float *x, int64_t n, float bound);
     float gflops; /* of products on one thread, about: how many threads a product is worth */
 };
 
@@ -115,8 +122,10 @@ struct ppi_backend {
     char *scratch; /* [n_threads, scratch_bytes] */
     size_t scratch_bytes;
     struct ppi_cpu_codes codes; /* of the rows of a pass, where there are integer products */
-    size_t act_bytes;           /* of one element */
-    size_t head_kv_bytes;       /* K and V of one kv head of one layer in a page */
+    struct ppi_score_part *score_parts; /* of the rows and tiles of a `score` */
+    int64_t n_score_parts;
+    size_t act_bytes;     /* of one element */
+    size_t head_kv_bytes; /* K and V of one kv head of one layer in a page */
 };
 
 struct ppi_matrix {
@@ -212,6 +221,9 @@ pp_status ppi_cpu_gather_rows(struct ppi_backend *backend, const void *src,
 pp_status ppi_cpu_sample(struct ppi_backend *backend, const float *logits, int64_t n_rows,
                          int64_t vocab, const struct ppi_draw *draws, int32_t *tokens,
                          pp_error *err);
+pp_status ppi_cpu_score(struct ppi_backend *backend, const float *logits, int64_t n_rows,
+                        int64_t vocab, struct ppi_score *scores, int64_t n_scores, int32_t n_top,
+                        int32_t *top_tokens, double *top_logprobs, pp_error *err);
 pp_status ppi_cpu_kv_read(struct ppi_backend *backend, void *const *pages, int64_t first_token,
                           int64_t n_tokens, int32_t layer, int32_t which, int32_t layout,
                           int32_t dst_dtype, void *dst, pp_error *err);

@@ -31,11 +31,21 @@ struct pp_kvcache {
 /* An empty cache without pages. */
 pp_status ppi_kvcache_create(struct ppi_kv_store *store, pp_kvcache **cache, pp_error *err);
 
-/* Makes the slots up to n_tokens (at least the length) writable: takes pages and copies a shared
- * last one. The length stays. On an error the cache is as before. */
-pp_status ppi_kvcache_reserve(pp_kvcache *cache, int64_t n_tokens, pp_error *err);
-/* The same in the classes that see every token. */
-pp_status ppi_kvcache_reserve_full(pp_kvcache *cache, int64_t n_tokens, pp_error *err);
+/* Makes the slots from..n_tokens - 1 writable, from the first that will be written on: takes pages
+ * and copies a shared one that is partly behind it. The length stays. On an error the cache is as
+ * before. */
+pp_status ppi_kvcache_reserve(pp_kvcache *cache, int64_t from, int64_t n_tokens, pp_error *err);
+/* The same in the classes that see every token. The tokens before `from` may be still to be
+ * adopted. */
+pp_status ppi_kvcache_reserve_full(pp_kvcache *cache, int64_t from, int64_t n_tokens,
+                                   pp_error *err);
+
+/* The first n_tokens tokens of another cache become those of this one, which holds none but may
+ * have reserved slots behind them: whole pages are shared. goes_on: the other will write behind
+ * them, so that a last page that is not whole is copied; else it is shared too. The length stays.
+ * Errors: the cache may hold some of the pages then. */
+pp_status ppi_kvcache_adopt(pp_kvcache *cache, const pp_kvcache *from, int64_t n_tokens,
+                            bool goes_on, pp_error *err);
 
 /* Gives back the pages that a cache of n_tokens tokens needs no more, but none that holds a token
  * below keep. */

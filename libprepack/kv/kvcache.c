@@ -35,58 +35,117 @@ static pp_status grow_list(struct ppi_mem *mem, struct ppi_page_list *list, int6
     return PP_OK;
 }
 
-/* Gives the cache a page of its own where it will write next. */
-static pp_status own_last_page(pp_kvcache *cache, int32_t page_class, pp_error *err)
+/* No page before entry `first` is held. */
+static void mark_gone(struct ppi_page_list *list, int64_t first)
+{
+    if (first > 0)
+        memset(list->pages, 0, (size_t)first * sizeof *list->pages);
+    list->first = first;
+}
+
+/* A page with one owner and what another holds. */
+static pp_status copy_page(struct ppi_kv_store *store, int32_t page_class,
+                           const struct ppi_page *page, struct ppi_page **copy, pp_error *err)
+{
+    struct ppi_page_pool *pool = &store->pools[page_class];
+    struct ppi_page *taken;
+    PP_TRY(ppi_pool_take(pool, 1, &taken, err));
+    pp_status status =
+        store->ops->copy(store->backend, taken->data, page->data, (size_t)pool->page_bytes, err);
+    if (status < 0)
+        ppi_pool_drop(pool, 1, &taken);
+    else
+        *copy = taken;
+    return status;
+}
+
+/* Gives the cache a page of its own where it will write token `from`. */
+static pp_status own_page(pp_kvcache *cache, int32_t page_class, int64_t from, pp_error *err)
 {
     struct ppi_kv_store *store = cache->store;
     struct ppi_page_pool *pool = &store->pools[page_class];
     struct ppi_page_list *list = &cache->lists[page_class];
-    int64_t i_page = cache->n_tokens / store->page_tokens;
+    int64_t i_page = from / store->page_tokens;
     /* a run gives pages back before it moves the length: a page that is gone was the cache's own */
     if (i_page >= list->n_pages || !list->pages[i_page] ||
         !ppi_pool_is_shared(pool, list->pages[i_page]))
         return PP_OK;
     struct ppi_page *copy;
-    PP_TRY(ppi_pool_take(pool, 1, &copy, err));
-    pp_status status = store->ops->copy(store->backend, copy->data, list->pages[i_page]->data,
-                                        (size_t)pool->page_bytes, err);
-    if (status < 0) {
-        ppi_pool_drop(pool, 1, &copy);
-        return status;
-    }
+    PP_TRY(copy_page(store, page_class, list->pages[i_page], &copy, err));
     ppi_pool_drop(pool, 1, &list->pages[i_page]);
     list->pages[i_page] = copy;
     return PP_OK;
 }
 
-static pp_status reserve_class(pp_kvcache *cache, int32_t page_class, int64_t n_tokens,
-                               pp_error *err)
+static pp_status reserve_class(pp_kvcache *cache, int32_t page_class, int64_t from,
+                               int64_t n_tokens, pp_error *err)
 {
     struct ppi_page_list *list = &cache->lists[page_class];
     int64_t needed = ppi_store_pages(cache->store, n_tokens);
-    if (n_tokens > cache->n_tokens)
-        PP_TRY(own_last_page(cache, page_class, err));
+    if (n_tokens > from)
+        PP_TRY(own_page(cache, page_class, from, err));
     if (needed <= list->n_pages)
         return PP_OK;
     PP_TRY(grow_list(cache->store->mem, list, needed, err));
-    PP_TRY(ppi_pool_take(&cache->store->pools[page_class], needed - list->n_pages,
-                         list->pages + list->n_pages, err));
+    int64_t begin = list->n_pages;
+    if (begin == 0) /* what is before is still to be adopted */
+        begin = from / cache->store->page_tokens;
+    PP_TRY(
+        ppi_pool_take(&cache->store->pools[page_class], needed - begin, list->pages + begin, err));
+    if (list->n_pages == 0)
+        mark_gone(list, begin);
     list->n_pages = needed;
     return PP_OK;
 }
 
-pp_status ppi_kvcache_reserve(pp_kvcache *cache, int64_t n_tokens, pp_error *err)
+pp_status ppi_kvcache_reserve(pp_kvcache *cache, int64_t from, int64_t n_tokens, pp_error *err)
 {
     for (int32_t c = 0; c < cache->store->shape.n_classes; c++)
-        PP_TRY(reserve_class(cache, c, n_tokens, err));
+        PP_TRY(reserve_class(cache, c, from, n_tokens, err));
     return PP_OK;
 }
 
-pp_status ppi_kvcache_reserve_full(pp_kvcache *cache, int64_t n_tokens, pp_error *err)
+pp_status ppi_kvcache_reserve_full(pp_kvcache *cache, int64_t from, int64_t n_tokens, pp_error *err)
 {
     for (int32_t c = 0; c < cache->store->shape.n_classes; c++)
         if (cache->store->shape.windows[c] == 0)
-            PP_TRY(reserve_class(cache, c, n_tokens, err));
+            PP_TRY(reserve_class(cache, c, from, n_tokens, err));
+    return PP_OK;
+}
+
+static pp_status adopt_class(pp_kvcache *cache, const pp_kvcache *from, int32_t page_class,
+                             int64_t n_tokens, bool goes_on, pp_error *err)
+{
+    struct ppi_kv_store *store = cache->store;
+    const struct ppi_page_list *theirs = &from->lists[page_class];
+    struct ppi_page_list *list = &cache->lists[page_class];
+    int64_t n_pages = ppi_store_pages(store, n_tokens);
+    int64_t n_shared = goes_on ? n_tokens / store->page_tokens : n_pages;
+    PP_TRY(grow_list(store->mem, list, n_pages, err));
+    if (n_shared < n_pages) {
+        struct ppi_page *last = theirs->pages[n_shared];
+        if (list->n_pages > n_shared) { /* reserved already */
+            PP_TRY(store->ops->copy(store->backend, list->pages[n_shared]->data, last->data,
+                                    (size_t)store->pools[page_class].page_bytes, err));
+        } else {
+            PP_TRY(copy_page(store, page_class, last, &list->pages[n_shared], err));
+        }
+    }
+    int64_t first = theirs->first < n_shared ? theirs->first : n_shared;
+    memcpy(list->pages + first, theirs->pages + first,
+           (size_t)(n_shared - first) * sizeof *list->pages);
+    ppi_pool_share(&store->pools[page_class], n_shared - first, list->pages + first);
+    mark_gone(list, first);
+    if (list->n_pages < n_pages)
+        list->n_pages = n_pages;
+    return PP_OK;
+}
+
+pp_status ppi_kvcache_adopt(pp_kvcache *cache, const pp_kvcache *from, int64_t n_tokens,
+                            bool goes_on, pp_error *err)
+{
+    for (int32_t c = 0; c < cache->store->shape.n_classes; c++)
+        PP_TRY(adopt_class(cache, from, c, n_tokens, goes_on, err));
     return PP_OK;
 }
 

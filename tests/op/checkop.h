@@ -60,6 +60,7 @@ Suite *checkop_rope_suite(void);
 Suite *checkop_attention_suite(void);
 Suite *checkop_sample_suite(void);
 Suite *checkop_draw_suite(void);
+Suite *checkop_score_suite(void);
 Suite *checkop_amx_suite(void);
 
 #endif
