@@ -228,11 +228,12 @@ static int run(struct scoring *scoring)
                                             .n_top = (int32_t)options->top,
                                             .share = options->packing.share_prefixes > 0};
     scoring->report.n_done = (int64_t)scoring->n_done;
-    if (!status)
+    if (!status) {
         status = run_all(scoring);
-    if (status && scoring->file.file)
-        note("%s has %zu of %zu items; --resume goes on with the others", options->out,
-             scoring->n_done, scoring->work.n_records);
+        if (status && scoring->file.file)
+            note("%s has %zu of %zu items; --resume goes on with the others", options->out,
+                 scoring->n_done, scoring->work.n_records);
+    }
     return status ? status : engine_session_info(scoring->session, session);
 }
 
