@@ -82,15 +82,14 @@ int encoder_open_tokenizer(struct encoder *encoder)
     if (!status)
         status = model_tokenizer_join(encoder->tokenizer, encoder->engine);
     if (!status)
-        status =
-            tokenizer_beginning(encoder->tokenizer, &encoder->beginning, &encoder->n_beginning);
+        status = tokenizer_edges(encoder->tokenizer, &encoder->edges);
     return status;
 }
 
 void encoder_close(struct encoder *encoder)
 {
     tokenizer_close(encoder->tokenizer);
-    free(encoder->beginning);
+    free(encoder->edges.ids);
     *encoder = (struct encoder){0};
 }
 
@@ -114,8 +113,8 @@ int encoder_add_start(const struct encoder *encoder, bool is_text, struct token_
 {
     const pp_model_config *config = &encoder->engine->config;
     int32_t token = is_text ? tokenizer_bos(encoder->tokenizer) : -1;
-    if (is_text && encoder->n_beginning > 0)
-        return tokens_append(list, encoder->beginning, encoder->n_beginning);
+    if (is_text && encoder->edges.n_before > 0)
+        return tokens_append(list, encoder->edges.ids, encoder->edges.n_before);
     if (token < 0)
         token = config->bos_token;
     if (token < 0 && is_text)
@@ -139,7 +138,7 @@ static int add_alone(const struct encoder *encoder, const char *text, struct tok
 
 int encoder_add_text(const struct encoder *encoder, const char *text, struct token_list *list)
 {
-    const int status = tokens_append(list, encoder->beginning, encoder->n_beginning);
+    const int status = tokens_append(list, encoder->edges.ids, encoder->edges.n_before);
     return status ? status : add_alone(encoder, text, list);
 }
 

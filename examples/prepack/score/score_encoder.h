@@ -11,8 +11,7 @@ struct encoder {
     struct engine *engine; /* whose model is open */
     const struct data_options *options;
     struct tokenizer *tokenizer; /* NULL before the first text */
-    int32_t *beginning;          /* [n_beginning] of every text, by the tokenizer */
-    size_t n_beginning;
+    struct text_edges edges;     /* of which texts get the first */
 };
 
 /* To be called before texts are added: opens the tokenizer once. Ids need none. */

@@ -67,7 +67,7 @@ static int tokenize(const struct score_options *options, struct encoder *encoder
         return tokens_append(list, set->ids[i], (size_t)set->lengths[i]);
     }
     if (options->stride > 0) {
-        *before = encoder->n_beginning;
+        *before = encoder->edges.n_before;
         return encoder_add_text(encoder, set->texts[i], list);
     }
     char name[512];

@@ -109,23 +109,23 @@ int tokenizer_encode_alone(struct tokenizer *tokenizer, const char *text, int32_
     return encode(tokenizer, text, false, tokens, n);
 }
 
-int tokenizer_beginning(struct tokenizer *tokenizer, int32_t **tokens, size_t *n)
+int tokenizer_edges(struct tokenizer *tokenizer, struct text_edges *edges)
 {
     static const char text[] = "a";
-    int32_t *alone = NULL;
-    size_t n_alone, n_edges = 0, k = 0;
-    int status = tokenizer_encode(tokenizer, text, tokens, n);
-    if (status)
-        return status;
-    status = tokenizer_encode_alone(tokenizer, text, &alone, &n_alone);
-    if (!status && *n > n_alone)
-        n_edges = *n - n_alone;
-    while (k < n_edges && memcmp(*tokens + k, alone, n_alone * sizeof *alone) != 0)
-        k++;
-    *n = k; /* what stands before the text */
+    int32_t *alone = NULL, *whole = NULL;
+    size_t n_alone, n_whole, k = 0;
+    int status = tokenizer_encode_alone(tokenizer, text, &alone, &n_alone);
+    if (!status)
+        status = tokenizer_encode(tokenizer, text, &whole, &n_whole);
+    if (!status && n_whole >= n_alone) {
+        while (k < n_whole - n_alone && memcmp(whole + k, alone, n_alone * sizeof *alone) != 0)
+            k++;
+        edges->n_before = k;
+        edges->n_after = n_whole - n_alone - k;
+        memmove(whole + k, whole + k + n_alone, edges->n_after * sizeof *whole);
+    }
     free(alone);
-    if (status)
-        free(*tokens);
+    edges->ids = whole;
     return status;
 }
 
