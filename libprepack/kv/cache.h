@@ -35,17 +35,16 @@ pp_status ppi_kvcache_create(struct ppi_kv_store *store, pp_kvcache **cache, pp_
  * and copies a shared one that is partly behind it. The length stays. On an error the cache is as
  * before. */
 pp_status ppi_kvcache_reserve(pp_kvcache *cache, int64_t from, int64_t n_tokens, pp_error *err);
-/* The same in the classes that see every token. The tokens before `from` may be still to be
- * adopted. */
+/* The same in the classes that see every token, where those before `from` may be still to be
+ * adopted: a page that holds some of them is left out. */
 pp_status ppi_kvcache_reserve_full(pp_kvcache *cache, int64_t from, int64_t n_tokens,
                                    pp_error *err);
 
 /* The first n_tokens tokens of another cache become those of this one, which holds none but may
- * have reserved slots behind them: whole pages are shared. goes_on: the other will write behind
- * them, so that a last page that is not whole is copied; else it is shared too. The length stays.
- * Errors: the cache may hold some of the pages then. */
+ * have reserved slots behind them. Pages are shared, and copied when one of the two reserves slots
+ * in them. The length stays. On an error the cache is as before in the classes that are left. */
 pp_status ppi_kvcache_adopt(pp_kvcache *cache, const pp_kvcache *from, int64_t n_tokens,
-                            bool goes_on, pp_error *err);
+                            pp_error *err);
 
 /* Gives back the pages that a cache of n_tokens tokens needs no more, but none that holds a token
  * below keep. */

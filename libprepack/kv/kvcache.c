@@ -43,22 +43,6 @@ static void mark_gone(struct ppi_page_list *list, int64_t first)
     list->first = first;
 }
 
-/* A page with one owner and what another holds. */
-static pp_status copy_page(struct ppi_kv_store *store, int32_t page_class,
-                           const struct ppi_page *page, struct ppi_page **copy, pp_error *err)
-{
-    struct ppi_page_pool *pool = &store->pools[page_class];
-    struct ppi_page *taken;
-    PP_TRY(ppi_pool_take(pool, 1, &taken, err));
-    pp_status status =
-        store->ops->copy(store->backend, taken->data, page->data, (size_t)pool->page_bytes, err);
-    if (status < 0)
-        ppi_pool_drop(pool, 1, &taken);
-    else
-        *copy = taken;
-    return status;
-}
-
 /* Gives the cache a page of its own where it will write token `from`. */
 static pp_status own_page(pp_kvcache *cache, int32_t page_class, int64_t from, pp_error *err)
 {
@@ -71,7 +55,13 @@ static pp_status own_page(pp_kvcache *cache, int32_t page_class, int64_t from, p
         !ppi_pool_is_shared(pool, list->pages[i_page]))
         return PP_OK;
     struct ppi_page *copy;
-    PP_TRY(copy_page(store, page_class, list->pages[i_page], &copy, err));
+    PP_TRY(ppi_pool_take(pool, 1, &copy, err));
+    pp_status status = store->ops->copy(store->backend, copy->data, list->pages[i_page]->data,
+                                        (size_t)pool->page_bytes, err);
+    if (status < 0) {
+        ppi_pool_drop(pool, 1, &copy);
+        return status;
+    }
     ppi_pool_drop(pool, 1, &list->pages[i_page]);
     list->pages[i_page] = copy;
     return PP_OK;
@@ -89,7 +79,9 @@ static pp_status reserve_class(pp_kvcache *cache, int32_t page_class, int64_t fr
     PP_TRY(grow_list(cache->store->mem, list, needed, err));
     int64_t begin = list->n_pages;
     if (begin == 0) /* what is before is still to be adopted */
-        begin = from / cache->store->page_tokens;
+        begin = ppi_store_pages(cache->store, from);
+    if (needed <= begin)
+        return PP_OK;
     PP_TRY(
         ppi_pool_take(&cache->store->pools[page_class], needed - begin, list->pages + begin, err));
     if (list->n_pages == 0)
@@ -113,39 +105,22 @@ pp_status ppi_kvcache_reserve_full(pp_kvcache *cache, int64_t from, int64_t n_to
     return PP_OK;
 }
 
-static pp_status adopt_class(pp_kvcache *cache, const pp_kvcache *from, int32_t page_class,
-                             int64_t n_tokens, bool goes_on, pp_error *err)
+pp_status ppi_kvcache_adopt(pp_kvcache *cache, const pp_kvcache *from, int64_t n_tokens,
+                            pp_error *err)
 {
     struct ppi_kv_store *store = cache->store;
-    const struct ppi_page_list *theirs = &from->lists[page_class];
-    struct ppi_page_list *list = &cache->lists[page_class];
     int64_t n_pages = ppi_store_pages(store, n_tokens);
-    int64_t n_shared = goes_on ? n_tokens / store->page_tokens : n_pages;
-    PP_TRY(grow_list(store->mem, list, n_pages, err));
-    if (n_shared < n_pages) {
-        struct ppi_page *last = theirs->pages[n_shared];
-        if (list->n_pages > n_shared) { /* reserved already */
-            PP_TRY(store->ops->copy(store->backend, list->pages[n_shared]->data, last->data,
-                                    (size_t)store->pools[page_class].page_bytes, err));
-        } else {
-            PP_TRY(copy_page(store, page_class, last, &list->pages[n_shared], err));
-        }
+    for (int32_t c = 0; c < store->shape.n_classes; c++) {
+        const struct ppi_page_list *theirs = &from->lists[c];
+        struct ppi_page_list *list = &cache->lists[c];
+        PP_TRY(grow_list(store->mem, list, n_pages, err));
+        memcpy(list->pages + theirs->first, theirs->pages + theirs->first,
+               (size_t)(n_pages - theirs->first) * sizeof *list->pages);
+        ppi_pool_share(&store->pools[c], n_pages - theirs->first, list->pages + theirs->first);
+        mark_gone(list, theirs->first);
+        if (list->n_pages < n_pages)
+            list->n_pages = n_pages;
     }
-    int64_t first = theirs->first < n_shared ? theirs->first : n_shared;
-    memcpy(list->pages + first, theirs->pages + first,
-           (size_t)(n_shared - first) * sizeof *list->pages);
-    ppi_pool_share(&store->pools[page_class], n_shared - first, list->pages + first);
-    mark_gone(list, first);
-    if (list->n_pages < n_pages)
-        list->n_pages = n_pages;
-    return PP_OK;
-}
-
-pp_status ppi_kvcache_adopt(pp_kvcache *cache, const pp_kvcache *from, int64_t n_tokens,
-                            bool goes_on, pp_error *err)
-{
-    for (int32_t c = 0; c < cache->store->shape.n_classes; c++)
-        PP_TRY(adopt_class(cache, from, c, n_tokens, goes_on, err));
     return PP_OK;
 }
 

@@ -18,6 +18,12 @@ struct running {
     int64_t keep;          /* tokens that the item's cache had and keeps after an error */
 };
 
+/* Keys and values that end with a stretch, for those that will continue it. */
+struct prefix {
+    pp_kvcache *cache; /* from its end on, until none waits */
+    int64_t n_waiting; /* other items' stretches that continue it and have not begun */
+};
+
 struct run {
     struct pp_session *session;
     const pp_plan *plan;
@@ -26,6 +32,7 @@ struct run {
     struct running *running;   /* [n] */
     int64_t *begins, *lengths; /* [n] of what is computed */
     struct ppi_stretches stretches;
+    struct prefix *prefixes; /* [stretches] */
     struct ppi_outputs outputs;
     pp_error *err;
 };
@@ -116,9 +123,9 @@ static pp_status share_prefixes(struct run *run)
     if (!prompts)
         return ppi_error_nomem(run->err, "the prompts of a run", n * sizeof *prompts);
     find_prompts(run, prompts);
-    pp_status status =
-        ppi_stretches_of_prefixes(&run->stretches, prompts, run->begins, run->lengths,
-                                  run->items->n, run->params->min_shared_prefix, mem, run->err);
+    pp_status status = ppi_stretches_of_prefixes(
+        &run->stretches, prompts, run->begins, run->lengths, run->items->n,
+        run->params->min_shared_prefix, run->session->info.max_pass_tokens, mem, run->err);
     ppi_free(mem, prompts);
     return status;
 }
@@ -174,6 +181,20 @@ static bool begins_cache(const struct run *run, const struct ppi_stretch *stretc
            run->stretches.all[stretch->after].i_item != stretch->i_item;
 }
 
+static pp_status take_prefixes(struct run *run)
+{
+    size_t n = (size_t)run->stretches.n;
+    run->prefixes = ppi_zalloc(&run->session->mem, n, sizeof *run->prefixes);
+    if (!run->prefixes)
+        return ppi_error_nomem(run->err, "the prefixes of a run", n * sizeof *run->prefixes);
+    for (int64_t p = 0; p < run->stretches.n; p++) {
+        const struct ppi_stretch *stretch = &run->stretches.all[p];
+        if (stretch->after != PPI_NO_STRETCH && begins_cache(run, stretch))
+            run->prefixes[stretch->after].n_waiting++;
+    }
+    return PP_OK;
+}
+
 /* Pages for all that is computed, as far as caches are kept. */
 static pp_status reserve_pages(struct run *run)
 {
@@ -189,39 +210,52 @@ static pp_status reserve_pages(struct run *run)
 
 /* ---- passes ---- */
 
+/* A stretch is done: what continues it in other caches will have its keys and values, and items
+ * that end with it have them now. */
+static pp_status hand_on(struct run *run, int64_t i_stretch)
+{
+    const struct ppi_stretches *stretches = &run->stretches;
+    const struct ppi_stretch *stretch = &stretches->all[i_stretch];
+    struct prefix *prefix = &run->prefixes[i_stretch];
+    const pp_kvcache *cache = run->running[stretch->i_item].cache;
+    if (prefix->n_waiting > 0) {
+        PP_TRY(ppi_kvcache_create(&run->session->store, &prefix->cache, run->err));
+        PP_TRY(ppi_kvcache_adopt(prefix->cache, cache, stretch->end, run->err));
+    }
+    for (int64_t j = 0; j < stretch->n_ending; j++) {
+        int64_t item = stretches->sharers[stretch->first_sharer + j];
+        if (item != stretch->i_item && !ppi_items_at(run->items, item)->discard_cache)
+            PP_TRY(ppi_kvcache_adopt(run->running[item].cache, cache, stretch->end, run->err));
+    }
+    return PP_OK;
+}
+
+/* The cache of a stretch's item begins with what the stretch continues. */
+static pp_status take_over(struct run *run, const struct ppi_stretch *stretch)
+{
+    struct prefix *prefix = &run->prefixes[stretch->after];
+    PP_TRY(ppi_kvcache_adopt(run->running[stretch->i_item].cache, prefix->cache, stretch->begin,
+                             run->err));
+    if (--prefix->n_waiting == 0) {
+        pp_kvcache_destroy(prefix->cache);
+        prefix->cache = NULL;
+    }
+    return PP_OK;
+}
+
 static pp_status add_piece(struct run *run, const struct ppi_piece *piece)
 {
     const struct ppi_stretch *stretch = &run->stretches.all[piece->i_stretch];
     const struct running *r = &run->running[stretch->i_item];
     uint8_t *kinds = run->session->workspace.kinds;
+    if (piece->begin == stretch->begin && begins_cache(run, stretch) &&
+        stretch->after != PPI_NO_STRETCH)
+        PP_TRY(take_over(run, stretch));
     PP_TRY(ppi_kvcache_reserve(r->cache, piece->begin, piece->begin + piece->n_tokens, run->err));
     ppi_outputs_mark(&run->outputs, stretch, piece->begin, piece->n_tokens, kinds);
     return ppi_pass_add(run->session, r->cache,
                         r->tokens + (piece->begin - run->begins[stretch->i_item]), piece->begin,
                         piece->n_tokens, kinds, piece->i_stretch, run->err);
-}
-
-/* A stretch is done: what continues it in other caches, and items that end with it, have its keys
- * and values from now on. */
-static pp_status hand_on(struct run *run, const struct ppi_stretch *stretch)
-{
-    const struct ppi_stretches *stretches = &run->stretches;
-    const pp_kvcache *cache = run->running[stretch->i_item].cache;
-    bool goes_on = false;
-    for (int64_t c = stretch->first_child; c != PPI_NO_STRETCH; c = stretches->all[c].next_child) {
-        int64_t item = stretches->all[c].i_item;
-        goes_on |= item == stretch->i_item;
-        if (item != stretch->i_item)
-            PP_TRY(
-                ppi_kvcache_adopt(run->running[item].cache, cache, stretch->end, true, run->err));
-    }
-    for (int64_t j = 0; j < stretch->n_ending; j++) {
-        int64_t item = stretches->sharers[stretch->first_sharer + j];
-        if (item != stretch->i_item && !ppi_items_at(run->items, item)->discard_cache)
-            PP_TRY(ppi_kvcache_adopt(run->running[item].cache, cache, stretch->end, goes_on,
-                                     run->err));
-    }
-    return PP_OK;
 }
 
 /* Pages that the tokens so far have put out of sight go back, but none that an error would need;
@@ -233,7 +267,7 @@ static pp_status finish_piece(struct run *run, const struct ppi_piece *piece)
     bool is_done = piece->is_last &&
                    run->begins[stretch->i_item] + run->lengths[stretch->i_item] == stretch->end;
     if (piece->is_last)
-        PP_TRY(hand_on(run, stretch));
+        PP_TRY(hand_on(run, piece->i_stretch));
     if (is_done && ppi_items_at(run->items, stretch->i_item)->discard_cache)
         ppi_kvcache_cut(r->cache, 0);
     else
@@ -314,6 +348,9 @@ static void free_arrays(struct run *run)
             ppi_kvcache_cut(r->cache, r->cache->n_tokens);
         ppi_free(mem, r->joined);
     }
+    for (int64_t p = 0; run->prefixes && p < run->stretches.n; p++)
+        pp_kvcache_destroy(run->prefixes[p].cache);
+    ppi_free(mem, run->prefixes);
     ppi_free(mem, run->running);
     ppi_free(mem, run->begins);
     ppi_free(mem, run->lengths);
@@ -327,7 +364,9 @@ static pp_status run_all(struct run *run)
     ppi_angles_begin(run->session);
     for (int64_t i = 0; i < run->items->n; i++)
         PP_TRY(begin_item(run, i));
-    PP_TRY(run->params->min_shared_prefix > 0 ? share_prefixes(run) : read_plan(run));
+    bool shares = run->params->min_shared_prefix > 0 && run->items->n > 0;
+    PP_TRY(shares ? share_prefixes(run) : read_plan(run));
+    PP_TRY(take_prefixes(run));
     PP_TRY(ppi_outputs_prepare(&run->outputs, run->err));
     /* Before the pages: these come in slabs, of which the last takes what is left of a limit. */
     PP_TRY(ppi_angles_make(run->session, run->err));

@@ -41,13 +41,22 @@ pp_status ppi_stretches_of_plan(struct ppi_stretches *stretches, const struct pp
 
 /*
  * The same without a plan, where each prefix of at least min_prefix tokens that prompts share is
- * computed once. Those that are nearer to the root come first, so that few passes have to wait for
- * one. prompts: [n] the items' tokens, of those that share; n_tokens 0: the item shares nothing.
+ * computed once. max_pass_tokens: of the passes that the order should fill. prompts: [n] the items'
+ * tokens, of those that share; n_tokens 0: the item shares nothing. n is at least 1.
  */
 pp_status ppi_stretches_of_prefixes(struct ppi_stretches *stretches, const pp_prompt *prompts,
                                     const int64_t *begins, const int64_t *lengths, int64_t n,
-                                    int64_t min_prefix, struct ppi_mem *mem, pp_error *err);
+                                    int64_t min_prefix, int64_t max_pass_tokens,
+                                    struct ppi_mem *mem, pp_error *err);
 
 void ppi_stretches_free(struct ppi_stretches *stretches, struct ppi_mem *mem);
+
+/* ---- for who makes stretches ---- */
+
+/* Room for n stretches in n_bins bins, of n_items items. Errors: PP_ERR_NOMEM. */
+pp_status ppi_stretches_create(struct ppi_stretches *stretches, int64_t n, int64_t n_bins,
+                               int64_t n_items, struct ppi_mem *mem, pp_error *err);
+/* Sets what follows from items, begins and ends, `after` and the items' ends. */
+void ppi_stretches_finish(struct ppi_stretches *stretches);
 
 #endif

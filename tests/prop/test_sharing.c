@@ -302,11 +302,11 @@ static void check_family(const char *family, int n_rounds)
     static struct scene scene;
     printf("# %s, state %llu\n", family, (unsigned long long)rng.state);
     char *dir = checkpoint_write_family(family, &rng);
-    scene = (struct scene){.n = run_on_cuda() ? 8 : (int)rng_between(&rng, 2, MAX_PROMPTS),
+    scene = (struct scene){.n = run_on_cuda() ? 6 : (int)rng_between(&rng, 2, MAX_PROMPTS),
                            .config = {.struct_size = sizeof scene.config}};
     OK(pp_model_open(dir, NULL, &scene.model, perr));
     OK(pp_model_get_config(scene.model, &scene.config, perr));
-    int64_t longest = run_on_cuda() ? 70 : rng_between(&rng, 0, 2) ? 60 : 300;
+    int64_t longest = run_on_cuda() ? 50 : rng_between(&rng, 0, 2) ? 60 : 300;
     if (longest > scene.config.max_position)
         longest = scene.config.max_position;
     for (int i = 0; i < scene.n; i++) {
@@ -321,7 +321,7 @@ static void check_family(const char *family, int n_rounds)
 
 START_TEST(every_family)
 {
-    check_family(checkpoint_families[_i * run_step()], 3);
+    check_family(checkpoint_families[_i * run_step()], run_on_cuda() ? 1 : 3);
 }
 END_TEST
 

@@ -166,7 +166,7 @@ START_TEST(prefixes_once)
         }
         struct ppi_stretches stretches = {0};
         ck_assert_int_eq(ppi_stretches_of_prefixes(&stretches, prompts, begins, lengths, n,
-                                                   min_prefix, &mem, NULL),
+                                                   min_prefix, 64, &mem, NULL),
                          PP_OK);
         check_chains(&stretches, prompts);
         for (int64_t p = 0; p < stretches.n; p++)
