@@ -190,7 +190,8 @@ static const struct option_rule outcome_rules[] = {
 static const struct option_group groups[] = {
     {NULL, dataset_rules, AT(dataset)},
     {NULL, ids_rules, AT(ids)},
-    {NULL, data_rules, AT(data)},
+    {NULL, field_rules, AT(data)},
+    {NULL, reading_rules, AT(data)},
     {NULL, model_rules, AT(model)},
     {NULL, order_rules, 0},
     {"What the bins shall be:", bin_rules, 0},

@@ -244,6 +244,7 @@ static void name_members(const struct score_options *options, struct member *mem
 
 static int take_members(struct reader *reader, const struct member *members)
 {
+    const char *delimiter = reader->options->delimiter ? reader->options->delimiter : " ";
     struct context context = {0};
     json_t *before = NULL, *after = NULL;
     int i_context, i_after;
@@ -258,7 +259,7 @@ static int take_members(struct reader *reader, const struct member *members)
         status = read_context(reader, before, members[i_context].name, &context);
     if (!status)
         status = add_all(reader, &context, after, &members[i_after], &members[ANSWER],
-                         i_after == CHOICES ? reader->options->delimiter : "");
+                         i_after == CHOICES ? delimiter : "");
     context_free(&context);
     json_decref(before);
     json_decref(after);

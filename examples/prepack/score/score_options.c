@@ -35,7 +35,13 @@ static const struct option_rule work_rules[] = {
     {.name = NULL},
 };
 
-static const struct option_rule field_rules[] = {
+static const struct option_rule name_rules[] = {
+    {.name = "field",
+     .argument = "NAME",
+     .kind = &option_text,
+     .place = AT(reading.field),
+     .help = "the field of JSON with the context (default: context, question); with --perplexity, "
+             "that of JSON or the column of CSV and TSV with the text (default: text)"},
     {.name = "continuation-field",
      .argument = "NAME",
      .kind = &option_text,
@@ -95,7 +101,7 @@ static const struct option_rule run_rules[] = {
      .place = AT(top),
      .low = 1,
      .high = PP_MAX_TOP,
-     .help = "and the K most likely tokens in its place, with theirs"},
+     .help = "as --tokens, and the K most likely tokens in each place, with theirs"},
     {.name = "show",
      .argument = "N",
      .kind = &option_integer,
@@ -119,8 +125,8 @@ static const struct option_group groups[] = {
     {NULL, model_rules, AT(model)},
     {NULL, work_rules, 0},
     {NULL, ids_rules, AT(ids)},
-    {NULL, data_rules, AT(reading)},
-    {NULL, field_rules, 0},
+    {NULL, name_rules, 0},
+    {NULL, reading_rules, AT(reading)},
     {NULL, run_rules, 0},
     {NULL, packer_rules, AT(packing)},
     {NULL, device_rules, AT(device)},
@@ -132,7 +138,6 @@ static const struct option_group groups[] = {
 static const struct score_options defaults = {
     .batch_size = 256,
     .show = 10,
-    .delimiter = " ",
     .packing = SHARING_DEFAULTS,
     .device = DEVICE_DEFAULTS,
 };

@@ -14,7 +14,7 @@ struct score_options {
     const char *ids;  /* the file of --ids; NULL: not given */
     struct data_options reading;
     const char *continuation_field, *choices_field, *answer_field; /* NULL: not given */
-    const char *delimiter;
+    const char *delimiter;                                         /* NULL: a space */
     bool perplexity;
     int64_t stride;     /* 0: a rolling window */
     int64_t max_length; /* 0: the model's positions */

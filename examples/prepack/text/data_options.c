@@ -42,13 +42,17 @@ const struct option_rule ids_rules[] = {
 
 #define AT(member) offsetof(struct data_options, member)
 
-const struct option_rule data_rules[] = {
+const struct option_rule field_rules[] = {
     {.name = "field",
      .argument = "NAME",
      .kind = &option_text,
      .place = AT(field),
      .help = "the field of JSON or the column of CSV and TSV that holds the prompt (default: "
              "prompt)"},
+    {.name = NULL},
+};
+
+const struct option_rule reading_rules[] = {
     {.name = "format",
      .argument = "F",
      .kind = &option_choice,

@@ -29,8 +29,9 @@ struct data_options {
 
 /* --dataset: the place is a const char *. */
 extern const struct option_rule dataset_rules[];
-/* Of struct data_options; its field is called prompt. */
-extern const struct option_rule data_rules[];
+/* Of struct data_options: the field, which is called prompt unless it is named; and the rest. */
+extern const struct option_rule field_rules[];
+extern const struct option_rule reading_rules[];
 /* --ids: the place is a const char *. */
 extern const struct option_rule ids_rules[];
 
