@@ -49,7 +49,7 @@ def prefill_and_generate(program):
                                  sliding_window=24)
     for model in ("demo", window):
         plain, _ = prefill(program, "a", prompts, "--kv", "--force", model=model)
-        for args in (("--share-prefixes",), ("--share-prefixes", 1), ("--share-prefixes", 4, "--batch-size", 7)):
+        for args in (("--share-prefixes",), ("--share-prefixes", 2, "--batch-size", 7)):
             assert prefill(program, "b", prompts, "--kv", "--force", *args, model=model)[0] == plain, (model, args)
     lines = program.file("p.txt", "".join(f"{HEADER}{end}\n" for end in
                                           ("The opposite of peace is", "3 + 4 =", GERMANY, "", GERMANY)))
@@ -77,9 +77,9 @@ def angles_by_length(program):
 
 def profiles(program):
     """profile computes fewer tokens with it, as many as --dry-run foretells"""
-    prompts = tree(40)
+    prompts = tree(16)
     path = program.file("ids", "".join(json.dumps(p) + "\n" for p in prompts))
-    args = ("profile", "--model", "demo", "--ids", path, "--num-runs", 1, "--batch-size", 24, "--methods",
+    args = ("profile", "--model", "demo", "--ids", path, "--num-runs", 1, "--batch-size", 13, "--methods",
             "prepacking,full-batching,dataset-prepacking")
     plain = {m["method"]: m for m in program.json(*args)[0]["methods"]}
     report, text = program.json(*args, "--share-prefixes")
