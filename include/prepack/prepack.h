@@ -11,7 +11,7 @@
  *
  *   model.h      checkpoints and shapes          session.h    a model on a device
  *   run.h        tokens through a model          outputs.h    what may come of them
- *   kvcache.h    one prompt's KV cache
+ *   kvcache.h    one prompt's KV cache           continuations.h  how likely texts go on
  *   device.h     which devices there are         measure.h    how fast each operation is
  *   cost_measure.h  cost.h, measured
  */
@@ -22,6 +22,7 @@
 #include "batch.h"
 #include "bins.h"
 #include "common.h"
+#include "continuations.h"
 #include "cost.h"
 #include "cost_measure.h"
 #include "device.h"

@@ -27,9 +27,14 @@
 #define PPI_CPU_CHUNK        64  /* tokens: chunks of long prompts are multiples */
 #define PPI_CPU_TILE         48  /* most query rows of an attention tile */
 #define PPI_CPU_MAX_HEAD_DIM 512 /* bounds the scratch of attention */
-#define PPI_CPU_MAX_TOP      256 /* most likely tokens of a row of `score` */
 
-/* Some tokens of one prompt, in the heads that share one kv head, or some of these. */
+/*
+ * Some tokens of one prompt, in the heads that share one kv head, or some of these. Or tokens of
+ * prompts that begin with the same keys: a first tile takes all of them up to end_key, which is not
+ * behind any of their positions, and leaves sums in scratch. Then each prompt's tile goes on, the
+ * last first: it may spoil what is kept of one row behind it. first_row: the rows (tokens times
+ * heads) before it in the first tile. No window then; keys are multiples of PPI_CPU_BLOCK.
+ */
 struct ppi_cpu_tile {
     const char *q;                  /* act: first token's first head */
     char *out;                      /* act */
@@ -37,6 +42,8 @@ struct ppi_cpu_tile {
     int32_t n_rows, n_heads;        /* tokens, and heads of each: together at most PPI_CPU_TILE */
     int32_t position;               /* of the first token */
     int32_t window;                 /* 0: none */
+    int32_t first_key, first_row;   /* 0: everything begins here */
+    int32_t end_key;                /* 0: everything ends here */
     float softmax_scale, softcap;
     int32_t head_dim;
     void *const *pages; /* of position 0 on */
@@ -173,11 +180,12 @@ static inline float ppi_cpu_score_inner(const struct ppi_cpu_tile *tile)
     return tile->softcap > 0 ? tile->softmax_scale / tile->softcap : 0;
 }
 
-/* Scores of a block for the rows of a product tile; of all rows: sums, and up to 17 figures. */
+/* Scores of a block for the rows of a product tile; of all rows, and one behind them: sums, and up
+ * to 17 figures. */
 static inline size_t ppi_cpu_tile_scratch(int32_t head_dim)
 {
     size_t row = (size_t)ppi_cpu_v_columns(head_dim) + 17;
-    return sizeof(float) * (PPI_CPU_ROWS * PPI_CPU_BLOCK + PPI_CPU_TILE * row);
+    return sizeof(float) * (PPI_CPU_ROWS * PPI_CPU_BLOCK + (PPI_CPU_TILE + 1) * row);
 }
 
 /* ---- entries of the table, each documented in backend.h ---- */

@@ -8,7 +8,8 @@
 #include <assert.h>
 #include <math.h>
 
-#define ROWS     64   /* of one job */
+#define ROWS     64 /* of one job */
+#define MOST_TOP 256
 #define SUM_NS   0.3  /* of one logit on one thread */
 #define COUNT_NS 0.05 /* of one logit and one target */
 
@@ -161,8 +162,8 @@ pp_status ppi_cpu_score(struct ppi_backend *backend, const float *logits, int64_
                         int64_t vocab, struct ppi_score *scores, int64_t n_scores, int32_t n_top,
                         int32_t *top_tokens, double *top_logprobs, pp_error *err)
 {
-    assert(n_rows <= ROWS && n_top <= vocab && n_top <= PPI_CPU_MAX_TOP);
-    assert(backend->scratch_bytes >= PPI_CPU_MAX_TOP * sizeof(struct choice));
+    assert(n_rows <= ROWS && n_top <= vocab && n_top <= MOST_TOP);
+    assert(backend->scratch_bytes >= MOST_TOP * sizeof(struct choice));
     struct score job = {.backend = backend,
                         .logits = logits,
                         .n_rows = n_rows,

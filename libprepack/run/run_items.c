@@ -130,13 +130,22 @@ static pp_status check_head(const struct pp_session *session, const struct ppi_i
                             int64_t i, pp_error *err)
 {
     const pp_item *item = ppi_items_at(items, i);
-    if (item->output != PP_OUTPUT_LABELS)
-        return PP_OK;
-    (void)session;
-    return ppi_error_at(err, PP_ERR_UNSUPPORTED, i,
-                        "%s: %s %lld wants the scores of labels; the model has no classification "
-                        "head",
-                        items->caller, items->noun, (long long)i);
+    const struct ppi_model_spec *spec = &session->model->spec;
+    bool labels = item->output == PP_OUTPUT_LABELS;
+    bool vocabulary = item->n_scores > 0 || item->output == PP_OUTPUT_TOKEN ||
+                      item->output == PP_OUTPUT_LAST_LOGITS || item->output == PP_OUTPUT_ALL_LOGITS;
+    if (labels && spec->n_labels == 0)
+        return ppi_error_at(err, PP_ERR_UNSUPPORTED, i,
+                            "%s: %s %lld wants the scores of labels; the model has no "
+                            "classification head",
+                            items->caller, items->noun, (long long)i);
+    if (vocabulary && !spec->has_lm_head)
+        return ppi_error_at(err, PP_ERR_UNSUPPORTED, i,
+                            "%s: %s %lld wants logits, a token or log-probabilities; the model has "
+                            "no LM head, but %s",
+                            items->caller, items->noun, (long long)i,
+                            spec->n_labels > 0 ? "one that scores labels" : "gives hidden states");
+    return PP_OK;
 }
 
 static pp_status check_output(const struct pp_session *session, const struct ppi_items *items,
@@ -152,7 +161,8 @@ static pp_status check_output(const struct pp_session *session, const struct ppi
         break;
     case PP_OUTPUT_HIDDEN:
     case PP_OUTPUT_POOLED:
-        return check_hidden(items, i, err);
+        PP_TRY(check_hidden(items, i, err));
+        break;
     case PP_OUTPUT_LABELS:
         if (!item->logits)
             return refuse_missing(items, i, "the scores of labels", "logits", err);

@@ -127,10 +127,11 @@ struct ppi_take {
 pp_status ppi_forward(struct pp_session *session, const struct ppi_pass *pass,
                       const struct ppi_pass *wanted, const struct ppi_take *take, pp_error *err);
 
-/* What a row of logits has: a number for each id of the vocabulary. */
+/* What a row of logits has: a number for each id of the vocabulary, or for each label. */
 static inline int32_t ppi_session_n_logits(const struct pp_session *session)
 {
-    return session->model->spec.vocab_size;
+    const struct ppi_model_spec *spec = &session->model->spec;
+    return spec->n_labels > 0 ? spec->n_labels : spec->vocab_size;
 }
 
 #endif

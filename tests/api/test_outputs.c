@@ -127,6 +127,55 @@ START_TEST(scores_beside_a_token)
 }
 END_TEST
 
+/* What two continuations of one context are worth, by the scores of items. */
+START_TEST(continuations)
+{
+    int32_t other[N_TOKENS];
+    memcpy(other, ids, sizeof other);
+    other[60] = (ids[60] + 1) % config.vocab_size;
+    pp_continuation all[3] = {{.tokens = ids, .n_tokens = N_TOKENS, .n_context = 60},
+                              {.tokens = other, .n_tokens = 62, .n_context = 60},
+                              {.tokens = ids, .n_tokens = 61, .n_context = 60}};
+    pp_session_info before = {.struct_size = sizeof before}, after = before;
+    OK(pp_session_get_info(session, &before, perr));
+    OK(pp_score_continuations(session, all, 3, NULL, perr));
+    OK(pp_session_get_info(session, &after, perr));
+    /* the context once, 9 tokens more of the first and 1 of the second */
+    ck_assert_int_eq(after.tokens_computed - before.tokens_computed, 60 + 9 + 1);
+    for (int i = 0; i < 3; i++) {
+        pp_score scores[N_TOKENS];
+        double sum = 0;
+        int32_t is_greedy = 1;
+        pp_item item = new_item(PP_OUTPUT_NONE);
+        item.tokens = all[i].tokens;
+        item.n_tokens = all[i].n_tokens;
+        item.scores = scores;
+        item.n_scores = all[i].n_tokens - 60;
+        for (int64_t j = 0; j < item.n_scores; j++)
+            scores[j] = (pp_score){.token = 59 + j, .target = all[i].tokens[60 + j]};
+        OK(pp_run(session, NULL, &item, 1, NULL, perr));
+        for (int64_t j = 0; j < item.n_scores; j++) {
+            sum += scores[j].logprob;
+            is_greedy &= scores[j].rank == 0;
+        }
+        ck_assert_double_eq(all[i].logprob, sum);
+        ck_assert_int_eq(all[i].is_greedy, is_greedy);
+    }
+
+    pp_error trouble = {.struct_size = sizeof trouble};
+    const pp_continuation kept = all[1];
+    all[1].n_context = 0;
+    ck_assert_int_eq(pp_score_continuations(session, all, 3, NULL, &trouble), PP_ERR_ARG);
+    ck_assert_ptr_nonnull(
+        strstr(trouble.message, "continuation 1 has 62 tokens, 0 of them context"));
+    all[1] = kept;
+    other[61] = config.vocab_size;
+    ck_assert_int_eq(pp_score_continuations(session, all, 3, NULL, &trouble), PP_ERR_ARG);
+    ck_assert_int_eq(trouble.index, 1);
+    ck_assert_double_eq(all[1].logprob, kept.logprob);
+}
+END_TEST
+
 static double norm_of(const float *x)
 {
     double squares = 0;
@@ -297,6 +346,7 @@ int main(void)
     tcase_add_unchecked_fixture(tcase, begin, end);
     tcase_add_test(tcase, scores_of_every_position);
     tcase_add_test(tcase, scores_beside_a_token);
+    tcase_add_test(tcase, continuations);
     tcase_add_test(tcase, states_and_what_is_pooled);
     tcase_add_test(tcase, states_are_behind_the_last_norm);
     tcase_add_test(tcase, older_items);

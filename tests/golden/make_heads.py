@@ -51,7 +51,7 @@ CASES = {
         config=shape(36, 44, 3, 1, 20, 97, sliding_window=6)),
     "qwen3_labels": dict(
         family="qwen3", auto=AutoModelForSequenceClassification, labels=3, lengths=(1, 5, 18, 40), dtype=BF16,
-        spelling="new", config=shape(36, 44, 3, 1, 20, 97, tie_word_embeddings=True, rope_parameters=YARN)),
+        spelling="new", config=shape(32, 40, 2, 1, 24, 98, tie_word_embeddings=True, rope_parameters=YARN)),
     "gemma2_labels": dict(  # two labels where nothing is said; the cap of logits is not for them
         family="gemma2", auto=AutoModelForSequenceClassification, labels=2, lengths=(1, 8, 21),
         config=shape(36, 44, 3, 1, 20, 97, sliding_window=8, query_pre_attn_scalar=6, final_logit_softcapping=0.5,

@@ -129,6 +129,7 @@ int main(void)
     srunner_add_suite(runner, checkop_rows_suite());
     srunner_add_suite(runner, checkop_rope_suite());
     srunner_add_suite(runner, checkop_attention_suite());
+    srunner_add_suite(runner, checkop_shared_keys_suite());
     srunner_add_suite(runner, checkop_sample_suite());
     srunner_add_suite(runner, checkop_draw_suite());
     srunner_add_suite(runner, checkop_score_suite());

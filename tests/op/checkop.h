@@ -58,6 +58,7 @@ Suite *checkop_packed_suite(void);
 Suite *checkop_rows_suite(void);
 Suite *checkop_rope_suite(void);
 Suite *checkop_attention_suite(void);
+Suite *checkop_shared_keys_suite(void);
 Suite *checkop_sample_suite(void);
 Suite *checkop_draw_suite(void);
 Suite *checkop_score_suite(void);
