@@ -1,6 +1,6 @@
 /*
  * kvcache.c: one prompt's cache: reserve, release what is out of sight, fork (shares pages, copies
- * on write), truncate, destroy. Reading is in kv_read.c.
+ * on write), truncate, destroy. Copies to and from the host are in kv_copies.c.
  */
 #include "kv/cache.h"
 
@@ -35,13 +35,11 @@ static pp_status grow_list(struct ppi_mem *mem, struct ppi_page_list *list, int6
     return PP_OK;
 }
 
-/* Gives the cache a page of its own where it will write next. */
-static pp_status own_last_page(pp_kvcache *cache, int32_t page_class, pp_error *err)
+pp_status ppi_kvcache_own_page(pp_kvcache *cache, int32_t page_class, int64_t i_page, pp_error *err)
 {
     struct ppi_kv_store *store = cache->store;
     struct ppi_page_pool *pool = &store->pools[page_class];
     struct ppi_page_list *list = &cache->lists[page_class];
-    int64_t i_page = cache->n_tokens / store->page_tokens;
     /* a run gives pages back before it moves the length: a page that is gone was the cache's own */
     if (i_page >= list->n_pages || !list->pages[i_page] ||
         !ppi_pool_is_shared(pool, list->pages[i_page]))
@@ -65,7 +63,8 @@ static pp_status reserve_class(pp_kvcache *cache, int32_t page_class, int64_t n_
     struct ppi_page_list *list = &cache->lists[page_class];
     int64_t needed = ppi_store_pages(cache->store, n_tokens);
     if (n_tokens > cache->n_tokens)
-        PP_TRY(own_last_page(cache, page_class, err));
+        PP_TRY(ppi_kvcache_own_page(cache, page_class, cache->n_tokens / cache->store->page_tokens,
+                                    err));
     if (needed <= list->n_pages)
         return PP_OK;
     PP_TRY(grow_list(cache->store->mem, list, needed, err));
@@ -90,13 +89,39 @@ pp_status ppi_kvcache_reserve_full(pp_kvcache *cache, int64_t n_tokens, pp_error
     return PP_OK;
 }
 
+/* The first page that a class keeps of a cache of n_tokens tokens. */
+static int64_t first_kept(const struct ppi_kv_store *store, int32_t page_class, int64_t n_tokens)
+{
+    int64_t window = store->shape.keep_all ? 0 : store->shape.windows[page_class];
+    return ppi_kv_first_needed(window, n_tokens, store->page_tokens);
+}
+
+pp_status ppi_kvcache_hold(pp_kvcache *cache, int64_t n_tokens, const int64_t *first_tokens,
+                           pp_error *err)
+{
+    struct ppi_kv_store *store = cache->store;
+    int64_t n_pages = ppi_store_pages(store, n_tokens);
+    for (int32_t c = 0; c < store->shape.n_classes && n_pages > 0; c++) {
+        struct ppi_page_list *list = &cache->lists[c];
+        int64_t first = first_kept(store, c, n_tokens);
+        if (first_tokens && first_tokens[c] / store->page_tokens > first)
+            first = first_tokens[c] / store->page_tokens;
+        PP_TRY(grow_list(store->mem, list, n_pages, err));
+        PP_TRY(ppi_pool_take(&store->pools[c], n_pages - first, list->pages + first, err));
+        memset(list->pages, 0, (size_t)first * sizeof *list->pages);
+        list->first = first;
+        list->n_pages = n_pages;
+    }
+    cache->n_tokens = n_tokens;
+    return PP_OK;
+}
+
 void ppi_kvcache_release(pp_kvcache *cache, int64_t n_tokens, int64_t keep)
 {
     struct ppi_kv_store *store = cache->store;
     for (int32_t c = 0; c < store->shape.n_classes; c++) {
         struct ppi_page_list *list = &cache->lists[c];
-        int64_t window = store->shape.keep_all ? 0 : store->shape.windows[c];
-        int64_t end = ppi_kv_first_needed(window, n_tokens, store->page_tokens);
+        int64_t end = first_kept(store, c, n_tokens);
         /* pages with tokens below `keep` lie before those without */
         int64_t begin = keep > 0 ? ppi_store_pages(store, keep) : list->first;
         if (begin < list->first)
