@@ -2,10 +2,12 @@
  * test_caches.c: caches that leave a session and come back, by each way there is: what continues
  * them gives the bits of those that never left; writing to them; looking at their pages.
  */
+#define _GNU_SOURCE
 #include "cache_world.h"
 #include "support/tap.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 static pp_error refusal = {.struct_size = sizeof refusal};
 
@@ -54,10 +56,52 @@ static pp_kvcache *by_heads_in_f32(const pp_kvcache *cache, pp_session *to)
     return carry_arrays(cache, to, PP_KV_HND, true);
 }
 
+static char *new_path(void)
+{
+    char *path = strdup("/tmp/prepack-cache-XXXXXX");
+    int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+    return path;
+}
+
+static void remove_path(char *path)
+{
+    unlink(path);
+    free(path);
+}
+
+static pp_kvcache *by_file(const pp_kvcache *cache, pp_session *to)
+{
+    pp_kvcache *copy = NULL;
+    char *path = new_path();
+    OK(pp_kvcache_save(cache, path, NULL, perr));
+    OK(pp_kvcache_load(to, path, &copy, perr));
+    remove_path(path);
+    return copy;
+}
+
+/* Memory that is aligned to nothing. */
+static pp_kvcache *by_memory(const pp_kvcache *cache, pp_session *to)
+{
+    pp_kvcache_save_params params;
+    pp_kvcache *copy = NULL;
+    size_t bytes;
+    pp_kvcache_save_params_init(&params, sizeof params);
+    params.tokens = cache_ids;
+    OK(pp_kvcache_export_size(cache, &params, &bytes, perr));
+    char *memory = malloc(bytes + 1);
+    OK(pp_kvcache_export(cache, &params, memory + 1, bytes, perr));
+    OK(pp_kvcache_import(to, memory + 1, bytes, &copy, perr));
+    free(memory);
+    return copy;
+}
+
 static const struct {
     const char *name;
     pp_kvcache *(*carry)(const pp_kvcache *cache, pp_session *to);
-} ways[] = {{"rows", by_rows}, {"heads in f32", by_heads_in_f32}};
+} ways[] = {
+    {"rows", by_rows}, {"heads in f32", by_heads_in_f32}, {"file", by_file}, {"memory", by_memory}};
 
 /* ---- tests ---- */
 
@@ -65,6 +109,7 @@ static const struct {
 static void check_way(size_t way, pp_session *from, pp_session *to, int64_t n)
 {
     pp_kvcache *stays = cache_prefill(from, n), *moved = ways[way].carry(stays, to);
+    ck_assert_int_eq(pp_kvcache_length(moved), n);
     for (int64_t begin = n, step = 1; begin <= n + 1; begin += step, step = 23) {
         struct run_bits a = cache_continue(from, stays, begin, begin + step);
         struct run_bits b = cache_continue(to, moved, begin, begin + step);
