@@ -125,15 +125,16 @@ static void check_way(size_t way, pp_session *from, pp_session *to, int64_t n)
 
 START_TEST(moved_caches_go_on_as_others)
 {
-    static const int64_t lengths[] = {1, 16, 63, 150};
+    static const int64_t lengths[] = {150, 1, 16, 63};
+    const size_t n_lengths = run_on_cuda() ? 1 : sizeof lengths / sizeof *lengths;
     pp_model *model = cache_model(_i, 3);
     FOR_EACH_TARGET(target)
-    for (int keep = 0; keep < 2; keep++) {
+    for (int keep = 0; keep < 2 && !(run_on_cuda() && keep + target_ > 1); keep++) {
         pp_session *from = run_session(model, *target, 2, 64, 0);
         pp_session *to = from ? run_session(model, *target, 1, 0, keep) : NULL;
         for (size_t way = 0; to && way < sizeof ways / sizeof *ways; way++)
-            for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
-                if (keep == 0 || i == 0 || _i == 0) /* else the source has given tokens back */
+            for (size_t i = 0; i < n_lengths; i++)
+                if (keep == 0 || way > 1 || _i == 0) /* else tokens were given back */
                     check_way(way, from, to, lengths[i]);
         pp_session_destroy(from);
         pp_session_destroy(to);
