@@ -12,7 +12,7 @@
  *   model.h      checkpoints and shapes          session.h    a model on a device
  *   run.h        tokens through a model          outputs.h    what may come of them
  *   kvcache.h    one prompt's KV cache         kvcache_save.h  saved and loaded
- *   kvcache_llamacpp.h  to and from llama.cpp
+ *   kvcache_blocks.h  on the host's memory    kvcache_llamacpp.h  to and from llama.cpp
  *   device.h     which devices there are         measure.h    how fast each operation is
  *   cost_measure.h  cost.h, measured
  */
@@ -28,6 +28,7 @@
 #include "device.h"
 #include "exchange.h"
 #include "kvcache.h"
+#include "kvcache_blocks.h"
 #include "kvcache_llamacpp.h"
 #include "kvcache_save.h"
 #include "measure.h"

@@ -15,6 +15,9 @@ struct ppi_page_list {
     int64_t n_pages;  /* entries, those before `first` included */
     int64_t capacity; /* of pages[] */
     struct ppi_page **pages;
+    struct ppi_page *spare; /* of a store on the host's blocks: those that the cache may use, linked
+                               by next_free, the next first */
+    int64_t n_spare;
 };
 
 struct pp_kvcache {

@@ -2,7 +2,7 @@
  * kvcache.c: one prompt's cache: reserve, release what is out of sight, fork (shares pages, copies
  * on write), truncate, destroy. Copies to and from the host are in kv_copies.c.
  */
-#include "kv/cache.h"
+#include "kv/kv_blocks.h"
 
 #include <string.h>
 
@@ -45,11 +45,11 @@ pp_status ppi_kvcache_own_page(pp_kvcache *cache, int32_t page_class, int64_t i_
         !ppi_pool_is_shared(pool, list->pages[i_page]))
         return PP_OK;
     struct ppi_page *copy;
-    PP_TRY(ppi_pool_take(pool, 1, &copy, err));
+    PP_TRY(ppi_kvcache_take(cache, page_class, 1, &copy, err));
     pp_status status = store->ops->copy(store->backend, copy->data, list->pages[i_page]->data,
                                         (size_t)pool->page_bytes, err);
     if (status < 0) {
-        ppi_pool_drop(pool, 1, &copy);
+        ppi_kvcache_give(cache, page_class, 1, &copy);
         return status;
     }
     ppi_pool_drop(pool, 1, &list->pages[i_page]);
@@ -68,8 +68,8 @@ static pp_status reserve_class(pp_kvcache *cache, int32_t page_class, int64_t n_
     if (needed <= list->n_pages)
         return PP_OK;
     PP_TRY(grow_list(cache->store->mem, list, needed, err));
-    PP_TRY(ppi_pool_take(&cache->store->pools[page_class], needed - list->n_pages,
-                         list->pages + list->n_pages, err));
+    PP_TRY(ppi_kvcache_take(cache, page_class, needed - list->n_pages, list->pages + list->n_pages,
+                            err));
     list->n_pages = needed;
     return PP_OK;
 }
@@ -107,7 +107,7 @@ pp_status ppi_kvcache_hold(pp_kvcache *cache, int64_t n_tokens, const int64_t *f
         if (first_tokens && first_tokens[c] / store->page_tokens > first)
             first = first_tokens[c] / store->page_tokens;
         PP_TRY(grow_list(store->mem, list, n_pages, err));
-        PP_TRY(ppi_pool_take(&store->pools[c], n_pages - first, list->pages + first, err));
+        PP_TRY(ppi_kvcache_take(cache, c, n_pages - first, list->pages + first, err));
         memset(list->pages, 0, (size_t)first * sizeof *list->pages);
         list->first = first;
         list->n_pages = n_pages;
@@ -128,7 +128,7 @@ void ppi_kvcache_release(pp_kvcache *cache, int64_t n_tokens, int64_t keep)
             begin = list->first;
         if (end <= begin)
             continue;
-        ppi_pool_drop(&store->pools[c], end - begin, list->pages + begin);
+        ppi_kvcache_give(cache, c, end - begin, list->pages + begin);
         memset(list->pages + begin, 0, (size_t)(end - begin) * sizeof *list->pages);
         if (begin == list->first)
             list->first = end;
@@ -143,7 +143,7 @@ void ppi_kvcache_cut(pp_kvcache *cache, int64_t n_tokens)
         struct ppi_page_list *list = &cache->lists[c];
         int64_t from = n_pages > list->first ? n_pages : list->first;
         if (from < list->n_pages)
-            ppi_pool_drop(&store->pools[c], list->n_pages - from, list->pages + from);
+            ppi_kvcache_give(cache, c, list->n_pages - from, list->pages + from);
         if (n_pages < list->n_pages)
             list->n_pages = n_pages;
         if (list->first > n_pages)
@@ -293,6 +293,7 @@ void pp_kvcache_destroy(pp_kvcache *cache)
     struct ppi_kv_store *store = cache->store;
     if (ppi_guard_is_foreign(store->guard))
         return; /* a lock of the pool may be held for ever in this process */
+    ppi_kvcache_drop_spare(cache);
     for (int32_t c = 0; c < store->shape.n_classes; c++) {
         struct ppi_page_list *list = &cache->lists[c];
         ppi_pool_drop(&store->pools[c], list->n_pages - list->first, list->pages + list->first);

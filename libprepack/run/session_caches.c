@@ -6,6 +6,7 @@
 #include "model/identity.h"
 #include "run/session_impl.h"
 
+#include <prepack/kvcache_blocks.h>
 #include <prepack/kvcache_save.h>
 
 #include <string.h>
@@ -25,6 +26,24 @@ pp_status pp_kvcache_create(pp_session *session, int64_t n_tokens, const int32_t
                                       .rope_set = ppi_spec_rope_set(spec, n_tokens),
                                       .zeroed = true};
     pp_status status = ppi_kvcache_new(&session->store, &new, cache, err);
+    ppi_session_leave(session);
+    return status;
+}
+
+pp_status pp_kvcache_create_on_blocks(pp_session *session, pp_kvcache **cache, pp_error *err)
+{
+    static const char call[] = "pp_kvcache_create_on_blocks";
+    if (!cache)
+        return ppi_error(err, PP_ERR_ARG, "%s: cache is NULL", call);
+    PP_TRY(ppi_session_enter(session, call, true, err));
+    pp_status status = PP_OK;
+    if (!session->store.on_blocks)
+        status = ppi_error(err, PP_ERR_ARG,
+                           "%s: the session has pages of its own; pp_session_params.kv_blocks "
+                           "gives it the host's",
+                           call);
+    else
+        status = ppi_kvcache_create(&session->store, cache, err);
     ppi_session_leave(session);
     return status;
 }
