@@ -1,7 +1,8 @@
 /*
  * cuda_impl.h: the device context that the files of this folder share, and what each offers the
  * others. Everything is enqueued on the context's stream; only uploads, download_rows, kv_read,
- * sample and score wait for it, so that the staging buffers are free whenever one of them begins.
+ * kv_write, sample and score wait for it, so that the staging buffers are free whenever one of them
+ * begins.
  */
 #ifndef PPI_CUDA_IMPL_H
 #define PPI_CUDA_IMPL_H
@@ -166,6 +167,11 @@ pp_status ppi_cuda_run_attention(struct ppi_backend *backend, const struct ppi_p
 pp_status ppi_cuda_run_kv_read(struct ppi_backend *backend, void *const *pages, int64_t first_token,
                                int64_t n_tokens, int32_t layer, int32_t which, int32_t layout,
                                int32_t dst_dtype, void *dst, pp_error *err);
+pp_status ppi_cuda_run_kv_write(struct ppi_backend *backend, void *const *pages,
+                                int64_t first_token, int64_t n_tokens, int32_t layer, int32_t which,
+                                int32_t layout, int32_t src_dtype, const void *src, pp_error *err);
+void ppi_cuda_kv_layout(const struct ppi_backend *backend, int32_t layer, int32_t which,
+                        struct ppi_kv_layout *layout);
 
 /* ---- device_rows.c: the seam's embed, norms, softcap and gather_rows ---- */
 

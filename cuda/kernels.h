@@ -218,6 +218,17 @@ struct ppi_cuda_kv_read_args {
 };
 extern const struct ppi_cuda_kernel ppi_cuda_kv_read[PPI_CUDA_N_ACT];
 
+/* The other way: from in, which is laid out as kv_read's out. */
+struct ppi_cuda_kv_write_args {
+    struct ppi_cuda_kv kv;
+    const void *in;
+    int64_t first_token;
+    int32_t n_tokens, n_kv_heads, head_dim;
+    int32_t in_type, head_major;
+    int32_t reserved; /* no padding */
+};
+extern const struct ppi_cuda_kernel ppi_cuda_kv_write[PPI_CUDA_N_ACT];
+
 /* ---- sample_bounds.cu, sample.cu: a block for each row of logits ----
  * logits: f32 [n_rows, stride], fastest where rows are 16-byte aligned. What is behind vocab is not
  * read. */

@@ -28,6 +28,7 @@ static const struct {
     ACT(ppi_cuda_rope_kv),
     ACT(ppi_cuda_rope_kv_any),
     ACT(ppi_cuda_kv_read),
+    ACT(ppi_cuda_kv_write),
     {ppi_cuda_sample_bounds, 1},
     {ppi_cuda_sample, 1},
     {ppi_cuda_score, 1},

@@ -1,6 +1,6 @@
 /*
  * rope_kv.cu: rope_kv, which rotates q and k and puts keys and values where attention reads them,
- * and kv_read, which copies them out. Contracts are in kernels.h.
+ * kv_read, which copies them out, and kv_write, which copies others in. Contracts are in kernels.h.
  *
  * A quad is four neighbouring elements; head_dim is a multiple of 8, so a head is pairs of quads.
  */
@@ -230,6 +230,39 @@ HW_KERNEL(kv_read_f16_kernel, struct ppi_cuda_kv_read_args, THREADS, 8)
     kv_read<hw::f16>(args);
 }
 
+/* ---- kv_write ----
+ * A block takes a token. Moves 4 (act) or 6 (f32) bytes for each element.
+ */
+template <typename T> HW_DEVICE void kv_write(const struct ppi_cuda_kv_write_args &args)
+{
+    int64_t i_token = hw::block();
+    if (i_token >= args.n_tokens)
+        return;
+    kv_token token = kv_find(args.kv, 0, args.first_token + i_token);
+    int head_quads = args.head_dim / 4, n_quads = args.n_kv_heads * head_quads;
+    for (int q = hw::thread(); q < n_quads; q += THREADS) {
+        int head = q / head_quads, at = 4 * (q - head * head_quads);
+        int64_t from = args.head_major ? head * (int64_t)args.n_tokens + i_token
+                                       : i_token * args.n_kv_heads + head;
+        T *to = (T *)kv_key(args.kv, token, head) + at;
+        if (args.in_type == PPI_CUDA_F32)
+            store_quad(to,
+                       widen_quad(load_quad((const float *)args.in + from * args.head_dim + at)));
+        else
+            *(uint64_t *)to = load_quad((const T *)args.in + from * args.head_dim + at).bits;
+    }
+}
+
+HW_KERNEL(kv_write_bf16_kernel, struct ppi_cuda_kv_write_args, THREADS, 8)
+{
+    kv_write<hw::bf16>(args);
+}
+
+HW_KERNEL(kv_write_f16_kernel, struct ppi_cuda_kv_write_args, THREADS, 8)
+{
+    kv_write<hw::f16>(args);
+}
+
 /* ---- tables ---- */
 
 const struct ppi_cuda_kernel ppi_cuda_rope_kv[PPI_CUDA_N_ACT] = {
@@ -243,4 +276,8 @@ const struct ppi_cuda_kernel ppi_cuda_rope_kv_any[PPI_CUDA_N_ACT] = {
 const struct ppi_cuda_kernel ppi_cuda_kv_read[PPI_CUDA_N_ACT] = {
     PPI_KERNEL_ENTRY(kv_read_bf16_kernel, THREADS, 0),
     PPI_KERNEL_ENTRY(kv_read_f16_kernel, THREADS, 0),
+};
+const struct ppi_cuda_kernel ppi_cuda_kv_write[PPI_CUDA_N_ACT] = {
+    PPI_KERNEL_ENTRY(kv_write_bf16_kernel, THREADS, 0),
+    PPI_KERNEL_ENTRY(kv_write_f16_kernel, THREADS, 0),
 };

@@ -3,9 +3,9 @@
  *
  * The neutral layer (model/, kv/, run/) validates everything; a backend may assert. An operation
  * either runs to its end (CPU) or is enqueued in order on the backend's stream (CUDA);
- * `download_rows`, `sample`, `score` and `kv_read` wait. Pointers called "device" are in memory of
- * the backend (host memory for the CPU). Shapes name the slowest dimension first; every matrix is
- * row-major with no gap between rows unless stated.
+ * `download_rows`, `sample`, `score`, `kv_read` and `kv_write` wait. Pointers called "device" are
+ * in memory of the backend (host memory for the CPU). Shapes name the slowest dimension first;
+ * every matrix is row-major with no gap between rows unless stated.
  *
  * "act" is the session's dtype: what products read and KV pages hold. Sums run in f32. Wherever a
  * value narrows it rounds to nearest even.
@@ -107,6 +107,18 @@ struct ppi_matrix_spec {
 struct ppi_code_rows {
     const uint8_t *codes;          /* [n_rows, k_padded] */
     const float *scales, *offsets; /* [n_rows, groups]; offsets NULL where the format has none */
+};
+
+/*
+ * Where the keys or values of a layer are in a page: element d of slot s in kv head h is, counted
+ * in elements of act from `offset`, at
+ *     h head_stride + s / slot_group slot_stride + s % slot_group
+ *                   + d / dim_group dim_stride + d % dim_group
+ */
+struct ppi_kv_layout {
+    size_t offset; /* bytes */
+    int64_t head_stride, slot_stride, dim_stride;
+    int32_t slot_group, dim_group; /* one of them is 1 */
 };
 
 /* A run of consecutive tokens of one prompt inside a pass. */
@@ -404,10 +416,13 @@ struct ppi_backend_ops {
 
     /* The other way: writes keys or values from the host into pages that no other cache has. The
      * arguments are those of kv_read, src in the place of dst; what is wider than act rounds to
-     * nearest even. */
+     * nearest even. Other slots keep what they hold. Waits. */
     pp_status (*kv_write)(struct ppi_backend *backend, void *const *pages, int64_t first_token,
                           int64_t n_tokens, int32_t layer, int32_t which, int32_t layout,
                           int32_t src_dtype, const void *src, pp_error *err);
+    /* Where a layer's keys or values lie in a page of its class. */
+    void (*kv_layout)(const struct ppi_backend *backend, int32_t layer, int32_t which,
+                      struct ppi_kv_layout *layout);
 
     /* Copies device memory, at the device's best rate; the two places do not overlap. */
     pp_status (*copy)(struct ppi_backend *backend, void *dst, const void *src, size_t bytes,

@@ -43,7 +43,8 @@ class SessionParams(Structure):
                 ("allocator", c_void_p), ("log", c_void_p), ("log_user", c_void_p),
                 ("stream", c_void_p), ("device_allocator", c_void_p),
                 ("keep_window_pages", c_int32), ("weights", c_int32),
-                ("parallel_for", c_void_p), ("parallel_user", c_void_p)]
+                ("parallel_for", c_void_p), ("parallel_user", c_void_p),
+                ("kv_blocks", c_void_p)]
 
 
 class PlanParams(Structure):

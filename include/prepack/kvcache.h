@@ -65,6 +65,62 @@ PP_API pp_status pp_kvcache_read(const pp_kvcache *cache, int32_t layer, int32_t
                                  int32_t layout, int32_t dtype, int64_t first_token,
                                  int64_t n_tokens, void *dst, size_t bytes, pp_error *err);
 
+/*
+ * The other way: overwrites keys or values of one layer, of tokens that the layer holds, from
+ * caller-owned src in the same form; f32 rounds to the session's dtype, to nearest even. Pages that
+ * other caches share are copied first: what a fork holds stays. What the numbers mean is the
+ * caller's business: keys are after the rotary embedding, in the order of the checkpoint.
+ * Errors: PP_ERR_ARG, PP_ERR_NOMEM, PP_ERR_DEVICE_NOMEM, PP_ERR_DEVICE (the range may be written in
+ * part then).
+ */
+PP_API pp_status pp_kvcache_write(pp_kvcache *cache, int32_t layer, int32_t which, int32_t layout,
+                                  int32_t dtype, int64_t first_token, int64_t n_tokens,
+                                  const void *src, size_t bytes, pp_error *err);
+
+struct pp_session;
+
+/*
+ * A new cache of n_tokens tokens whose keys and values are zeros, to be written to with
+ * pp_kvcache_write; layers with a window hold the tokens that they would hold after a run. tokens:
+ * their ids, caller-owned [n_tokens]; may be NULL unless the model's rotary embedding depends on
+ * the length of a prompt (PP_ROPE_LONGROPE, PP_ROPE_DYNAMIC): then what is written must be rotated
+ * as for a prompt of n_tokens tokens, and a run that makes it longer may compute all of it anew.
+ * The caller destroys *cache. Errors: PP_ERR_ARG, PP_ERR_TOO_LONG, PP_ERR_NOMEM,
+ * PP_ERR_DEVICE_NOMEM, PP_ERR_DEVICE.
+ */
+PP_API pp_status pp_kvcache_create(struct pp_session *session, int64_t n_tokens,
+                                   const int32_t *tokens, pp_kvcache **cache, pp_error *err);
+
+/*
+ * One page of a layer's keys or values as it lies in memory, to be read without a copy. Element d
+ * of the token first_token + s in kv head h is
+ *     data[h head_stride + s / slot_group slot_stride + s % slot_group
+ *                        + d / dim_group dim_stride + d % dim_group]
+ */
+typedef struct pp_kvcache_page {
+    uint32_t struct_size;
+    int32_t dtype;       /* of the elements: the session's */
+    const void *data;    /* of the session */
+    int64_t first_token; /* in slot 0 */
+    int64_t n_tokens;    /* slots that hold tokens; what is behind them is undefined */
+    int64_t head_stride; /* in elements, as the other strides */
+    int64_t slot_stride; /* from slot_group neighbouring slots to the next */
+    int64_t dim_stride;  /* from dim_group neighbouring elements of a head to the next */
+    int32_t slot_group;  /* slots that are neighbours: 1 or 2 */
+    int32_t dim_group;   /* elements of a head that are neighbours: 1 or 2 */
+    int32_t on_device;   /* 1: data is an address of the GPU, whose contents are there for work
+                            behind that of the session's stream */
+} pp_kvcache_page;
+
+/*
+ * Fills *page with the page of a layer that holds a token; the caller sets page->struct_size. The
+ * memory is to be read only; it stays as it is until the cache is run, written to, truncated or
+ * destroyed. Errors: PP_ERR_ARG (also for a token that the layer does not hold),
+ * PP_ERR_STRUCT_SIZE.
+ */
+PP_API pp_status pp_kvcache_get_page(const pp_kvcache *cache, int32_t layer, int32_t which,
+                                     int64_t token, pp_kvcache_page *page, pp_error *err);
+
 /* Bytes of the pages this cache refers to; shared pages count fully. */
 PP_API int64_t pp_kvcache_bytes(const pp_kvcache *cache);
 

@@ -12,6 +12,8 @@
  *   model.h      checkpoints and shapes          session.h    a model on a device
  *   run.h        tokens through a model          outputs.h    what may come of them
  *   kvcache.h    one prompt's KV cache           continuations.h  how likely texts go on
+ *   kvcache_save.h  saved and loaded             kvcache_blocks.h  on the host's memory
+ *   kvcache_llamacpp.h  to and from llama.cpp
  *   device.h     which devices there are         measure.h    how fast each operation is
  *   cost_measure.h  cost.h, measured
  */
@@ -28,6 +30,9 @@
 #include "device.h"
 #include "exchange.h"
 #include "kvcache.h"
+#include "kvcache_blocks.h"
+#include "kvcache_llamacpp.h"
+#include "kvcache_save.h"
 #include "measure.h"
 #include "model.h"
 #include "outputs.h"

@@ -86,6 +86,8 @@ typedef struct pp_session_params {
                                         then starts none; NULL: its own. It is called by the thread
                                         that uses the session, and outlives the session */
     void *parallel_user;
+    const struct pp_kv_blocks *kv_blocks; /* the host's memory for KV pages (kvcache_blocks.h);
+                                             NULL: the session takes pages as it needs them */
 } pp_session_params;
 
 PP_API void pp_session_params_init(pp_session_params *params, size_t struct_size);

@@ -1,8 +1,8 @@
 /*
  * backend_cpu.c: the CPU's table of operations: opening a context, its memory, and what it says
  * about itself. The operations are in products.c (matmul, gate_up), matrix.c (weights),
- * row_ops.c (norms, softcap, gather_rows, copy), page_ops.c (rope_kv, attention, kv_read),
- * ref_sample.c (sample), score_ops.c (score) and varlen_cpu.c (varlen_*).
+ * row_ops.c (norms, softcap, gather_rows, copy), page_ops.c (rope_kv, attention),
+ * page_copies.c (kv_read, kv_write, kv_layout), ref_sample.c (sample), score_ops.c (score) and varlen_cpu.c (varlen_*).
  */
 #include "cpu/packed_products.h"
 
@@ -235,6 +235,8 @@ const struct ppi_backend_ops ppi_cpu_ops = {
     .sample = ppi_cpu_sample,
     .score = ppi_cpu_score,
     .kv_read = ppi_cpu_kv_read,
+    .kv_write = ppi_cpu_kv_write,
+    .kv_layout = ppi_cpu_kv_layout,
     .copy = ppi_cpu_copy,
     .varlen_plan_create = ppi_cpu_varlen_plan_create,
     .varlen_plan_destroy = ppi_cpu_varlen_plan_destroy,

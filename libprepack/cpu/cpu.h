@@ -22,6 +22,8 @@
 #include "cpu/threads.h"
 #include "score.h"
 
+#include <assert.h>
+
 #define PPI_CPU_PAGE         16  /* token slots of a KV page */
 #define PPI_CPU_BLOCK        256 /* keys of one step of the online softmax */
 #define PPI_CPU_CHUNK        64  /* tokens: chunks of long prompts are multiples */
@@ -167,6 +169,20 @@ static inline size_t ppi_cpu_v_bytes(size_t act_bytes, int32_t head_dim)
     return (size_t)ppi_cpu_v_columns(head_dim) * PPI_CPU_PAGE * act_bytes;
 }
 
+static inline const struct ppi_layer_place *ppi_cpu_place(const struct ppi_backend *backend,
+                                                          int32_t layer)
+{
+    assert(layer >= 0 && layer < backend->params.n_layers);
+    return &backend->params.places[layer];
+}
+
+/* Of the layer's K of kv head 0 in a page of its class. */
+static inline size_t ppi_cpu_layer_offset(const struct ppi_backend *backend, int32_t layer)
+{
+    return (size_t)ppi_cpu_place(backend, layer)->index * (size_t)backend->params.n_kv_heads *
+           backend->head_kv_bytes;
+}
+
 /* Weights of the softmax are 2^(factor (s - max s)); s is a product q k^T or, with a softcap,
  * tanh(inner q k^T). inner 0: no softcap. */
 static inline float ppi_cpu_score_factor(const struct ppi_cpu_tile *tile)
@@ -235,6 +251,11 @@ pp_status ppi_cpu_score(struct ppi_backend *backend, const float *logits, int64_
 pp_status ppi_cpu_kv_read(struct ppi_backend *backend, void *const *pages, int64_t first_token,
                           int64_t n_tokens, int32_t layer, int32_t which, int32_t layout,
                           int32_t dst_dtype, void *dst, pp_error *err);
+pp_status ppi_cpu_kv_write(struct ppi_backend *backend, void *const *pages, int64_t first_token,
+                           int64_t n_tokens, int32_t layer, int32_t which, int32_t layout,
+                           int32_t src_dtype, const void *src, pp_error *err);
+void ppi_cpu_kv_layout(const struct ppi_backend *backend, int32_t layer, int32_t which,
+                       struct ppi_kv_layout *layout);
 pp_status ppi_cpu_copy(struct ppi_backend *backend, void *dst, const void *src, size_t bytes,
                        pp_error *err);
 pp_status ppi_cpu_varlen_plan_create(struct ppi_backend *backend,

@@ -1,37 +1,21 @@
 /*
- * page_ops.c: operations on KV pages: who writes and reads which page, and how attention is shared
- * by threads. The layout of a page is in cpu.h.
+ * page_ops.c: what a pass does with KV pages: who writes and reads which page, and how attention is
+ * shared by threads. The layout of a page is in cpu.h, the host's copies are in page_copies.c.
  */
 #include "cpu/cpu.h"
-#include "dtype.h"
-
-#include <prepack/kvcache.h>
 
 #include <assert.h>
-#include <string.h>
 
 #define ROTATE_NS      0.4 /* of one element of q, k or v on one thread */
 #define ATTEND_PART    0.6 /* of the speed of products */
 #define UNITS_A_THREAD 8   /* of attention at least: at the end threads wait for one */
 #define UNIT_TILES     4   /* of attention at most, where prompts are short */
 
-static const struct ppi_layer_place *place_of(const struct ppi_backend *backend, int32_t layer)
-{
-    assert(layer >= 0 && layer < backend->params.n_layers);
-    return &backend->params.places[layer];
-}
-
-static size_t layer_offset(const struct ppi_backend *backend, int32_t layer)
-{
-    return (size_t)place_of(backend, layer)->index * (size_t)backend->params.n_kv_heads *
-           backend->head_kv_bytes;
-}
-
 /* The pages of the layer's class. */
 static void *const *layer_pages(const struct ppi_backend *backend, const struct ppi_pass *pass,
                                 int32_t layer)
 {
-    return pass->pages[place_of(backend, layer)->page_class];
+    return pass->pages[ppi_cpu_place(backend, layer)->page_class];
 }
 
 /* ---- rope_kv ---- */
@@ -126,7 +110,7 @@ pp_status ppi_cpu_rope_kv(struct ppi_backend *backend, const struct ppi_pass *pa
                          .pass = pass,
                          .rope = rope,
                          .pages = layer_pages(backend, pass, rope->layer),
-                         .layer_offset = layer_offset(backend, rope->layer),
+                         .layer_offset = ppi_cpu_layer_offset(backend, rope->layer),
                          .qkv = qkv,
                          .q = q};
     int64_t qkv_dim = (int64_t)(backend->params.n_heads + 2 * backend->params.n_kv_heads) *
@@ -327,7 +311,7 @@ pp_status ppi_cpu_attention(struct ppi_backend *backend, const struct ppi_pass *
                          .pass = pass,
                          .attention = attention,
                          .pages = layer_pages(backend, pass, attention->layer),
-                         .layer_offset = layer_offset(backend, attention->layer),
+                         .layer_offset = ppi_cpu_layer_offset(backend, attention->layer),
                          .q = q,
                          .out = out};
     cut_units(&job);
@@ -341,49 +325,5 @@ pp_status ppi_cpu_attention(struct ppi_backend *backend, const struct ppi_pass *
     ppi_cpu_run(backend->pool, job.n_units,
                 flop / (backend->kernels->gflops * ATTEND_PART) / (double)job.n_units, attend_units,
                 &job);
-    return PP_OK;
-}
-
-/* ---- kv_read ---- */
-
-/* Element d of a slot's key or value, in act elements from the start of K or V. */
-static size_t slot_index(bool bf16, bool value, int32_t head_dim, int32_t slot, int32_t d)
-{
-    int32_t columns = ppi_cpu_v_columns(head_dim);
-    int32_t row = value ? slot : d, column = value ? d : slot;
-    int32_t width = value ? columns : PPI_CPU_PAGE;
-    if (!bf16)
-        return (size_t)row * (size_t)width + (size_t)column;
-    return ((size_t)(row / 2) * (size_t)width + (size_t)column) * 2 + (size_t)(row % 2);
-}
-
-pp_status ppi_cpu_kv_read(struct ppi_backend *backend, void *const *pages, int64_t first_token,
-                          int64_t n_tokens, int32_t layer, int32_t which, int32_t layout,
-                          int32_t dst_dtype, void *dst, pp_error *err)
-{
-    (void)err;
-    const struct ppi_backend_params *params = &backend->params;
-    assert(dst_dtype == PP_DTYPE_F32 || dst_dtype == params->dtype);
-    bool bf16 = params->dtype == PP_DTYPE_BF16, value = which == PP_KV_V;
-    int32_t n_heads = params->n_kv_heads, head_dim = params->head_dim;
-    size_t offset =
-        layer_offset(backend, layer) + (value ? ppi_cpu_k_bytes(backend->act_bytes, head_dim) : 0);
-    for (int64_t t = 0; t < n_tokens; t++) {
-        int64_t position = first_token + t;
-        const char *page = (const char *)pages[position / PPI_CPU_PAGE] + offset;
-        for (int32_t h = 0; h < n_heads; h++, page += backend->head_kv_bytes) {
-            int64_t to = (layout == PP_KV_HND ? h * n_tokens + t : t * n_heads + h) * head_dim;
-            for (int32_t d = 0; d < head_dim; d++) {
-                size_t i = slot_index(bf16, value, head_dim, (int32_t)(position % PPI_CPU_PAGE), d);
-                if (!bf16)
-                    ((float *)dst)[to + d] = ((const float *)(const void *)page)[i];
-                else if (dst_dtype == PP_DTYPE_BF16)
-                    ((uint16_t *)dst)[to + d] = ((const uint16_t *)(const void *)page)[i];
-                else
-                    ((float *)dst)[to + d] =
-                        ppi_bf16_to_f32(((const uint16_t *)(const void *)page)[i]);
-            }
-        }
-    }
     return PP_OK;
 }

@@ -15,6 +15,9 @@ struct ppi_page_list {
     int64_t n_pages;  /* entries, those before `first` included */
     int64_t capacity; /* of pages[] */
     struct ppi_page **pages;
+    struct ppi_page *spare; /* of a store on the host's blocks: those that the cache may use, linked
+                               by next_free, the next first */
+    int64_t n_spare;
 };
 
 struct pp_kvcache {
@@ -45,6 +48,27 @@ pp_status ppi_kvcache_reserve_full(pp_kvcache *cache, int64_t from, int64_t n_to
  * in them. The length stays. On an error the cache is as before in the classes that are left. */
 pp_status ppi_kvcache_adopt(pp_kvcache *cache, const pp_kvcache *from, int64_t n_tokens,
                             pp_error *err);
+
+/* Gives the cache a page of its own in the place of one that it shares; it may have none there. */
+pp_status ppi_kvcache_own_page(pp_kvcache *cache, int32_t page_class, int64_t i_page,
+                               pp_error *err);
+
+/* Gives an empty cache a length and the pages that it needs then, their slots undefined.
+ * first_tokens: for each class, tokens before it are not wanted; NULL: all. After an error the
+ * cache can only be destroyed. */
+pp_status ppi_kvcache_hold(pp_kvcache *cache, int64_t n_tokens, const int64_t *first_tokens,
+                           pp_error *err);
+
+/* Tokens of a layer that are copied to the host or from it: arguments of pp_kvcache_read. */
+struct ppi_kv_range {
+    int32_t layer, which, layout, dtype;
+    int64_t first_token, n_tokens;
+};
+/* kv_copies.c: what pp_kvcache_read and pp_kvcache_write do, of a range that is held. */
+pp_status ppi_kvcache_get(const pp_kvcache *cache, const struct ppi_kv_range *range, void *dst,
+                          pp_error *err);
+pp_status ppi_kvcache_put(pp_kvcache *cache, const struct ppi_kv_range *range, const void *src,
+                          pp_error *err);
 
 /* Gives back the pages that a cache of n_tokens tokens needs no more, but none that holds a token
  * below keep. */

@@ -1,8 +1,8 @@
 /*
  * kvcache.c: one prompt's cache: reserve, release what is out of sight, fork (shares pages, copies
- * on write), truncate, destroy. Reading is in kv_read.c.
+ * on write), truncate, destroy. Copies to and from the host are in kv_copies.c.
  */
-#include "kv/cache.h"
+#include "kv/kv_blocks.h"
 
 #include <string.h>
 
@@ -43,23 +43,21 @@ static void mark_gone(struct ppi_page_list *list, int64_t first)
     list->first = first;
 }
 
-/* Gives the cache a page of its own where it will write token `from`. */
-static pp_status own_page(pp_kvcache *cache, int32_t page_class, int64_t from, pp_error *err)
+pp_status ppi_kvcache_own_page(pp_kvcache *cache, int32_t page_class, int64_t i_page, pp_error *err)
 {
     struct ppi_kv_store *store = cache->store;
     struct ppi_page_pool *pool = &store->pools[page_class];
     struct ppi_page_list *list = &cache->lists[page_class];
-    int64_t i_page = from / store->page_tokens;
     /* a run gives pages back before it moves the length: a page that is gone was the cache's own */
     if (i_page >= list->n_pages || !list->pages[i_page] ||
         !ppi_pool_is_shared(pool, list->pages[i_page]))
         return PP_OK;
     struct ppi_page *copy;
-    PP_TRY(ppi_pool_take(pool, 1, &copy, err));
+    PP_TRY(ppi_kvcache_take(cache, page_class, 1, &copy, err));
     pp_status status = store->ops->copy(store->backend, copy->data, list->pages[i_page]->data,
                                         (size_t)pool->page_bytes, err);
     if (status < 0) {
-        ppi_pool_drop(pool, 1, &copy);
+        ppi_kvcache_give(cache, page_class, 1, &copy);
         return status;
     }
     ppi_pool_drop(pool, 1, &list->pages[i_page]);
@@ -73,7 +71,7 @@ static pp_status reserve_class(pp_kvcache *cache, int32_t page_class, int64_t fr
     struct ppi_page_list *list = &cache->lists[page_class];
     int64_t needed = ppi_store_pages(cache->store, n_tokens);
     if (n_tokens > from)
-        PP_TRY(own_page(cache, page_class, from, err));
+        PP_TRY(ppi_kvcache_own_page(cache, page_class, from / cache->store->page_tokens, err));
     if (needed <= list->n_pages)
         return PP_OK;
     PP_TRY(grow_list(cache->store->mem, list, needed, err));
@@ -82,8 +80,7 @@ static pp_status reserve_class(pp_kvcache *cache, int32_t page_class, int64_t fr
         begin = ppi_store_pages(cache->store, from);
     if (needed <= begin)
         return PP_OK;
-    PP_TRY(
-        ppi_pool_take(&cache->store->pools[page_class], needed - begin, list->pages + begin, err));
+    PP_TRY(ppi_kvcache_take(cache, page_class, needed - begin, list->pages + begin, err));
     if (list->n_pages == 0)
         mark_gone(list, begin);
     list->n_pages = needed;
@@ -124,20 +121,46 @@ pp_status ppi_kvcache_adopt(pp_kvcache *cache, const pp_kvcache *from, int64_t n
     return PP_OK;
 }
 
+/* The first page that a class keeps of a cache of n_tokens tokens. */
+static int64_t first_kept(const struct ppi_kv_store *store, int32_t page_class, int64_t n_tokens)
+{
+    int64_t window = store->shape.keep_all ? 0 : store->shape.windows[page_class];
+    return ppi_kv_first_needed(window, n_tokens, store->page_tokens);
+}
+
+pp_status ppi_kvcache_hold(pp_kvcache *cache, int64_t n_tokens, const int64_t *first_tokens,
+                           pp_error *err)
+{
+    struct ppi_kv_store *store = cache->store;
+    int64_t n_pages = ppi_store_pages(store, n_tokens);
+    for (int32_t c = 0; c < store->shape.n_classes && n_pages > 0; c++) {
+        struct ppi_page_list *list = &cache->lists[c];
+        int64_t first = first_kept(store, c, n_tokens);
+        if (first_tokens && first_tokens[c] / store->page_tokens > first)
+            first = first_tokens[c] / store->page_tokens;
+        PP_TRY(grow_list(store->mem, list, n_pages, err));
+        PP_TRY(ppi_kvcache_take(cache, c, n_pages - first, list->pages + first, err));
+        memset(list->pages, 0, (size_t)first * sizeof *list->pages);
+        list->first = first;
+        list->n_pages = n_pages;
+    }
+    cache->n_tokens = n_tokens;
+    return PP_OK;
+}
+
 void ppi_kvcache_release(pp_kvcache *cache, int64_t n_tokens, int64_t keep)
 {
     struct ppi_kv_store *store = cache->store;
     for (int32_t c = 0; c < store->shape.n_classes; c++) {
         struct ppi_page_list *list = &cache->lists[c];
-        int64_t window = store->shape.keep_all ? 0 : store->shape.windows[c];
-        int64_t end = ppi_kv_first_needed(window, n_tokens, store->page_tokens);
+        int64_t end = first_kept(store, c, n_tokens);
         /* pages with tokens below `keep` lie before those without */
         int64_t begin = keep > 0 ? ppi_store_pages(store, keep) : list->first;
         if (begin < list->first)
             begin = list->first;
         if (end <= begin)
             continue;
-        ppi_pool_drop(&store->pools[c], end - begin, list->pages + begin);
+        ppi_kvcache_give(cache, c, end - begin, list->pages + begin);
         memset(list->pages + begin, 0, (size_t)(end - begin) * sizeof *list->pages);
         if (begin == list->first)
             list->first = end;
@@ -152,7 +175,7 @@ void ppi_kvcache_cut(pp_kvcache *cache, int64_t n_tokens)
         struct ppi_page_list *list = &cache->lists[c];
         int64_t from = n_pages > list->first ? n_pages : list->first;
         if (from < list->n_pages)
-            ppi_pool_drop(&store->pools[c], list->n_pages - from, list->pages + from);
+            ppi_kvcache_give(cache, c, list->n_pages - from, list->pages + from);
         if (n_pages < list->n_pages)
             list->n_pages = n_pages;
         if (list->first > n_pages)
@@ -302,6 +325,7 @@ void pp_kvcache_destroy(pp_kvcache *cache)
     struct ppi_kv_store *store = cache->store;
     if (ppi_guard_is_foreign(store->guard))
         return; /* a lock of the pool may be held for ever in this process */
+    ppi_kvcache_drop_spare(cache);
     for (int32_t c = 0; c < store->shape.n_classes; c++) {
         struct ppi_page_list *list = &cache->lists[c];
         ppi_pool_drop(&store->pools[c], list->n_pages - list->first, list->pages + list->first);

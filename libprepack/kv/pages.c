@@ -32,7 +32,9 @@ void ppi_pool_init(struct ppi_page_pool *pool, const struct ppi_backend_ops *ops
 
 static void free_slab(struct ppi_page_pool *pool, struct ppi_slab *slab)
 {
-    pool->ops->release(pool->backend, slab->data, (size_t)slab->n_pages * (size_t)pool->page_bytes);
+    if (!pool->is_hosts)
+        pool->ops->release(pool->backend, slab->data,
+                           (size_t)slab->n_pages * (size_t)pool->page_bytes);
     ppi_free(pool->mem, slab);
 }
 
@@ -69,6 +71,8 @@ static void list_free_pages(struct ppi_page_pool *pool, struct ppi_slab *slab)
 
 int64_t ppi_pool_trim(struct ppi_page_pool *pool)
 {
+    if (pool->is_hosts)
+        return 0;
     pthread_mutex_lock(&pool->lock);
     int64_t n_before = pool->n_pages;
     pool->free_pages = NULL;
@@ -87,6 +91,40 @@ int64_t ppi_pool_trim(struct ppi_page_pool *pool)
     int64_t n_after = pool->n_pages;
     pthread_mutex_unlock(&pool->lock);
     return (n_before - n_after) * pool->page_bytes;
+}
+
+pp_status ppi_pool_use_blocks(struct ppi_page_pool *pool, void *memory, int32_t n, pp_error *err)
+{
+    size_t bytes = sizeof(struct ppi_slab) + (size_t)n * sizeof(struct ppi_page);
+    struct ppi_slab *slab = ppi_zalloc(pool->mem, 1, bytes);
+    if (!slab)
+        return ppi_error_nomem(err, "a table of the host's blocks", bytes);
+    slab->n_pages = n;
+    slab->data = memory;
+    for (int32_t i = 0; i < n; i++)
+        slab->pages[i].data = (char *)memory + i * pool->page_bytes;
+    pool->slabs = slab;
+    pool->n_pages = pool->n_free = n;
+    pool->is_hosts = true;
+    return PP_OK;
+}
+
+struct ppi_page *ppi_pool_claim(struct ppi_page_pool *pool, int32_t i)
+{
+    struct ppi_page *page = NULL;
+    pthread_mutex_lock(&pool->lock);
+    if (i >= 0 && i < pool->slabs->n_pages && pool->slabs->pages[i].n_owners == 0) {
+        page = &pool->slabs->pages[i];
+        page->n_owners = 1;
+        pool->n_free--;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return page;
+}
+
+int32_t ppi_pool_number(const struct ppi_page_pool *pool, const struct ppi_page *page)
+{
+    return (int32_t)(page - pool->slabs->pages);
 }
 
 /* Adds one slab of n pages; false when memory is out. The lock is held. */
@@ -176,9 +214,11 @@ void ppi_pool_drop(struct ppi_page_pool *pool, int64_t n, struct ppi_page *const
     for (int64_t i = n - 1; i >= 0; i--) {
         if (!pages[i] || --pages[i]->n_owners > 0)
             continue;
+        pool->n_free++;
+        if (pool->is_hosts)
+            continue;
         pages[i]->next_free = pool->free_pages;
         pool->free_pages = pages[i];
-        pool->n_free++;
     }
     pthread_mutex_unlock(&pool->lock);
 }

@@ -32,12 +32,19 @@ struct ppi_page_pool {
     struct ppi_page *free_pages;
     int64_t n_pages; /* in all slabs */
     int64_t n_free;
-    void *zeros; /* page_bytes of zeros, which stand for pages given back; NULL until needed */
+    bool is_hosts; /* the only slab is the host's memory; pages without owner are in no list */
+    void *zeros;   /* page_bytes of zeros, which stand for pages given back; NULL until needed */
 };
 
 void ppi_pool_init(struct ppi_page_pool *pool, const struct ppi_backend_ops *ops,
                    struct ppi_backend *backend, struct ppi_mem *mem, int64_t page_bytes,
                    pp_status no_memory);
+/* Makes pages of the host's memory, n of them, those of an empty pool: there will be no others.
+ * Errors: PP_ERR_NOMEM. */
+pp_status ppi_pool_use_blocks(struct ppi_page_pool *pool, void *memory, int32_t n, pp_error *err);
+/* Page number i of those, with one owner now; NULL where there is none or it has an owner. */
+struct ppi_page *ppi_pool_claim(struct ppi_page_pool *pool, int32_t i);
+int32_t ppi_pool_number(const struct ppi_page_pool *pool, const struct ppi_page *page);
 /* Every page must be free. */
 void ppi_pool_close(struct ppi_page_pool *pool);
 

@@ -13,9 +13,10 @@ void ppi_store_init(struct ppi_kv_store *store, const struct ppi_backend_ops *op
     store->mem = mem;
     store->shape = *shape;
     store->page_tokens = info->page_tokens;
+    store->on_blocks = false;
+    store->no_memory = ppi_no_device_memory(info);
     for (int32_t c = 0; c < shape->n_classes; c++)
-        ppi_pool_init(&store->pools[c], ops, backend, mem, info->page_bytes[c],
-                      ppi_no_device_memory(info));
+        ppi_pool_init(&store->pools[c], ops, backend, mem, info->page_bytes[c], store->no_memory);
 }
 
 void ppi_store_close(struct ppi_kv_store *store)

@@ -32,6 +32,8 @@ struct ppi_kv_store {
     struct ppi_mem *mem;
     struct ppi_kv_shape shape;
     int32_t page_tokens;
+    bool on_blocks;      /* pages are the host's, and caches have spare ones (kv_blocks.h) */
+    pp_status no_memory; /* when none is left; PP_ERR_DEVICE_NOMEM where it is not the host's */
     struct ppi_page_pool pools[PPI_MAX_PAGE_CLASSES];
 };
 

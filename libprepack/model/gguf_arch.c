@@ -102,3 +102,14 @@ const struct ppi_gguf_arch *ppi_gguf_arch_of(const char *name)
             return &ARCHS[i];
     return NULL;
 }
+
+const struct ppi_gguf_arch *ppi_gguf_arch_of_class(const char *model_type)
+{
+    for (size_t i = 0; i < PPI_COUNT(ARCHS); i++) {
+        const char *types[] = {ARCHS[i].model_type, ARCHS[i].windowed_type, ARCHS[i].tempered_type};
+        for (size_t j = 0; j < PPI_COUNT(types); j++)
+            if (types[j] && strcmp(types[j], model_type) == 0)
+                return &ARCHS[i];
+    }
+    return NULL;
+}

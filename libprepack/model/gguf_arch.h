@@ -40,6 +40,9 @@ struct ppi_gguf_arch {
 
 /* NULL for a name that is not known. */
 const struct ppi_gguf_arch *ppi_gguf_arch_of(const char *name);
+/* A row whose files hold that class of transformers, by its model_type; NULL where there is none.
+ * Rows of one class have the same order of q and k. */
+const struct ppi_gguf_arch *ppi_gguf_arch_of_class(const char *model_type);
 /* The i-th row; NULL past the last. */
 const struct ppi_gguf_arch *ppi_gguf_arch_at(size_t i);
 

@@ -3,6 +3,7 @@
  * counted by the caller and by its caches, and is entered by one thread of one process at a time.
  * What it says about itself is in session_info.c.
  */
+#include "kv/kv_blocks.h"
 #include "run/session_create.h"
 
 #include <string.h>
@@ -106,8 +107,8 @@ static void set_shapes(const struct pp_session *session, struct ppi_backend_para
 
 static void destroy(void *owner);
 
-static void open_store(struct pp_session *session, const struct ppi_backend_params *params,
-                       bool keep_window_pages)
+static pp_status open_store(struct pp_session *session, const struct ppi_backend_params *params,
+                            const pp_session_params *wanted, pp_error *err)
 {
     struct ppi_kv_shape shape = {.n_layers = params->n_layers,
                                  .n_kv_heads = params->n_kv_heads,
@@ -115,7 +116,7 @@ static void open_store(struct pp_session *session, const struct ppi_backend_para
                                  .dtype = session->dtype,
                                  .places = params->places,
                                  .n_classes = params->n_page_classes,
-                                 .keep_all = keep_window_pages};
+                                 .keep_all = wanted->keep_window_pages != 0};
     if (session->model)
         memcpy(shape.windows, session->model->spec.class_windows, sizeof shape.windows);
     ppi_store_init(&session->store, session->ops, session->backend, &session->mem, &session->info,
@@ -123,6 +124,13 @@ static void open_store(struct pp_session *session, const struct ppi_backend_para
     session->store.owner = session;
     session->store.last_unref = destroy;
     session->store.guard = &session->guard;
+    if (wanted->kv_blocks && session->model &&
+        ppi_spec_rope_depends_on_length(&session->model->spec))
+        return ppi_error(err, PP_ERR_UNSUPPORTED,
+                         "pp_session_params.kv_blocks is set; caches of this model may have to be "
+                         "computed anew as they grow, which takes pages of the session's own");
+    return wanted->kv_blocks ? ppi_store_use_blocks(&session->store, wanted->kv_blocks, err)
+                             : PP_OK;
 }
 
 static pp_status open_backend(struct pp_session *session, const pp_session_params *params,
@@ -154,8 +162,7 @@ static pp_status open_backend(struct pp_session *session, const pp_session_param
     }
     PP_TRY(session->ops->open(&backend_params, &session->backend, err));
     session->ops->get_info(session->backend, &session->info);
-    open_store(session, &backend_params, params->keep_window_pages != 0);
-    return PP_OK;
+    return open_store(session, &backend_params, params, err);
 }
 
 struct ppi_weights_wish ppi_session_wish(const struct pp_session *session)

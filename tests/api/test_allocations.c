@@ -3,6 +3,7 @@
  * models are opened and run: a status comes back, nothing leaks, caches stay as they were, and what
  * succeeds gives the same bits.
  */
+#define _GNU_SOURCE
 #include "support/tap.h"
 
 #include <prepack/prepack.h>
@@ -12,6 +13,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static pp_error err = {.struct_size = sizeof err};
 
@@ -159,9 +161,62 @@ static pp_status growing_run(const pp_allocator *allocator, float *logit)
     return status;
 }
 
+/* A cache that is saved, in a file and in memory, loaded, written to and continued. */
+static pp_status travel(pp_session *session, pp_kvcache **caches, char *path, float *logit)
+{
+    static char memory[1 << 17];
+    const pp_prompt prompt = {ids, 70};
+    const float *logits;
+    float row[2 * 16] = {1};
+    size_t bytes;
+    pp_status status = pp_prefill(session, NULL, &prompt, 1, caches, NULL, &err);
+    if (status >= 0)
+        status = pp_kvcache_save(caches[0], path, NULL, &err);
+    if (status >= 0)
+        status = pp_kvcache_load(session, path, &caches[1], &err);
+    if (status >= 0)
+        status = pp_kvcache_export_size(caches[1], NULL, &bytes, &err);
+    if (status >= 0)
+        status = pp_kvcache_export(caches[1], NULL, memory, bytes, &err);
+    if (status >= 0)
+        status = pp_kvcache_import(session, memory, bytes, &caches[2], &err);
+    if (status >= 0)
+        status = pp_kvcache_create(session, 70, ids, &caches[3], &err);
+    if (status >= 0)
+        status = pp_kvcache_fork(caches[2], 70, &caches[4], &err);
+    if (status >= 0)
+        status = pp_kvcache_write(caches[2], 0, PP_KV_V, PP_KV_NHD, PP_DTYPE_F32, 69, 1, row,
+                                  sizeof row, &err);
+    if (status >= 0)
+        status = pp_decode(session, caches + 2, ids, 1, &logits, &err);
+    if (status >= 0)
+        *logit = logits[0];
+    return status;
+}
+
+static pp_status travelling_run(const pp_allocator *allocator, float *logit)
+{
+    pp_model *model = NULL;
+    pp_session *session = NULL;
+    pp_kvcache *caches[5] = {0};
+    char path[] = "/tmp/prepack-cache-XXXXXX";
+    close(mkstemp(path));
+    pp_status status = open_all(GROWING, allocator, &model, &session);
+    if (status >= 0)
+        status = travel(session, caches, path, logit);
+    for (int i = 0; i < 5; i++)
+        pp_kvcache_destroy(caches[i]);
+    pp_session_destroy(session);
+    pp_model_unref(model);
+    unlink(path);
+    return status;
+}
+
 START_TEST(every_allocation_may_fail)
 {
-    pp_status (*const whole_run)(const pp_allocator *, float *) = _i ? growing_run : simple_run;
+    pp_status (*const runs[])(const pp_allocator *, float *) = {simple_run, growing_run,
+                                                                travelling_run};
+    pp_status (*const whole_run)(const pp_allocator *, float *) = runs[_i];
     const int64_t step = on_cpu() || _i == 0 ? 1 : 11; /* an emulated device is slow */
     for (int persistent = 0; persistent < 2; persistent++) {
         float expected = 0, got = 0;
@@ -200,7 +255,7 @@ int main(void)
     Suite *suite = suite_create("allocations");
     TCase *tcase = tcase_create("allocations");
     tcase_set_timeout(tcase, 0);
-    tcase_add_loop_test(tcase, every_allocation_may_fail, 0, 2);
+    tcase_add_loop_test(tcase, every_allocation_may_fail, 0, 3);
     suite_add_tcase(suite, tcase);
     return tap_run(suite, CK_NOFORK);
 }

@@ -24,7 +24,8 @@ class SessionParams(C.Structure):
                 ("n_threads", C.c_int32), ("max_pass_tokens", C.c_int32), ("memory_limit", C.c_int64),
                 ("allocator", C.c_void_p), ("log", C.c_void_p), ("log_user", C.c_void_p),
                 ("stream", C.c_void_p), ("device_allocator", C.c_void_p), ("keep_window_pages", C.c_int32),
-                ("weights", C.c_int32), ("parallel_for", C.c_void_p), ("parallel_user", C.c_void_p)]
+                ("weights", C.c_int32), ("parallel_for", C.c_void_p), ("parallel_user", C.c_void_p),
+                ("kv_blocks", C.c_void_p)]
 
 
 class Library:

@@ -1,136 +1,14 @@
 /*
  * op_device_rope_kv.c: rope_kv against double precision in every place that keys and values may
- * have, what it must not touch, its bits in other company; kv_read of what was written by hand.
+ * have, what it must not touch, its bits in other company.
  */
-#include "under_test.h"
-
-#include <prepack/common.h>
+#include "kv_place.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define COUNT(array) (sizeof(array) / sizeof *(array))
-
-/* ---- places of keys and values ---- */
-
-enum mode { PAGES, TABLE, ROWS, N_MODES };
-
-/*
- * Slots 0 .. n_slots - 1. PAGES: n_pages blocks of memory, each with two layers of which the second
- * is used. TABLE: one block of pages for keys, one for values, numbered at random. ROWS: one row
- * for each slot. The host keeps an image of all that memory: block after block.
- */
-struct place {
-    struct ppi_cuda_kv kv;
-    enum mode mode;
-    int32_t n_kv_heads, head_dim, page_tokens, n_pages, n_slots;
-    int32_t *numbers; /* TABLE: of pages */
-    int32_t n_blocks;
-    size_t block_bytes;
-    char **blocks; /* device */
-    char *image;
-    void *table; /* device: pages or block_table */
-};
-
-static struct place make_place(struct rng *rng, enum mode mode, int32_t n_kv_heads,
-                               int32_t head_dim, int32_t page_tokens, int32_t n_slots)
-{
-    struct place p = {.mode = mode,
-                      .n_kv_heads = n_kv_heads,
-                      .head_dim = head_dim,
-                      .page_tokens = mode == ROWS ? 1 : page_tokens,
-                      .n_slots = n_slots};
-    p.n_pages = (n_slots + p.page_tokens - 1) / p.page_tokens;
-    int64_t head_bytes = 2 * head_dim, token_bytes = n_kv_heads * head_bytes;
-    int64_t page_bytes = token_bytes * p.page_tokens;
-    bool token_major = rng_between(rng, 0, 1) || mode == ROWS;
-    p.kv.page_tokens = p.page_tokens;
-    /* Values have the other order within a page, so that strides cannot be mixed up. */
-    p.kv.k_token_stride = token_major ? token_bytes : head_bytes;
-    p.kv.k_head_stride = token_major ? head_bytes : head_bytes * p.page_tokens;
-    p.kv.v_token_stride = token_major && mode != ROWS ? head_bytes : token_bytes;
-    p.kv.v_head_stride = token_major && mode != ROWS ? head_bytes * p.page_tokens : head_bytes;
-
-    int32_t n_spare = 2; /* pages that nothing points to */
-    p.n_blocks = mode == PAGES ? p.n_pages + n_spare : 2;
-    p.block_bytes = (size_t)(mode == PAGES ? 4 * page_bytes : (p.n_pages + n_spare) * page_bytes);
-    p.blocks = device_host((size_t)p.n_blocks * sizeof *p.blocks);
-    for (int32_t i = 0; i < p.n_blocks; i++)
-        p.blocks[i] = device_alloc(p.block_bytes);
-    p.image = device_host((size_t)p.n_blocks * p.block_bytes);
-    memset(p.image, 0xff, (size_t)p.n_blocks * p.block_bytes);
-
-    p.numbers = device_host((size_t)(p.n_pages + n_spare) * sizeof *p.numbers);
-    for (int32_t i = 0; i < p.n_pages + n_spare; i++) {
-        int32_t j = (int32_t)rng_between(rng, 0, i);
-        p.numbers[i] = p.numbers[j];
-        p.numbers[j] = i;
-    }
-    if (mode == PAGES) {
-        uint64_t *pages = device_host((size_t)p.n_pages * sizeof *pages);
-        for (int32_t i = 0; i < p.n_pages; i++)
-            pages[i] = (uint64_t)(uintptr_t)p.blocks[p.numbers[i]];
-        p.table = device_upload(pages, (size_t)p.n_pages * sizeof *pages);
-        free(pages);
-        p.kv.pages = p.table;
-        p.kv.k = (uint64_t)(2 * page_bytes); /* the second layer */
-        p.kv.v = (uint64_t)(3 * page_bytes);
-    } else {
-        p.kv.k = (uint64_t)(uintptr_t)p.blocks[0];
-        p.kv.v = (uint64_t)(uintptr_t)p.blocks[1];
-        p.kv.k_page_stride = p.kv.v_page_stride = page_bytes;
-        if (mode == TABLE) {
-            p.table = device_upload(p.numbers, (size_t)p.n_pages * sizeof *p.numbers);
-            p.kv.block_table = p.table;
-        }
-    }
-    return p;
-}
-
-/* Where slot and head are in the image. */
-static uint16_t *image_at(struct place *p, bool value, int64_t slot, int32_t head)
-{
-    int64_t token_stride = value ? p->kv.v_token_stride : p->kv.k_token_stride;
-    int64_t head_stride = value ? p->kv.v_head_stride : p->kv.k_head_stride;
-    int64_t page = slot / p->page_tokens, at = slot % p->page_tokens * token_stride;
-    int64_t page_bytes = (int64_t)p->page_tokens * p->n_kv_heads * p->head_dim * 2;
-    if (p->mode == PAGES)
-        at += p->numbers[page] * (int64_t)p->block_bytes + (value ? 3 : 2) * page_bytes;
-    else
-        at += (value ? (int64_t)p->block_bytes : 0) +
-              (p->mode == TABLE ? p->numbers[page] : page) * page_bytes;
-    return (uint16_t *)(void *)(p->image + at + head * head_stride);
-}
-
-static void download_place(struct place *p)
-{
-    for (int32_t i = 0; i < p->n_blocks; i++)
-        device_download(p->image + (size_t)i * p->block_bytes, p->blocks[i], p->block_bytes);
-}
-
-static void free_place(struct place *p)
-{
-    for (int32_t i = 0; i < p->n_blocks; i++)
-        device_free(p->blocks[i]);
-    if (p->table)
-        device_free(p->table);
-    free(p->numbers);
-    free(p->blocks);
-    free(p->image);
-}
-
 /* ---- rope_kv ---- */
-
-struct shape {
-    int32_t n_heads, n_kv_heads, head_dim;
-};
-
-/* One head; one group of heads; more heads than a block has at once; half heads of odd quads. */
-static const struct shape shapes[] = {{1, 1, 8},   {3, 1, 16},   {4, 2, 24},  {5, 5, 40},
-                                      {14, 2, 64}, {6, 2, 80},   {9, 3, 96},  {32, 8, 128},
-                                      {7, 1, 256}, {20, 4, 256}, {3, 2, 200}, {90, 6, 32}};
-static const int32_t page_sizes[] = {1, 5, 16, 64, 128};
 
 /* Which elements of a head rotate, and how. */
 struct rotation {
@@ -319,8 +197,8 @@ static void rope_kv_values(void)
 {
     struct rng rng = rng_seeded(11);
     for (int act = 0; act < PPI_CUDA_N_ACT; act++)
-        for (size_t i = 0; i < COUNT(shapes) * N_MODES; i++) {
-            struct shape shape = shapes[i / N_MODES];
+        for (size_t i = 0; i < N_PLACE_SHAPES * N_MODES; i++) {
+            struct shape shape = place_shapes[i / N_MODES];
             int32_t n_slots = device_is_emulated() ? 21 : 1500;
             int32_t page_tokens = page_sizes[rng_between(&rng, 0, COUNT(page_sizes) - 1)];
             struct place place = make_place(&rng, i % N_MODES, shape.n_kv_heads, shape.head_dim,
@@ -386,7 +264,7 @@ static void rope_kv_bits(void)
     struct rng rng = rng_seeded(13);
     for (size_t i = 0; i < 3 * N_MODES; i++) {
         int act = (int)(i / N_MODES) % PPI_CUDA_N_ACT;
-        struct shape shape = shapes[4 + i / N_MODES];
+        struct shape shape = place_shapes[4 + i / N_MODES];
         int32_t n_slots = device_is_emulated() ? 16 : 700, n_rows = n_slots * 2 / 3;
         struct place place =
             make_place(&rng, i % N_MODES, shape.n_kv_heads, shape.head_dim, 5, n_slots);
@@ -456,88 +334,12 @@ static void rope_kv_far_slots(void)
     }
 }
 
-/* ---- kv_read ---- */
-
-static void read_range(int act, struct place *p, int64_t first, int32_t n, bool value, bool wide,
-                       bool head_major)
-{
-    int32_t dtype = device_act(act), n_heads = p->n_kv_heads, head_dim = p->head_dim;
-    size_t count = (size_t)(n * n_heads * head_dim), bytes = count * (wide ? 4 : 2);
-    void *out = device_alloc(bytes), *got = device_host(bytes);
-    struct ppi_cuda_kv_read_args args = {.kv = p->kv,
-                                         .out = out,
-                                         .first_token = first,
-                                         .n_tokens = n,
-                                         .n_kv_heads = n_heads,
-                                         .head_dim = head_dim,
-                                         .out_type = wide       ? PPI_CUDA_F32
-                                                     : act == 0 ? PPI_CUDA_BF16
-                                                                : PPI_CUDA_F16,
-                                         .head_major = head_major};
-    if (value) {
-        args.kv.k = p->kv.v;
-        args.kv.k_page_stride = p->kv.v_page_stride;
-        args.kv.k_token_stride = p->kv.v_token_stride;
-        args.kv.k_head_stride = p->kv.v_head_stride;
-    }
-    device_launch(&ppi_cuda_kv_read[act], n, &args);
-    device_download(got, out, bytes);
-    for (int32_t t = 0; t < n; t++)
-        for (int32_t h = 0; h < n_heads; h++) {
-            const uint16_t *expected = image_at(p, value, first + t, h);
-            size_t at = (size_t)((head_major ? h * n + t : t * n_heads + h) * head_dim);
-            for (int32_t d = 0; d < head_dim; d++) {
-                double want = device_value(dtype, expected, (size_t)d);
-                double have = device_value(wide ? PP_DTYPE_F32 : dtype, got, at + (size_t)d);
-                EXPECT(have == want, "token %d of %lld + %d, head %d, element %d: %g, expected %g",
-                       t, (long long)first, n, h, d, have, want);
-            }
-        }
-    device_free(out);
-    free(got);
-}
-
-static void kv_read_ranges(void)
-{
-    struct rng rng = rng_seeded(15);
-    for (size_t i = 0; i < COUNT(page_sizes) * N_MODES; i++) {
-        struct shape shape = shapes[i % COUNT(shapes)];
-        int32_t n_slots = device_is_emulated() ? 37 : 2000;
-        int act = (int)i % PPI_CUDA_N_ACT;
-        struct place place = make_place(&rng, i % N_MODES, shape.n_kv_heads, shape.head_dim,
-                                        page_sizes[i / N_MODES], n_slots);
-        size_t n = (size_t)place.n_blocks * place.block_bytes / 2;
-        void *values = device_random(&rng, device_act(act), n, 1);
-        memcpy(place.image, values, 2 * n);
-        for (int32_t b = 0; b < place.n_blocks; b++) { /* the same on the device */
-            void *filled =
-                device_upload(place.image + (size_t)b * place.block_bytes, place.block_bytes);
-            int64_t row_bytes = (int64_t)place.block_bytes;
-            int32_t zero = 0;
-            void *rows = device_upload(&zero, sizeof zero);
-            struct ppi_cuda_gather_args copy = {filled, rows, place.blocks[b], row_bytes, 1, 0};
-            device_launch(ppi_cuda_gather, 1, &copy);
-            device_free(rows);
-            device_free(filled);
-        }
-        for (int variant = 0; variant < 8; variant++) {
-            bool value = variant & 1, wide = variant & 2, head_major = variant & 4;
-            int64_t first = variant < 2 ? 0 : rng_between(&rng, 0, n_slots - 1);
-            int32_t length =
-                (int32_t)(variant < 2 ? n_slots : rng_between(&rng, 1, n_slots - first));
-            read_range(act, &place, first, length, value, wide, head_major);
-        }
-        free(values);
-        free_place(&place);
-    }
-}
-
 int main(int argc, char **argv)
 {
     static const struct device_test tests[] = {
         {"rope_kv_values", rope_kv_values},         {"rope_kv_rotations", rope_kv_rotations},
         {"rope_kv_page_sizes", rope_kv_page_sizes}, {"rope_kv_bits", rope_kv_bits},
-        {"rope_kv_far_slots", rope_kv_far_slots},   {"kv_read_ranges", kv_read_ranges},
+        {"rope_kv_far_slots", rope_kv_far_slots},
     };
     return device_main(tests, COUNT(tests), argc, argv);
 }

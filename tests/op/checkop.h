@@ -57,6 +57,7 @@ Suite *checkop_norms_suite(void);
 Suite *checkop_packed_suite(void);
 Suite *checkop_rows_suite(void);
 Suite *checkop_rope_suite(void);
+Suite *checkop_kv_suite(void);
 Suite *checkop_attention_suite(void);
 Suite *checkop_shared_keys_suite(void);
 Suite *checkop_sample_suite(void);
