@@ -96,6 +96,9 @@ def profiles(program):
     for name in ("prepacking", "dataset-prepacking"):
         assert plain[name]["tokens_computed"] == sum(map(len, prompts))
         assert least <= shared[name]["tokens_computed"] < plain[name]["tokens_computed"] / 2, shared[name]
+    most = max(m["device_bytes"] for m in needs["methods"])
+    limited, _ = program.json(*args, "--share-prefixes", "--memory-limit", most)
+    assert all(m["peak_session_bytes"] <= most for m in limited["methods"]), (most, limited)
     # All prompts sorted by their tokens have no more to compute than batches by chance.
     assert shared["dataset-prepacking"]["tokens_computed"] <= shared["prepacking"]["tokens_computed"]
     program.refuses(2, "needs the tokens of the prompts", "profile", "--model", "tiny", "--dataset",
