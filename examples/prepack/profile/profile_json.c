@@ -24,8 +24,6 @@ static json_t *method_json(const struct profile_report *report, const struct met
     json_put_count(&json, "tokens_real", method->tokens_real);
     json_put_count(&json, "tokens_computed", method->tokens_computed);
     json_put_count(&json, "passes", method->passes);
-    json_put_count(&json, "share_prefixes",
-                   method_shares(report->options, (enum method)method->method));
     json_put(&json, "tokens_per_second", json_real(method->tokens_per_second));
     json_put(&json, "peak_memory_mb", json_real(peak_memory_mb(report, method)));
     json_put_count(&json, "peak_host_bytes", method->peak_host_bytes);
@@ -39,6 +37,8 @@ static json_t *method_json(const struct profile_report *report, const struct met
                        : json_null());
     json_put(&json, "gpu_memory_used_bytes",
              gpu_known ? json_integer(method->used_bytes) : json_null());
+    json_put_count(&json, "share_prefixes",
+                   method_shares(report->options, (enum method)method->method));
     return json;
 }
 
