@@ -6,6 +6,8 @@
 
 #include "checksum.h"
 
+#include <prepack/kvcache_save.h>
+
 #include <string.h>
 
 #define SAMPLE_BYTES 128
@@ -128,4 +130,12 @@ pp_status ppi_model_identity(const pp_model *model, uint64_t *identity, pp_error
     }
     *identity = ppi_checksum_end(&sum);
     return PP_OK;
+}
+
+pp_status pp_model_identity(const pp_model *model, uint64_t *identity, pp_error *err)
+{
+    if (!model || !identity)
+        return ppi_error(err, PP_ERR_ARG, "pp_model_identity: %s is NULL",
+                         model ? "identity" : "model");
+    return ppi_model_identity(model, identity, err);
 }
