@@ -345,11 +345,11 @@ START_TEST(files_say_what_they_are)
     ck_assert_int_eq(truncate(path, 100), 0);
     REFUSED(pp_kvcache_inspect(path, &info, ids, 50, &refusal), PP_ERR_FORMAT, "a header of");
     FILE *file = fopen(path, "wb");
-    const char text[] = "\x40\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"F32\",\"shape\":[0],"
-                        "\"data_offsets\":[0,0]}}                  ";
-    fwrite(text, 1, sizeof text - 1, file);
+    const uint64_t len = 64;
+    fwrite(&len, 1, sizeof len, file);
+    fprintf(file, "%-64s", "{\"a\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}}");
     fclose(file);
-    REFUSED(pp_kvcache_inspect(path, &info, NULL, 0, &refusal), PP_ERR_FORMAT, "");
+    REFUSED(pp_kvcache_inspect(path, &info, NULL, 0, &refusal), PP_ERR_FORMAT, "no saved cache");
     unlink(path);
     REFUSED(pp_kvcache_inspect(path, &info, NULL, 0, &refusal), PP_ERR_IO, path);
     pp_kvcache_destroy(cache);
