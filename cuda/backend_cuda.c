@@ -49,6 +49,7 @@ static const struct ppi_backend_ops ops = {
     .attention = ppi_cuda_run_attention,
     .gather_rows = ppi_cuda_run_gather,
     .sample = ppi_cuda_run_sample,
+    .score = ppi_cuda_run_score,
     .kv_read = ppi_cuda_run_kv_read,
     .kv_write = ppi_cuda_run_kv_write,
     .kv_layout = ppi_cuda_kv_layout,

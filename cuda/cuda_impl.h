@@ -1,7 +1,7 @@
 /*
  * cuda_impl.h: the device context that the files of this folder share, and what each offers the
  * others. Everything is enqueued on the context's stream; only uploads, download_rows, kv_read,
- * kv_write and sample wait for it, so that the staging buffers are free whenever one of them
+ * kv_write, sample and score wait for it, so that the staging buffers are free whenever one of them
  * begins.
  */
 #ifndef PPI_CUDA_IMPL_H
@@ -197,6 +197,13 @@ pp_status ppi_cuda_run_gather(struct ppi_backend *backend, const void *src,
 pp_status ppi_cuda_run_sample(struct ppi_backend *backend, const float *logits, int64_t n_rows,
                               int64_t vocab, const struct ppi_draw *draws, int32_t *tokens,
                               pp_error *err);
+
+/* ---- device_score.c: the seam's score ---- */
+
+pp_status ppi_cuda_run_score(struct ppi_backend *backend, const float *logits, int64_t n_rows,
+                             int64_t vocab, struct ppi_score *scores, int64_t n_scores,
+                             int32_t n_top, int32_t *top_tokens, double *top_logprobs,
+                             pp_error *err);
 
 /* ---- products (product_*.c) ---- */
 

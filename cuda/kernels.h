@@ -275,6 +275,44 @@ struct ppi_cuda_sample_args {
 };
 extern const struct ppi_cuda_kernel ppi_cuda_sample[1];
 
+/* ---- score.cu: a block for each tile of ids of each row of logits ---- */
+
+#define PPI_CUDA_SCORE_TILE 2048
+
+struct ppi_score_part; /* of score.h */
+
+struct ppi_cuda_score {
+    int32_t target;
+    uint32_t rank; /* 0 before */
+    float logit;
+    int32_t reserved; /* no padding */
+};
+
+struct ppi_cuda_choice {
+    float logit;
+    int32_t token;
+};
+
+/*
+ * parts[i, tile] = what score.h wants of a tile of row i. Scores [first_score[i], first_score[i +
+ * 1]) are of row i: logit is their target's, rank becomes the number of tokens before it, by the
+ * logits, the smaller of equals first. With bounds, those tokens of row i whose rank (struct
+ * ppi_cuda_bound) is at least bounds[i].rank are at choices[i], in any order, n_top at most. A row
+ * with a NaN has any rank and choices. One kernel; n_rows n_tiles blocks.
+ */
+struct ppi_cuda_score_args {
+    const float *logits;          /* f32 [n_rows, stride] */
+    struct ppi_score_part *parts; /* [n_rows, n_tiles] */
+    struct ppi_cuda_score *scores;
+    const int32_t *first_score;          /* [n_rows + 1] */
+    const struct ppi_cuda_bound *bounds; /* [n_rows], or NULL: no choices */
+    struct ppi_cuda_choice *choices;     /* [n_rows, n_top] */
+    uint32_t *n_choices;                 /* [n_rows], 0 before */
+    int64_t stride;
+    int32_t n_rows, n_tiles, vocab, n_top;
+};
+extern const struct ppi_cuda_kernel ppi_cuda_score[1];
+
 /* ---- product.cu: the product that every other is compared with ---- */
 
 /*

@@ -31,6 +31,7 @@ static const struct {
     ACT(ppi_cuda_kv_write),
     {ppi_cuda_sample_bounds, 1},
     {ppi_cuda_sample, 1},
+    {ppi_cuda_score, 1},
     {ppi_cuda_product[0], PPI_CUDA_PRODUCT_TILES},
     {ppi_cuda_product[1], PPI_CUDA_PRODUCT_TILES},
 };

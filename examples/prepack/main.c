@@ -1,6 +1,7 @@
 /* main.c: finds the command and runs it. */
 #include "bench/bench_options.h"
 #include "convert/convert_options.h"
+#include "embed/embed_options.h"
 #include "interrupt.h"
 #include "generate/generate_options.h"
 #include "model_options.h"
@@ -8,6 +9,7 @@
 #include "prefill/prefill_options.h"
 #include "profile/profile_options.h"
 #include "say.h"
+#include "score/score_options.h"
 #include "tokenize/tokenize_options.h"
 #include "tune/tune_options.h"
 
@@ -16,8 +18,8 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &profile_command, &generate_command, &prefill_command, &tokenize_command,
-    &plan_command,    &bench_command,    &tune_command,    &convert_command};
+    &profile_command,  &generate_command, &prefill_command, &score_command, &embed_command,
+    &tokenize_command, &plan_command,     &bench_command,   &tune_command,  &convert_command};
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 /* "word  a, b, c" in lines of at most 90 columns. */

@@ -13,6 +13,8 @@ run.h). Field for field the C declarations, whose comments say what everything m
 
     session = Session(model=Model("model-dir"))
     session.next_tokens(token_lists, Packing(lengths), temperature=0.7, top_p=0.9, seed=1)
+    session.scores(token_lists)                    of each token after the first: (log-probability, rank)
+    session.pooled(token_lists, POOLING_MEAN)      a vector each
 
 The library is PREPACK_LIBRARY of the environment, or libprepack.so.0 where the loader finds it.
 """
@@ -22,7 +24,9 @@ from ctypes import (POINTER, Structure, c_char, c_char_p, c_double, c_float, c_i
                     c_size_t, c_uint32, c_uint64, c_void_p)
 
 F32, F16, BF16, BOOL = 1, 2, 3, 4
-OUTPUT_TOKEN = 3
+OUTPUT_NONE, OUTPUT_TOKEN, OUTPUT_HIDDEN, OUTPUT_POOLED, OUTPUT_LABELS = 0, 3, 4, 5, 6
+POOLING_LAST, POOLING_MEAN, POOLING_FIRST = 0, 1, 2
+NO_TARGET = -1
 POLICY_FFD, POLICY_BFD, POLICY_ARRIVAL = 1, 2, 3
 
 
@@ -105,12 +109,40 @@ class Prompt(Structure):
     _fields_ = [("tokens", POINTER(c_int32)), ("n_tokens", c_int64)]
 
 
+class ModelConfig(Structure):
+    C_NAME = "pp_model_config"
+    _fields_ = [("struct_size", c_uint32), ("arch", c_int32), ("vocab_size", c_int32),
+                ("hidden_size", c_int32), ("intermediate_size", c_int32), ("n_layers", c_int32),
+                ("n_heads", c_int32), ("n_kv_heads", c_int32), ("head_dim", c_int32),
+                ("max_position", c_int32), ("tie_embeddings", c_int32), ("dtype", c_int32),
+                ("bos_token", c_int32), ("n_eos_tokens", c_int32), ("eos_tokens", c_int32 * 16),
+                ("norm_eps", c_double), ("has_lm_head", c_int32), ("n_labels", c_int32),
+                ("pooling", c_int32), ("normalize", c_int32)]
+
+
+class Score(Structure):
+    C_NAME = "pp_score"
+    _fields_ = [("token", c_int64), ("target", c_int32), ("rank", c_int32), ("logprob", c_double)]
+
+
 class Item(Structure):
     C_NAME = "pp_item"
     _fields_ = [("struct_size", c_uint32), ("output", c_int32), ("cache", c_void_p),
-                ("tokens", POINTER(c_int32)), ("n_tokens", c_int64), ("logits", c_void_p),
+                ("tokens", POINTER(c_int32)), ("n_tokens", c_int64), ("logits", POINTER(c_float)),
                 ("temperature", c_float), ("top_k", c_int32), ("top_p", c_float),
-                ("min_p", c_float), ("seed", c_uint64), ("next", c_int32)]
+                ("min_p", c_float), ("seed", c_uint64), ("next", c_int32),
+                ("scores", POINTER(Score)), ("n_scores", c_int64),
+                ("top_tokens", POINTER(c_int32)), ("top_logprobs", POINTER(c_double)),
+                ("n_top", c_int32), ("pooling", c_int32), ("discard_cache", c_int32),
+                ("normalize", c_int32), ("hidden", POINTER(c_float)), ("hidden_tokens", POINTER(c_int64)),
+                ("n_hidden", c_int64)]
+
+
+class RunParams(Structure):
+    C_NAME = "pp_run_params"
+    _fields_ = [("struct_size", c_uint32), ("sink", c_void_p), ("sink_user", c_void_p),
+                ("progress", c_void_p), ("progress_user", c_void_p), ("cancel", c_void_p),
+                ("min_shared_prefix", c_int64)]
 
 
 class BatchParams(Structure):
@@ -141,7 +173,8 @@ def library():
     if _library is None:
         loaded = ctypes.CDLL(os.environ.get("PREPACK_LIBRARY", "libprepack.so.0"))
         declare(loaded, "pp_model_open", c_char_p, c_void_p, POINTER(c_void_p))
-        declare(loaded, "pp_run", c_void_p, c_void_p, POINTER(Item), c_int64, c_void_p)
+        declare(loaded, "pp_model_get_config", c_void_p, POINTER(ModelConfig))
+        declare(loaded, "pp_run", c_void_p, c_void_p, POINTER(Item), c_int64, POINTER(RunParams))
         declare(loaded, "pp_session_create", c_void_p, POINTER(SessionParams), POINTER(c_void_p))
         declare(loaded, "pp_attention_plan_create", c_void_p, POINTER(PlanParams), POINTER(c_void_p))
         declare(loaded, "pp_attention_plan_get_info", c_void_p, POINTER(PlanInfo))
@@ -182,11 +215,13 @@ def call(name, *arguments):
 
 
 class Model:
-    """A Hugging Face model directory."""
+    """A Hugging Face model directory, or a GGUF file; config has the fields of pp_model_config."""
 
     def __init__(self, folder):
         self.handle = c_void_p()
         call("pp_model_open", os.fsencode(folder), None, ctypes.byref(self.handle))
+        self.config = ModelConfig(struct_size=ctypes.sizeof(ModelConfig))
+        call("pp_model_get_config", self.handle, ctypes.byref(self.config))
 
     def __del__(self):
         if getattr(self, "handle", None):
@@ -194,28 +229,71 @@ class Model:
 
 
 class Session:
-    """A device. stream: the address of a CUDA stream, or None; model: None for attention alone."""
+    """A device. stream: the address of a CUDA stream, or None; model: None for attention alone; fields
+    of pp_session_params."""
 
-    def __init__(self, device="cpu", stream=None, model=None):
+    def __init__(self, device="cpu", stream=None, model=None, **fields):
         params = SessionParams()
         library().pp_session_params_init(ctypes.byref(params), ctypes.sizeof(params))
         params.device = device.encode()
         params.stream = stream
-        self.handle = c_void_p()
+        for name, value in fields.items():
+            setattr(params, name, value)
+        self.model, self.handle = model, c_void_p()
         call("pp_session_create", model.handle if model else None, ctypes.byref(params),
              ctypes.byref(self.handle))
 
+    def run(self, token_lists, packing=None, ask=lambda i: {}):
+        """One pp_run of new prompts, which leaves no caches: the items. packing: a Packing of their lengths,
+        whose bins share passes, or a number: what prompts have in common is computed once where it is at
+        least so many tokens; ask(i): fields of item i."""
+        shared = packing if isinstance(packing, int) else 0
+        params = RunParams(struct_size=ctypes.sizeof(RunParams), min_shared_prefix=shared)
+        items = (Item * len(token_lists))(*[
+            Item(struct_size=ctypes.sizeof(Item), tokens=(c_int32 * len(tokens))(*tokens), n_tokens=len(tokens),
+                 discard_cache=1, **ask(i)) for i, tokens in enumerate(token_lists)])
+        plan = packing.handle if packing and not shared else None
+        call("pp_run", self.handle, plan, items, len(items), ctypes.byref(params))
+        return items
+
     def next_tokens(self, token_lists, packing=None, **drawing):
-        """The token that follows each prompt. packing: a Packing of their lengths, whose bins share
-        passes; drawing: fields of pp_item."""
-        arrays = [(c_int32 * len(tokens))(*tokens) for tokens in token_lists]
-        items = (Item * len(arrays))(*[
-            Item(struct_size=ctypes.sizeof(Item), output=OUTPUT_TOKEN, tokens=a, n_tokens=len(a), **drawing)
-            for a in arrays])
-        call("pp_run", self.handle, packing.handle if packing else None, items, len(items), None)
-        for item in items:
-            library().pp_kvcache_destroy(item.cache)
+        """The token that follows each prompt. drawing: fields of pp_item."""
+        items = self.run(token_lists, packing, lambda i: {"output": OUTPUT_TOKEN, **drawing})
         return [item.next for item in items]
+
+    def scores(self, token_lists, packing=None, n_top=0):
+        """Of each token but the first: its log-probability, its rank (0: the most likely token), and the n_top
+        most likely ids in its place with theirs."""
+        def ask(i):
+            targets = token_lists[i][1:]
+            n = len(targets)
+            return {"scores": (Score * n)(*[Score(t, target) for t, target in enumerate(targets)]), "n_scores": n,
+                    "n_top": n_top, "top_tokens": (c_int32 * (n * n_top))(),
+                    "top_logprobs": (c_double * (n * n_top))()}
+        items = self.run(token_lists, packing, ask)
+        return [[(score.logprob, score.rank, [(item.top_tokens[t * n_top + j], item.top_logprobs[t * n_top + j])
+                                              for j in range(n_top)])
+                 for t, score in enumerate(item.scores[:item.n_scores])] for item in items]
+
+    def hidden(self, token_lists, packing=None, **fields):
+        """The hidden state of every token, behind the last norm: lists [n_tokens][hidden_size]."""
+        size = self.model.config.hidden_size
+        items = self.run(token_lists, packing, lambda i: {
+            "output": OUTPUT_HIDDEN, "hidden": (c_float * (len(token_lists[i]) * size))(), **fields})
+        return [[item.hidden[t * size:(t + 1) * size] for t in range(item.n_tokens)] for item in items]
+
+    def pooled(self, token_lists, pooling=POOLING_LAST, normalize=0, packing=None):
+        """One vector a prompt: lists [hidden_size]."""
+        size = self.model.config.hidden_size
+        items = self.run(token_lists, packing, lambda i: {
+            "output": OUTPUT_POOLED, "pooling": pooling, "normalize": normalize, "hidden": (c_float * size)()})
+        return [item.hidden[:size] for item in items]
+
+    def labels(self, token_lists, packing=None):
+        """The scores of labels, of a model that has them: lists [n_labels]."""
+        n = self.model.config.n_labels
+        items = self.run(token_lists, packing, lambda i: {"output": OUTPUT_LABELS, "logits": (c_float * n)()})
+        return [item.logits[:n] for item in items]
 
     def __del__(self):
         if getattr(self, "handle", None):

@@ -11,8 +11,8 @@
  * and a checksum of it all.
  *
  * A cache belongs to its model: to the same configuration and weights, wherever the files are. That
- * is told by a number that covers what is computed, names, shapes and dtypes of the stored tensors
- * and samples of their bytes, so that the same shape trained further is another model; a change of
+ * is told by a number that covers what is computed, shapes and dtypes of the stored tensors and
+ * samples of their bytes, so that the same shape trained further is another model; a change of
  * a few single weights goes unnoticed. dtype and format of weights of the session must be the same;
  * of another device or kernel set the session's log is told, as results are then the same but for
  * rounding.

@@ -30,7 +30,7 @@ enum {
     PP_MEASURE_O = 2,       /* adds to the residual stream */
     PP_MEASURE_GATE_UP = 3, /* with the activation */
     PP_MEASURE_DOWN = 4,    /* adds to the residual stream */
-    PP_MEASURE_LM_HEAD = 5,
+    PP_MEASURE_LM_HEAD = 5, /* or the head in its place, which scores labels */
     /* attention over prompts of the given lengths */
     PP_MEASURE_ATTENTION = 6, /* every token of the prompts */
     PP_MEASURE_DECODE = 7,    /* the last token of each prompt */
@@ -90,8 +90,9 @@ typedef struct pp_measurement {
 
 /*
  * Measures one operation. The session's caches stay as they are; memory is taken for the call.
- * Errors: PP_ERR_ARG (params), PP_ERR_TOO_LONG (a length), PP_ERR_NOMEM, PP_ERR_DEVICE_NOMEM,
- * PP_ERR_DEVICE, PP_ERR_CANCELLED, PP_ERR_STRUCT_SIZE.
+ * Errors: PP_ERR_ARG (params), PP_ERR_UNSUPPORTED (the head of a model without one),
+ * PP_ERR_TOO_LONG (a length), PP_ERR_NOMEM, PP_ERR_DEVICE_NOMEM, PP_ERR_DEVICE, PP_ERR_CANCELLED,
+ * PP_ERR_STRUCT_SIZE.
  */
 PP_API pp_status pp_session_measure(pp_session *session, const pp_measure_params *params,
                                     pp_measurement *measurement, pp_error *err);

@@ -65,7 +65,7 @@ typedef struct pp_model_config {
     int32_t n_kv_heads;
     int32_t head_dim;       /* even, 2 .. 512 */
     int32_t max_position;   /* positions that the model has; longer prompts are refused */
-    int32_t tie_embeddings; /* 1: the LM head is the embedding table */
+    int32_t tie_embeddings; /* 1: the LM head is the embedding table; 0 without an LM head */
     int32_t dtype;          /* of the stored weights: PP_DTYPE_F32 (those of a quantised GGUF file
                                too), F16, BF16; of a converted model those that it was made from */
     int32_t bos_token;      /* -1: none stated */
@@ -73,6 +73,12 @@ typedef struct pp_model_config {
     int32_t eos_tokens[16]; /* those of config.json and generation_config.json, or of a GGUF file;
                                the first n_eos_tokens hold one each, the others -1 */
     double norm_eps;
+    int32_t has_lm_head; /* 1: it gives logits. 0: hidden states alone, or scores of labels */
+    int32_t n_labels;    /* rows of a classification or reward head, which is in the place of the LM
+                            head; 0: there is none */
+    int32_t pooling;     /* PP_POOLING_* (outputs.h) that the files recommend for embeddings; -1:
+                            none, or one that is not supported (the log says so) */
+    int32_t normalize;   /* whether they want the pooled vector normalised: 1, 0, -1: not stated */
 } pp_model_config;
 
 /* One layer. */
@@ -116,6 +122,10 @@ PP_API void pp_model_params_init(pp_model_params *params, size_t struct_size);
  * session keeps in their blocks).
  *
  * Or a directory that pp_model_convert wrote.
+ *
+ * Of each architecture also the classes with a head for labels (...ForSequenceClassification, where
+ * there is one) and without a head (...Model), with or without "model." in front of the names.
+ * modules.json of sentence-transformers is read for pp_model_config.pooling.
  *
  * dir: UTF-8 path; one that is no model (a hub id, another file, a folder around a model) gets a
  * sentence that says what to pass. Nothing is downloaded. The caller unrefs *model.
@@ -169,7 +179,8 @@ typedef struct pp_convert_params {
 PP_API void pp_convert_params_init(pp_convert_params *params, size_t struct_size);
 
 /*
- * Writes a model as a directory: config.json, generation_config.json and model.safetensors, with
+ * Writes a model as a directory: config.json, generation_config.json, model.safetensors (and what
+ * says its pooling in the form of sentence-transformers), with
  * matrices in params->weights: numbers, or codes with their scales just as a session with these
  * weights would quantise them, so that a session of what was written computes the same bits and has
  * nothing to do when it loads. Vectors are f32. Holds a few chunks of the weights at a time, never

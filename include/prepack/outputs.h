@@ -39,10 +39,11 @@ enum {
     PP_POOLING_INT32 = -1, /* no value: see common.h */
 };
 
-/* No target: only the most likely tokens of the row are wanted. */
-#define PP_NO_TARGET (-1)
-/* Most of pp_item.n_top. */
-#define PP_MAX_TOP 256
+/* Of pp_score and pp_item. Values are frozen. */
+enum {
+    PP_NO_TARGET = -1, /* no target: only the most likely tokens of the row are wanted */
+    PP_MAX_TOP = 256,  /* most of pp_item.n_top */
+};
 
 /* The log-probability of one token in one row, asked for and given. A plain record: it will never
  * grow. */

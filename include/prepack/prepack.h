@@ -11,8 +11,9 @@
  *
  *   model.h      checkpoints and shapes          session.h    a model on a device
  *   run.h        tokens through a model          outputs.h    what may come of them
- *   kvcache.h    one prompt's KV cache         kvcache_save.h  saved and loaded
- *   kvcache_blocks.h  on the host's memory    kvcache_llamacpp.h  to and from llama.cpp
+ *   kvcache.h    one prompt's KV cache           continuations.h  how likely texts go on
+ *   kvcache_save.h  saved and loaded             kvcache_blocks.h  on the host's memory
+ *   kvcache_llamacpp.h  to and from llama.cpp
  *   device.h     which devices there are         measure.h    how fast each operation is
  *   cost_measure.h  cost.h, measured
  */
@@ -23,6 +24,7 @@
 #include "batch.h"
 #include "bins.h"
 #include "common.h"
+#include "continuations.h"
 #include "cost.h"
 #include "cost_measure.h"
 #include "device.h"

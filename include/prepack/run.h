@@ -50,18 +50,18 @@ typedef struct pp_item {
     uint64_t seed;
     int32_t next; /* result of PP_OUTPUT_TOKEN */
 
+    pp_score *scores; /* [n_scores] log-probabilities wanted besides `output`, in any order;
+                         filled. After an error what is given is undefined */
+    int64_t n_scores;
+    int32_t *top_tokens;   /* [n_scores, n_top] the n_top most likely ids of each score's row, most
+                              likely first, the smaller id of equals first */
+    double *top_logprobs;  /* [n_scores, n_top] theirs */
+    int32_t n_top;         /* 0 .. PP_MAX_TOP, at most vocab_size; 0: the two arrays may be NULL */
+    int32_t pooling;       /* PP_POOLING_*, of PP_OUTPUT_POOLED */
     int32_t discard_cache; /* 1: no cache is handed out, its pages go back as soon as the item is
                               done; `cache` must be NULL */
-    pp_score *scores;      /* [n_scores] log-probabilities wanted besides `output`, in any order;
-                              filled. After an error what is given is undefined */
-    int64_t n_scores;
-    int32_t *top_tokens;  /* [n_scores, n_top] the n_top most likely ids of each score's row, most
-                             likely first, the smaller id of equals first */
-    double *top_logprobs; /* [n_scores, n_top] theirs */
-    int32_t n_top;        /* 0 .. PP_MAX_TOP, at most vocab_size; 0: the two arrays may be NULL */
-    int32_t pooling;      /* PP_POOLING_*, of PP_OUTPUT_POOLED */
-    int32_t normalize;    /* 1: the vectors of HIDDEN and POOLED are divided by their Euclidean
-                             norm; of zeros they stay */
+    int32_t normalize;     /* 1: the vectors of HIDDEN and POOLED are divided by their Euclidean
+                              norm; of zeros they stay */
     float *hidden; /* the caller's: f32, after the model's last norm, which is computed in f32
                       whatever the session's dtype is; see PP_OUTPUT_HIDDEN and POOLED */
     const int64_t *hidden_tokens; /* [n_hidden] of HIDDEN: which tokens' states, in the order of

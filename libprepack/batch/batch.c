@@ -169,6 +169,10 @@ pp_status pp_batch_build(const pp_plan *plan, const pp_prompt *prompts, int64_t 
     if (!plan || !batch)
         return ppi_error(err, PP_ERR_ARG, "pp_batch_build: %s is NULL", plan ? "batch" : "plan");
     PP_TRY(ppi_plan_match_number(plan, n, err));
+    if (ppi_plan_has_parts(plan))
+        return ppi_error(err, PP_ERR_UNSUPPORTED,
+                         "the plan splits prompts or shares their prefixes: its bins need the keys "
+                         "and values of earlier ones, for which these arrays have no place");
     if (!prompts && n > 0)
         return ppi_error(err, PP_ERR_ARG, "prompts is NULL, but there are %lld", (long long)n);
     pp_batch_params chosen;

@@ -2,7 +2,8 @@
  * backend_cpu.c: the CPU's table of operations: opening a context, its memory, and what it says
  * about itself. The operations are in products.c (matmul, gate_up), matrix.c (weights),
  * row_ops.c (norms, softcap, gather_rows, copy), page_ops.c (rope_kv, attention),
- * page_copies.c (kv_read, kv_write, kv_layout), ref_sample.c (sample) and varlen_cpu.c (varlen_*).
+ * page_copies.c (kv_read, kv_write, kv_layout), ref_sample.c (sample), score_ops.c (score) and
+ * varlen_cpu.c (varlen_*).
  */
 #include "cpu/packed_products.h"
 
@@ -36,6 +37,7 @@ static void cpu_close(struct ppi_backend *backend)
         return;
     struct ppi_mem *mem = backend->params.mem;
     ppi_cpu_pool_destroy(backend->pool);
+    ppi_free(mem, backend->score_parts);
     ppi_free(mem, backend->codes.codes);
     ppi_free(mem, backend->scratch);
     ppi_free(mem, backend);
@@ -232,6 +234,7 @@ const struct ppi_backend_ops ppi_cpu_ops = {
     .attention = ppi_cpu_attention,
     .gather_rows = ppi_cpu_gather_rows,
     .sample = ppi_cpu_sample,
+    .score = ppi_cpu_score,
     .kv_read = ppi_cpu_kv_read,
     .kv_write = ppi_cpu_kv_write,
     .kv_layout = ppi_cpu_kv_layout,

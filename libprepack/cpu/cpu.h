@@ -20,6 +20,7 @@
 #include "cpu/product.h"
 #include "cpu/packed.h"
 #include "cpu/threads.h"
+#include "score.h"
 
 #include <assert.h>
 
@@ -29,7 +30,13 @@
 #define PPI_CPU_TILE         48  /* most query rows of an attention tile */
 #define PPI_CPU_MAX_HEAD_DIM 512 /* bounds the scratch of attention */
 
-/* Some tokens of one prompt, in the heads that share one kv head, or some of these. */
+/*
+ * Some tokens of one prompt, in the heads that share one kv head, or some of these. Or tokens of
+ * prompts that begin with the same keys: a first tile takes all of them up to end_key, which is not
+ * behind any of their positions, and leaves sums in scratch. Then each prompt's tile goes on, the
+ * last first: it may spoil what is kept of one row behind it. first_row: the rows (tokens times
+ * heads) before it in the first tile. No window then; keys are multiples of PPI_CPU_BLOCK.
+ */
 struct ppi_cpu_tile {
     const char *q;                  /* act: first token's first head */
     char *out;                      /* act */
@@ -37,6 +44,8 @@ struct ppi_cpu_tile {
     int32_t n_rows, n_heads;        /* tokens, and heads of each: together at most PPI_CPU_TILE */
     int32_t position;               /* of the first token */
     int32_t window;                 /* 0: none */
+    int32_t first_key, first_row;   /* 0: everything begins here */
+    int32_t end_key;                /* 0: everything ends here */
     float softmax_scale, softcap;
     int32_t head_dim;
     void *const *pages; /* of position 0 on */
@@ -86,6 +95,11 @@ struct ppi_cpu_kernels {
                      float *out);
     void (*norm_parts)(const struct ppi_cpu_norm *norm, float *x, int64_t n_parts);
     void (*softcap)(float *x, int64_t n, float cap);
+    struct ppi_score_part (*sum_exp)(const float *x, int64_t n);
+    /* How many of x are above the bound, or with `equals` not below it. */
+    int32_t (*count_values)(const float *x, int64_t n, float bound, bool equals);
+    /* The first of x that is not below the bound; n: there is none. */
+    int64_t (*find_value)(const float *x, int64_t n, float bound);
     float gflops; /* of products on one thread, about: how many threads a product is worth */
 };
 
@@ -117,8 +131,10 @@ struct ppi_backend {
     char *scratch; /* [n_threads, scratch_bytes] */
     size_t scratch_bytes;
     struct ppi_cpu_codes codes; /* of the rows of a pass, where there are integer products */
-    size_t act_bytes;           /* of one element */
-    size_t head_kv_bytes;       /* K and V of one kv head of one layer in a page */
+    struct ppi_score_part *score_parts; /* of the rows and tiles of a `score` */
+    int64_t n_score_parts;
+    size_t act_bytes;     /* of one element */
+    size_t head_kv_bytes; /* K and V of one kv head of one layer in a page */
 };
 
 struct ppi_matrix {
@@ -180,11 +196,12 @@ static inline float ppi_cpu_score_inner(const struct ppi_cpu_tile *tile)
     return tile->softcap > 0 ? tile->softmax_scale / tile->softcap : 0;
 }
 
-/* Scores of a block for the rows of a product tile; of all rows: sums, and up to 17 figures. */
+/* Scores of a block for the rows of a product tile; of all rows, and one behind them: sums, and up
+ * to 17 figures. */
 static inline size_t ppi_cpu_tile_scratch(int32_t head_dim)
 {
     size_t row = (size_t)ppi_cpu_v_columns(head_dim) + 17;
-    return sizeof(float) * (PPI_CPU_ROWS * PPI_CPU_BLOCK + PPI_CPU_TILE * row);
+    return sizeof(float) * (PPI_CPU_ROWS * PPI_CPU_BLOCK + (PPI_CPU_TILE + 1) * row);
 }
 
 /* ---- entries of the table, each documented in backend.h ---- */
@@ -228,6 +245,9 @@ pp_status ppi_cpu_gather_rows(struct ppi_backend *backend, const void *src,
 pp_status ppi_cpu_sample(struct ppi_backend *backend, const float *logits, int64_t n_rows,
                          int64_t vocab, const struct ppi_draw *draws, int32_t *tokens,
                          pp_error *err);
+pp_status ppi_cpu_score(struct ppi_backend *backend, const float *logits, int64_t n_rows,
+                        int64_t vocab, struct ppi_score *scores, int64_t n_scores, int32_t n_top,
+                        int32_t *top_tokens, double *top_logprobs, pp_error *err);
 pp_status ppi_cpu_kv_read(struct ppi_backend *backend, void *const *pages, int64_t first_token,
                           int64_t n_tokens, int32_t layer, int32_t which, int32_t layout,
                           int32_t dst_dtype, void *dst, pp_error *err);

@@ -12,6 +12,13 @@
 #include <math.h>
 #include <string.h>
 
+/* What is kept of a row: its largest score, and the sums above it. In scratch, one row behind the
+ * other. */
+struct row {
+    float max, total;
+    float sums[]; /* [head_dim] */
+};
+
 struct head {
     bool bf16;
     int32_t head_dim;
@@ -50,11 +57,11 @@ static void add_value(const struct head *head, int32_t key, float weight, float 
     }
 }
 
+/* Moves a row on from first_key to last_key. */
 static void attend_row(const struct head *head, const char *q, int32_t first_key, int32_t last_key,
-                       char *out)
+                       struct row *row)
 {
-    float sums[PPI_CPU_MAX_HEAD_DIM] = {0};
-    float max = -INFINITY, total = 0;
+    float *sums = row->sums, max = row->max, total = row->total;
     int32_t key = first_key;
     while (key <= last_key) {
         int32_t end = (key / PPI_CPU_BLOCK + 1) * PPI_CPU_BLOCK;
@@ -79,9 +86,24 @@ static void attend_row(const struct head *head, const char *q, int32_t first_key
         max = new_max;
         key = end;
     }
-    float inverse = 1.0f / total;
+    row->max = max;
+    row->total = total;
+}
+
+static void begin_row(const struct head *head, struct row *row)
+{
+    row->max = -INFINITY;
+    row->total = 0;
+    for (int32_t d = 0; d < head->head_dim; d++)
+        row->sums[d] = 0;
+}
+
+static void finish_row(const struct head *head, const struct row *row, char *out)
+{
+    float inverse = 1.0f / row->total;
     for (int32_t d = 0; d < head->head_dim; d++) {
-        float value = sums[d] * inverse + 0.0f; /* -0 becomes 0: its sign would depend on masking */
+        /* -0 becomes 0: its sign would depend on masking */
+        float value = row->sums[d] * inverse + 0.0f;
         if (head->bf16)
             ((uint16_t *)(void *)out)[d] = ppi_f32_to_bf16(value);
         else
@@ -101,13 +123,22 @@ static void attend(bool bf16, const struct ppi_cpu_tile *tile)
         .k_offset = tile->kv_offset,
         .v_offset = tile->kv_offset + ppi_cpu_k_bytes(act_bytes, tile->head_dim),
     };
+    size_t row_bytes = sizeof(struct row) + (size_t)tile->head_dim * sizeof(float);
+    char *at_row = (char *)tile->scratch + (size_t)tile->first_row * row_bytes;
     for (int32_t i = 0; i < tile->n_rows; i++) {
         int32_t position = tile->position + i;
-        int32_t first_key =
-            tile->window > 0 && position >= tile->window ? position - tile->window + 1 : 0;
-        for (int32_t h = 0; h < tile->n_heads; h++) {
+        int32_t last_key = tile->end_key > 0 ? tile->end_key - 1 : position;
+        int32_t first_key = tile->window > 0 && position >= tile->window
+                                ? position - tile->window + 1
+                                : tile->first_key;
+        for (int32_t h = 0; h < tile->n_heads; h++, at_row += row_bytes) {
             size_t at = (size_t)i * tile->row_stride + (size_t)h * tile->head_stride;
-            attend_row(&head, tile->q + at, first_key, position, tile->out + at);
+            struct row *row = (struct row *)(void *)at_row;
+            if (tile->first_key == 0)
+                begin_row(&head, row);
+            attend_row(&head, tile->q + at, first_key, last_key, row);
+            if (tile->end_key == 0)
+                finish_row(&head, row, tile->out + at);
         }
     }
 }

@@ -1,6 +1,6 @@
 /*
- * ref_kernels.h: the kernels of ref_products.c, ref_packed.c and ref_attention.c, for the table in
- * ref_variant.c, and the drawing of ref_draw.c.
+ * ref_kernels.h: the kernels of ref_products.c, ref_packed.c, ref_attention.c and ref_score.c, for
+ * the table in ref_variant.c, and the drawing of ref_draw.c.
  */
 #ifndef PPI_CPU_REF_KERNELS_H
 #define PPI_CPU_REF_KERNELS_H
@@ -23,6 +23,8 @@ void ppi_cpu_ref_integer_gated_bf16(const struct ppi_cpu_integer *product);
 void ppi_cpu_ref_unpack_codes(const struct ppi_cpu_unpack *panel);
 void ppi_cpu_ref_unpack_numbers_f32(const struct ppi_cpu_unpack *panel);
 void ppi_cpu_ref_unpack_numbers_bf16(const struct ppi_cpu_unpack *panel);
+
+struct ppi_score_part ppi_cpu_ref_sum_exp(const float *x, int64_t n);
 
 /* A token of a row that has filters and a temperature; max: its largest logit. No logit is NaN, one
  * is finite. */

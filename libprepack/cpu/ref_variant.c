@@ -5,6 +5,7 @@
 #include "cpu/norm_kernels.h"
 #include "cpu/ref_kernels.h"
 #include "cpu/rope_kernels.h"
+#include "cpu/score_kernels.h"
 
 static void rope_f32(const struct ppi_cpu_rope *row)
 {
@@ -43,6 +44,16 @@ static void softcap(float *x, int64_t n, float cap)
         x[i] = cap * tanhf(x[i] / cap);
 }
 
+static int32_t count_above(const float *x, int64_t n, float bound, bool equals)
+{
+    return count_values(x, n, bound, equals);
+}
+
+static int64_t find_at_least(const float *x, int64_t n, float bound)
+{
+    return find_value(x, n, bound);
+}
+
 const struct ppi_cpu_variant ppi_cpu_ref = {
     .name = "ref",
     .f32 = {.products = ppi_cpu_ref_products_f32,
@@ -58,6 +69,9 @@ const struct ppi_cpu_variant ppi_cpu_ref = {
             .norm_add = norm_add,
             .norm_parts = norm_parts,
             .softcap = softcap,
+            .sum_exp = ppi_cpu_ref_sum_exp,
+            .count_values = count_above,
+            .find_value = find_at_least,
             .gflops = 4},
     .bf16 = {.products = ppi_cpu_ref_products_bf16,
              .quantize = ppi_cpu_ref_quantize_bf16,
@@ -72,5 +86,8 @@ const struct ppi_cpu_variant ppi_cpu_ref = {
              .norm_add = norm_add,
              .norm_parts = norm_parts,
              .softcap = softcap,
+             .sum_exp = ppi_cpu_ref_sum_exp,
+             .count_values = count_above,
+             .find_value = find_at_least,
              .gflops = 2},
 };

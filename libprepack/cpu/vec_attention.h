@@ -27,7 +27,7 @@ struct block {
     int32_t v_columns;
     float factor, inner; /* of scores, see ppi_cpu_score_factor */
     const char *k[BLOCK_PAGES], *v[BLOCK_PAGES];
-    float *max;                     /* [48] so far */
+    float *max;                     /* [48] so far, from the tile's first row on */
     float (*total)[LANES];          /* [48] so far */
     float *sums;                    /* [48, v_columns] */
     float (*scores)[PPI_CPU_BLOCK]; /* [6], then the weights: act */
@@ -342,12 +342,14 @@ PPI_INLINE void attend_tile(bool bf16, const struct ppi_cpu_tile *tile)
         .scores = tile->scratch,
     };
     float *behind = block.scores[PPI_CPU_ROWS];
-    block.total = (float(*)[LANES])(void *)behind;
-    block.sums = block.total[PPI_CPU_TILE];
-    block.max = block.sums + PPI_CPU_TILE * block.v_columns;
-    int32_t last = tile->position + tile->n_rows - 1;
-    int32_t first =
-        tile->window > 0 && tile->position >= tile->window ? tile->position - tile->window + 1 : 0;
+    float *sums = behind + (PPI_CPU_TILE + 1) * LANES;
+    block.total = (float(*)[LANES])(void *)behind + tile->first_row;
+    block.sums = sums + tile->first_row * block.v_columns;
+    block.max = sums + (PPI_CPU_TILE + 1) * block.v_columns + tile->first_row;
+    int32_t last = tile->end_key > 0 ? tile->end_key - 1 : tile->position + tile->n_rows - 1;
+    int32_t first = tile->window > 0 && tile->position >= tile->window
+                        ? tile->position - tile->window + 1
+                        : tile->first_key;
     for (int32_t key = first / PPI_CPU_BLOCK * PPI_CPU_BLOCK; key <= last; key += PPI_CPU_BLOCK) {
         move_block(bf16, &block, key, first, last);
         attend_block(bf16, &block);

@@ -5,8 +5,10 @@
  */
 #include "cpu/norm_kernels.h"
 #include "cpu/rope_kernels.h"
+#include "cpu/score_kernels.h"
 #include "cpu/vec_attention.h"
 #include "cpu/vec_integer.h"
+#include "cpu/vec_score.h"
 #if defined(__aarch64__)
 #include "cpu/plain_codes.h"
 #define PACKED_ROWS     0
@@ -93,7 +95,8 @@
     {                                                                                              \
         .products = products_##dtype, .gated = gated_##dtype, .attend = attend_##dtype,            \
         .rope = rope_##dtype, .norm = norm_##dtype, .norm_add = norm_add,                          \
-        .norm_parts = norm_parts, .softcap = softcap, .quantize = quantize_##dtype,                \
+        .norm_parts = norm_parts, .softcap = softcap, .sum_exp = sum_exp,                          \
+        .count_values = count_above, .find_value = find_at_least, .quantize = quantize_##dtype,    \
         .integer_products = integer_products, .integer_gated = integer_gated_##dtype,              \
         .packed_rows = PACKED_ROWS, .unpack_codes = unpack_codes,                                  \
         .unpack_numbers = unpack_numbers_##dtype, .gflops = GFLOPS_##dtype,                        \
@@ -113,6 +116,21 @@ static void norm_parts(const struct ppi_cpu_norm *norm, float *x, int64_t n_part
 static void softcap(float *x, int64_t n, float cap)
 {
     cap_values(x, n, cap);
+}
+
+static struct ppi_score_part sum_exp(const float *x, int64_t n)
+{
+    return sum_logits(x, n);
+}
+
+static int32_t count_above(const float *x, int64_t n, float bound, bool equals)
+{
+    return count_values(x, n, bound, equals);
+}
+
+static int64_t find_at_least(const float *x, int64_t n, float bound)
+{
+    return find_value(x, n, bound);
 }
 
 static void integer_products(const struct ppi_cpu_integer *product)

@@ -34,11 +34,20 @@ struct pp_kvcache {
 /* An empty cache without pages. */
 pp_status ppi_kvcache_create(struct ppi_kv_store *store, pp_kvcache **cache, pp_error *err);
 
-/* Makes the slots up to n_tokens (at least the length) writable: takes pages and copies a shared
- * last one. The length stays. On an error the cache is as before. */
-pp_status ppi_kvcache_reserve(pp_kvcache *cache, int64_t n_tokens, pp_error *err);
-/* The same in the classes that see every token. */
-pp_status ppi_kvcache_reserve_full(pp_kvcache *cache, int64_t n_tokens, pp_error *err);
+/* Makes the slots from..n_tokens - 1 writable, from the first that will be written on: takes pages
+ * and copies a shared one that is partly behind it. The length stays. On an error the cache is as
+ * before. */
+pp_status ppi_kvcache_reserve(pp_kvcache *cache, int64_t from, int64_t n_tokens, pp_error *err);
+/* The same in the classes that see every token, where those before `from` may be still to be
+ * adopted: a page that holds some of them is left out. */
+pp_status ppi_kvcache_reserve_full(pp_kvcache *cache, int64_t from, int64_t n_tokens,
+                                   pp_error *err);
+
+/* The first n_tokens tokens of another cache become those of this one, which holds none but may
+ * have reserved slots behind them. Pages are shared, and copied when one of the two reserves slots
+ * in them. The length stays. On an error the cache is as before in the classes that are left. */
+pp_status ppi_kvcache_adopt(pp_kvcache *cache, const pp_kvcache *from, int64_t n_tokens,
+                            pp_error *err);
 
 /* Gives the cache a page of its own in the place of one that it shares; it may have none there. */
 pp_status ppi_kvcache_own_page(pp_kvcache *cache, int32_t page_class, int64_t i_page,

@@ -35,6 +35,14 @@ static pp_status grow_list(struct ppi_mem *mem, struct ppi_page_list *list, int6
     return PP_OK;
 }
 
+/* No page before entry `first` is held. */
+static void mark_gone(struct ppi_page_list *list, int64_t first)
+{
+    if (first > 0)
+        memset(list->pages, 0, (size_t)first * sizeof *list->pages);
+    list->first = first;
+}
+
 pp_status ppi_kvcache_own_page(pp_kvcache *cache, int32_t page_class, int64_t i_page, pp_error *err)
 {
     struct ppi_kv_store *store = cache->store;
@@ -57,35 +65,59 @@ pp_status ppi_kvcache_own_page(pp_kvcache *cache, int32_t page_class, int64_t i_
     return PP_OK;
 }
 
-static pp_status reserve_class(pp_kvcache *cache, int32_t page_class, int64_t n_tokens,
-                               pp_error *err)
+static pp_status reserve_class(pp_kvcache *cache, int32_t page_class, int64_t from,
+                               int64_t n_tokens, pp_error *err)
 {
     struct ppi_page_list *list = &cache->lists[page_class];
     int64_t needed = ppi_store_pages(cache->store, n_tokens);
-    if (n_tokens > cache->n_tokens)
-        PP_TRY(ppi_kvcache_own_page(cache, page_class, cache->n_tokens / cache->store->page_tokens,
-                                    err));
+    if (n_tokens > from)
+        PP_TRY(ppi_kvcache_own_page(cache, page_class, from / cache->store->page_tokens, err));
     if (needed <= list->n_pages)
         return PP_OK;
     PP_TRY(grow_list(cache->store->mem, list, needed, err));
-    PP_TRY(ppi_kvcache_take(cache, page_class, needed - list->n_pages, list->pages + list->n_pages,
-                            err));
+    int64_t begin = list->n_pages;
+    if (begin == 0) /* what is before is still to be adopted */
+        begin = ppi_store_pages(cache->store, from);
+    if (needed <= begin)
+        return PP_OK;
+    PP_TRY(ppi_kvcache_take(cache, page_class, needed - begin, list->pages + begin, err));
+    if (list->n_pages == 0)
+        mark_gone(list, begin);
     list->n_pages = needed;
     return PP_OK;
 }
 
-pp_status ppi_kvcache_reserve(pp_kvcache *cache, int64_t n_tokens, pp_error *err)
+pp_status ppi_kvcache_reserve(pp_kvcache *cache, int64_t from, int64_t n_tokens, pp_error *err)
 {
     for (int32_t c = 0; c < cache->store->shape.n_classes; c++)
-        PP_TRY(reserve_class(cache, c, n_tokens, err));
+        PP_TRY(reserve_class(cache, c, from, n_tokens, err));
     return PP_OK;
 }
 
-pp_status ppi_kvcache_reserve_full(pp_kvcache *cache, int64_t n_tokens, pp_error *err)
+pp_status ppi_kvcache_reserve_full(pp_kvcache *cache, int64_t from, int64_t n_tokens, pp_error *err)
 {
     for (int32_t c = 0; c < cache->store->shape.n_classes; c++)
         if (cache->store->shape.windows[c] == 0)
-            PP_TRY(reserve_class(cache, c, n_tokens, err));
+            PP_TRY(reserve_class(cache, c, from, n_tokens, err));
+    return PP_OK;
+}
+
+pp_status ppi_kvcache_adopt(pp_kvcache *cache, const pp_kvcache *from, int64_t n_tokens,
+                            pp_error *err)
+{
+    struct ppi_kv_store *store = cache->store;
+    int64_t n_pages = ppi_store_pages(store, n_tokens);
+    for (int32_t c = 0; c < store->shape.n_classes; c++) {
+        const struct ppi_page_list *theirs = &from->lists[c];
+        struct ppi_page_list *list = &cache->lists[c];
+        PP_TRY(grow_list(store->mem, list, n_pages, err));
+        memcpy(list->pages + theirs->first, theirs->pages + theirs->first,
+               (size_t)(n_pages - theirs->first) * sizeof *list->pages);
+        ppi_pool_share(&store->pools[c], n_pages - theirs->first, list->pages + theirs->first);
+        mark_gone(list, theirs->first);
+        if (list->n_pages < n_pages)
+            list->n_pages = n_pages;
+    }
     return PP_OK;
 }
 

@@ -117,6 +117,10 @@ static pp_status check_params(const struct pp_session *session, const pp_measure
     if (!ppi_measure_find(params->operation))
         return ppi_error(err, PP_ERR_ARG, "pp_measure_params.operation is %d; use a PP_MEASURE_*",
                          params->operation);
+    if (params->operation == PP_MEASURE_LM_HEAD && !session->weights->lm_head)
+        return ppi_error(err, PP_ERR_UNSUPPORTED,
+                         "pp_measure_params.operation is %d (LM head), but the model has no head",
+                         params->operation);
     if (params->n_runs < 0 || params->n_runs > MAX_RUNS)
         return ppi_error(err, PP_ERR_ARG, "pp_measure_params.n_runs is %d; allowed: 0 to %d",
                          params->n_runs, MAX_RUNS);

@@ -135,7 +135,7 @@ static pp_status create_caches(struct measure *measure, const int64_t *lengths, 
     }
     PP_TRY(ppi_angles_make(session, err));
     for (int64_t i = 0; i < n; i++)
-        PP_TRY(ppi_kvcache_reserve(measure->caches[i], lengths[i], err));
+        PP_TRY(ppi_kvcache_reserve(measure->caches[i], 0, lengths[i], err));
     return PP_OK;
 }
 
@@ -158,7 +158,7 @@ static pp_status write_pages(struct pp_session *session, pp_error *err)
 static pp_status add_tokens(struct pp_session *session, const pp_kvcache *cache,
                             const int32_t *tokens, int64_t begin, int64_t n, pp_error *err)
 {
-    return ppi_pass_add(session, cache, tokens, begin, n, n, (struct ppi_wanted){0}, err);
+    return ppi_pass_add(session, cache, tokens, begin, n, NULL, 0, err);
 }
 
 /* tokens: [longest] any ids. */

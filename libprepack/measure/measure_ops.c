@@ -9,7 +9,8 @@
 /* Dimensions that the formulas below share. */
 struct dims {
     int64_t hidden, q_dim, kv_dim, intermediate, vocab, head_dim;
-    int64_t act; /* bytes of an activation */
+    int64_t head_rows; /* of the matrix behind the last norm */
+    int64_t act;       /* bytes of an activation */
 };
 
 static struct dims dims_of(const struct pp_session *session)
@@ -21,6 +22,7 @@ static struct dims dims_of(const struct pp_session *session)
                          .intermediate = spec->intermediate_size,
                          .vocab = spec->vocab_size,
                          .head_dim = spec->head_dim,
+                         .head_rows = spec->n_labels > 0 ? spec->n_labels : spec->vocab_size,
                          .act = (int64_t)pp_dtype_size(session->dtype)};
 }
 
@@ -49,7 +51,7 @@ static void product_shape(const struct measure *measure, int64_t *n, int64_t *k)
         *n = d.hidden, *k = d.intermediate;
         return;
     default:
-        *n = d.vocab, *k = d.hidden;
+        *n = d.head_rows, *k = d.hidden;
         return;
     }
 }

@@ -1,6 +1,6 @@
 /*
  * arch.c: the list of architectures, and which of them a config.json describes: model_type decides,
- * and `architectures` must not say otherwise.
+ * and `architectures`, which says the head, must not say otherwise.
  */
 #include "model/arch.h"
 
@@ -15,8 +15,8 @@ static const struct ppi_arch *const ARCHS[] = {
 };
 
 static const struct ppi_wrapper WRAPPERS[] = {
-    {"gemma3", "Gemma3ForConditionalGeneration", "gemma3_text", true, true},
-    {"mistral3", "Mistral3ForConditionalGeneration", "mistral", true, false},
+    {"gemma3", "Gemma3ForConditionalGeneration", "gemma3_text", true, false, true},
+    {"mistral3", "Mistral3ForConditionalGeneration", "mistral", true, true, false},
 };
 
 const struct ppi_arch *ppi_arch_at(size_t i)
@@ -48,24 +48,70 @@ static const struct ppi_wrapper *wrapper_of_type(const char *type)
     return NULL;
 }
 
-/* Whether `name` is the class, or the same without its LM head: Qwen3Model for Qwen3ForCausalLM. */
-static bool is_class(const char *name, const char *class_name)
+#define LABELS "ForSequenceClassification"
+
+/* The names of a model's classes: each begins with the stem, and its ending says its head. */
+struct class_names {
+    const char *with_lm_head;
+    const char *stem;
+    size_t stem_len;
+    bool has_labels;
+};
+
+/* `stem` may be NULL: with_lm_head up to its "For". */
+static struct class_names names_of(const char *with_lm_head, const char *stem, bool has_labels)
 {
-    size_t stem = strlen(class_name) - strlen("ForCausalLM");
-    return strcmp(name, class_name) == 0 ||
-           (strcmp(class_name + stem, "ForCausalLM") == 0 && strncmp(name, class_name, stem) == 0 &&
-            strcmp(name + stem, "Model") == 0);
+    size_t len = stem ? strlen(stem) : (size_t)(strstr(with_lm_head, "For") - with_lm_head);
+    return (struct class_names){with_lm_head, stem ? stem : with_lm_head, len, has_labels};
+}
+
+static struct class_names names_of_arch(const struct ppi_arch *arch)
+{
+    return names_of(arch->class_name, arch->stem, !arch->no_labels);
+}
+
+static struct class_names names_of_wrapper(const struct ppi_wrapper *wrapper)
+{
+    return names_of(wrapper->class_name, NULL, !wrapper->no_labels);
+}
+
+/* Whether `name` is one of the classes, and with which head. */
+static bool is_class(const char *name, const struct class_names *names, enum ppi_head *head)
+{
+    bool stem = strncmp(name, names->stem, names->stem_len) == 0;
+    const char *ending = stem ? name + names->stem_len : "";
+    if (strcmp(name, names->with_lm_head) == 0)
+        *head = PPI_HEAD_LM;
+    else if (strcmp(ending, "Model") == 0)
+        *head = PPI_HEAD_NONE;
+    else if (names->has_labels && strcmp(ending, LABELS) == 0)
+        *head = PPI_HEAD_LABELS;
+    else
+        return false;
+    return true;
+}
+
+bool ppi_arch_labels_class(const struct ppi_arch *arch, char name[PPI_CLASS_NAME_BYTES])
+{
+    struct class_names names = names_of_arch(arch);
+    snprintf(name, PPI_CLASS_NAME_BYTES, "%.*s" LABELS, (int)names.stem_len, names.stem);
+    return names.has_labels;
 }
 
 /* The model_type of a class, NULL for one that is not known. */
 static const char *type_of_class(const char *name)
 {
-    for (size_t i = 0; i < PPI_COUNT(ARCHS); i++)
-        if (is_class(name, ARCHS[i]->class_name))
+    enum ppi_head head;
+    for (size_t i = 0; i < PPI_COUNT(ARCHS); i++) {
+        struct class_names names = names_of_arch(ARCHS[i]);
+        if (is_class(name, &names, &head))
             return ARCHS[i]->model_type;
-    for (size_t i = 0; i < PPI_COUNT(WRAPPERS); i++)
-        if (strcmp(name, WRAPPERS[i].class_name) == 0)
+    }
+    for (size_t i = 0; i < PPI_COUNT(WRAPPERS); i++) {
+        struct class_names names = names_of_wrapper(&WRAPPERS[i]);
+        if (is_class(name, &names, &head))
             return WRAPPERS[i].model_type;
+    }
     return NULL;
 }
 
@@ -112,19 +158,34 @@ static pp_status read_type(const struct ppi_config_reader *reader,
     return PP_OK;
 }
 
-/* Weights of another head, or of another model, are not what model_type promises. */
+/* Weights of another model, or of a head that it has no class for, are not what model_type
+ * promises. names: of the classes, and others that go for them too. */
 static pp_status check_classes(const struct ppi_config_reader *reader, const char *type,
-                               const char *class_name, const char *also)
+                               const struct class_names names[2], enum ppi_head *head)
 {
-    const struct ppi_json_value *array = ppi_json_get(reader->top, "architectures");
-    const struct ppi_json_value *item = ppi_json_first(array);
+    static const char key[] = "architectures";
+    const struct ppi_json_value *array = ppi_json_get(reader->top, key);
+    const struct ppi_json_value *first = ppi_json_first(array), *item = first;
+    *head = PPI_HEAD_LM;
     for (; item; item = ppi_json_next(array, item)) {
-        const char *name = ppi_json_string(item);
-        if (is_class(name, class_name) || is_class(name, also))
+        const char *name = ppi_json_string(item), *wanted = "the class before it has another head";
+        enum ppi_head found;
+        char text[256];
+        int len = (int)names->stem_len;
+        bool known = is_class(name, &names[0], &found) || is_class(name, &names[1], &found);
+        if (known && (item == first || found == *head)) {
+            *head = found;
             continue;
-        char wanted[160];
-        snprintf(wanted, sizeof wanted, "%s is supported for model_type \"%s\"", class_name, type);
-        return ppi_config_refuse(reader, PP_ERR_UNSUPPORTED, "architectures", item, wanted);
+        }
+        if (!known) {
+            snprintf(text, sizeof text,
+                     "%s%s %.*sModel%s%.*s%s are supported for model_type \"%s\"",
+                     names->with_lm_head, names->has_labels ? "," : " and", len, names->stem,
+                     names->has_labels ? " and " : "", names->has_labels ? len : 0, names->stem,
+                     names->has_labels ? LABELS : "", type);
+            wanted = text;
+        }
+        return ppi_config_refuse(reader, PP_ERR_UNSUPPORTED, key, item, wanted);
     }
     return PP_OK;
 }
@@ -137,8 +198,19 @@ static const struct ppi_arch *by_layer_types(const struct ppi_config_reader *rea
     return arch == &ppi_arch_mistral && typed ? &ppi_arch_ministral : arch;
 }
 
+/* The text model's object inside another model, and its model_type. */
+static pp_status enter_text(struct ppi_config_reader *reader, const struct ppi_wrapper *wrapper,
+                            const char **type)
+{
+    reader->root = ppi_json_get(reader->top, "text_config");
+    if (!ppi_json_is(reader->root, PPI_JSON_OBJECT))
+        return ppi_config_refuse(reader, PP_ERR_FORMAT, "text_config", reader->root,
+                                 "an object is needed");
+    return read_type(reader, reader->root, wrapper->text_type, type);
+}
+
 pp_status ppi_arch_find(struct ppi_config_reader *reader, const struct ppi_arch **arch,
-                        const struct ppi_wrapper **wrapper)
+                        const struct ppi_wrapper **wrapper, enum ppi_head *head)
 {
     const struct ppi_json_value *first = NULL;
     const char *type;
@@ -150,12 +222,9 @@ pp_status ppi_arch_find(struct ppi_config_reader *reader, const struct ppi_arch 
     PP_TRY(read_type(reader, reader->top, stated, &type));
     *wrapper = wrapper_of_type(type);
     if (*wrapper) {
-        PP_TRY(check_classes(reader, type, (*wrapper)->class_name, (*wrapper)->class_name));
-        reader->root = ppi_json_get(reader->top, "text_config");
-        if (!ppi_json_is(reader->root, PPI_JSON_OBJECT))
-            return ppi_config_refuse(reader, PP_ERR_FORMAT, "text_config", reader->root,
-                                     "an object is needed");
-        PP_TRY(read_type(reader, reader->root, (*wrapper)->text_type, &type));
+        const struct class_names names = names_of_wrapper(*wrapper);
+        PP_TRY(check_classes(reader, type, (struct class_names[]){names, names}, head));
+        PP_TRY(enter_text(reader, *wrapper, &type));
     }
     const struct ppi_arch *plain = arch_of_type(type);
     if (!plain)
@@ -163,5 +232,6 @@ pp_status ppi_arch_find(struct ppi_config_reader *reader, const struct ppi_arch 
     *arch = *wrapper ? plain : by_layer_types(reader, plain);
     if (*wrapper)
         return PP_OK;
-    return check_classes(reader, type, (*arch)->class_name, plain->class_name);
+    const struct class_names names[] = {names_of_arch(*arch), names_of_arch(plain)};
+    return check_classes(reader, type, names, head);
 }

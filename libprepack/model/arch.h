@@ -38,12 +38,21 @@ enum ppi_bias {
     PPI_BIAS_ALWAYS
 };
 
+/* What stands behind the last norm. */
+enum ppi_head {
+    PPI_HEAD_LM,     /* ...ForCausalLM: logits of the vocabulary */
+    PPI_HEAD_LABELS, /* ...ForSequenceClassification: scores of labels */
+    PPI_HEAD_NONE    /* ...Model */
+};
+
 /* Blocks whose order differs from x += attention(norm(x)); x += mlp(norm(x)) need no field: which
  * norms there are follows from the tensors. */
 struct ppi_arch {
     int32_t id; /* PP_ARCH_* */
     const char *model_type;
-    const char *class_name;
+    const char *class_name; /* with an LM head */
+    const char *stem;       /* of the names of its other classes; NULL: that of class_name */
+    bool no_labels;         /* none of them scores labels */
     const struct ppi_tensor_rule *tensors;
 
     /* the block */
@@ -98,15 +107,21 @@ struct ppi_wrapper {
     const char *class_name;
     const char *text_type; /* of a text_config without model_type */
     bool tied;             /* what an omitted tie_word_embeddings means, here and not inside */
+    bool no_labels;        /* as in ppi_arch */
     bool drops_softcap;    /* its class never applies the text model's softcap of logits */
 };
 
 /* The i-th row; NULL past the last. */
 const struct ppi_arch *ppi_arch_at(size_t i);
 
+/* The class that scores labels; false where there is none. */
+#define PPI_CLASS_NAME_BYTES 64
+bool ppi_arch_labels_class(const struct ppi_arch *arch, char name[PPI_CLASS_NAME_BYTES]);
+
 /* What config.json describes. *wrapper is NULL for a text model on its own; reader->root becomes
- * the text model's object. Errors: PP_ERR_FORMAT, PP_ERR_UNSUPPORTED. */
+ * the text model's object. *head is that of the class in `architectures`; without one LM. Errors:
+ * PP_ERR_FORMAT, PP_ERR_UNSUPPORTED. */
 pp_status ppi_arch_find(struct ppi_config_reader *reader, const struct ppi_arch **arch,
-                        const struct ppi_wrapper **wrapper);
+                        const struct ppi_wrapper **wrapper, enum ppi_head *head);
 
 #endif

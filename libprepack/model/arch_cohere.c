@@ -22,6 +22,7 @@ const struct ppi_arch ppi_arch_cohere2 = {
     .id = PP_ARCH_COHERE2,
     .model_type = "cohere2",
     .class_name = "Cohere2ForCausalLM",
+    .no_labels = true,
     .tensors = TENSORS,
     .parallel = true,
     .center = true,

@@ -106,6 +106,7 @@ const struct ppi_arch ppi_arch_gemma3 = {
     .id = PP_ARCH_GEMMA3,
     .model_type = "gemma3_text",
     .class_name = "Gemma3ForCausalLM",
+    .stem = "Gemma3Text",
     .tensors = GEMMA3,
     .norm_plus_one = true,
     .qkv_bias = PPI_BIAS_BY_KEY,

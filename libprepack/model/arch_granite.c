@@ -34,6 +34,7 @@ const struct ppi_arch ppi_arch_granite = {
     .id = PP_ARCH_GRANITE,
     .model_type = "granite",
     .class_name = "GraniteForCausalLM",
+    .no_labels = true,
     .tensors = TENSORS,
     .qkv_bias = PPI_BIAS_BY_KEY,
     .o_bias = PPI_BIAS_BY_KEY,

@@ -3,6 +3,7 @@
  */
 #include "model/config.h"
 #include "checkpoint/json_file.h"
+#include "model/sentence_modules.h"
 
 #include <math.h>
 #include <string.h>
@@ -194,7 +195,8 @@ static void read_dtype(const struct ppi_config_reader *reader, struct ppi_config
 static pp_status read_root(struct ppi_config_reader *reader, struct ppi_config *config)
 {
     struct ppi_model_spec *spec = &config->spec;
-    PP_TRY(ppi_arch_find(reader, &config->arch, &config->wrapper));
+    enum ppi_head head;
+    PP_TRY(ppi_arch_find(reader, &config->arch, &config->wrapper, &head));
     const struct ppi_arch *arch = config->arch;
     const struct ppi_wrapper *wrapper = config->wrapper;
     spec->arch = arch->id;
@@ -212,6 +214,7 @@ static pp_status read_root(struct ppi_config_reader *reader, struct ppi_config *
         spec->logit_softcap = 0;
     if (ppi_config_is_converted(reader))
         PP_TRY(ppi_config_converted(reader, config));
+    PP_TRY(ppi_config_head(reader, head, spec));
     spec->bos_token = -1;
     PP_TRY(ppi_config_tokens(reader, config));
     return ppi_spec_finish(spec, reader->label, reader->mem, reader->err);
@@ -309,6 +312,8 @@ pp_status ppi_config_read(const struct ppi_dir *dir, struct ppi_mem *mem, const 
     }
     read.text = text;
     status = read_generation(dir, mem, &read, err);
+    if (status >= 0)
+        status = ppi_sentence_modules_read(dir, mem, log, &read.spec, err);
     if (status < 0) {
         ppi_config_free(&read, mem);
         return status;

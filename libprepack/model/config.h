@@ -1,7 +1,7 @@
 /*
  * config.h: from config.json to a spec. config.c holds it together and reads what is the same in
  * all; config_layers.c reads windows and which layers rotate, config_rope.c how, config_tokens.c
- * which tokens begin and end a text.
+ * which tokens begin and end a text, config_head.c what stands behind the last norm.
  *
  * Both spellings are read: that of transformers 5 (rope_parameters, dtype) and the one before
  * (rope_theta, rope_scaling, torch_dtype). A missing key means what it means to its class there. A
@@ -29,8 +29,8 @@ struct ppi_config {
 pp_status ppi_config_parse(char *text, size_t len, const char *label, struct ppi_mem *mem,
                            const struct ppi_log *log, struct ppi_config *config, pp_error *err);
 
-/* A model directory's config.json, and generation_config.json if there is one. Further errors:
- * PP_ERR_IO, PP_ERR_PATH. */
+/* A model directory's config.json, generation_config.json and modules.json if they are there.
+ * Further errors: PP_ERR_IO, PP_ERR_PATH. */
 pp_status ppi_config_read(const struct ppi_dir *dir, struct ppi_mem *mem, const struct ppi_log *log,
                           struct ppi_config *config, pp_error *err);
 
@@ -38,6 +38,9 @@ void ppi_config_free(struct ppi_config *config, struct ppi_mem *mem);
 
 /* ---- between the files of config ---- */
 
+/* config_head.c: what stands behind the last norm. */
+pp_status ppi_config_head(const struct ppi_config_reader *reader, enum ppi_head head,
+                          struct ppi_model_spec *spec);
 /* spec->layers, with i_rope 0, 1 (with rope_by_type: where there is a window) or -1. */
 pp_status ppi_config_layers(const struct ppi_config_reader *reader, const struct ppi_arch *arch,
                             struct ppi_model_spec *spec);

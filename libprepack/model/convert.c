@@ -170,7 +170,8 @@ static void put_item(struct ppi_json_out *out, const struct converter *c, const 
     const struct ppi_tensors *tensors = &c->model->tensors;
     const struct ppi_format *f = &ppi_formats[item->format];
     struct entry entry = main_entry(item);
-    ppi_rule_name(&tensors->rules[item->i_rule], &tensors->prefixes, item->layer, name);
+    ppi_rule_name(&tensors->rules[item->i_rule], &tensors->prefixes, &c->model->spec, item->layer,
+                  name);
     put_entry(out, name, &entry);
     entry = (struct entry){"_scale",
                            f->scale_bytes == 2 ? "F16" : "F32",

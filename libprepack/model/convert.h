@@ -36,7 +36,8 @@ pp_status ppi_new_file_close(int fd, const char *name, pp_error *err);
 
 /* ---- convert_config.c ---- */
 
-/* The files config.json and generation_config.json. Errors: PP_ERR_UNSUPPORTED (F32 and BF16: what
+/* The files config.json and generation_config.json, and for a model with a pooling those of
+ * sentence_modules.h. Errors: PP_ERR_UNSUPPORTED (F32 and BF16: what
  * the model computes has no words in a config.json), PP_ERR_IO, PP_ERR_NOMEM. */
 pp_status ppi_convert_configs(const pp_model *model, int32_t weights, const struct ppi_new_dir *dir,
                               pp_error *err);

@@ -6,6 +6,7 @@
  */
 #include "model/convert.h"
 #include "model/config.h"
+#include "model/sentence_modules.h"
 
 #include <prepack/session.h>
 
@@ -13,6 +14,8 @@
 
 #define CONFIG_NAME     "config.json"
 #define GENERATION_NAME "generation_config.json"
+#define MODULES_NAME    "modules.json"
+#define POOLING_NAME    "1_Pooling/config.json"
 
 static const struct ppi_log SILENCE;
 
@@ -149,11 +152,14 @@ static void put_converted(struct ppi_json_out *out, const pp_model *model, int32
     ppi_json_put(out, "}}\n");
 }
 
+/* Without an LM head it stays as it was whether one would be tied. */
 static void put_plain(struct ppi_json_out *out, const pp_model *model, int32_t weights)
 {
-    put_flag(out, "\"tie_word_embeddings\":", model->spec.tie_embeddings);
-    ppi_json_put(out, weights == PP_WEIGHTS_BF16 ? ",\"dtype\":\"bfloat16\"}\n"
-                                                 : ",\"dtype\":\"float32\"}\n");
+    if (model->spec.has_lm_head)
+        put_flag(out, "\"tie_word_embeddings\":", model->spec.tie_embeddings);
+    ppi_json_put(out, model->spec.has_lm_head ? "," : "");
+    ppi_json_put(out, weights == PP_WEIGHTS_BF16 ? "\"dtype\":\"bfloat16\"}\n"
+                                                 : "\"dtype\":\"float32\"}\n");
 }
 
 static void put_config(struct ppi_json_out *out, const pp_model *model, int32_t weights)
@@ -161,10 +167,28 @@ static void put_config(struct ppi_json_out *out, const pp_model *model, int32_t 
     static const char *const by_codes[] = {"quantization_config", NULL};
     static const char *const by_numbers[] = {"quantization_config", "compression_config",  "dtype",
                                              "torch_dtype",         "tie_word_embeddings", NULL};
+    static const char *const headless[] = {"quantization_config", "compression_config", "dtype",
+                                           "torch_dtype", NULL};
     bool codes = weights >= PP_WEIGHTS_INT8;
     ppi_json_put(out, "{");
-    copy_members(model->config_text, codes ? by_codes : by_numbers, out);
+    copy_members(model->config_text,
+                 codes                     ? by_codes
+                 : model->spec.has_lm_head ? by_numbers
+                                           : headless,
+                 out);
     (codes ? put_converted : put_plain)(out, model, weights);
+}
+
+static void put_modules(struct ppi_json_out *out, const pp_model *model, int32_t weights)
+{
+    (void)weights;
+    ppi_sentence_modules_put(out, &model->spec);
+}
+
+static void put_pooling(struct ppi_json_out *out, const pp_model *model, int32_t weights)
+{
+    (void)weights;
+    ppi_sentence_pooling_put(out, &model->spec);
 }
 
 /* The tokens that begin and end a text, wherever the model had them from. */
@@ -216,5 +240,9 @@ pp_status ppi_convert_configs(const pp_model *model, int32_t weights, const stru
     if (weights < PP_WEIGHTS_INT8)
         PP_TRY(check_plain(model, weights, err));
     PP_TRY(write_text(model, weights, dir, CONFIG_NAME, put_config, err));
-    return write_text(model, weights, dir, GENERATION_NAME, put_generation, err);
+    PP_TRY(write_text(model, weights, dir, GENERATION_NAME, put_generation, err));
+    if (model->spec.pooling < 0)
+        return PP_OK;
+    PP_TRY(write_text(model, weights, dir, MODULES_NAME, put_modules, err));
+    return write_text(model, weights, dir, POOLING_NAME, put_pooling, err);
 }

@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define POOLING_DIR "1_Pooling" /* the one folder in it */
+
 /* Whether the path is free: nothing there, or an empty directory. */
 static pp_status check_free(const char *path, pp_error *err)
 {
@@ -65,13 +67,14 @@ pp_status ppi_new_dir_finish(struct ppi_new_dir *dir, pp_error *err)
 
 void ppi_new_dir_drop(struct ppi_new_dir *dir)
 {
-    static const char *const names[] = {"config.json", "generation_config.json",
-                                        "model.safetensors"};
+    static const char *const names[] = {"config.json", "generation_config.json", "modules.json",
+                                        POOLING_DIR "/config.json", "model.safetensors"};
     int fd = dir->place[0] ? open(dir->place, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (fd < 0)
         return;
     for (size_t i = 0; i < PPI_COUNT(names); i++)
         unlinkat(fd, names[i], 0);
+    unlinkat(fd, POOLING_DIR, AT_REMOVEDIR);
     close(fd);
     rmdir(dir->place);
     dir->place[0] = '\0';
@@ -80,6 +83,8 @@ void ppi_new_dir_drop(struct ppi_new_dir *dir)
 pp_status ppi_new_file(const struct ppi_new_dir *dir, const char *name, int *fd, pp_error *err)
 {
     int place = open(dir->place, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (place >= 0 && strncmp(name, POOLING_DIR "/", sizeof POOLING_DIR) == 0)
+        mkdirat(place, POOLING_DIR, 0777); /* where it fails, opening the file tells why */
     *fd = place < 0 ? -1 : openat(place, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     int error = errno;
     if (place >= 0)

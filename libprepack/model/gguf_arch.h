@@ -54,8 +54,11 @@ pp_status ppi_gguf_config(struct ppi_source *source, int32_t window, struct ppi_
                           const struct ppi_log *log, struct ppi_config *config,
                           const struct ppi_gguf_arch **arch, pp_error *err);
 
+/* The tensor that scores labels. */
+#define PPI_GGUF_LABELS "cls.output.weight"
+
 /* gguf_names.c: what a rule's tensor is called in every GGUF file: it follows from the weight. */
-void ppi_gguf_rule_name(const struct ppi_tensor_rule *rule, int32_t layer,
-                        char name[PPI_TENSOR_NAME_BYTES]);
+void ppi_gguf_rule_name(const struct ppi_tensor_rule *rule, const struct ppi_model_spec *spec,
+                        int32_t layer, char name[PPI_TENSOR_NAME_BYTES]);
 
 #endif

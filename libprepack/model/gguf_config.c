@@ -283,6 +283,7 @@ static pp_status write_text(const struct ppi_gguf_reader *reader, struct ppi_jso
     write_scores(reader, &shape, out);
     PP_TRY(ppi_gguf_write_ropes(reader, &shape, out));
     PP_TRY(write_tokens(reader, out));
+    PP_TRY(ppi_gguf_write_head(reader, &shape, out));
     ppi_json_put(out, has_tensor(reader, "output.weight") ? ",\"tie_word_embeddings\":false}"
                                                           : ",\"tie_word_embeddings\":true}");
     return PP_OK;
@@ -321,6 +322,7 @@ static pp_status read_rest(const struct ppi_gguf_reader *reader, struct ppi_conf
     bool rotates = true;
     read_biases(reader, config);
     PP_TRY(read_scale(reader, &config->spec));
+    PP_TRY(ppi_gguf_read_pooling(reader, &config->spec));
     ppi_gguf_bool(ppi_gguf_of(reader, "rope.scaling.finetuned"), &rotates);
     if (reader->arch->needs_rope && !rotates)
         return ppi_gguf_refuse(reader, PP_ERR_UNSUPPORTED, "rope.scaling.finetuned",

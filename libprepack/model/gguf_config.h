@@ -15,6 +15,11 @@ struct ppi_gguf_shape {
     int64_t window; /* 0: none */
 };
 
+/* gguf_head.c: ,"architectures":[...] where the file scores labels. */
+pp_status ppi_gguf_write_head(const struct ppi_gguf_reader *reader,
+                              const struct ppi_gguf_shape *shape, struct ppi_json_out *out);
+/* gguf_head.c: spec->pooling. */
+pp_status ppi_gguf_read_pooling(const struct ppi_gguf_reader *reader, struct ppi_model_spec *spec);
 /* gguf_rope.c: ,"rope_parameters":{...} and what belongs to it. */
 pp_status ppi_gguf_write_ropes(const struct ppi_gguf_reader *reader,
                                const struct ppi_gguf_shape *shape, struct ppi_json_out *out);

@@ -55,6 +55,7 @@ static const char *const KNOWN[] = {
     "vocab_size",
     "tensor_data_layout",
     "pooling_type",
+    "classifier.output_labels",
     "attention.head_count",
     "attention.head_count_kv",
     "attention.key_length",

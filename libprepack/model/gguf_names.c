@@ -31,12 +31,14 @@ static const char *const PARTS[] = {
     [PPI_PART_GATE] = "ffn_gate", [PPI_PART_UP] = "ffn_up",
 };
 
-void ppi_gguf_rule_name(const struct ppi_tensor_rule *rule, int32_t layer,
-                        char name[PPI_TENSOR_NAME_BYTES])
+void ppi_gguf_rule_name(const struct ppi_tensor_rule *rule, const struct ppi_model_spec *spec,
+                        int32_t layer, char name[PPI_TENSOR_NAME_BYTES])
 {
     const struct ppi_weight_kind *kind = &ppi_weight_kinds[rule->weight];
     const char *ending = kind->meaning == PPI_MEANS_BIAS ? ".bias" : ".weight";
-    if (!kind->in_layer)
+    if (rule->weight == PPI_WEIGHT_LM_HEAD && spec->n_labels > 0)
+        snprintf(name, PPI_TENSOR_NAME_BYTES, "%s", PPI_GGUF_LABELS);
+    else if (!kind->in_layer)
         snprintf(name, PPI_TENSOR_NAME_BYTES, "%s", WHOLE[rule->weight]);
     else if (rule->part == PPI_PART_ALL)
         snprintf(name, PPI_TENSOR_NAME_BYTES, "blk.%d.%s", layer, WHOLE[rule->weight]);

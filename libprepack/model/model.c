@@ -185,6 +185,10 @@ pp_status pp_model_get_config(const pp_model *model, pp_model_config *config, pp
         .bos_token = spec->bos_token,
         .n_eos_tokens = spec->n_eos_tokens,
         .norm_eps = spec->norm_eps,
+        .has_lm_head = spec->has_lm_head,
+        .n_labels = spec->n_labels,
+        .pooling = spec->pooling,
+        .normalize = spec->normalize,
     };
     _Static_assert(PPI_COUNT(full.eos_tokens) == PPI_MAX_EOS_TOKENS, "each has room for each");
     for (int32_t i = 0; i < PPI_MAX_EOS_TOKENS; i++)

@@ -44,7 +44,7 @@ struct ppi_weights {
     int64_t bytes;
     struct ppi_matrix *embed;      /* [vocab, hidden] */
     struct ppi_matrix *final_norm; /* [hidden] */
-    struct ppi_matrix *lm_head;    /* [vocab, hidden] */
+    struct ppi_matrix *lm_head;    /* [n_labels, or vocab, hidden]; NULL: no head */
     struct ppi_layer_weights *layers;
 };
 

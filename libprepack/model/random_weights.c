@@ -117,7 +117,7 @@ void ppi_tensors_random(const struct ppi_config *config, uint64_t seed, struct p
 {
     *tensors = (struct ppi_tensors){.rules = config->arch->tensors,
                                     .n_rules = ppi_rules_count(config->arch->tensors),
-                                    .prefixes = {"model.", ""},
+                                    .prefixes = {"model.", "", false},
                                     .seed = seed,
                                     .random_norm = config->arch->norm_plus_one ? 0 : 1,
                                     .random_dtype = config->spec.dtype};

@@ -54,8 +54,12 @@ struct ppi_model_spec {
     int32_t vocab_size, hidden_size, intermediate_size;
     int32_t n_layers, n_heads, n_kv_heads, head_dim;
     int32_t max_position;
-    int32_t dtype; /* of the stored weights */
-    bool tie_embeddings;
+    int32_t dtype;       /* of the stored weights */
+    bool tie_embeddings; /* the LM head is the embedding table */
+    bool has_lm_head;    /* logits of the vocabulary */
+    int32_t n_labels;    /* rows of the head in its place, which scores labels; 0: there is none */
+    int32_t pooling;     /* PP_POOLING_* that files recommend; -1: none, or one that we lack */
+    int32_t normalize;   /* whether they want the pooled vector normalised: 0, 1, or -1 */
 
     /* a block; which norms it has follows from the weights */
     bool qkv_bias, o_bias, mlp_bias;
@@ -76,7 +80,7 @@ struct ppi_model_spec {
     /* the ends */
     double embed_scale;      /* of embeddings; 1 */
     bool embed_scale_rounds; /* it is rounded to the dtype that the session computes in */
-    float logit_scale;       /* logits are multiplied; 1 */
+    float logit_scale;       /* logits are multiplied; 1; never scores of labels */
     float logit_softcap;     /* 0: none */
 
     int32_t n_ropes;

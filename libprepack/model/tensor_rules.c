@@ -44,6 +44,8 @@ const struct ppi_weight_kind ppi_weight_kinds[PPI_N_WEIGHTS] = {
 bool ppi_rule_holds(const struct ppi_tensor_rule *rule, const struct ppi_model_spec *spec)
 {
     switch (rule->when) {
+    case PPI_WHEN_HEAD:
+        return spec->has_lm_head || spec->n_labels > 0;
     case PPI_WHEN_QKV_BIAS:
         return spec->qkv_bias;
     case PPI_WHEN_O_BIAS:
@@ -98,8 +100,10 @@ void ppi_part_shape(const struct ppi_model_spec *spec, enum ppi_weight weight, e
     int64_t rows = 1, cols = hidden; /* most vectors */
     switch (weight) {
     case PPI_WEIGHT_EMBED:
-    case PPI_WEIGHT_LM_HEAD:
         rows = spec->vocab_size;
+        break;
+    case PPI_WEIGHT_LM_HEAD:
+        rows = spec->n_labels > 0 ? spec->n_labels : spec->vocab_size;
         break;
     case PPI_WEIGHT_QKV:
         rows = qkv;
@@ -135,9 +139,12 @@ void ppi_part_shape(const struct ppi_model_spec *spec, enum ppi_weight weight, e
 }
 
 void ppi_rule_name(const struct ppi_tensor_rule *rule, const struct ppi_name_prefixes *prefixes,
-                   int32_t layer, char name[PPI_TENSOR_NAME_BYTES])
+                   const struct ppi_model_spec *spec, int32_t layer,
+                   char name[PPI_TENSOR_NAME_BYTES])
 {
-    if (ppi_weight_kinds[rule->weight].in_layer)
+    if (rule->weight == PPI_WEIGHT_LM_HEAD && spec->n_labels > 0)
+        snprintf(name, PPI_TENSOR_NAME_BYTES, "score.weight");
+    else if (ppi_weight_kinds[rule->weight].in_layer)
         snprintf(name, PPI_TENSOR_NAME_BYTES, "%slayers.%d.%s", prefixes->model, layer, rule->name);
     else
         snprintf(name, PPI_TENSOR_NAME_BYTES, "%s%s",

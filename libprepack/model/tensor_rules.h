@@ -13,7 +13,7 @@
 enum ppi_weight {
     PPI_WEIGHT_EMBED,
     PPI_WEIGHT_FINAL_NORM,
-    PPI_WEIGHT_LM_HEAD,
+    PPI_WEIGHT_LM_HEAD,   /* or what scores labels */
     PPI_WEIGHT_ATTN_NORM, /* from here on: one for each layer */
     PPI_WEIGHT_QKV,
     PPI_WEIGHT_QKV_BIAS,
@@ -48,7 +48,7 @@ struct ppi_weight_kind {
 extern const struct ppi_weight_kind ppi_weight_kinds[PPI_N_WEIGHTS];
 
 /* Which models have the weight. */
-enum ppi_when { PPI_ALWAYS, PPI_WHEN_QKV_BIAS, PPI_WHEN_O_BIAS, PPI_WHEN_MLP_BIAS };
+enum ppi_when { PPI_ALWAYS, PPI_WHEN_HEAD, PPI_WHEN_QKV_BIAS, PPI_WHEN_O_BIAS, PPI_WHEN_MLP_BIAS };
 
 /* One stored tensor, or one a layer. Rules of one weight stand together, in the order of their
  * parts. */
@@ -63,7 +63,7 @@ struct ppi_tensor_rule {
     {PPI_WEIGHT_EMBED, PPI_PART_ALL, "embed_tokens.weight", PPI_ALWAYS},                           \
         {PPI_WEIGHT_FINAL_NORM, PPI_PART_ALL, "norm.weight", PPI_ALWAYS},                          \
     {                                                                                              \
-        PPI_WEIGHT_LM_HEAD, PPI_PART_ALL, "lm_head.weight", PPI_ALWAYS                             \
+        PPI_WEIGHT_LM_HEAD, PPI_PART_ALL, "lm_head.weight", PPI_WHEN_HEAD                          \
     }
 #define PPI_TENSORS_QKV                                                                            \
     {PPI_WEIGHT_QKV, PPI_PART_Q, "self_attn.q_proj.weight", PPI_ALWAYS},                           \
@@ -128,13 +128,15 @@ void ppi_part_shape(const struct ppi_model_spec *spec, enum ppi_weight weight, e
                     int64_t *n_rows, int64_t *n_cols);
 
 /* Where the tensors of a model hang: a layer's tensor is PREFIXlayers.N.NAME, others are
- * PREFIX NAME, and the LM head is HEAD_PREFIX NAME. */
+ * PREFIX NAME, and the LM head is HEAD_PREFIX NAME. What scores labels hangs nowhere. */
 struct ppi_name_prefixes {
     const char *model, *head;
+    bool bare; /* as a model without a head is saved */
 };
 
 #define PPI_TENSOR_NAME_BYTES 128
 void ppi_rule_name(const struct ppi_tensor_rule *rule, const struct ppi_name_prefixes *prefixes,
-                   int32_t layer, char name[PPI_TENSOR_NAME_BYTES]);
+                   const struct ppi_model_spec *spec, int32_t layer,
+                   char name[PPI_TENSOR_NAME_BYTES]);
 
 #endif

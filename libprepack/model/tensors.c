@@ -13,12 +13,13 @@
 #define CHUNK_ELEMENTS ((int64_t)1 << 20) /* compared at a time */
 
 /* Where the names of a text model hang: by itself, inside another model as transformers writes it
- * (the second) and holds it (the third), and saved without its LM head. */
+ * (the second) and holds it (the third), and each saved without its head. */
 static const struct ppi_name_prefixes PREFIXES[] = {
-    {"model.", ""},
-    {"language_model.model.", "language_model."},
-    {"model.language_model.", ""},
-    {"", ""},
+    {"model.", "", false},
+    {"language_model.model.", "language_model.", false},
+    {"model.language_model.", "", false},
+    {"", "", true},
+    {"language_model.", "", true},
 };
 
 struct opening {
@@ -50,9 +51,9 @@ static void name_of(const struct opening *opening, const struct ppi_tensor_rule 
                     int32_t layer, char name[PPI_TENSOR_NAME_BYTES])
 {
     if (opening->tensors->gguf)
-        ppi_gguf_rule_name(rule, layer, name);
+        ppi_gguf_rule_name(rule, &opening->config->spec, layer, name);
     else
-        ppi_rule_name(rule, &opening->tensors->prefixes, layer, name);
+        ppi_rule_name(rule, &opening->tensors->prefixes, &opening->config->spec, layer, name);
 }
 
 /* ---- one tensor ---- */
@@ -77,6 +78,11 @@ static pp_status check_stored(const struct opening *opening, const struct ppi_te
     bool is_vector = ppi_weight_kinds[rule->weight].matrix == PPI_MATRIX_VECTOR;
     const int64_t *shape = is_vector ? &matrix[1] : matrix;
     int32_t rank = is_vector ? 1 : 2;
+    if (opening->tensors->gguf && matrix[0] == 1 &&
+        entry->rank == 1) { /* a matrix of one row, too */
+        shape = &matrix[1];
+        rank = 1;
+    }
     if (entry->rank != rank || memcmp(entry->shape, shape, (size_t)rank * sizeof *shape) != 0) {
         char found[PPI_STORED_MAX_RANK * 22], wanted[2 * 22];
         shape_text(found, sizeof found, entry->shape, entry->rank);
@@ -233,11 +239,32 @@ static void find_prefixes(struct opening *opening)
     struct ppi_tensors *tensors = opening->tensors;
     const struct ppi_tensor_rule *embed = &tensors->rules[rule_of(tensors, PPI_WEIGHT_EMBED)];
     for (size_t i = 0; i < PPI_COUNT(PREFIXES); i++) {
-        ppi_rule_name(embed, &PREFIXES[i], 0, name);
+        ppi_rule_name(embed, &PREFIXES[i], &opening->config->spec, 0, name);
         if (ppi_source_find(tensors->source, name, &stored)) {
             tensors->prefixes = PREFIXES[i];
             return;
         }
+    }
+}
+
+/* The files have the last word: an LM head that is stored is one, whatever the class; and where
+ * names hang as a model without a head is saved, and none is stored, there is none. */
+static void settle_head(struct opening *opening)
+{
+    struct ppi_stored stored;
+    char name[PPI_TENSOR_NAME_BYTES];
+    struct ppi_tensors *tensors = opening->tensors;
+    struct ppi_model_spec *spec = &opening->config->spec;
+    if (spec->n_labels > 0)
+        return;
+    name_of(opening, &tensors->rules[rule_of(tensors, PPI_WEIGHT_LM_HEAD)], 0, name);
+    if (ppi_source_find(tensors->source, name, &stored)) {
+        spec->has_lm_head = true;
+    } else if (tensors->prefixes.bare && spec->has_lm_head && !spec->tie_embeddings) {
+        spec->has_lm_head = false;
+        ppi_log(opening->log, PP_LOG_WARNING,
+                "%s: \"%s\" is not stored: the model has no LM head, only hidden states",
+                opening->label, name);
     }
 }
 
@@ -249,7 +276,8 @@ static pp_status check_codes(const struct opening *opening)
     for (int32_t layer = 0; layer < spec->n_layers; layer++)
         for (int32_t i = 0; i < tensors->n_rules; i += ppi_rule_n_parts(&tensors->rules[i])) {
             const struct ppi_weight_kind *kind = &ppi_weight_kinds[tensors->rules[i].weight];
-            if (kind->meaning == PPI_MEANS_MATRIX && (kind->in_layer || layer == 0))
+            bool there = ppi_rule_holds(&tensors->rules[i], spec) && (kind->in_layer || layer == 0);
+            if (kind->meaning == PPI_MEANS_MATRIX && there)
                 PP_TRY(ppi_tensors_check_codes(tensors, i, layer, opening->err));
         }
     return PP_OK;
@@ -294,8 +322,10 @@ static pp_status find_tensors(struct opening *opening)
     if (!tensors->stored)
         return ppi_error_nomem(opening->err, "the places of tensors",
                                n_layers * n * sizeof *tensors->stored);
-    if (!tensors->gguf)
+    if (!tensors->gguf) {
         find_prefixes(opening);
+        settle_head(opening);
+    }
     if (tensors->weights != PP_WEIGHTS_AUTO) {
         tensors->codes = ppi_zalloc(opening->mem, n_layers * n, sizeof *tensors->codes);
         if (!tensors->codes)

@@ -166,11 +166,6 @@ pp_status ppi_plan_match_number(const struct pp_plan *plan, int64_t n, pp_error 
     if (n != plan->info.n_prompts)
         return ppi_error(err, PP_ERR_ARG, "%lld prompts given, but the plan was made from %lld",
                          (long long)n, (long long)plan->info.n_prompts);
-    if (ppi_plan_has_parts(plan))
-        return ppi_error(
-            err, PP_ERR_UNSUPPORTED,
-            "the plan splits prompts or shares their prefixes: this library makes such "
-            "plans for other engines, but does not run them");
     return PP_OK;
 }
 

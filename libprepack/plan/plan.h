@@ -60,9 +60,8 @@ double ppi_plan_bin_cost(const struct pp_plan *plan, int64_t bin);
  * placed_tokens and all below but the bounds and limit_reached, waste, gap, proven_optimal. */
 void ppi_plan_set_figures(struct pp_plan *plan);
 
-/* Whether a plan is of what a caller has: PP_ERR_ARG unless there are n prompts, PP_ERR_UNSUPPORTED
- * for plans in parts; PP_ERR_ARG unless prompt i has the tokens that the plan was made from
- * (err->index is i). */
+/* Whether a plan is of what a caller has: PP_ERR_ARG unless there are n prompts; PP_ERR_ARG unless
+ * prompt i has the tokens that the plan was made from (err->index is i). */
 pp_status ppi_plan_match_number(const struct pp_plan *plan, int64_t n, pp_error *err);
 pp_status ppi_plan_match_length(const struct pp_plan *plan, int64_t i, int64_t n_tokens,
                                 pp_error *err);

@@ -129,23 +129,47 @@ static pp_status mlp_block(struct pp_session *s, int32_t layer, int64_t n_rows, 
                      err); /* x += . Wdown^T */
 }
 
-/* logits = norm(x) Wlm^T, a few rows at a time, each handed over. */
-static pp_status head(struct pp_session *s, const float *x, int32_t n_rows, ppi_take_logits take,
-                      void *user, pp_error *err)
+/* logits = norm(x) Wlm^T of n rows, handed over. */
+static pp_status head_logits(struct pp_session *s, const float *x, int32_t first, int32_t n,
+                             const struct ppi_take *take, pp_error *err)
 {
     const struct ppi_model_spec *spec = &s->model->spec;
     const struct ppi_epilogue scale = {NULL, spec->logit_scale, false};
     struct ppi_workspace *ws = &s->workspace;
+    PP_TRY(normalize(s, x, s->weights->final_norm, n, ws->h, err));
+    PP_TRY(s->ops->matmul(s->backend, ws->h, s->weights->lm_head, n, &scale, ws->logits, err));
+    if (spec->logit_softcap > 0)
+        PP_TRY(s->ops->softcap(s->backend, ws->logits, (int64_t)n * ppi_session_n_logits(s),
+                               spec->logit_softcap, err));
+    return take->logits(take->user, first, n, err);
+}
 
-    for (int32_t first = 0; first < n_rows; first += PPI_LOGIT_ROWS) {
-        int32_t n = n_rows - first < PPI_LOGIT_ROWS ? n_rows - first : PPI_LOGIT_ROWS;
-        PP_TRY(normalize(s, x + (int64_t)first * spec->hidden_size, s->weights->final_norm, n,
-                         ws->h, err));
-        PP_TRY(s->ops->matmul(s->backend, ws->h, s->weights->lm_head, n, &scale, ws->logits, err));
-        if (spec->logit_softcap > 0)
-            PP_TRY(s->ops->softcap(s->backend, ws->logits, (int64_t)n * spec->vocab_size,
-                                   spec->logit_softcap, err));
-        PP_TRY(take(user, first, n, err));
+/* The states norm(x) of n rows, in f32 and in place, handed over. */
+static pp_status head_hidden(struct pp_session *s, float *x, int32_t first, int32_t n,
+                             const struct ppi_take *take, pp_error *err)
+{
+    const struct ppi_model_spec *spec = &s->model->spec;
+    const struct ppi_norm norm = {s->weights->final_norm, spec->norm_eps, spec->center};
+    PP_TRY(
+        s->ops->norm_parts(s->backend, x, &norm, n, spec->hidden_size, 1, spec->hidden_size, err));
+    return take->hidden(take->user, first, n, x, err);
+}
+
+/* What is wanted of the rows, a few of a kind at a time; x [n_rows, hidden] is used up. */
+static pp_status head(struct pp_session *s, float *x, int32_t n_rows, const struct ppi_take *take,
+                      pp_error *err)
+{
+    const struct ppi_wanted *wanted = s->workspace.wanted;
+    for (int32_t first = 0, n; first < n_rows; first += n) {
+        int32_t most = n_rows - first < PPI_LOGIT_ROWS ? n_rows - first : PPI_LOGIT_ROWS;
+        uint8_t kinds = wanted[first].kinds;
+        float *rows = x + (int64_t)first * s->model->spec.hidden_size;
+        for (n = 1; n < most && wanted[first + n].kinds == kinds;)
+            n++;
+        if (kinds & PPI_WANT_LOGITS)
+            PP_TRY(head_logits(s, rows, first, n, take, err));
+        if (kinds & PPI_WANT_HIDDEN)
+            PP_TRY(head_hidden(s, rows, first, n, take, err));
     }
     return PP_OK;
 }
@@ -168,8 +192,7 @@ static float embed_scale(const struct pp_session *s)
 }
 
 pp_status ppi_forward(struct pp_session *s, const struct ppi_pass *pass,
-                      const struct ppi_pass *wanted, ppi_take_logits take, void *user,
-                      pp_error *err)
+                      const struct ppi_pass *wanted, const struct ppi_take *take, pp_error *err)
 {
     const struct ppi_model_spec *spec = &s->model->spec;
     float *x = s->workspace.x;
@@ -187,5 +210,5 @@ pp_status ppi_forward(struct pp_session *s, const struct ppi_pass *pass,
         if (out_rows)
             PP_TRY(mlp_block(s, layer, out_rows->n_rows, x, h, err));
     }
-    return wanted ? head(s, x, wanted->n_rows, take, user, err) : PP_OK;
+    return wanted ? head(s, x, wanted->n_rows, take, err) : PP_OK;
 }

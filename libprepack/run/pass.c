@@ -53,31 +53,41 @@ static pp_status add_pages(struct pp_session *session, const pp_kvcache *cache, 
     return PP_OK;
 }
 
-/* The rows from first_wanted on, as a segment of the pass of wanted rows. */
-static void add_wanted(struct pp_session *session, const struct ppi_segment *segment,
-                       int64_t first_wanted, struct ppi_wanted wanted)
+/* Rows from..to - 1 of a segment as one of the pass of wanted rows. */
+static void add_wanted(struct pp_session *session, const struct ppi_segment *segment, int32_t from,
+                       int32_t to, const uint8_t *kinds, int64_t i_stretch)
 {
     struct ppi_workspace *ws = &session->workspace;
     struct ppi_pass_draft *draft = &session->draft;
-    int32_t n = segment->n_rows - (int32_t)first_wanted;
-    if (n <= 0)
-        return;
     struct ppi_segment last = *segment;
     last.row = draft->n_last;
-    last.n_rows = n;
-    last.position += (int32_t)first_wanted;
-    last.rope_row += (int32_t)first_wanted;
+    last.n_rows = to - from;
+    last.position += from;
+    last.rope_row += from;
     ws->last[draft->n_last_segments++] = last;
-    for (int32_t i = 0; i < n; i++, wanted.i_token++) {
-        wanted.position = last.position + i;
-        ws->last_rows[draft->n_last] = segment->row + (int32_t)first_wanted + i;
-        ws->wanted[draft->n_last++] = wanted;
+    for (int32_t i = from; i < to; i++) {
+        ws->last_rows[draft->n_last] = segment->row + i;
+        ws->wanted[draft->n_last++] = (struct ppi_wanted){
+            .i_stretch = i_stretch, .position = segment->position + i, .kinds = kinds[i]};
+    }
+}
+
+/* Wanted rows that follow one another are a segment. */
+static void add_wanted_rows(struct pp_session *session, const struct ppi_segment *segment,
+                            const uint8_t *kinds, int64_t i_stretch)
+{
+    for (int32_t from = 0, to; kinds && from < segment->n_rows; from = to) {
+        to = from + 1;
+        while (to < segment->n_rows && (kinds[to] != 0) == (kinds[from] != 0))
+            to++;
+        if (kinds[from])
+            add_wanted(session, segment, from, to, kinds, i_stretch);
     }
 }
 
 pp_status ppi_pass_add(struct pp_session *session, const pp_kvcache *cache, const int32_t *tokens,
-                       int64_t begin, int64_t n_tokens, int64_t first_wanted,
-                       struct ppi_wanted wanted, pp_error *err)
+                       int64_t begin, int64_t n_tokens, const uint8_t *kinds, int64_t i_stretch,
+                       pp_error *err)
 {
     struct ppi_workspace *ws = &session->workspace;
     struct ppi_pass_draft *draft = &session->draft;
@@ -92,7 +102,7 @@ pp_status ppi_pass_add(struct pp_session *session, const pp_kvcache *cache, cons
                                   .rope_row = (int32_t)(angles_row + begin)};
     ws->segments[draft->n_segments++] = segment;
     memcpy(ws->tokens + draft->n_rows, tokens, (size_t)n_tokens * sizeof *tokens);
-    add_wanted(session, &segment, first_wanted, wanted);
+    add_wanted_rows(session, &segment, kinds, i_stretch);
     draft->n_rows += (int32_t)n_tokens;
     draft->n_pages += (int32_t)n_pages;
     return PP_OK;
@@ -112,7 +122,7 @@ struct ppi_pass ppi_pass_drafted(const struct pp_session *session)
     return pass;
 }
 
-pp_status ppi_pass_run(struct pp_session *session, ppi_take_logits take, void *user, pp_error *err)
+pp_status ppi_pass_run(struct pp_session *session, const struct ppi_take *take, pp_error *err)
 {
     struct ppi_workspace *ws = &session->workspace;
     const struct ppi_pass_draft draft = session->draft;
@@ -130,7 +140,7 @@ pp_status ppi_pass_run(struct pp_session *session, ppi_take_logits take, void *u
     const struct ppi_pass *wanted = NULL;
     if (draft.n_last > 0)
         wanted = draft.n_last == draft.n_rows ? &pass : &last;
-    PP_TRY(ppi_forward(session, &pass, wanted, take, user, err));
+    PP_TRY(ppi_forward(session, &pass, wanted, take, err));
     session->tokens_computed += draft.n_rows;
     session->passes++;
     return PP_OK;

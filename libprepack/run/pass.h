@@ -11,17 +11,17 @@ void ppi_pass_reset(struct pp_session *session);
 
 /*
  * Adds tokens[0 .. n_tokens) at positions begin .. of the cache's prompt, whose slots are reserved.
- * first_wanted: of the tokens, the first whose logits are wanted, and all behind it; n_tokens:
- * none. wanted: what that first one is for; the others follow it. The rows must fit.
+ * kinds: [n_tokens] what is wanted of each row, PPI_WANT_* or 0; NULL: nothing of any. i_stretch:
+ * what the wanted rows are of. The rows must fit.
  */
 pp_status ppi_pass_add(struct pp_session *session, const pp_kvcache *cache, const int32_t *tokens,
-                       int64_t begin, int64_t n_tokens, int64_t first_wanted,
-                       struct ppi_wanted wanted, pp_error *err);
+                       int64_t begin, int64_t n_tokens, const uint8_t *kinds, int64_t i_stretch,
+                       pp_error *err);
 
 /* What was added, as a pass in slot 0; it lives until more is added. */
 struct ppi_pass ppi_pass_drafted(const struct pp_session *session);
 
 /* Runs what was added and leaves the pass empty. */
-pp_status ppi_pass_run(struct pp_session *session, ppi_take_logits take, void *user, pp_error *err);
+pp_status ppi_pass_run(struct pp_session *session, const struct ppi_take *take, pp_error *err);
 
 #endif

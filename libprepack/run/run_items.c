@@ -54,15 +54,119 @@ static pp_status check_draw(const struct ppi_items *items, int64_t i, pp_error *
     return PP_OK;
 }
 
-static pp_status check_output(const struct ppi_items *items, int64_t i, const pp_run_params *params,
-                              pp_error *err)
+/* ---- outputs ---- */
+
+static pp_status refuse_missing(const struct ppi_items *items, int64_t i, const char *what,
+                                const char *array, pp_error *err)
+{
+    return ppi_error_at(err, PP_ERR_ARG, i, "%s: %s %lld wants %s, but its %s is NULL",
+                        items->caller, items->noun, (long long)i, what, array);
+}
+
+/* A token of the item that something is asked of. */
+static pp_status check_row(const struct ppi_items *items, int64_t i, int64_t token,
+                           const char *field, int64_t at, pp_error *err)
+{
+    int64_t n = ppi_items_at(items, i)->n_tokens;
+    if (token >= 0 && token < n)
+        return PP_OK;
+    return ppi_error_at(err, PP_ERR_ARG, i,
+                        "%s: %s %lld of %s %lld names token %lld, which is outside [0, %lld)",
+                        items->caller, field, (long long)at, items->noun, (long long)i,
+                        (long long)token, (long long)n);
+}
+
+static pp_status check_hidden(const struct ppi_items *items, int64_t i, pp_error *err)
 {
     const pp_item *item = ppi_items_at(items, i);
+    if (!item->hidden)
+        return refuse_missing(items, i, "hidden states", "hidden", err);
+    if (item->output == PP_OUTPUT_POOLED) {
+        if (item->pooling < PP_POOLING_LAST || item->pooling > PP_POOLING_FIRST)
+            return refuse_number(items, i, "pooling", item->pooling, "PP_POOLING_*", err);
+        return PP_OK;
+    }
+    if (item->n_hidden < 0 || (item->n_hidden > 0 && !item->hidden_tokens))
+        return refuse_number(items, i, "n_hidden", (double)item->n_hidden,
+                             item->hidden_tokens ? "0 and up" : "0, as hidden_tokens is NULL", err);
+    for (int64_t j = 0; j < item->n_hidden; j++)
+        PP_TRY(check_row(items, i, item->hidden_tokens[j], "hidden_tokens", j, err));
+    return PP_OK;
+}
+
+static pp_status check_scores(const struct pp_session *session, const struct ppi_items *items,
+                              int64_t i, pp_error *err)
+{
+    const pp_item *item = ppi_items_at(items, i);
+    int32_t vocab = session->model->spec.vocab_size;
+    if (item->n_scores < 0)
+        return refuse_number(items, i, "n_scores", (double)item->n_scores, "0 and up", err);
+    if (item->n_scores == 0)
+        return PP_OK;
+    if (!item->scores)
+        return refuse_missing(items, i, "scores", "scores", err);
+    if (item->n_top < 0 || item->n_top > PP_MAX_TOP || item->n_top > vocab)
+        return ppi_error_at(err, PP_ERR_ARG, i, "%s: n_top of %s %lld is %d; allowed: 0 to %d",
+                            items->caller, items->noun, (long long)i, item->n_top,
+                            vocab < PP_MAX_TOP ? vocab : PP_MAX_TOP);
+    if (item->n_top > 0 && (!item->top_tokens || !item->top_logprobs))
+        return refuse_missing(items, i, "the most likely tokens",
+                              item->top_tokens ? "top_logprobs" : "top_tokens", err);
+    for (int64_t j = 0; j < item->n_scores; j++) {
+        int32_t target = item->scores[j].target;
+        PP_TRY(check_row(items, i, item->scores[j].token, "score", j, err));
+        if (target != PP_NO_TARGET && (target < 0 || target >= vocab))
+            return ppi_error_at(err, PP_ERR_ARG, i,
+                                "%s: score %lld of %s %lld is of token id %d, which is outside "
+                                "[0, %d) and not PP_NO_TARGET",
+                                items->caller, (long long)j, items->noun, (long long)i, target,
+                                vocab);
+    }
+    return PP_OK;
+}
+
+/* Whether the model has the head that the item's outputs come from. */
+static pp_status check_head(const struct pp_session *session, const struct ppi_items *items,
+                            int64_t i, pp_error *err)
+{
+    const pp_item *item = ppi_items_at(items, i);
+    const struct ppi_model_spec *spec = &session->model->spec;
+    bool labels = item->output == PP_OUTPUT_LABELS;
+    bool vocabulary = item->n_scores > 0 || item->output == PP_OUTPUT_TOKEN ||
+                      item->output == PP_OUTPUT_LAST_LOGITS || item->output == PP_OUTPUT_ALL_LOGITS;
+    if (labels && spec->n_labels == 0)
+        return ppi_error_at(err, PP_ERR_UNSUPPORTED, i,
+                            "%s: %s %lld wants the scores of labels; the model has no "
+                            "classification head",
+                            items->caller, items->noun, (long long)i);
+    if (vocabulary && !spec->has_lm_head)
+        return ppi_error_at(err, PP_ERR_UNSUPPORTED, i,
+                            "%s: %s %lld wants logits, a token or log-probabilities; the model has "
+                            "no LM head, but %s",
+                            items->caller, items->noun, (long long)i,
+                            spec->n_labels > 0 ? "one that scores labels" : "gives hidden states");
+    return PP_OK;
+}
+
+static pp_status check_output(const struct pp_session *session, const struct ppi_items *items,
+                              int64_t i, const pp_run_params *params, pp_error *err)
+{
+    const pp_item *item = ppi_items_at(items, i);
+    PP_TRY(check_scores(session, items, i, err));
     switch (item->output) {
     case PP_OUTPUT_NONE:
-        return PP_OK;
+        break;
     case PP_OUTPUT_TOKEN:
-        return check_draw(items, i, err);
+        PP_TRY(check_draw(items, i, err));
+        break;
+    case PP_OUTPUT_HIDDEN:
+    case PP_OUTPUT_POOLED:
+        PP_TRY(check_hidden(items, i, err));
+        break;
+    case PP_OUTPUT_LABELS:
+        if (!item->logits)
+            return refuse_missing(items, i, "the scores of labels", "logits", err);
+        break;
     case PP_OUTPUT_LAST_LOGITS:
     case PP_OUTPUT_ALL_LOGITS:
         if (!item->logits && !params->sink)
@@ -70,11 +174,12 @@ static pp_status check_output(const struct ppi_items *items, int64_t i, const pp
                                 "%s: %s %lld wants logits and has neither an array for them nor "
                                 "the run a sink",
                                 items->caller, items->noun, (long long)i);
-        return PP_OK;
+        break;
     default:
         return ppi_error_at(err, PP_ERR_ARG, i, "%s: output of %s %lld is %d; use PP_OUTPUT_*",
                             items->caller, items->noun, (long long)i, item->output);
     }
+    return check_head(session, items, i, err);
 }
 
 static pp_status check_item(const struct pp_session *session, const struct ppi_items *items,
@@ -89,8 +194,12 @@ static pp_status check_item(const struct pp_session *session, const struct ppi_i
     if (item->cache && item->cache->store != &session->store)
         return ppi_error_at(err, PP_ERR_ARG, i, "%s: the cache of %s %lld is another session's",
                             items->caller, items->noun, (long long)i);
+    if (item->cache && item->discard_cache)
+        return ppi_error_at(err, PP_ERR_ARG, i,
+                            "%s: %s %lld appends to a cache, which cannot be discarded",
+                            items->caller, items->noun, (long long)i);
     PP_TRY(check_tokens(session, items, i, err));
-    return check_output(items, i, params, err);
+    return check_output(session, items, i, params, err);
 }
 
 /* Finds a cache that was given twice in one walk: the lengths of caches seen are made negative, and

@@ -6,6 +6,8 @@
 
 #include "run/session_impl.h"
 
+#include <stddef.h>
+
 struct ppi_items {
     char *base;  /* the caller's array */
     size_t step; /* bytes from item to item */
@@ -14,7 +16,10 @@ struct ppi_items {
     const char *noun;   /* what an item is there: "item", "prompt", "cache" */
 };
 
-/* An item that this library knows wholly: one of an older caller lacks nothing that has meaning. */
+/* The smallest pp_item there was: up to `next`, and what fills its last word. */
+#define PPI_OLDEST_ITEM offsetof(pp_item, scores)
+
+/* An item; those of callers who know fewer fields have been made whole before. */
 static inline pp_item *ppi_items_at(const struct ppi_items *items, int64_t i)
 {
     return (pp_item *)(void *)(items->base + (size_t)i * items->step);

@@ -12,8 +12,10 @@
 struct walk {
     const pp_session_info *info;
     pp_cost_model cost;
-    int64_t rows, n_ends; /* of this pass: tokens; items whose last token is in it */
-    double squares;       /* of this pass */
+    struct ppi_stretches stretches;
+    const int64_t *lengths; /* [items] */
+    int64_t rows, n_ends;   /* of this pass: tokens; items whose last token is in it */
+    double squares;         /* of this pass */
     double seconds;
     int64_t passes, kv_bytes;
 };
@@ -33,18 +35,31 @@ static void add_piece(struct walk *walk, const struct ppi_piece *piece)
     double from = (double)piece->begin, to = (double)(piece->begin + piece->n_tokens);
     walk->squares += (to - from) * (to + from);
     walk->rows += piece->n_tokens;
-    walk->n_ends += piece->is_last;
+    walk->n_ends += piece->is_last && walk->stretches.all[piece->i_stretch].n_ending > 0;
 }
 
-/* false on overflow. */
-static bool add_cache(struct walk *walk, int64_t n_tokens)
+/* Pages that a stretch has for itself when all is done: those that its tokens lie in, as far as the
+ * shortest of those that share it still needs them. false on overflow. */
+static bool add_pages(struct walk *walk, const struct ppi_stretch *stretch)
 {
     const pp_session_info *info = walk->info;
+    int64_t shortest = INT64_MAX;
+    bool goes_on = stretch->after != PPI_NO_STRETCH && /* in a page of the stretch before */
+                   walk->stretches.all[stretch->after].i_item == stretch->i_item;
+    for (int64_t j = 0; j < stretch->n_sharers; j++) {
+        int64_t length = walk->lengths[walk->stretches.sharers[stretch->first_sharer + j]];
+        shortest = length < shortest ? length : shortest;
+    }
     for (int32_t c = 0; c < info->n_page_classes; c++) {
         int64_t window = info->keep_window_pages ? 0 : info->class_windows[c], bytes;
-        int64_t n_pages = ppi_div_up(n_tokens, info->page_tokens) -
-                          ppi_kv_first_needed(window, n_tokens, info->page_tokens);
-        if (__builtin_mul_overflow(n_pages, info->class_page_bytes[c], &bytes) ||
+        int64_t first = goes_on ? ppi_div_up(stretch->begin, info->page_tokens)
+                                : stretch->begin / info->page_tokens;
+        int64_t needed = ppi_kv_first_needed(window, shortest, info->page_tokens);
+        int64_t end = ppi_div_up(stretch->end, info->page_tokens);
+        first = first > needed ? first : needed;
+        if (first >= end)
+            continue;
+        if (__builtin_mul_overflow(end - first, info->class_page_bytes[c], &bytes) ||
             __builtin_add_overflow(walk->kv_bytes, bytes, &walk->kv_bytes))
             return false;
     }
@@ -85,26 +100,36 @@ static pp_status check_lengths(const pp_plan *plan, const int64_t *lengths, int6
     return PP_OK;
 }
 
-/* lengths: [n] of the prompts, in the plan's order of prompts if there is one. */
-static pp_status walk_passes(struct walk *walk, const pp_plan *plan, const int64_t *lengths,
-                             int64_t n, pp_error *err)
+static pp_status walk_passes(struct walk *walk, pp_error *err)
 {
     struct ppi_schedule schedule = {.max_pass_tokens = walk->info->max_pass_tokens,
                                     .chunk_tokens = walk->info->chunk_tokens,
-                                    .plan = plan,
-                                    .n_items = n,
-                                    .lengths = lengths};
+                                    .stretches = &walk->stretches};
     struct ppi_piece piece;
     for (enum ppi_step step; (step = ppi_schedule_next(&schedule, &piece)) != PPI_STEP_DONE;) {
         if (step == PPI_STEP_PASS)
             end_pass(walk);
         else
             add_piece(walk, &piece);
-        if (step == PPI_STEP_PIECE && piece.is_last && !add_cache(walk, lengths[piece.i_item]))
-            return ppi_error_at(err, PP_ERR_ARG, piece.i_item,
+        if (step == PPI_STEP_PIECE && piece.is_last &&
+            !add_pages(walk, &walk->stretches.all[piece.i_stretch]))
+            return ppi_error_at(err, PP_ERR_ARG, walk->stretches.all[piece.i_stretch].i_item,
                                 "pp_run_predict: the caches are more than 2^63 - 1 bytes");
     }
     return PP_OK;
+}
+
+/* lengths: [n] of the prompts, in the plan's order of prompts if there is one. */
+static pp_status predict(struct walk *walk, const pp_plan *plan, const int64_t *lengths, int64_t n,
+                         pp_error *err)
+{
+    struct ppi_mem mem;
+    PP_TRY(ppi_mem_init(&mem, plan ? &plan->mem.allocator : NULL, 0, err));
+    walk->lengths = lengths;
+    PP_TRY(ppi_stretches_of_plan(&walk->stretches, plan, NULL, lengths, n, &mem, err));
+    pp_status status = walk_passes(walk, err);
+    ppi_stretches_free(&walk->stretches, &mem);
+    return status;
 }
 
 pp_status pp_run_predict(const pp_session_info *caller_info, const pp_cost_model *cost,
@@ -119,8 +144,8 @@ pp_status pp_run_predict(const pp_session_info *caller_info, const pp_cost_model
     PP_TRY(check_info(&info, err));
     PP_TRY(check_lengths(plan, lengths, n, err));
     PP_TRY(ppi_cost_read(&walk.cost, cost, err));
-    PP_TRY(plan ? walk_passes(&walk, plan, plan->lengths, plan->info.n_prompts, err)
-                : walk_passes(&walk, NULL, lengths, n, err));
+    PP_TRY(plan ? predict(&walk, plan, plan->lengths, plan->info.n_prompts, err)
+                : predict(&walk, NULL, lengths, n, err));
     pp_prediction result = {.struct_size = sizeof result,
                             .seconds = walk.seconds,
                             .passes = walk.passes,

@@ -7,19 +7,19 @@
 static enum ppi_step end_pass(struct ppi_schedule *s)
 {
     s->n_rows = 0;
+    s->n_complete = s->at;
     return PPI_STEP_PASS;
 }
 
 /* Begins the next bin; false when there is none. *n_tokens: what is in it. */
 static bool begin_bin(struct ppi_schedule *s, int64_t *n_tokens)
 {
-    int64_t bin = s->n_bins_begun;
-    if (bin == (s->plan ? s->plan->info.n_bins : s->n_items))
+    if (s->n_bins_begun == s->stretches->n_bins)
         return false;
-    s->n_bins_begun++;
-    s->at = s->plan ? s->plan->bin_starts[bin] : bin;
-    s->bin_end = s->plan ? s->plan->bin_starts[bin + 1] : bin + 1;
-    *n_tokens = s->plan ? s->plan->bin_tokens[bin] : s->lengths[bin];
+    s->bin_end = s->stretches->bin_ends[s->n_bins_begun++];
+    *n_tokens = 0;
+    for (int64_t p = s->at; p < s->bin_end; p++)
+        *n_tokens += s->stretches->all[p].end - s->stretches->all[p].begin;
     return true;
 }
 
@@ -33,13 +33,15 @@ enum ppi_step ppi_schedule_next(struct ppi_schedule *s, struct ppi_piece *piece)
         if (n_tokens <= s->max_pass_tokens && n_tokens > s->max_pass_tokens - s->n_rows)
             return end_pass(s);
     }
-    int64_t item = s->plan ? s->plan->prompts[s->at] : s->at;
-    int64_t begin = (s->begins ? s->begins[item] : 0) + s->done;
-    int64_t left = s->lengths[item] - s->done, room = s->max_pass_tokens - s->n_rows;
+    const struct ppi_stretch *stretch = &s->stretches->all[s->at];
+    if (s->done == 0 && stretch->after >= s->n_complete)
+        return end_pass(s);
+    int64_t begin = stretch->begin + s->done, left = stretch->end - begin;
+    int64_t room = s->max_pass_tokens - s->n_rows;
     int64_t n = left <= room ? left : (begin + room) / s->chunk_tokens * s->chunk_tokens - begin;
     if (n <= 0)
         return end_pass(s);
-    *piece = (struct ppi_piece){item, begin, n, n == left};
+    *piece = (struct ppi_piece){s->at, begin, n, n == left};
     s->n_rows += n;
     s->done = n == left ? 0 : s->done + n;
     s->at += n == left;

@@ -34,15 +34,19 @@ struct ppi_workspace {
     struct ppi_segment *last;           /* [rows] the wanted rows as segments */
     int32_t *last_rows;                 /* [rows] which rows of the pass they are */
     struct ppi_wanted *wanted;          /* [rows] what each of them is for */
+    uint8_t *kinds;                     /* [rows] what is wanted of the rows of a piece */
     void **pages[PPI_MAX_PAGE_CLASSES]; /* [pages_capacity] */
     int64_t pages_capacity;
 };
 
-/* A row whose logits are wanted. */
+#define PPI_WANT_LOGITS 1
+#define PPI_WANT_HIDDEN 2
+
+/* A row of which something is wanted. */
 struct ppi_wanted {
-    int64_t i_item;
-    int64_t i_token; /* of the item's tokens */
+    int64_t i_stretch; /* of the run */
     int32_t position;
+    uint8_t kinds; /* PPI_WANT_* */
 };
 
 /* A pass while it is being filled. */
@@ -99,7 +103,7 @@ pp_status ppi_session_wait(struct pp_session *session, pp_error *err);
 /* workspace.c */
 pp_status ppi_workspace_create(struct pp_session *session, pp_error *err);
 void ppi_workspace_free(struct pp_session *session);
-/* Bytes of its device part, and of its host part. */
+/* Bytes of its device stretch, and of its host stretch. */
 int64_t ppi_workspace_bytes(const struct pp_session *session);
 int64_t ppi_workspace_host_bytes(const struct pp_session *session);
 
@@ -107,12 +111,27 @@ int64_t ppi_workspace_host_bytes(const struct pp_session *session);
 struct ppi_rope ppi_layer_rope(const struct pp_session *session, int32_t layer);
 struct ppi_attention ppi_layer_attention(const struct pp_session *session, int32_t layer);
 
-/* forward.c: the model. wanted: the rows of which logits are wanted, as a pass of its own (or the
- * pass itself: all rows); NULL: only the KV cache is. take: gets them, PPI_LOGIT_ROWS at a time, in
- * workspace.logits: rows first .. first + n_rows - 1 of the wanted ones. */
-typedef pp_status (*ppi_take_logits)(void *user, int32_t first, int32_t n_rows, pp_error *err);
+/* Who gets what a pass gives, for rows first .. first + n_rows - 1 of the wanted ones, at most
+ * PPI_LOGIT_ROWS of them. */
+struct ppi_take {
+    void *user;
+    /* in workspace.logits [n_rows, n_logits] */
+    pp_status (*logits)(void *user, int32_t first, int32_t n_rows, pp_error *err);
+    /* hidden: device f32 [n_rows, hidden], normed */
+    pp_status (*hidden)(void *user, int32_t first, int32_t n_rows, const float *hidden,
+                        pp_error *err);
+};
+
+/* forward.c: the model. wanted: the rows of which something is wanted, as workspace.wanted says, as
+ * a pass of its own (or the pass itself: all rows); NULL: only the KV cache is. */
 pp_status ppi_forward(struct pp_session *session, const struct ppi_pass *pass,
-                      const struct ppi_pass *wanted, ppi_take_logits take, void *user,
-                      pp_error *err);
+                      const struct ppi_pass *wanted, const struct ppi_take *take, pp_error *err);
+
+/* What a row of logits has: a number for each id of the vocabulary, or for each label. */
+static inline int32_t ppi_session_n_logits(const struct pp_session *session)
+{
+    const struct ppi_model_spec *spec = &session->model->spec;
+    return spec->n_labels > 0 ? spec->n_labels : spec->vocab_size;
+}
 
 #endif

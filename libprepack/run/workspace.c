@@ -30,7 +30,7 @@ static struct sizes buffer_sizes(const struct pp_session *session)
         .wide =
             n * larger((q_dim + 2 * kv_dim) * sizeof(float), (size_t)spec->intermediate_size * act),
         .t = ppi_model_has_post_norms(session->model) ? x : 0,
-        .logits = PPI_LOGIT_ROWS * (size_t)spec->vocab_size * sizeof(float),
+        .logits = PPI_LOGIT_ROWS * (size_t)ppi_session_n_logits(session) * sizeof(float),
     };
 }
 
@@ -45,7 +45,7 @@ int64_t ppi_workspace_host_bytes(const struct pp_session *session)
     const struct ppi_workspace *ws = &session->workspace;
     return session->info.max_pass_tokens *
            (int64_t)(sizeof *ws->tokens + sizeof *ws->segments + sizeof *ws->last +
-                     sizeof *ws->last_rows + sizeof *ws->wanted);
+                     sizeof *ws->last_rows + sizeof *ws->wanted + sizeof *ws->kinds);
 }
 
 static pp_status no_room(const struct pp_session *session, pp_status code, pp_error *err)
@@ -86,7 +86,8 @@ pp_status ppi_workspace_create(struct pp_session *session, pp_error *err)
     ws->last = ppi_alloc(&session->mem, rows, sizeof *ws->last);
     ws->last_rows = ppi_alloc(&session->mem, rows, sizeof *ws->last_rows);
     ws->wanted = ppi_alloc(&session->mem, rows, sizeof *ws->wanted);
-    if (!ws->tokens || !ws->segments || !ws->last || !ws->last_rows || !ws->wanted)
+    ws->kinds = ppi_alloc(&session->mem, rows, sizeof *ws->kinds);
+    if (!ws->tokens || !ws->segments || !ws->last || !ws->last_rows || !ws->wanted || !ws->kinds)
         return no_room(session, PP_ERR_NOMEM, err);
     return PP_OK;
 }
@@ -101,7 +102,8 @@ void ppi_workspace_free(struct pp_session *session)
                       sizes.q, sizes.wide, sizes.t, sizes.logits};
     for (size_t i = 0; i < PPI_COUNT(device); i++)
         session->ops->release(session->backend, device[i], bytes[i]);
-    void *host[] = {ws->tokens, ws->segments, ws->last, ws->last_rows, ws->wanted, ws->pages[0]};
+    void *host[] = {ws->tokens, ws->segments, ws->last,    ws->last_rows,
+                    ws->wanted, ws->kinds,    ws->pages[0]};
     for (size_t i = 0; i < PPI_COUNT(host); i++)
         ppi_free(&session->mem, host[i]);
 }

@@ -6,6 +6,7 @@
 #include "support/tap.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -132,6 +133,34 @@ START_TEST(products_and_rows_by_hand)
     ck_assert(copy.bytes >= 2 << 20 && copy.flop == 0);
     pp_session_destroy(session);
     pp_model_unref(model);
+}
+END_TEST
+
+/* What scores labels is in the place of the LM head; without either there is nothing to measure. */
+START_TEST(heads_by_hand)
+{
+    static const char *const classes[] = {"LlamaForSequenceClassification", "LlamaModel"};
+    for (size_t i = 0; i < 2; i++) {
+        char text[512];
+        const char *preset = pp_model_preset("tiny"), *name = strstr(preset, "LlamaForCausalLM");
+        snprintf(text, sizeof text, "{\"num_labels\":3,%.*s%s%s", (int)(name - preset - 1),
+                 preset + 1, classes[i], name + strlen("LlamaForCausalLM"));
+        pp_model *model;
+        OK(pp_model_create_random(text, 1, NULL, &model, perr));
+        pp_session *session = new_session(model);
+        pp_measure_params params;
+        pp_measurement result = {.struct_size = sizeof result};
+        pp_measure_params_init(&params, sizeof params);
+        params.operation = PP_MEASURE_LM_HEAD;
+        params.n_rows = 5;
+        params.n_runs = 1;
+        pp_status status = pp_session_measure(session, &params, &result, NULL);
+        ck_assert_int_eq(status, i == 0 ? PP_OK : PP_ERR_UNSUPPORTED);
+        if (i == 0)
+            ck_assert(result.flop == 2 * 5 * 3 * HIDDEN);
+        pp_session_destroy(session);
+        pp_model_unref(model);
+    }
 }
 END_TEST
 
@@ -433,6 +462,7 @@ int main(void)
     TCase *tcase = tcase_create("measure");
     tcase_set_timeout(tcase, 0);
     tcase_add_test(tcase, products_and_rows_by_hand);
+    tcase_add_test(tcase, heads_by_hand);
     tcase_add_test(tcase, attention_by_hand);
     tcase_add_test(tcase, caches_by_choice);
     tcase_add_test(tcase, memory_for_the_caches);

@@ -109,6 +109,34 @@ def running_without_torch():
     return "a token beyond the vocabulary was taken"
 
 
+def scoring_without_torch():
+    """Log-probabilities and vectors: packed as alone; what follows is what is most likely."""
+    session = prepack.Session(model=prepack.Model(os.path.join(ROOT, "examples/demo-model")))
+    prompts = [[1, 15, 27, 8, 301, 44], [1, 9], [1, 77, 12, 5], [1, 15, 27]]
+    prompts = [prompt + [token] for prompt, token in zip(prompts, session.next_tokens(prompts))]
+    packing = prepack.Packing([len(p) for p in prompts], capacity=16)
+    packed = session.scores(prompts, packing, n_top=3)
+    if packed != [session.scores([p], n_top=3)[0] for p in prompts]:
+        return "scores differ packed and alone"
+    for prompt, scores in zip(prompts, packed):
+        logprob, rank, top = scores[-1]
+        if len(scores) != len(prompt) - 1 or rank != 0 or top[0] != (prompt[-1], logprob) or not logprob < 0:
+            return f"the last of {len(scores)} scores of {prompt} is {scores[-1]}"
+    if packed != session.scores(prompts, 2, n_top=3):
+        return "scores differ where the beginnings of prompts are computed once"
+    last = session.pooled(prompts, prepack.POOLING_LAST, packing=packing)
+    if last != [states[-1] for states in session.hidden(prompts)]:
+        return "the last state of all is not the one pooled as last"
+    norms = [sum(x * x for x in v) for v in session.pooled(prompts, prepack.POOLING_MEAN, normalize=1)]
+    if max(abs(norm - 1) for norm in norms) > 1e-5:
+        return f"norms are {norms}"
+    try:
+        session.labels(prompts)
+    except prepack.PrepackError as problem:
+        return "" if "no classification head" in str(problem) else f"other sentence: {problem}"
+    return "labels of a model without them were given"
+
+
 def example(name, n_fine):
     """The problem and the reason for skipping of an example with PyTorch."""
     python = os.environ.get("PREPACK_TEST_PYTHON", sys.executable)
@@ -128,6 +156,7 @@ WHY = "a sanitized library cannot be loaded into Python" if sanitized else ""
 report("declarations have the layout of the ABI", layout())
 report("a call without torch", "" if WHY else call_without_torch(), WHY)
 report("running without torch", "" if WHY else running_without_torch(), WHY)
+report("scoring without torch", "" if WHY else scoring_without_torch(), WHY)
 report("packing without torch", "" if WHY else packing_without_torch(), WHY)
 for script, results_wanted in (("attention_torch.py", 2), ("pack_transformers.py", 1)):
     report(script, *(("", WHY) if WHY else example(script, results_wanted)))

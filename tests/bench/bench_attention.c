@@ -1,7 +1,8 @@
 /*
  * bench_attention.c: causal attention of prompts, in GFLOP/s of the products that the mask
  * leaves (half of the square, and the diagonal) and as a share of a weight product's speed; short
- * prompts come by the pass. And decoding: one row over a long cache.
+ * prompts come by the pass. And decoding: one row over a long cache; and suffixes that share the
+ * pages of a prefix.
  *
  *     bench_attention [threads [variant [seconds per figure [head_dim [heads that share keys
  *     [rows of a pass]]]]]]
@@ -41,20 +42,17 @@ struct bench {
     int32_t head_dim, n_kv_heads;
 };
 
-/* Best seconds of n_prompts prompts' tokens [position, position + n_rows). They lie in one cache.
- */
-static double best_time(const struct bench *b, int32_t position, int32_t n_rows, int32_t n_prompts)
+/* Best seconds of a pass. */
+static double time_of(const struct bench *b, const struct ppi_segment *segments, int32_t n_segments,
+                      void *const *pages, int32_t n_pages)
 {
-    struct ppi_segment segments[MAX_ROWS];
-    int32_t n_pages = n_prompts == 1 ? 0 : (n_rows + PPI_CPU_PAGE - 1) / PPI_CPU_PAGE;
-    for (int32_t i = 0; i < n_prompts; i++)
-        segments[i] = (struct ppi_segment){i * n_rows, n_rows, position, i * n_pages, position};
+    const struct ppi_segment *last = &segments[n_segments - 1];
     const struct ppi_attention attention = {.softmax_scale = 1 / sqrtf((float)b->head_dim)};
-    struct ppi_pass pass = {.n_rows = n_rows * n_prompts,
-                            .n_segments = n_prompts,
+    struct ppi_pass pass = {.n_rows = last->row + last->n_rows,
+                            .n_segments = n_segments,
                             .segments = segments,
-                            .pages = {b->pages},
-                            .n_pages = MAX_PAGES};
+                            .pages = {pages},
+                            .n_pages = n_pages};
     double best = 1e9, end = seconds() + b->time_limit;
     do {
         double start = seconds();
@@ -64,6 +62,36 @@ static double best_time(const struct bench *b, int32_t position, int32_t n_rows,
             best = time;
     } while (seconds() < end);
     return best;
+}
+
+/* Best seconds of n_prompts prompts' tokens [position, position + n_rows). They lie in one cache.
+ */
+static double best_time(const struct bench *b, int32_t position, int32_t n_rows, int32_t n_prompts)
+{
+    struct ppi_segment segments[MAX_ROWS];
+    int32_t n_pages = n_prompts == 1 ? 0 : (n_rows + PPI_CPU_PAGE - 1) / PPI_CPU_PAGE;
+    for (int32_t i = 0; i < n_prompts; i++)
+        segments[i] = (struct ppi_segment){i * n_rows, n_rows, position, i * n_pages, position};
+    return time_of(b, segments, n_prompts, b->pages, MAX_PAGES);
+}
+
+#define SUFFIXES 64
+
+/* Best seconds of SUFFIXES prompts' last n_rows tokens, which stand behind one prefix of n_prefix
+ * tokens: its whole pages are shared, the others are each prompt's own. */
+static double suffix_time(const struct bench *b, int32_t n_prefix, int32_t n_rows)
+{
+    static void *pages[SUFFIXES * MAX_PAGES];
+    struct ppi_segment segments[SUFFIXES];
+    int32_t n_shared = n_prefix / PPI_CPU_PAGE, next = n_shared;
+    int32_t n_pages = (n_prefix + n_rows + PPI_CPU_PAGE - 1) / PPI_CPU_PAGE;
+    for (int32_t i = 0; i < SUFFIXES; i++) {
+        segments[i] = (struct ppi_segment){i * n_rows, n_rows, n_prefix, i * n_pages, n_prefix};
+        for (int32_t page = 0; page < n_pages; page++)
+            pages[i * n_pages + page] =
+                b->pages[page < n_shared ? page : next++ % (MAX_PAGES - n_shared) + n_shared];
+    }
+    return time_of(b, segments, SUFFIXES, pages, SUFFIXES * n_pages);
 }
 
 /* FLOP/s of a product of usual size, which attention is compared with. */
@@ -162,6 +190,11 @@ static int bench(struct ppi_mem *mem, const char *variant, int32_t dtype, int32_
     double cache_bytes = (double)info.page_bytes[0] * MAX_PAGES;
     printf("  1 row over %d keys: %.1f GB/s of cache\n", MAX_ROWS,
            cache_bytes / best_time(&b, MAX_ROWS - 1, 1, 1) * 1e-9);
+    static const int32_t prefixes[] = {600, 2000}, suffixes[] = {1, 2, 4, 8, 16, 64};
+    for (size_t p = 0; p < PPI_COUNT(prefixes); p++)
+        for (size_t i = 0; i < PPI_COUNT(suffixes); i++)
+            printf("  %d suffixes of %2d behind %4d: %7.3f ms\n", SUFFIXES, suffixes[i],
+                   prefixes[p], 1e3 * suffix_time(&b, prefixes[p], suffixes[i]));
     ppi_free(mem, b.out);
     ppi_free(mem, b.q);
     ppi_free(mem, b.rope);

@@ -58,7 +58,7 @@ def format_by_option(program):
     for args, says in (
             (["--dataset", lengths, "--field", "x", "--format", "lines"], "lines of text"),
             (["--dataset", "demo", "--format", "csv"], "comes with the program"),
-            (["--dataset", path, "--format", "yaml"], "auto, lines, json, csv, tsv, lengths")):
+            (["--dataset", path, "--format", "yaml"], "auto, lines, text, json, csv, tsv, lengths")):
         program.refuses(2, says, "plan", *args)
     program.refuses(2, "--prompts", "generate", *model, "-p", "a", "--format", "csv")
 

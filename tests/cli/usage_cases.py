@@ -9,7 +9,7 @@ from harness import Skip, TIMEOUT
 from plan_cases import demo_tokenizer
 
 
-COMMANDS = ("profile", "generate", "prefill", "plan", "bench", "tune", "convert")
+COMMANDS = ("profile", "generate", "prefill", "score", "embed", "plan", "bench", "tune", "convert")
 
 
 def help_and_version(program):

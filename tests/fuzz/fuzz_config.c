@@ -33,6 +33,10 @@ const char *const fuzz_seeds[] = {
     "\"use_sliding_window\":true,\"sliding_window\":7,\"rope_scaling\":{\"type\":\"dynamic\","
     "\"factor\":2}}",
     "{\"model_type\":\"exaone4\",\"num_hidden_layers\":4,\"sliding_window_pattern\":\"LLLG\"}",
+    "{\"architectures\":[\"Qwen3ForSequenceClassification\"],\"num_labels\":2,\"num_hidden_"
+    "layers\":1,"
+    "\"id2label\":{\"0\":\"a\",\"1\":\"b\",\"2\":\"c\"}}",
+    "{\"architectures\":[\"Gemma3TextModel\"],\"num_hidden_layers\":1,\"num_labels\":3}",
     NULL,
 };
 
@@ -58,6 +62,9 @@ static void check_spec(const struct ppi_model_spec *spec)
 {
     check(pp_arch_name(spec->arch)[0] != 'u'); /* "unknown" */
     check(spec->vocab_size >= 1 && spec->vocab_size <= 1 << 24);
+    check(spec->n_labels >= 0 && spec->n_labels <= 1 << 24);
+    check(!spec->has_lm_head || spec->n_labels == 0);
+    check(!spec->tie_embeddings || spec->has_lm_head);
     check(spec->hidden_size >= 1 && spec->hidden_size <= 65536);
     check(spec->intermediate_size >= 1 && spec->intermediate_size <= 1 << 20);
     check(spec->n_layers >= 1 && spec->n_layers <= 1024 && spec->n_heads >= 1);

@@ -14,13 +14,13 @@ const char *golden_dir(const char *name)
     return path;
 }
 
-struct golden_list golden_list_read(void)
+struct golden_list golden_list_read(const char *list_name)
 {
     struct golden_list list = {.n = 0};
     char line[256];
-    FILE *file = fopen(golden_dir("cases.txt"), "r");
+    FILE *file = fopen(golden_dir(list_name), "r");
     if (!file) {
-        printf("Bail out! cannot open %s\n", golden_dir("cases.txt"));
+        printf("Bail out! cannot open %s\n", golden_dir(list_name));
         exit(EXIT_FAILURE);
     }
     while (list.n < GOLDEN_MAX_CASES && fgets(line, sizeof line, file))

@@ -1,5 +1,5 @@
 /*
- * golden_list.h: the list of golden cases, cases.txt.
+ * golden_list.h: lists of golden cases: cases.txt, and heads.txt of other heads.
  */
 #ifndef TEST_GOLDEN_LIST_H
 #define TEST_GOLDEN_LIST_H
@@ -11,8 +11,8 @@ struct golden_list {
     int n;
 };
 
-/* All of them, in order. Ends the program where cases.txt cannot be read. */
-struct golden_list golden_list_read(void);
+/* All of a list, in order. Ends the program where it cannot be read. */
+struct golden_list golden_list_read(const char *list_name);
 
 /* The folder of a case, in a static array. */
 const char *golden_dir(const char *name);

@@ -5,13 +5,11 @@
  * that keep the keys behind windows.
  */
 #include "golden_list.h"
+#include "golden_values.h"
 #include "support/sessions.h"
-
-#include "checkpoint/safetensors.h"
 #include "support/tap.h"
 
 #include <check.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,74 +22,6 @@
 #define BF16_TOLERANCE 6e-2
 
 static struct golden_list cases;
-
-/* expected.safetensors in memory. */
-struct golden {
-    char *bytes;
-    struct ppi_safetensors table;
-    struct ppi_mem mem;
-};
-
-static struct golden open_golden(int i_case)
-{
-    char path[1100];
-    struct golden golden;
-    snprintf(path, sizeof path, "%s/expected.safetensors", golden_dir(cases.names[i_case]));
-    FILE *file = fopen(path, "rb");
-    ck_assert_msg(file != NULL, "cannot open %s", path);
-    fseek(file, 0, SEEK_END);
-    long size = ftell(file);
-    rewind(file);
-    golden.bytes = malloc((size_t)size);
-    ck_assert_uint_eq(fread(golden.bytes, 1, (size_t)size, file), (size_t)size);
-    fclose(file);
-    uint64_t header;
-    memcpy(&header, golden.bytes, sizeof header);
-    OK(ppi_mem_init(&golden.mem, NULL, 0, perr));
-    OK(ppi_safetensors_parse(golden.bytes + 8, header, size - 8 - (int64_t)header, path,
-                             &golden.mem, &golden.table, perr));
-    golden.table.data_start = 8 + (int64_t)header;
-    return golden;
-}
-
-static void close_golden(struct golden *golden)
-{
-    ppi_safetensors_free(&golden->table, &golden->mem);
-    free(golden->bytes);
-}
-
-/* The values of "p<prompt>.<name>", or NULL; *n their number. */
-static const void *get(const struct golden *golden, int prompt, const char *name, size_t *n)
-{
-    char full[64];
-    snprintf(full, sizeof full, "p%d.%s", prompt, name);
-    const struct ppi_stored_entry *entry = ppi_safetensors_find(&golden->table, full);
-    if (!entry)
-        return NULL;
-    *n = (size_t)(entry->end - entry->begin) / 4;
-    return golden->bytes + golden->table.data_start + entry->begin;
-}
-
-static void expect_close(const float *ours, const struct golden *golden, int prompt,
-                         const char *name, size_t offset, size_t n, double tolerance,
-                         const char *what)
-{
-    size_t total;
-    const char *raw = get(golden, prompt, name, &total);
-    ck_assert_msg(raw != NULL, "%s: p%d.%s is missing", what, prompt, name);
-    ck_assert_uint_ge(total, offset + n);
-    double largest = 0, worst = 0;
-    for (size_t i = 0; i < n; i++) {
-        float theirs;
-        memcpy(&theirs, raw + (offset + i) * 4, 4);
-        largest = fmax(largest, fabs((double)theirs));
-        double error = fabs((double)ours[i] - (double)theirs);
-        if (!(error <= worst))
-            worst = error;
-    }
-    ck_assert_msg(worst <= tolerance * largest, "%s: p%d.%s is off by %g of %g, allowed %g", what,
-                  prompt, name, worst, largest, tolerance * largest);
-}
 
 struct run {
     const struct golden *golden;
@@ -111,8 +41,8 @@ static void check_prefill(struct run *run, const float *logits)
     for (int i = 0; i < run->n; i++) {
         size_t vocab = (size_t)run->config.vocab_size;
         snprintf(name, sizeof name, "%slogits", run->prefix);
-        expect_close(logits + (size_t)i * vocab, run->golden, i, name, 0, vocab, run->tolerance,
-                     run->what);
+        golden_expect(logits + (size_t)i * vocab, run->golden, i, name, 0, vocab, run->tolerance,
+                      run->what);
         for (int32_t layer = 0; layer < run->config.n_layers; layer++)
             for (int32_t which = 0; which < 2; which++) {
                 size_t n = (size_t)(run->prompts[i].n_tokens * run->config.n_kv_heads *
@@ -122,7 +52,7 @@ static void check_prefill(struct run *run, const float *logits)
                                    run->prompts[i].n_tokens, kv, n * sizeof *kv, perr));
                 snprintf(name, sizeof name, "%s%c.%d", run->prefix, which == PP_KV_K ? 'k' : 'v',
                          layer);
-                expect_close(kv, run->golden, i, name, 0, n, run->tolerance, run->what);
+                golden_expect(kv, run->golden, i, name, 0, n, run->tolerance, run->what);
                 free(kv);
             }
     }
@@ -134,7 +64,7 @@ static int with_steps(const struct run *run, int *prompts)
     int n = 0;
     size_t size;
     for (int i = 0; i < run->n; i++)
-        if (get(run->golden, i, "next", &size))
+        if (golden_get(run->golden, i, "next", &size))
             prompts[n++] = i;
     ck_assert_int_gt(n, 0);
     return n;
@@ -151,14 +81,14 @@ static void check_decode(struct run *run)
         int32_t tokens[MAX_PROMPTS];
         pp_kvcache *caches[MAX_PROMPTS];
         for (int i = 0; i < n; i++) {
-            const char *next = get(run->golden, prompts[i], "next", &size);
+            const char *next = golden_get(run->golden, prompts[i], "next", &size);
             memcpy(&tokens[i], next + step * 4, 4);
             caches[i] = run->caches[prompts[i]];
         }
         OK(pp_decode(run->session, caches, tokens, n, &logits, perr));
         for (int i = 0; i < n; i++)
-            expect_close(logits + (size_t)i * vocab, run->golden, prompts[i], name,
-                         (size_t)step * vocab, vocab, run->tolerance, run->what);
+            golden_expect(logits + (size_t)i * vocab, run->golden, prompts[i], name,
+                          (size_t)step * vocab, vocab, run->tolerance, run->what);
     }
 }
 
@@ -179,7 +109,7 @@ static void check_target(int i_case, const struct golden *golden, pp_model *mode
     snprintf(run.what, sizeof run.what, "%s on %s in %s", cases.names[i_case], target.device,
              pp_dtype_name(target.dtype));
     size_t n;
-    for (const void *tokens; (tokens = get(golden, run.n, "tokens", &n)); run.n++) {
+    for (const void *tokens; (tokens = golden_get(golden, run.n, "tokens", &n)); run.n++) {
         int32_t *copy = malloc(n * sizeof *copy);
         memcpy(copy, tokens, n * sizeof *copy);
         run.prompts[run.n] = (pp_prompt){copy, (int64_t)n};
@@ -202,11 +132,11 @@ static void check_target(int i_case, const struct golden *golden, pp_model *mode
 
 START_TEST(matches_transformers)
 {
-    struct golden golden = open_golden(_i);
+    struct golden golden = golden_open(cases.names[_i]);
     pp_model *model;
     OK(pp_model_open(golden_dir(cases.names[_i]), NULL, &model, perr));
     size_t n;
-    bool has_bf16 = get(&golden, 0, "bf16.logits", &n) != NULL;
+    bool has_bf16 = golden_get(&golden, 0, "bf16.logits", &n) != NULL;
     FOR_EACH_TARGET(target)
     {
         check_target(_i, &golden, model, *target, "");
@@ -214,13 +144,13 @@ START_TEST(matches_transformers)
             check_target(_i, &golden, model, *target, "bf16.");
     }
     pp_model_unref(model);
-    close_golden(&golden);
+    golden_close(&golden);
 }
 END_TEST
 
 int main(void)
 {
-    cases = golden_list_read();
+    cases = golden_list_read("cases.txt");
     Suite *suite = suite_create("golden");
     TCase *tcase = tcase_create("golden");
     tcase_set_timeout(tcase, 0);

@@ -117,7 +117,7 @@ END_TEST
 
 int main(void)
 {
-    cases = golden_list_read();
+    cases = golden_list_read("cases.txt");
     Suite *suite = suite_create("golden-oracle");
     TCase *tcase = tcase_create("golden-oracle");
     tcase_set_timeout(tcase, 0);

@@ -3,7 +3,7 @@
 
 usage: to_gguf.py CASES_DIR OUT_DIR
 
-OUT_DIR/list.txt has a line for each file: the case, the file, "bits" or "close", and the window that is to be
+The cases of heads.txt go to OUT_DIR/heads. OUT_DIR/list.txt has a line for each file: the case, the file, "bits" or "close", and the window that is to be
 given along. Matrices keep their type, all else is F32. A case that GGUF has no keys for is left out: REFUSED says
 why. "close": Llama 3.1's rotation is stored as rounded factors, from which the last bits cannot be had back."""
 import json
@@ -35,6 +35,7 @@ REFUSED = {
     "qwen2_window": "a window on some layers of Qwen 2",
     "olmo3_nested": "another theta behind windows of OLMo 3, Llama 3.1's scaling on some layers",
     "smollm3_window": "windows, and a list of layers that rotate",
+    "mistral_bare": "no head at all",
 }
 DTYPES = {"F32": (0, 4), "F16": (1, 2), "BF16": (30, 2)}
 U32, I32, F32, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9
@@ -132,7 +133,7 @@ def stored_name(name, model_type):
         "mlp.gate_up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
     }
     outer = {"embed_tokens.weight": "token_embd.weight", "norm.weight": "output_norm.weight",
-             "lm_head.weight": "output.weight"}
+             "lm_head.weight": "output.weight", "score.weight": "cls.output.weight"}
     if name in outer:
         return outer[name]
     parts = name.split(".", 2)
@@ -252,6 +253,20 @@ def own_keys(config, model_type):
     return keys
 
 
+def head_keys(case, config):
+    """What a model of scores, or of vectors, has beside its tensors."""
+    keys = {}
+    if config["architectures"][0].endswith("ForSequenceClassification"):
+        keys["pooling_type"] = 4
+        keys["classifier.output_labels"] = list(config.get("id2label", {"0": "LABEL_0", "1": "LABEL_1"}).values())
+    pooling = os.path.join(case, "1_Pooling", "config.json")
+    if os.path.exists(pooling):
+        with open(pooling, encoding="utf-8") as file:
+            modes = json.load(file)
+        keys["pooling_type"] = 3 if modes["pooling_mode_lasttoken"] else 2 if modes["pooling_mode_cls_token"] else 1
+    return keys
+
+
 def convert(case):
     """(keys, tensors, class, the window that the file cannot have)."""
     with open(os.path.join(case, "config.json"), encoding="utf-8") as file:
@@ -273,6 +288,7 @@ def convert(case):
     keys |= rope_keys(config, head_dim, tensors) | window_keys(config, model_type) | own_keys(config, model_type)
     arch = NAMES.get(model_type, model_type)
     keys = {"general.architecture": arch, "general.type": "model"} | {f"{arch}.{k}": v for k, v in keys.items()}
+    keys |= {f"{arch}.{k}": v for k, v in head_keys(case, whole).items()}
     keys |= {"tokenizer.ggml.bos_token_id": config["bos_token_id"],
              "tokenizer.ggml.eos_token_id": config["eos_token_id"]}
     for file in sorted(os.listdir(case)):
@@ -286,13 +302,21 @@ def convert(case):
     return keys, tensors, rope_of(config)[0].get("rope_type"), silent or 0
 
 
+def names_of(cases, name):
+    with open(os.path.join(cases, name), encoding="utf-8") as file:
+        return [line.strip() for line in file if not line.startswith("#")]
+
+
 def main():
     cases, out = sys.argv[1:]
     os.makedirs(out, exist_ok=True)
     lines = []
-    with open(os.path.join(cases, "cases.txt"), encoding="utf-8") as file:
-        names = [line.strip() for line in file if not line.startswith("#")]
-    for name in names:
+    os.makedirs(os.path.join(out, "heads"), exist_ok=True)
+    for name in names_of(cases, "heads.txt"):
+        if name not in REFUSED:
+            keys, tensors, _, _ = convert(os.path.join(cases, name))
+            write_gguf(os.path.join(out, "heads", name + ".gguf"), keys, tensors)
+    for name in names_of(cases, "cases.txt"):
         if name in REFUSED:
             continue
         keys, tensors, rope, window = convert(os.path.join(cases, name))

@@ -8,6 +8,7 @@
  */
 #include "cuda/kernels.h"
 #include "device_measure.h"
+#include "score.h"
 
 #include <stdlib.h>
 
@@ -212,6 +213,36 @@ static void bench_sample(const struct roofs *roofs, int32_t n_rows, int32_t voca
     free(draws);
 }
 
+/* One target of every row, and its sums. */
+static void bench_score(const struct roofs *roofs, int32_t n_rows, int32_t vocab)
+{
+    const double bytes = (double)n_rows * vocab * 4;
+    int32_t n_tiles = (vocab + PPI_CUDA_SCORE_TILE - 1) / PPI_CUDA_SCORE_TILE;
+    size_t n = (size_t)n_rows;
+    struct ppi_cuda_score *scores = measure_host(n * sizeof *scores);
+    int32_t *first_score = measure_host((n + 1) * sizeof *first_score);
+    for (int32_t i = 0; i <= n_rows; i++)
+        first_score[i] = i;
+    for (int32_t i = 0; i < n_rows; i++)
+        scores[i] = (struct ppi_cuda_score){.target = (int32_t)(i * 997ll % vocab)};
+    struct ppi_cuda_score_args args = {
+        .logits = measure_random_f32(n * (size_t)vocab),
+        .parts = measure_alloc(n * (size_t)n_tiles * sizeof(struct ppi_score_part)),
+        .scores = measure_upload(scores, n * sizeof *scores),
+        .first_score = measure_upload(first_score, (n + 1) * sizeof *first_score),
+        .stride = vocab,
+        .n_rows = n_rows,
+        .n_tiles = n_tiles,
+        .vocab = vocab};
+    report(roofs, "score", &ppi_cuda_score[0], (int64_t)n_rows * n_tiles, &args, bytes);
+    void *taken[] = {(void *)(uintptr_t)args.logits, args.parts, args.scores,
+                     (void *)(uintptr_t)args.first_score};
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+        measure_free(taken[i]);
+    free(first_score);
+    free(scores);
+}
+
 int main(int argc, char **argv)
 {
     measure_start(argc, argv);
@@ -220,5 +251,6 @@ int main(int argc, char **argv)
                measure_tiny ? 72 : 11008);
     bench_rope_kv(&roofs, measure_tiny ? 33 : 16384);
     bench_sample(&roofs, measure_tiny ? 3 : 1024, measure_tiny ? 300 : 32000);
+    bench_score(&roofs, measure_tiny ? 3 : 64, measure_tiny ? 300 : 128256);
     return 0;
 }

@@ -130,8 +130,10 @@ int main(void)
     srunner_add_suite(runner, checkop_rope_suite());
     srunner_add_suite(runner, checkop_kv_suite());
     srunner_add_suite(runner, checkop_attention_suite());
+    srunner_add_suite(runner, checkop_shared_keys_suite());
     srunner_add_suite(runner, checkop_sample_suite());
     srunner_add_suite(runner, checkop_draw_suite());
+    srunner_add_suite(runner, checkop_score_suite());
 #if defined(HAVE_TILES)
     if (ppi_cpu_variant_at(1)) /* the vectors that the tiles are compiled with */
         srunner_add_suite(runner, checkop_amx_suite());

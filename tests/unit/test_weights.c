@@ -260,6 +260,36 @@ START_TEST(lists_are_well_made)
 }
 END_TEST
 
+/* The matrix of a head is in the place of the LM head, or there is none; nothing else changes. */
+START_TEST(has_the_head_of_its_class)
+{
+    static const struct {
+        const char *class_name;
+        int64_t n_rows; /* 0: no head */
+    } cases[] = {
+        {"LlamaForCausalLM", VOCAB}, {"LlamaModel", 0}, {"LlamaForSequenceClassification", 3}};
+    for (size_t i = 0; i < PPI_COUNT(cases); i++) {
+        char more[128];
+        snprintf(more, sizeof more, ",\"num_labels\":3,\"architectures\":[\"%s\"]",
+                 cases[i].class_name);
+        pp_model *model = create_plain("llama", more);
+        const struct ppi_weights *weights = load(model);
+        check_matrix("llama", weights->lm_head, PPI_MATRIX_LINEAR, cases[i].n_rows, HIDDEN);
+        int64_t expected = ARCHS[0].n_parameters + (cases[i].n_rows - VOCAB) * HIDDEN;
+        ck_assert_int_eq(pp_model_n_parameters(model), expected);
+        ck_assert_int_eq(weights->bytes, expected);
+        ck_assert_int_eq(ppi_weights_bytes(model, &HERE, NULL), expected);
+        ck_assert_int_eq(ppi_weight_bytes(model, &HERE, PPI_WEIGHT_LM_HEAD, NULL),
+                         cases[i].n_rows * HIDDEN * (int64_t)sizeof(float));
+        n_prepared = 0;
+        ck_assert_int_eq(ppi_weights_prepare(weights, NULL, NULL), PP_OK);
+        ck_assert_int_eq(n_prepared, 2 * 4 + (cases[i].n_rows > 0));
+        pp_model_unref(model);
+        ck_assert_int_eq(n_matrices, 0);
+    }
+}
+END_TEST
+
 /* ---- values ---- */
 
 /* Parts of a weight stand one below the other, in the order of the rules. */
@@ -435,6 +465,7 @@ int main(void)
     Suite *suite = suite_create("weights");
     TCase *archs = tcase_create("architectures");
     tcase_add_loop_test(archs, has_the_weights_of_its_class, 0, (int)PPI_COUNT(ARCHS));
+    tcase_add_test(archs, has_the_head_of_its_class);
     tcase_add_test(archs, lists_are_well_made);
     tcase_add_test(archs, tells_of_layers);
     suite_add_tcase(suite, archs);

@@ -12,7 +12,7 @@ static int read_lengths(const struct option_rule *rule, const char *value, void 
     return lengths_parse(value, place);
 }
 
-static const struct option_kind kind_lengths = {true, read_lengths, NULL};
+static const struct option_kind kind_lengths = {.has_value = true, .read = read_lengths};
 
 /* "32:8", or "32" for as many kv heads. */
 static int read_heads(const struct option_rule *rule, const char *value, void *place)
@@ -36,7 +36,7 @@ static int read_heads(const struct option_rule *rule, const char *value, void *p
     return STATUS_OK;
 }
 
-static const struct option_kind kind_heads = {true, read_heads, NULL};
+static const struct option_kind kind_heads = {.has_value = true, .read = read_heads};
 
 /* Names with commas, or "all". */
 static int read_formats(const struct option_rule *rule, const char *value, void *place)
@@ -59,7 +59,7 @@ static int read_formats(const struct option_rule *rule, const char *value, void 
     return out->n > 0 ? STATUS_OK : fail_usage("--%s is empty", rule->name);
 }
 
-static const struct option_kind kind_formats = {true, read_formats, NULL};
+static const struct option_kind kind_formats = {.has_value = true, .read = read_formats};
 
 #define AT(member) offsetof(struct bench_options, member)
 

@@ -20,8 +20,11 @@ struct known {
 
 static void add_rule(struct known *known, const struct option_rule *rule, size_t place)
 {
-    known->names[known->n] = (struct option){
-        .name = rule->name, .has_arg = rule->kind->has_value ? required_argument : no_argument};
+    known->names[known->n] =
+        (struct option){.name = rule->name,
+                        .has_arg = rule->kind->may_lack_value ? optional_argument
+                                   : rule->kind->has_value    ? required_argument
+                                                              : no_argument};
     known->rules[known->n] = rule;
     known->places[known->n++] = place + rule->place;
     if (rule->letter) {
@@ -74,6 +77,16 @@ static int read_words(const struct command *command, int n, char **words, void *
     return status;
 }
 
+/* The next word, if it is a whole number: the value of an option that may lack one. */
+static const char *take_number(int argc, char **argv)
+{
+    const char *word = optind < argc ? argv[optind] : "";
+    if (*word == '\0' || word[strspn(word, "0123456789")] != '\0')
+        return NULL;
+    optind++;
+    return word;
+}
+
 static int read_line(const struct command *command, int argc, char **argv, void *options,
                      bool *help)
 {
@@ -93,7 +106,10 @@ static int read_line(const struct command *command, int argc, char **argv, void 
             continue;
         }
         const struct option_rule *rule = rule_of(&known, letter, &which);
-        const int status = rule->kind->read(rule, optarg, (char *)options + known.places[which]);
+        const char *value = optarg;
+        if (rule->kind->may_lack_value && !value)
+            value = take_number(argc, argv);
+        const int status = rule->kind->read(rule, value, (char *)options + known.places[which]);
         if (status)
             return status;
     }

@@ -27,6 +27,13 @@ static int64_t held_bytes(const pp_session_info *info, int64_t kv_bytes, int64_t
     return smaller(pages * info->page_bytes, kv_bytes + (of_pass + 2 * n_prompts) * windowed);
 }
 
+/* Tokens that a plan computes: less those that prefixes share. */
+static int64_t placed_tokens(const pp_plan *plan, int64_t tokens)
+{
+    pp_plan_info info = {.struct_size = sizeof info};
+    return plan && pp_plan_get_info(plan, &info, NULL) >= 0 ? info.placed_tokens : tokens;
+}
+
 int needs_add_step(struct needs *needs, const pp_session_info *info, const pp_cost_model *cost,
                    const pp_plan *plan, const int64_t *lengths, size_t n)
 {
@@ -40,6 +47,7 @@ int needs_add_step(struct needs *needs, const pp_session_info *info, const pp_co
         pages += (lengths[i] + info->page_tokens - 1) / info->page_tokens;
         needs->longest = larger(needs->longest, lengths[i]);
     }
+    tokens = placed_tokens(plan, tokens);
     needs->steps++;
     needs->tokens += tokens;
     needs->passes += step.passes;

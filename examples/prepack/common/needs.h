@@ -10,8 +10,8 @@
 /* Of one method's steps; a step is what one pp_run gets. */
 struct needs {
     int64_t steps;
-    int64_t passes, most_passes; /* of all steps, and of the step with most */
-    int64_t tokens, most_tokens;
+    int64_t passes, most_passes;     /* of all steps, and of the step with most */
+    int64_t tokens, most_tokens;     /* that are computed */
     double seconds;                  /* of all steps, by the cost model */
     int64_t kv_bytes, most_kv_bytes; /* of the caches afterwards */
     int64_t most_held_bytes;         /* of KV pages while a step runs, at most */

@@ -16,6 +16,7 @@ struct option_rule;
 /* How the values of an option are read, and how one of them is written in the help. */
 struct option_kind {
     bool has_value;
+    bool may_lack_value; /* an option without a number behind it is one, too: read gets NULL */
     /* Reads a value to place; on failure one sentence that says what is allowed. */
     int (*read)(const struct option_rule *rule, const char *value, void *place);
     /* Writes the default at place to out; nothing where there is none. NULL: there never is. */
@@ -56,7 +57,7 @@ const char *choice_name(const struct choice *choices, int64_t value);
 
 struct option_rule {
     const char *name;     /* "batch-size"; NULL: the end of a table */
-    const char *argument; /* "N", as the help calls the value; NULL: a flag */
+    const char *argument; /* "N" or "[N]", as the help calls the value; NULL: a flag */
     const struct option_kind *kind;
     size_t place;     /* offset in the struct that the table is about */
     double low, high; /* of numbers */

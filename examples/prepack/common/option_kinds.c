@@ -150,14 +150,15 @@ static int read_flag(const struct option_rule *rule, const char *value, void *pl
     return STATUS_OK;
 }
 
-const struct option_kind option_text = {true, read_text, show_text};
-const struct option_kind option_integer = {true, read_integer, show_integer};
-const struct option_kind option_real = {true, read_real, show_real};
-const struct option_kind option_bytes = {true, read_bytes, NULL};
-const struct option_kind option_seed = {true, read_seed, show_seed};
-const struct option_kind option_choice = {true, read_choice, NULL};
-const struct option_kind option_numbers = {true, read_numbers, NULL};
-const struct option_kind option_flag = {false, read_flag, NULL};
+const struct option_kind option_text = {.has_value = true, .read = read_text, .show = show_text};
+const struct option_kind option_integer = {
+    .has_value = true, .read = read_integer, .show = show_integer};
+const struct option_kind option_real = {.has_value = true, .read = read_real, .show = show_real};
+const struct option_kind option_bytes = {.has_value = true, .read = read_bytes};
+const struct option_kind option_seed = {.has_value = true, .read = read_seed, .show = show_seed};
+const struct option_kind option_choice = {.has_value = true, .read = read_choice};
+const struct option_kind option_numbers = {.has_value = true, .read = read_numbers};
+const struct option_kind option_flag = {.read = read_flag};
 
 const char *choice_name(const struct choice *choices, int64_t value)
 {

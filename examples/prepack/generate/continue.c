@@ -2,6 +2,7 @@
  * yet. */
 #include "continue.h"
 #include "interrupt.h"
+#include "packed_run.h"
 #include "random.h"
 #include "say.h"
 
@@ -36,38 +37,18 @@ static int fail_call(const struct continuer *continuer, const struct group *grou
                                 err);
 }
 
-/* The next token of each running prompt. */
-static int run(const struct continuer *continuer, struct group *group, const pp_plan *plan)
+/* The next token of each running prompt; pack: they are whole prompts. */
+static int run(const struct continuer *continuer, struct group *group, bool pack)
 {
     pp_error err = {.struct_size = sizeof err, .index = -1};
+    const int64_t n = (int64_t)group->n_running;
     pp_run_params params;
     pp_run_params_init(&params, sizeof params);
     params.cancel = interrupt_token();
-    if (pp_run(continuer->session, plan, group->running, (int64_t)group->n_running, &params, &err) <
-        0)
-        return fail_call(continuer, group, &err);
-    return STATUS_OK;
-}
-
-static int prefill(const struct continuer *continuer, struct group *group)
-{
-    pp_error err = {.struct_size = sizeof err, .index = -1};
-    const size_t n = group->n_running;
-    pp_plan *plan = NULL;
-    if (continuer->packer) {
-        int64_t *lengths = calloc(n, sizeof *lengths);
-        if (!lengths)
-            return fail_memory();
-        for (size_t i = 0; i < n; i++)
-            lengths[i] = group->prompts[i].n_tokens;
-        const pp_status done = pp_packer_plan(continuer->packer, lengths, n, &plan, &err);
-        free(lengths);
-        if (done < 0)
-            return fail_call(continuer, group, &err);
-    }
-    const int status = run(continuer, group, plan);
-    pp_plan_destroy(plan);
-    return status;
+    const pp_status done =
+        pack ? packed_run(continuer->session, continuer->packer, group->running, n, &params, &err)
+             : pp_run(continuer->session, NULL, group->running, n, &params, &err);
+    return done < 0 ? fail_call(continuer, group, &err) : STATUS_OK;
 }
 
 static bool is_end(const struct continuer *continuer, int32_t token)
@@ -143,11 +124,11 @@ int continue_group(struct continuer *continuer, const pp_prompt *prompts, size_t
     else
         status = start(continuer, &group, n);
     if (!status)
-        status = prefill(continuer, &group);
+        status = run(continuer, &group, continuer->packer != NULL);
     if (!status)
         status = take_tokens(continuer, &group);
     while (!status && group.n_running > 0) {
-        status = run(continuer, &group, NULL);
+        status = run(continuer, &group, false);
         if (!status)
             status = take_tokens(continuer, &group);
     }

@@ -26,8 +26,6 @@ static const struct choice oversizes[] = {
     {"split", PP_OVERSIZE_SPLIT, "in chunks, in bins one after another"},
     {NULL, 0, NULL}};
 
-#define MIN_PREFIX 16 /* tokens that --share-prefixes shares at least */
-
 #define AT(member) offsetof(struct plan_options, member)
 
 static const struct option_rule order_rules[] = {
@@ -133,10 +131,7 @@ static const struct option_rule bin_rules[] = {
      .kind = &option_flag,
      .place = AT(keep_order),
      .help = "bins are runs of prompts in order of arrival"},
-    {.name = "share-prefixes",
-     .kind = &option_flag,
-     .place = AT(share_prefixes),
-     .help = "what prompts begin with alike is placed once; needs their text"},
+    SHARING_RULE(AT(share_prefixes)),
     {.name = "max-steps",
      .argument = "N",
      .kind = &option_integer,
@@ -195,7 +190,8 @@ static const struct option_rule outcome_rules[] = {
 static const struct option_group groups[] = {
     {NULL, dataset_rules, AT(dataset)},
     {NULL, ids_rules, AT(ids)},
-    {NULL, data_rules, AT(data)},
+    {NULL, field_rules, AT(data)},
+    {NULL, reading_rules, AT(data)},
     {NULL, model_rules, AT(model)},
     {NULL, order_rules, 0},
     {"What the bins shall be:", bin_rules, 0},
@@ -289,7 +285,7 @@ int plan_packer_open(const struct plan_options *options, pp_packer **packer)
     pp_cost_model cost;
     const pp_fewest_params fewest = {.struct_size = sizeof fewest,
                                      .policy = (int32_t)options->policy,
-                                     .min_shared_prefix = options->share_prefixes ? MIN_PREFIX : 0};
+                                     .min_shared_prefix = options->share_prefixes};
     const pp_balanced_params balanced = {.struct_size = sizeof balanced, .n_bins = options->n_bins};
     const pp_cheapest_params cheapest = {.struct_size = sizeof cheapest,
                                          .row_lens = options->shapes.items,

@@ -28,7 +28,7 @@ struct plan_options {
     int64_t align, align_prompts;
     int64_t oversize; /* PP_OVERSIZE_* */
     bool keep_order;
-    bool share_prefixes;
+    int64_t share_prefixes;  /* tokens in common that are placed once; 0: none are */
     int64_t max_steps;       /* of a search; 0: what suits the policy */
     double time_limit;       /* seconds; 0: none */
     int64_t workers;         /* 0: not asked for */

@@ -4,6 +4,7 @@
 #include "json_out.h"
 #include "model_tokenizer.h"
 #include "output_files.h"
+#include "packed_run.h"
 #include "prefill_options.h"
 #include "progress.h"
 #include "promptset.h"
@@ -30,8 +31,7 @@ struct prefill {
     struct progress progress;
     struct outputs outputs;
     struct tensor_out out;
-    pp_item *items;   /* [batch_size] of the batch that runs */
-    int64_t *lengths; /* [batch_size] */
+    pp_item *items; /* [batch_size] of the batch that runs */
     float *piece;
     int64_t piece_elements;
     size_t first; /* prompt of the batch that runs */
@@ -84,12 +84,11 @@ static int take_memory(struct prefill *prefill)
     const size_t n = (size_t)prefill->options->batch_size;
     const size_t most = n < prefill->prompts.n ? n : prefill->prompts.n;
     prefill->items = calloc(most, sizeof *prefill->items);
-    prefill->lengths = calloc(most, sizeof *prefill->lengths);
     prefill->piece = prefill->options->kv
                          ? calloc((size_t)prefill->piece_elements, sizeof *prefill->piece)
                          : NULL;
     const bool has_piece = prefill->piece || !prefill->options->kv;
-    return prefill->items && prefill->lengths && has_piece ? STATUS_OK : fail_memory();
+    return prefill->items && has_piece ? STATUS_OK : fail_memory();
 }
 
 static int open_file(struct prefill *prefill)
@@ -159,19 +158,15 @@ static int fail_run(const struct prefill *prefill, const pp_error *err)
 static int run_items(struct prefill *prefill, size_t n)
 {
     pp_error err = {.struct_size = sizeof err, .index = -1};
-    pp_plan *plan = NULL;
     pp_run_params params;
     pp_run_params_init(&params, sizeof params);
     params.sink = take_logits;
     params.sink_user = prefill;
     params.cancel = interrupt_token();
-    if (pp_packer_plan(prefill->packer, prefill->lengths, n, &plan, &err) < 0)
-        return fail_run(prefill, &err);
     const double start = seconds_now();
     const pp_status done =
-        pp_run(prefill->session, plan, prefill->items, (int64_t)n, &params, &err);
+        packed_run(prefill->session, prefill->packer, prefill->items, (int64_t)n, &params, &err);
     prefill->run_seconds += seconds_now() - start;
-    pp_plan_destroy(plan);
     return done < 0 ? fail_run(prefill, &err) : STATUS_OK;
 }
 
@@ -184,7 +179,6 @@ static int run_batch(struct prefill *prefill, size_t n)
                                       .output = PP_OUTPUT_LAST_LOGITS,
                                       .tokens = prompt->tokens,
                                       .n_tokens = prompt->n_tokens};
-        prefill->lengths[i] = prompt->n_tokens;
     }
     int status = run_items(prefill, n);
     for (size_t i = 0; i < n; i++) {
@@ -270,8 +264,8 @@ static int print_figures(struct prefill *prefill)
 int run_prefill(const void *line)
 {
     const struct prefill_options *options = line;
-    struct prefill prefill = {.options = options, .out.fd = -1};
-    int status = tensor_out_check(options->out, options->force);
+    struct prefill prefill = {.options = options, .out.file.fd = -1};
+    int status = partial_file_check(options->out, options->force);
     if (!status)
         status = outputs_open(options->json, &prefill.outputs);
     if (!status)
@@ -284,7 +278,6 @@ int run_prefill(const void *line)
     engine_session_close(prefill.session);
     pp_packer_destroy(prefill.packer);
     free(prefill.items);
-    free(prefill.lengths);
     free(prefill.piece);
     free(prefill.layers);
     promptset_free(&prefill.prompts);

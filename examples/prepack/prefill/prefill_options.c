@@ -33,15 +33,11 @@ static const struct option_rule run_rules[] = {
 };
 
 static const struct option_group groups[] = {
-    {NULL, model_rules, AT(model)},
-    {NULL, prompt_rules, AT(prompts)},
-    {NULL, ids_rules, AT(prompts.ids)},
-    {NULL, data_rules, AT(data)},
-    {NULL, run_rules, 0},
-    {NULL, packer_rules, AT(packing)},
-    {NULL, device_rules, AT(device)},
-    {NULL, json_rules, AT(json)},
-    {NULL, NULL, 0},
+    {NULL, model_rules, AT(model)},     {NULL, prompt_rules, AT(prompts)},
+    {NULL, ids_rules, AT(prompts.ids)}, {NULL, field_rules, AT(data)},
+    {NULL, reading_rules, AT(data)},    {NULL, run_rules, 0},
+    {NULL, packer_rules, AT(packing)},  {NULL, device_rules, AT(device)},
+    {NULL, json_rules, AT(json)},       {NULL, NULL, 0},
 };
 
 static const struct prefill_options defaults = {

@@ -1,27 +1,14 @@
 /* tensor_out.c: the layout of the file; data is 8-aligned, the larger dtype first. */
 #include "tensor_out.h"
-#include "interrupt.h"
 #include "json_out.h"
 #include "say.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* Readers of the format refuse longer ones. */
 static const int64_t max_header_bytes = 100000000;
-
-static int fail_written(const struct tensor_out *out, int number)
-{
-    return fail("%s could not be written: %s", out->path,
-                number ? strerror(number) : "the device took no more");
-}
 
 /* ---- the layout ---- */
 
@@ -130,150 +117,54 @@ static int write_header(struct tensor_out *out, FILE *file)
 
 /* ---- the file ---- */
 
-int tensor_out_check(const char *path, bool force)
-{
-    struct stat info;
-    if (lstat(path, &info) != 0)
-        return STATUS_OK;
-    if (S_ISDIR(info.st_mode))
-        return fail("%s is a directory; --out must be a file", path);
-    if (!force)
-        return fail("%s is there already; --force replaces it", path);
-    return S_ISREG(info.st_mode)
-               ? STATUS_OK
-               : fail("%s is no regular file, which alone --force replaces", path);
-}
-
-/* Makes the partial file, and nothing but it. */
-static int create_partial(struct tensor_out *out)
-{
-    if (asprintf(&out->partial, "%s.partial-%ld", out->path, (long)getpid()) < 0) {
-        out->partial = NULL;
-        return fail_memory();
-    }
-    out->fd = open(out->partial, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (out->fd >= 0) {
-        interrupt_remove(out->partial);
-        return STATUS_OK;
-    }
-    const int number = errno;
-    return fail("%s could not be opened for writing: %s", out->partial, strerror(number));
-}
-
-/* Takes the room of the whole file, where the file system can: better now than after the run. */
-static int take_room(struct tensor_out *out)
-{
-    if (fallocate(out->fd, 0, 0, out->file_bytes) == 0)
-        return STATUS_OK;
-    const int number = errno;
-    if (number != ENOSPC && number != EFBIG && number != EDQUOT)
-        return STATUS_OK;
-    return fail("%s would have %" PRId64 " bytes: %s", out->path, out->file_bytes,
-                strerror(number));
-}
-
 static int begin_file(struct tensor_out *out)
 {
-    const int copy = dup(out->fd); /* the stream closes its own */
-    FILE *file = copy < 0 ? NULL : fdopen(copy, "w");
-    if (!file) {
-        const int number = errno;
-        if (copy >= 0)
-            close(copy);
-        return fail_written(out, number);
-    }
+    FILE *file = partial_file_stream(&out->file);
+    if (!file)
+        return STATUS_FAILED;
     int status = write_header(out, file);
-    errno = 0;
-    const bool failed = fflush(file) != 0 || ferror(file);
-    const int number = errno;
-    fclose(file);
-    if (!status && failed)
-        status = fail_written(out, number);
-    return status ? status : take_room(out);
+    const int written = partial_file_end_stream(&out->file, file);
+    if (!status)
+        status = written;
+    return status ? status : partial_file_take_room(&out->file, out->file_bytes);
 }
 
 int tensor_out_open(const char *path, bool force, const struct tensor_plan *plan,
                     struct tensor_out *out)
 {
-    *out = (struct tensor_out){.plan = *plan, .path = path, .fd = -1, .force = force};
+    *out = (struct tensor_out){.plan = *plan, .file.fd = -1};
     out->first_tokens = calloc(plan->n_prompts, sizeof *out->first_tokens);
     if (!out->first_tokens)
         return fail_memory();
     for (size_t i = 1; i < plan->n_prompts; i++)
         out->first_tokens[i] = out->first_tokens[i - 1] + plan->prompts[i - 1].n_tokens;
-    signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files becomes an error of the write */
-    int status = tensor_out_check(path, force);
-    if (!status)
-        status = create_partial(out);
+    const int status = partial_file_open(path, force, &out->file);
     return status ? status : begin_file(out);
-}
-
-static int write_at(struct tensor_out *out, int64_t place, const void *bytes, int64_t n)
-{
-    const char *next = bytes;
-    while (n > 0) {
-        const size_t most = (size_t)1 << 30;
-        const ssize_t written = pwrite(out->fd, next, n < (int64_t)most ? (size_t)n : most, place);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return fail_written(out, written < 0 ? errno : 0);
-        next += written;
-        place += written;
-        n -= written;
-    }
-    return STATUS_OK;
 }
 
 int tensor_out_logits(struct tensor_out *out, size_t i, const float *logits)
 {
     const int64_t bytes = out->plan.vocab_size * (int64_t)sizeof *logits;
-    return write_at(out, out->logits_start + (int64_t)i * bytes, logits, bytes);
+    return partial_file_write(&out->file, out->logits_start + (int64_t)i * bytes, logits, bytes);
 }
 
 int tensor_out_kv(struct tensor_out *out, size_t i, int32_t layer, int which, int64_t first_token,
                   int64_t n_tokens, const float *values)
 {
     const int64_t bytes = token_size(&out->plan.layers[layer]) * (int64_t)sizeof *values;
-    return write_at(out, out->kv_start + kv_place(out, i, layer, which) + first_token * bytes,
-                    values, n_tokens * bytes);
-}
-
-/* Gives the file its name, and takes no other's unless that was asked for. */
-static bool rename_partial(const struct tensor_out *out)
-{
-    if (!out->force &&
-        renameat2(AT_FDCWD, out->partial, AT_FDCWD, out->path, RENAME_NOREPLACE) == 0)
-        return true;
-    if (!out->force && errno != EINVAL && errno != ENOSYS)
-        return false;
-    return rename(out->partial, out->path) == 0;
+    return partial_file_write(&out->file,
+                              out->kv_start + kv_place(out, i, layer, which) + first_token * bytes,
+                              values, n_tokens * bytes);
 }
 
 int tensor_out_finish(struct tensor_out *out)
 {
-    const int closed = close(out->fd);
-    out->fd = -1;
-    if (closed != 0)
-        return fail_written(out, errno);
-    if (!rename_partial(out))
-        return fail("%s could not be renamed to %s: %s", out->partial, out->path, strerror(errno));
-    interrupt_remove(NULL);
-    free(out->partial);
-    out->partial = NULL;
-    return STATUS_OK;
+    return partial_file_finish(&out->file);
 }
 
 void tensor_out_close(struct tensor_out *out)
 {
-    if (out->fd >= 0)
-        close(out->fd);
-    out->fd = -1;
-    if (out->partial) {
-        unlink(out->partial);
-        interrupt_remove(NULL);
-    }
-    free(out->partial);
+    partial_file_close(&out->file);
     free(out->first_tokens);
-    *out = (struct tensor_out){.fd = -1};
+    *out = (struct tensor_out){.file.fd = -1};
 }

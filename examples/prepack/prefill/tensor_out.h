@@ -6,6 +6,8 @@
 #ifndef PREPACK_TENSOR_OUT_H
 #define PREPACK_TENSOR_OUT_H
 
+#include "partial_file.h"
+
 #include <prepack/prepack.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,10 +25,7 @@ struct tensor_plan {
 
 struct tensor_out {
     struct tensor_plan plan;
-    const char *path;
-    char *partial; /* owned; the name until the end */
-    int fd;        /* -1: closed */
-    bool force;
+    struct partial_file file;
     int64_t logits_start, kv_start; /* places in the file */
     int64_t *first_tokens;          /* [n_prompts] tokens of all prompts before */
     int64_t file_bytes;
@@ -37,8 +36,6 @@ struct tensor_out {
  * after a failure. */
 int tensor_out_open(const char *path, bool force, const struct tensor_plan *plan,
                     struct tensor_out *out);
-/* Refuses a path at which a file may not be written; before a long run. */
-int tensor_out_check(const char *path, bool force);
 
 /* Row i of the logits, [vocab_size]. */
 int tensor_out_logits(struct tensor_out *out, size_t i, const float *logits);

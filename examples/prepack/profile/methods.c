@@ -4,6 +4,7 @@
  * counts walks the same steps, with nothing prefilled.
  */
 #include "methods.h"
+#include "by_prefix.h"
 #include "interrupt.h"
 #include "choose.h"
 #include "engine.h"
@@ -22,10 +23,11 @@ struct pass {
     const pp_packer *packer;
     struct usage *usage; /* NULL: a pass that only counts */
     struct pass_figures *figures;
-    size_t *order;    /* [n_prompts] */
-    pp_item *items;   /* [n_prompts] of a step */
-    int64_t *lengths; /* [n_prompts] of a step */
-    int32_t *padded;  /* [padded_room] */
+    size_t *order;      /* [n_prompts] */
+    pp_item *items;     /* [n_prompts] of a step */
+    pp_prompt *prompts; /* [n_prompts] of a step that is packed */
+    int64_t *lengths;   /* [n_prompts] of a step */
+    int32_t *padded;    /* [padded_room] */
     size_t padded_room;
     double began;
 };
@@ -79,6 +81,15 @@ static void drop_caches(struct pass *pass, size_t n)
         pp_kvcache_destroy(pass->items[i].cache);
 }
 
+/* Timed: a plan of n prompts that lie in the step. */
+static int make_plan(struct pass *pass, const size_t *order, size_t n, pp_plan **plan)
+{
+    pp_error err = {.struct_size = sizeof err, .index = -1};
+    return packer_plan(pass->packer, pass->prompts, pass->lengths, n, plan, &err) < 0
+               ? fail_call(pass->work, order, n, &err)
+               : STATUS_OK;
+}
+
 /* Lays the prompts of order[0..n) out as a step. */
 static void load_step(struct pass *pass, const size_t *order, size_t n)
 {
@@ -89,6 +100,7 @@ static void load_step(struct pass *pass, const size_t *order, size_t n)
                       .output = pass->work->first_tokens ? PP_OUTPUT_TOKEN : PP_OUTPUT_NONE,
                       .tokens = prompt->tokens,
                       .n_tokens = prompt->n_tokens};
+        pass->prompts[i] = *prompt;
         pass->lengths[i] = prompt->n_tokens;
         pass->figures->tokens_real += pass->lengths[i];
     }
@@ -102,19 +114,17 @@ static int add_plan_figures(struct pass *pass, const pp_plan *plan)
         return fail_library(&err);
     pass->figures->bins += info.n_bins;
     pass->figures->capacity_total += info.n_bins * info.capacity;
+    pass->figures->placed_total += info.placed_tokens;
     return STATUS_OK;
 }
 
 static int run_packed(struct pass *pass, const size_t *order, size_t n)
 {
-    pp_error err = {.struct_size = sizeof err, .index = -1};
     pp_plan *plan = NULL;
     load_step(pass, order, n);
     span_begin(pass);
-    int status = STATUS_OK;
-    if (pp_packer_plan(pass->packer, pass->lengths, n, &plan, &err) < 0)
-        status = fail_call(pass->work, order, n, &err);
-    else
+    int status = make_plan(pass, order, n, &plan);
+    if (!status)
         status = prefill(pass, plan, order, n);
     span_end(pass);
     if (!status) {
@@ -227,21 +237,45 @@ static int order_by_bins(struct pass *pass, const pp_plan *plan, size_t *cuts, s
 
 static int pack_all(struct pass *pass, size_t *cuts, size_t *n_steps)
 {
-    pp_error err = {.struct_size = sizeof err, .index = -1};
     const struct workload *work = pass->work;
     pp_plan *plan = NULL;
-    for (size_t i = 0; i < work->n_prompts; i++)
+    for (size_t i = 0; i < work->n_prompts; i++) {
+        pass->prompts[i] = work->prompts->prompts[work->order[i]];
         pass->lengths[i] = work->lengths[work->order[i]];
+    }
     span_begin(pass);
-    int status = STATUS_OK;
-    if (pp_packer_plan(pass->packer, pass->lengths, work->n_prompts, &plan, &err) < 0)
-        status = fail_call(work, work->order, work->n_prompts, &err);
-    else
+    int status = make_plan(pass, work->order, work->n_prompts, &plan);
+    if (!status)
         status = order_by_bins(pass, plan, cuts, n_steps);
     span_end(pass);
     if (!status)
         status = add_plan_figures(pass, plan);
     pp_plan_destroy(plan);
+    return status;
+}
+
+/* Puts prompts that begin alike beside one another, so that they meet in a step. */
+static int sort_prefixes(struct pass *pass, size_t *cuts, size_t *n_steps)
+{
+    const struct workload *work = pass->work;
+    span_begin(pass);
+    const int status = order_by_prefix(work->prompts->prompts, work->share_prefixes, pass->order,
+                                       work->n_prompts, work->n_batches, cuts, n_steps);
+    span_end(pass);
+    return status;
+}
+
+/* A step that was cut from all prompts; where prefixes are shared it gets a plan of its own. */
+static int run_cut(struct pass *pass, const size_t *order, size_t n)
+{
+    if (pass->work->share_prefixes > 0)
+        return run_packed(pass, order, n);
+    load_step(pass, order, n);
+    span_begin(pass);
+    const int status = prefill(pass, NULL, order, n);
+    span_end(pass);
+    if (!status)
+        drop_caches(pass, n);
     return status;
 }
 
@@ -251,19 +285,12 @@ static int run_dataset(struct pass *pass)
     size_t *cuts = calloc(pass->work->n_batches + 1, sizeof *cuts);
     if (!cuts)
         return fail_memory();
-    int status = pack_all(pass, cuts, &n_steps);
+    int status = pass->work->share_prefixes > 0 ? sort_prefixes(pass, cuts, &n_steps)
+                                                : pack_all(pass, cuts, &n_steps);
     for (size_t s = 0; s < n_steps && !status; s++) {
-        const size_t n = cuts[s + 1] - cuts[s];
-        if (interrupt_requested()) {
-            status = fail_interrupted();
-            break;
-        }
-        load_step(pass, pass->order + cuts[s], n);
-        span_begin(pass);
-        status = prefill(pass, NULL, pass->order + cuts[s], n);
-        span_end(pass);
-        if (!status)
-            drop_caches(pass, n);
+        status = interrupt_requested()
+                     ? fail_interrupted()
+                     : run_cut(pass, pass->order + cuts[s], cuts[s + 1] - cuts[s]);
         progress_step(pass->work->progress);
     }
     free(cuts);
@@ -295,14 +322,16 @@ static int walk(enum method method, struct pass *pass)
     int status = STATUS_OK;
     pass->order = calloc(n, sizeof *pass->order);
     pass->items = calloc(n, sizeof *pass->items);
+    pass->prompts = calloc(n, sizeof *pass->prompts);
     pass->lengths = calloc(n, sizeof *pass->lengths);
     *pass->figures = (struct pass_figures){0};
-    if (!pass->order || !pass->items || !pass->lengths)
+    if (!pass->order || !pass->items || !pass->prompts || !pass->lengths)
         status = fail_memory();
     else
         status = run_method(method, pass);
     free(pass->order);
     free(pass->items);
+    free(pass->prompts);
     free(pass->lengths);
     free(pass->padded);
     return status;

@@ -21,7 +21,8 @@ struct workload {
     size_t n_batches;
     int32_t vocab_size;
     int32_t pad_token;
-    bool first_tokens; /* pick every prompt's first token as well */
+    bool first_tokens;      /* pick every prompt's first token as well */
+    int64_t share_prefixes; /* as the packer does; 0: never */
     struct progress *progress;
 };
 
@@ -31,6 +32,7 @@ struct pass_figures {
     int64_t passes;
     int64_t bins;           /* 0 where nothing is packed */
     int64_t capacity_total; /* of all bins */
+    int64_t placed_total;   /* tokens in them: less than all where prefixes are shared */
 };
 
 /* Runs every batch of the workload once. */

@@ -61,6 +61,10 @@ static int open_data(struct profile *profile)
                      : dataset_load(profile->dataset_name, &options->data, &profile->dataset);
     if (status)
         return status;
+    if (options->packing.share_prefixes > 0 && !profile->dataset.texts && !profile->dataset.ids)
+        return fail_usage("--share-prefixes needs the tokens of the prompts, but %s holds only "
+                          "their counts",
+                          profile->dataset_name);
     if (!model.name && !profile->dataset.is_demo)
         return fail_usage("profile needs --model with --%s %s: a shape such as llama1b, a model "
                           "directory, or demo",
@@ -98,6 +102,7 @@ static int choose_work(struct profile *profile)
         .vocab_size = profile->engine.config.vocab_size,
         .pad_token = profile->engine.n_end_tokens > 0 ? profile->engine.end_tokens[0] : 0,
         .first_tokens = options->metric == METRIC_TTFT,
+        .share_prefixes = options->packing.share_prefixes,
         .progress = &profile->progress,
     };
     if (!work->lengths || !work->order)
@@ -157,7 +162,7 @@ static int measure_runs(struct profile *profile, enum method method, struct usag
             seconds > 0 ? (double)runs->n * (double)figures.tokens_real / seconds : 0,
         .bins = figures.bins,
         .waste = figures.capacity_total > 0
-                     ? 1 - (double)figures.tokens_real / (double)figures.capacity_total
+                     ? 1 - (double)figures.placed_total / (double)figures.capacity_total
                      : 0,
     };
     return STATUS_OK;
@@ -325,6 +330,11 @@ static void print_subject(const struct profile *profile, const pp_session_info *
         fprintf(out, "           %zu prompts were cut to %" PRId64 " tokens\n",
                 profile->prompts.n_cut, options->max_length);
     fprintf(out, "device     %s\n", device);
+    if (work->share_prefixes > 0)
+        fprintf(out,
+                "sharing    packed methods compute once what prompts of a step begin with alike, "
+                "at least %" PRId64 " tokens\n",
+                work->share_prefixes);
 }
 
 static void print_notes(const struct profile *profile, FILE *out)

@@ -49,6 +49,7 @@ static json_t *heading_json(const char *model, const char *dataset,
     json_put(&json, "metric", json_string(options->metric == METRIC_TTFT ? "ttft" : "prefill"));
     json_put_device(&json, session);
     json_put_count(&json, "batch_size", options->batch_size);
+    json_put_count(&json, "share_prefixes", options->packing.share_prefixes);
     return json;
 }
 

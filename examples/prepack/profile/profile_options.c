@@ -48,7 +48,8 @@ static void show_methods(const struct option_rule *rule, const void *place, char
                               method_names[list->items[i]]);
 }
 
-static const struct option_kind kind_methods = {true, read_methods, show_methods};
+static const struct option_kind kind_methods = {
+    .has_value = true, .read = read_methods, .show = show_methods};
 
 static const struct choice metrics[] = {
     {"prefill", METRIC_PREFILL, "until every prompt's KV cache is there"},
@@ -128,7 +129,8 @@ static const struct option_group groups[] = {
     {NULL, model_rules, AT(model)},
     {NULL, dataset_rules, AT(dataset)},
     {NULL, ids_rules, AT(ids)},
-    {NULL, data_rules, AT(data)},
+    {NULL, field_rules, AT(data)},
+    {NULL, reading_rules, AT(data)},
     {NULL, run_rules, 0},
     {NULL, packer_rules, AT(packing)},
     {NULL, device_rules, AT(device)},
@@ -173,6 +175,9 @@ static const char notes[] =
     "  dataset-prepacking   all prompts are packed at once; bins are taken so many at a time that\n"
     "                       a step has about as many tokens as an average prepacked batch; the\n"
     "                       time of the packing is included, and times are per such step\n"
+    "With --share-prefixes the packed methods compute once what prompts of a step begin with "
+    "alike;\n"
+    "dataset-prepacking then sorts all prompts by their tokens, so that those meet in a step.\n"
     "Times run from token ids in memory to KV caches (and first tokens); caches are freed outside\n"
     "the time. Each method has a session of its own and one untimed run on a few short prompts\n"
     "before its first. Utilisation is of the threads used, sampled every 20 ms. Memory is the\n"

@@ -7,6 +7,7 @@ static const struct choice formats[] = {
      ".json, .jsonl, .ndjson, .csv or .tsv; numbers alone are token counts where those will do, "
      "and .lengths always holds them"},
     {"lines", FORMAT_LINES, "a prompt a line"},
+    {"text", FORMAT_TEXT, "the whole file is one prompt"},
     {"json", FORMAT_JSON, "JSON lines, or a JSON array of objects or strings"},
     {"csv", FORMAT_CSV, "a first line of column names, commas, quotes as in RFC 4180"},
     {"tsv", FORMAT_TSV, "the same with tabs"},
@@ -41,13 +42,17 @@ const struct option_rule ids_rules[] = {
 
 #define AT(member) offsetof(struct data_options, member)
 
-const struct option_rule data_rules[] = {
+const struct option_rule field_rules[] = {
     {.name = "field",
      .argument = "NAME",
      .kind = &option_text,
      .place = AT(field),
      .help = "the field of JSON or the column of CSV and TSV that holds the prompt (default: "
              "prompt)"},
+    {.name = NULL},
+};
+
+const struct option_rule reading_rules[] = {
     {.name = "format",
      .argument = "F",
      .kind = &option_choice,

@@ -8,6 +8,7 @@
 enum data_format {
     FORMAT_AUTO, /* as its content looks */
     FORMAT_LINES,
+    FORMAT_TEXT, /* one text */
     FORMAT_JSON, /* objects one after another, or a list of them */
     FORMAT_CSV,
     FORMAT_TSV,
@@ -18,16 +19,19 @@ enum data_format {
 enum special_tokens { SPECIAL_PARSE, SPECIAL_LITERAL };
 
 struct data_options {
-    const char *field; /* NULL: not given */
-    int64_t format;    /* FORMAT_* */
-    int64_t special;   /* SPECIAL_* */
-    bool texts_only;   /* numbers alone in the lines of a file are texts, too */
+    const char *field;       /* NULL: not given */
+    int64_t format;          /* FORMAT_* */
+    int64_t special;         /* SPECIAL_* */
+    bool texts_only;         /* numbers alone in the lines of a file are texts, too */
+    bool whole_texts;        /* what looks like lines is one text */
+    const char *usual_field; /* where `field` is not given; NULL: "prompt" */
 };
 
 /* --dataset: the place is a const char *. */
 extern const struct option_rule dataset_rules[];
-/* Of struct data_options. */
-extern const struct option_rule data_rules[];
+/* Of struct data_options: the field, which is called prompt unless it is named; and the rest. */
+extern const struct option_rule field_rules[];
+extern const struct option_rule reading_rules[];
 /* --ids: the place is a const char *. */
 extern const struct option_rule ids_rules[];
 

@@ -20,6 +20,11 @@ int dataset_read_lines(struct textfile *file, struct dataset *set)
     return status;
 }
 
+int dataset_read_text(struct textfile *file, struct dataset *set)
+{
+    return is_blank(file->next) ? STATUS_OK : dataset_add_text(set, 1, file->next, NULL);
+}
+
 static int add_length_line(const struct textfile *file, const char *line, struct dataset *set)
 {
     char *end;
@@ -123,11 +128,16 @@ static bool looks_like_lengths(const char *text)
     return any;
 }
 
+static const char *usual_field(const struct data_options *options)
+{
+    return options->usual_field ? options->usual_field : "prompt";
+}
+
 /* The content decides, and where it leaves that open, the name. */
 static enum data_format format_of(const struct textfile *file, const struct data_options *options)
 {
     const enum data_format by_name = format_of_name(file->name);
-    const char *column = options->field ? options->field : "prompt";
+    const char *column = options->field ? options->field : usual_field(options);
     if (by_name == FORMAT_LENGTHS)
         return by_name;
     if (by_name == FORMAT_AUTO && !options->texts_only && looks_like_lengths(file->next))
@@ -156,18 +166,23 @@ static int read_as(enum data_format format, struct textfile *file,
 {
     const char *field = options->field;
     const char *hint = options->format == FORMAT_AUTO ? "; --format lines takes it as text" : "";
-    if (field && (format == FORMAT_LINES || format == FORMAT_LENGTHS))
+    const char *usual = usual_field(options);
+    if (field && (format == FORMAT_LINES || format == FORMAT_TEXT || format == FORMAT_LENGTHS))
         return fail_usage("--field is for JSON, CSV and TSV, but %s %s %s; --format says what a "
                           "file holds",
                           file->name, options->format == FORMAT_AUTO ? "looks like" : "is read as",
-                          format == FORMAT_LINES ? "lines of text" : "token counts");
+                          format == FORMAT_LENGTHS ? "token counts"
+                          : format == FORMAT_TEXT  ? "one text"
+                                                   : "lines of text");
     switch (format) {
     case FORMAT_JSON:
-        return dataset_read_json(file, field, hint, set);
+        return dataset_read_json(file, field, usual, hint, set);
     case FORMAT_CSV:
-        return dataset_read_table(file, ',', field ? field : "prompt", set);
+        return dataset_read_table(file, ',', field ? field : usual, set);
     case FORMAT_TSV:
-        return dataset_read_table(file, '\t', field ? field : "prompt", set);
+        return dataset_read_table(file, '\t', field ? field : usual, set);
+    case FORMAT_TEXT:
+        return dataset_read_text(file, set);
     case FORMAT_LENGTHS:
         return dataset_read_lengths(file, set);
     default:
@@ -180,9 +195,11 @@ int dataset_read(const char *path, const struct data_options *options, struct da
     struct textfile file;
     int status = textfile_open(path, &file);
     if (!status) {
-        const enum data_format format = options->format == FORMAT_AUTO
-                                            ? format_of(&file, options)
-                                            : (enum data_format)options->format;
+        enum data_format format = options->format == FORMAT_AUTO
+                                      ? format_of(&file, options)
+                                      : (enum data_format)options->format;
+        if (format == FORMAT_LINES && options->format == FORMAT_AUTO && options->whole_texts)
+            format = FORMAT_TEXT;
         if (format == FORMAT_LINES && options->format == FORMAT_AUTO)
             note_columns(&file);
         status = read_as(format, &file, options, set);

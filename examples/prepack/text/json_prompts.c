@@ -29,7 +29,7 @@ static int add_prompt(struct scanner *scanner, const char *field, const struct s
 /* An object with the field, or, where none was named, a string. */
 static int take_item(struct scanner *scanner, struct dataset *set)
 {
-    const char *field = scanner->field ? scanner->field : "prompt";
+    const char *field = scanner->field ? scanner->field : scanner->usual;
     struct member members[] = {{.name = field}, {.name = "answer"}};
     const char c = scan_space(scanner);
     scanner->start_line = scanner->file->line;
@@ -43,10 +43,10 @@ static int take_item(struct scanner *scanner, struct dataset *set)
     return add_prompt(scanner, field, &members[0].value, &members[1].value, set);
 }
 
-int dataset_read_json(struct textfile *file, const char *field, const char *hint,
+int dataset_read_json(struct textfile *file, const char *field, const char *usual, const char *hint,
                       struct dataset *set)
 {
-    struct scanner scanner = {.file = file, .field = field, .hint = hint};
+    struct scanner scanner = {.file = file, .field = field, .usual = usual, .hint = hint};
     return scan_space(&scanner) == '[' ? scan_list(&scanner, take_item, set)
                                        : scan_items(&scanner, take_item, set);
 }

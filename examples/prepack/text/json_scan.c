@@ -112,7 +112,7 @@ static bool take_member(struct scanner *scanner, struct member *members, size_t 
     if (!scan_value(scanner, &value))
         return false;
     for (size_t i = 0; i < n; i++) {
-        if (!is_named(&key, members[i].name))
+        if (!members[i].name || !is_named(&key, members[i].name))
             continue;
         if (members[i].value.n > 0)
             return is_wrong(scanner, "a key stands in it twice");

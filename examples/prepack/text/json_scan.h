@@ -12,7 +12,9 @@ struct scanner {
     struct textfile *file;
     const char *field; /* the one that holds the prompt; NULL: not named */
     const char *hint;  /* what a sentence about a file that is not JSON ends in */
+    const char *usual; /* where none is named, by its name */
     const char *wrong; /* what was found wrong last */
+    void *user;        /* of take_item */
     size_t start_line; /* of the item that is read */
 };
 
@@ -24,12 +26,12 @@ struct span {
 
 /* A member of an object that is asked for. */
 struct member {
-    const char *name;
+    const char *name; /* NULL: nothing is asked for */
     struct span value;
     size_t line; /* where the value begins */
 };
 
-/* Takes one item at file->next and adds its prompt to the set. */
+/* Takes one item at file->next and adds its prompt to the set (NULL where scan_items got none). */
 typedef int (*take_item_fn)(struct scanner *scanner, struct dataset *set);
 
 /* Moves to the next byte that is no space, and gives it; NUL at the end. */

@@ -16,7 +16,7 @@ static int read_more_text(const struct option_rule *rule, const char *value, voi
     return STATUS_OK;
 }
 
-static const struct option_kind kind_texts = {true, read_more_text, NULL};
+static const struct option_kind kind_texts = {.has_value = true, .read = read_more_text};
 
 #define AT(member) offsetof(struct prompt_options, member)
 

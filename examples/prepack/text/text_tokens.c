@@ -69,7 +69,13 @@ const char *tokenizer_token(const struct tokenizer *tokenizer, int32_t id)
     return pp_tokenizer_token(tokenizer->handle, id, NULL);
 }
 
-int tokenizer_encode(struct tokenizer *tokenizer, const char *text, int32_t **tokens, size_t *n)
+int32_t tokenizer_bos(const struct tokenizer *tokenizer)
+{
+    return tokenizer->info.bos_token;
+}
+
+static int encode(struct tokenizer *tokenizer, const char *text, bool edges, int32_t **tokens,
+                  size_t *n)
 {
     pp_error err = {.struct_size = sizeof err};
     const pp_text whole = {text, strlen(text)};
@@ -78,6 +84,7 @@ int tokenizer_encode(struct tokenizer *tokenizer, const char *text, int32_t **to
     pp_encode_params params;
     pp_encode_params_init(&params, sizeof params);
     params.special = tokenizer->literal ? PP_SPECIAL_TEXT : PP_SPECIAL_PARSE;
+    params.no_edges = !edges;
     if (pp_tokenizer_encode(tokenizer->handle, &whole, 1, &params, &encoding, &err) < 0 ||
         pp_encoding_get(encoding, 0, &encoded, &err) < 0) {
         pp_encoding_destroy(encoding);
@@ -89,6 +96,37 @@ int tokenizer_encode(struct tokenizer *tokenizer, const char *text, int32_t **to
         memcpy(*tokens, encoded.ids, *n * sizeof **tokens);
     pp_encoding_destroy(encoding);
     return *tokens ? STATUS_OK : fail_memory();
+}
+
+int tokenizer_encode(struct tokenizer *tokenizer, const char *text, int32_t **tokens, size_t *n)
+{
+    return encode(tokenizer, text, true, tokens, n);
+}
+
+int tokenizer_encode_alone(struct tokenizer *tokenizer, const char *text, int32_t **tokens,
+                           size_t *n)
+{
+    return encode(tokenizer, text, false, tokens, n);
+}
+
+int tokenizer_edges(struct tokenizer *tokenizer, struct text_edges *edges)
+{
+    static const char text[] = "a";
+    int32_t *alone = NULL, *whole = NULL;
+    size_t n_alone, n_whole, k = 0;
+    int status = tokenizer_encode_alone(tokenizer, text, &alone, &n_alone);
+    if (!status)
+        status = tokenizer_encode(tokenizer, text, &whole, &n_whole);
+    if (!status && n_whole >= n_alone) {
+        while (k < n_whole - n_alone && memcmp(whole + k, alone, n_alone * sizeof *alone) != 0)
+            k++;
+        edges->n_before = k;
+        edges->n_after = n_whole - n_alone - k;
+        memmove(whole + k, whole + k + n_alone, edges->n_after * sizeof *whole);
+    }
+    free(alone);
+    edges->ids = whole;
+    return status;
 }
 
 /* ---- tokens to text ---- */

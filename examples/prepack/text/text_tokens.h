@@ -22,6 +22,17 @@ int32_t tokenizer_eos(const struct tokenizer *tokenizer);
 /* A token as its file spells it; NULL for an id that no token has. */
 const char *tokenizer_token(const struct tokenizer *tokenizer, int32_t id);
 
+/* The id that begins a text, or -1. */
+int32_t tokenizer_bos(const struct tokenizer *tokenizer);
+/* The ids that every text gets before and behind its own, maybe none. */
+struct text_edges {
+    int32_t *ids; /* [n_before + n_after] owned */
+    size_t n_before, n_after;
+};
+int tokenizer_edges(struct tokenizer *tokenizer, struct text_edges *edges);
+/* Token ids of a text alone, without those that begin and end it. The caller frees *tokens. */
+int tokenizer_encode_alone(struct tokenizer *tokenizer, const char *text, int32_t **tokens,
+                           size_t *n);
 /* Token ids of a text, with those that begin and end it if there are such. The caller frees
  * *tokens. */
 int tokenizer_encode(struct tokenizer *tokenizer, const char *text, int32_t **tokens, size_t *n);

@@ -30,13 +30,10 @@ static const struct option_rule run_rules[] = {
 };
 
 static const struct option_group groups[] = {
-    {NULL, model_rules, AT(model)},
-    {NULL, tokenizer_rules, 0},
-    {NULL, prompt_rules, AT(prompts)},
-    {NULL, data_rules, AT(data)},
-    {NULL, run_rules, 0},
-    {NULL, json_rules, AT(json)},
-    {NULL, NULL, 0},
+    {NULL, model_rules, AT(model)},    {NULL, tokenizer_rules, 0},
+    {NULL, prompt_rules, AT(prompts)}, {NULL, field_rules, AT(data)},
+    {NULL, reading_rules, AT(data)},   {NULL, run_rules, 0},
+    {NULL, json_rules, AT(json)},      {NULL, NULL, 0},
 };
 
 static const struct tokenize_options defaults = {.ids_only = false};
