@@ -273,6 +273,42 @@ START_TEST(sessions_may_have_blocks)
 }
 END_TEST
 
+/* A prefix that is computed once: blocks that caches share are counted, and partly shared ones are
+ * copied into blocks of the session. */
+START_TEST(shared_prefixes_take_blocks)
+{
+    struct world w = make_world(0, *run_target(0));
+    pp_item items[2][3] = {{{0}}};
+    float logits[2][3][CACHE_VOCAB];
+    int32_t all[20];
+    const pp_run_params params = {.struct_size = sizeof params, .min_shared_prefix = 8};
+    for (int32_t i = 0; i < 20; i++)
+        all[i] = i;
+    OK(pp_session_add_blocks(w.hosted, 0, all, 20, perr));
+    for (int hosted = 0; hosted < 2; hosted++) {
+        for (int i = 0; i < 3; i++)
+            items[hosted][i] = (pp_item){.struct_size = sizeof(pp_item),
+                                         .tokens = cache_ids,
+                                         .n_tokens = 37 + 9 * i,
+                                         .output = PP_OUTPUT_LAST_LOGITS,
+                                         .logits = logits[hosted][i]};
+        OK(pp_run(hosted ? w.hosted : w.own, NULL, items[hosted], 3, &params, perr));
+    }
+    ck_assert_mem_eq(logits[0], logits[1], sizeof logits[0]);
+    for (int i = 0; i < 3; i++)
+        expect_same(&w, items[1][i].cache, 37 + 9 * i);
+    pp_session_info info = {.struct_size = sizeof info};
+    OK(pp_session_get_info(w.hosted, &info, perr));
+    ck_assert_int_le(info.kv_bytes / info.page_bytes, 2 + 3 * 2); /* two are shared by all */
+    for (int i = 0; i < 3; i++) {
+        pp_kvcache_destroy(items[0][i].cache);
+        pp_kvcache_destroy(items[1][i].cache);
+    }
+    ck_assert_int_eq(pp_session_remove_blocks(w.hosted, 0, all, 20), 20);
+    free_world(&w);
+}
+END_TEST
+
 START_TEST(what_needs_own_pages_is_refused)
 {
     struct world w = make_world(0, *run_target(0));
@@ -329,6 +365,7 @@ int main(void)
     tcase_add_test(tcase, truncation_frees_blocks);
     tcase_add_test(tcase, windows_free_blocks);
     tcase_add_test(tcase, sessions_may_have_blocks);
+    tcase_add_test(tcase, shared_prefixes_take_blocks);
     tcase_add_test(tcase, what_needs_own_pages_is_refused);
     suite_add_tcase(suite, tcase);
     return tap_run(suite, CK_NOFORK);
