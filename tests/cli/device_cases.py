@@ -11,8 +11,8 @@ from model_cases import METHODS
 from plan_cases import demo_tokenizer
 
 DRY_RUN_KEYS = ["model", "dataset", "metric", "device", "device_name", "attention", "dtype", "weights",
-                "threads", "batch_size", "weight_bytes", "workspace_bytes", "max_pass_tokens",
-                "page_tokens", "page_bytes", "memory_limit", "fits", "methods"]
+                "threads", "batch_size", "weight_bytes", "workspace_bytes",
+                "max_pass_tokens", "page_tokens", "page_bytes", "memory_limit", "fits", "methods"]
 NEEDS_KEYS = ["method", "batches", "tokens_real", "tokens_computed", "passes", "tokens_per_batch",
               "passes_per_batch", "kv_bytes", "device_bytes", "host_bytes"]
 

@@ -159,7 +159,7 @@ def refusals(program):
                         (args + ["--pooling", "max", "-p", "a"], "one of model, last, mean, first")):
         program.refuses(2, says, *words)
     program.refuses(1, "prompt 2 (line 2 of standard input) has 2000 tokens, but the model takes at most 1024; "
-                    "--max-length", *args, "--ids", "-", stdin=(json.dumps([1]) + "\n" + json.dumps([1] * 2000)).encode())
+                    "--max-length", *args, "--ids", "-", stdin=f"[1]\n{[1] * 2000}".encode())
     program.refuses(1, "prompt 1 (line 1 of standard input): token id 1024", *args, "--ids", "-", stdin=b"[1024]")
     program.refuses(1, "is there already; --force", "embed", "--model", "demo", "-p", "a", "--out",
                     program.file("there.npy", ""))

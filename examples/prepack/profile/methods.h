@@ -3,6 +3,7 @@
 #define PREPACK_METHODS_H
 
 #include "needs.h"
+#include "packers.h"
 #include "profile_options.h"
 #include "progress.h"
 #include "promptset.h"
@@ -22,7 +23,7 @@ struct workload {
     int32_t vocab_size;
     int32_t pad_token;
     bool first_tokens;      /* pick every prompt's first token as well */
-    int64_t share_prefixes; /* as the packer does; 0: never */
+    int64_t share_prefixes; /* tokens that METHOD_DATASET shares at least; 0: none */
     struct progress *progress;
 };
 
@@ -37,10 +38,10 @@ struct pass_figures {
 
 /* Runs every batch of the workload once. */
 int methods_run(enum method method, const struct workload *work, pp_session *session,
-                const pp_packer *packer, struct usage *usage, struct pass_figures *figures);
+                const struct packers *packers, struct usage *usage, struct pass_figures *figures);
 /* Walks the same steps without running them: what they would need in a session of `info`. */
 int methods_count(enum method method, const struct workload *work, const pp_session_info *info,
-                  const pp_packer *packer, struct needs *needs, struct pass_figures *figures);
+                  const struct packers *packers, struct needs *needs, struct pass_figures *figures);
 /* Runs a few short prompts, so that the first batch that is measured is not the first at all. */
 int methods_warm_up(const struct workload *work, pp_session *session);
 

@@ -26,7 +26,7 @@ struct profile {
     struct progress progress;
     pp_session *session; /* of the method that runs */
     struct nvml gpu;     /* of sessions on one */
-    pp_packer *packer;
+    struct packers packers;
     struct outputs outputs;
     struct profile_report report;
 };
@@ -61,9 +61,9 @@ static int open_data(struct profile *profile)
                      : dataset_load(profile->dataset_name, &options->data, &profile->dataset);
     if (status)
         return status;
-    if (options->packing.share_prefixes > 0 && !profile->dataset.texts && !profile->dataset.ids)
-        return fail_usage("--share-prefixes needs the tokens of the prompts, but %s holds only "
-                          "their counts",
+    if (methods_share(options) && !profile->dataset.texts && !profile->dataset.ids)
+        return fail_usage("shared prefixes need the tokens of the prompts, but %s holds only their "
+                          "counts",
                           profile->dataset_name);
     if (!model.name && !profile->dataset.is_demo)
         return fail_usage("profile needs --model with --%s %s: a shape such as llama1b, a model "
@@ -134,7 +134,7 @@ static int measure_runs(struct profile *profile, enum method method, struct usag
     int64_t used_bytes = 0;
     for (size_t r = 0; r < runs->n; r++) {
         const int status =
-            methods_run(method, work, profile->session, profile->packer, usage, &figures);
+            methods_run(method, work, profile->session, &profile->packers, usage, &figures);
         if (status)
             return status;
         const struct usage_figures used = usage_take(usage);
@@ -204,7 +204,7 @@ static int measure(struct profile *profile)
     if (!values)
         return fail_memory();
     struct runs runs = {n, values, values + n, values + 2 * n, values + 3 * n, values + 4 * n};
-    int status = packer_open(&options->packing, &profile->packer);
+    int status = packers_open(options, &profile->packers);
     progress_start(&profile->progress, "loading",
                    (int64_t)profile->work.n_batches * options->num_runs * options->methods.n);
     if (!status)
@@ -330,11 +330,14 @@ static void print_subject(const struct profile *profile, const pp_session_info *
         fprintf(out, "           %zu prompts were cut to %" PRId64 " tokens\n",
                 profile->prompts.n_cut, options->max_length);
     fprintf(out, "device     %s\n", device);
-    if (work->share_prefixes > 0)
-        fprintf(out,
-                "sharing    packed methods compute once what prompts of a step begin with alike, "
-                "at least %" PRId64 " tokens\n",
-                work->share_prefixes);
+    for (int i = 0; i < options->methods.n; i++) {
+        const enum method method = (enum method)options->methods.items[i];
+        if (method_shares(options, method) > 0)
+            fprintf(out,
+                    "sharing    %s: what prompts of a step begin with alike is computed once, from "
+                    "%" PRId64 " tokens on\n",
+                    method_names[method], method_shares(options, method));
+    }
 }
 
 static void print_notes(const struct profile *profile, FILE *out)
@@ -378,11 +381,11 @@ static int dry_run(struct profile *profile)
                                     .dataset = profile->report.dataset,
                                     .options = profile->options};
     FILE *out = profile->outputs.text;
-    int status = packer_open(&profile->options->packing, &profile->packer);
+    int status = packers_open(profile->options, &profile->packers);
     if (!status)
         status = engine_estimate(&profile->engine, &profile->options->device, &report.session);
     if (!status)
-        status = dry_run_count(&report, &profile->work, profile->packer, profile->engine.model);
+        status = dry_run_count(&report, &profile->work, &profile->packers, profile->engine.model);
     if (!status)
         status = dry_run_print(&report, out);
     if (status)
@@ -414,7 +417,7 @@ int run_profile(const void *line)
             status = print_report(&profile);
     }
     engine_session_close(profile.session);
-    pp_packer_destroy(profile.packer);
+    packers_close(&profile.packers);
     free(profile.work.lengths);
     free(profile.work.order);
     promptset_free(&profile.prompts);

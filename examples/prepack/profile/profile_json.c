@@ -1,6 +1,7 @@
 /* profile_json.c: the JSON of `prepack profile`. Its keys are added to, never renamed. */
 #include "engine.h"
 #include "json_out.h"
+#include "packers.h"
 #include "profile_report.h"
 
 double peak_memory_mb(const struct profile_report *report, const struct method_report *method)
@@ -36,6 +37,8 @@ static json_t *method_json(const struct profile_report *report, const struct met
                        : json_null());
     json_put(&json, "gpu_memory_used_bytes",
              gpu_known ? json_integer(method->used_bytes) : json_null());
+    json_put_count(&json, "share_prefixes",
+                   method_shares(report->options, (enum method)method->method));
     return json;
 }
 
@@ -49,7 +52,6 @@ static json_t *heading_json(const char *model, const char *dataset,
     json_put(&json, "metric", json_string(options->metric == METRIC_TTFT ? "ttft" : "prefill"));
     json_put_device(&json, session);
     json_put_count(&json, "batch_size", options->batch_size);
-    json_put_count(&json, "share_prefixes", options->packing.share_prefixes);
     return json;
 }
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 const char *const method_names[N_METHODS] = {"prepacking", "full-batching", "length-ordered",
-                                             "dataset-prepacking"};
+                                             "dataset-prepacking", "shared-prefixes"};
 
 static int add_method(const char *name, size_t n, struct method_list *list)
 {
@@ -19,8 +19,9 @@ static int add_method(const char *name, size_t n, struct method_list *list)
         list->items[list->n++] = m;
         return STATUS_OK;
     }
-    return fail_usage("--methods has '%.*s', but knows only %s, %s, %s and %s", (int)n, name,
-                      method_names[0], method_names[1], method_names[2], method_names[3]);
+    return fail_usage("--methods has '%.*s', but knows only %s, %s, %s, %s and %s", (int)n, name,
+                      method_names[0], method_names[1], method_names[2], method_names[3],
+                      method_names[4]);
 }
 
 static int read_methods(const struct option_rule *rule, const char *value, void *place)
@@ -85,7 +86,8 @@ static const struct option_rule run_rules[] = {
      .argument = "LIST",
      .kind = &kind_methods,
      .place = AT(methods),
-     .help = "of prepacking, full-batching, length-ordered, dataset-prepacking, with commas"},
+     .help = "of prepacking, full-batching, length-ordered, dataset-prepacking, shared-prefixes, "
+             "with commas"},
     {.name = "per",
      .argument = "UNIT",
      .kind = &option_choice,
@@ -175,7 +177,10 @@ static const char notes[] =
     "  dataset-prepacking   all prompts are packed at once; bins are taken so many at a time that\n"
     "                       a step has about as many tokens as an average prepacked batch; the\n"
     "                       time of the packing is included, and times are per such step\n"
-    "With --share-prefixes the packed methods compute once what prompts of a step begin with "
+    "  shared-prefixes      as prepacking, and what prompts of a batch begin with alike, at least "
+    "16\n"
+    "                       tokens (--share-prefixes N), is computed once\n"
+    "With --share-prefixes the other packed methods compute once what prompts of a step begin with "
     "alike;\n"
     "dataset-prepacking then sorts all prompts by their tokens, so that those meet in a step.\n"
     "Times run from token ids in memory to KV caches (and first tokens); caches are freed outside\n"

@@ -9,7 +9,14 @@
 #include "packer_options.h"
 
 /* The ways to run a batch that are compared. */
-enum method { METHOD_PREPACKING, METHOD_FULL, METHOD_ORDERED, METHOD_DATASET, N_METHODS };
+enum method {
+    METHOD_PREPACKING,
+    METHOD_FULL,
+    METHOD_ORDERED,
+    METHOD_DATASET,
+    METHOD_SHARED,
+    N_METHODS
+};
 extern const char *const method_names[N_METHODS];
 
 struct method_list {

@@ -69,9 +69,19 @@ static int add_ids(const struct reader *reader, const json_t *value, const char 
 
 /* ---- a sequence ---- */
 
-/* Takes the tokens of the context and of a continuation together, as far as they fit. */
+/* Code points of a text that is UTF-8. */
+static int64_t count_chars(const char *text)
+{
+    int64_t n = 0;
+    for (; *text; text++)
+        n += ((unsigned char)*text & 0xc0) != 0x80;
+    return n;
+}
+
+/* Takes the tokens of the context and of a continuation together, as far as they fit. text: of the
+ * continuation; NULL: it is ids. */
 static int add_sequence(struct reader *reader, const struct context *context,
-                        const struct token_list *continuation, size_t number, size_t n_bytes)
+                        const struct token_list *continuation, size_t number, const char *text)
 {
     struct score_work *work = reader->work;
     const size_t room = (size_t)reader->max_length + 1; /* the last token is only a target */
@@ -100,7 +110,8 @@ static int add_sequence(struct reader *reader, const struct context *context,
                         work, &(struct sequence){.first = first,
                                                  .n_tokens = (int64_t)(before + continuation->n),
                                                  .n_targets = (int64_t)continuation->n,
-                                                 .n_bytes = (int64_t)n_bytes});
+                                                 .n_chars = text ? count_chars(text) : 0,
+                                                 .n_bytes = text ? (int64_t)strlen(text) : 0});
 }
 
 /* One continuation; delimiter: what stands before it where neither side has white space. */
@@ -123,7 +134,7 @@ static int add_continuation(struct reader *reader, const struct context *context
         status = add_ids(reader, value, name, &list);
     }
     if (!status)
-        status = add_sequence(reader, context, &list, number, text ? strlen(text) : 0);
+        status = add_sequence(reader, context, &list, number, text);
     reader->work->n_crossed += crossed;
     free(list.items);
     return status;

@@ -35,9 +35,8 @@ static void begin_tokens(struct line_builder *builder)
 
 void line_begin(struct line_builder *builder, const struct score_work *work, bool per_token)
 {
-    *builder = (struct line_builder){.work = work, .per_token = per_token, .has_norm = true};
-    builder->best = builder->best_norm = -INFINITY;
-    builder->i_best = builder->i_best_norm = 0;
+    *builder = (struct line_builder){.work = work, .per_token = per_token, .has_text = true};
+    builder->best = builder->best_norm = builder->best_bytes = (struct best){.value = -INFINITY};
     builder->continuations = json_array();
     begin_tokens(builder);
 }
@@ -93,25 +92,29 @@ static void put_tokens(struct line_builder *builder, json_t **json)
     builder->ids = builder->logprobs = builder->ranks = builder->top = NULL;
 }
 
+/* The first of equals stays. */
+static void keep_best(struct best *best, double value, int64_t i)
+{
+    if (value > best->value)
+        *best = (struct best){value, i};
+}
+
 static void add_continuation(struct line_builder *builder, const struct sequence *sequence,
                              double logprob, bool greedy)
 {
     const int64_t i = (int64_t)json_array_size(builder->continuations);
-    const double norm = logprob / (double)sequence->n_bytes;
     json_t *json = json_object();
-    if (logprob > builder->best) {
-        builder->best = logprob;
-        builder->i_best = i;
-    }
-    if (sequence->n_bytes == 0) {
-        builder->has_norm = false;
-    } else if (norm > builder->best_norm) {
-        builder->best_norm = norm;
-        builder->i_best_norm = i;
+    keep_best(&builder->best, logprob, i);
+    builder->has_text = builder->has_text && sequence->n_bytes > 0;
+    if (sequence->n_bytes > 0) {
+        keep_best(&builder->best_norm, logprob / (double)sequence->n_chars, i);
+        keep_best(&builder->best_bytes, logprob / (double)sequence->n_bytes, i);
     }
     json_put(&json, "logprob", number_json(logprob));
     json_put(&json, "greedy", json_boolean(greedy));
     json_put_count(&json, "tokens", sequence->n_targets);
+    json_put(&json, "characters",
+             sequence->n_chars ? json_integer(sequence->n_chars) : json_null());
     json_put(&json, "bytes", sequence->n_bytes ? json_integer(sequence->n_bytes) : json_null());
     put_tokens(builder, &json);
     json_put(&builder->continuations, NULL, json);
@@ -138,9 +141,11 @@ static void put_continuations(struct line_builder *builder, const struct record 
 {
     json_put(json, "continuations", builder->continuations);
     builder->continuations = NULL;
-    json_put_count(json, "best", builder->i_best);
+    json_put_count(json, "best", builder->best.i);
     json_put(json, "best_norm",
-             builder->has_norm ? json_integer(builder->i_best_norm) : json_null());
+             builder->has_text ? json_integer(builder->best_norm.i) : json_null());
+    json_put(json, "best_bytes",
+             builder->has_text ? json_integer(builder->best_bytes.i) : json_null());
     if (record->answer >= 0)
         json_put_count(json, "answer", record->answer);
 }
@@ -183,6 +188,7 @@ static bool add_answer(struct score_totals *totals, const json_t *line, const js
 {
     const json_t *answer = json_object_get(line, "answer");
     const json_t *norm = json_object_get(line, "best_norm");
+    const json_t *bytes = json_object_get(line, "best_bytes");
     if (!answer)
         return true;
     const json_int_t right = json_integer_value(answer);
@@ -191,6 +197,7 @@ static bool add_answer(struct score_totals *totals, const json_t *line, const js
     totals->n_right += json_integer_value(json_object_get(line, "best")) == right;
     totals->n_norm_answers += json_is_integer(norm);
     totals->n_right_norm += json_is_integer(norm) && json_integer_value(norm) == right;
+    totals->n_right_bytes += json_is_integer(bytes) && json_integer_value(bytes) == right;
     totals->answer_logprob += json_number_value(json_object_get(one, "logprob"));
     return json_is_integer(answer) && json_is_object(one) &&
            json_is_integer(json_object_get(line, "best"));

@@ -18,9 +18,11 @@ struct line_builder {
     json_t *ids, *logprobs, *ranks, *top; /* of each token; NULL: not wanted */
     double logprob;                       /* of a text so far */
     int64_t n_tokens;
-    double best, best_norm; /* of continuations so far */
-    int64_t i_best, i_best_norm;
-    bool has_norm;
+    struct best {
+        double value;
+        int64_t i;
+    } best, best_norm, best_bytes; /* of continuations so far: log p, a character's, a byte's */
+    bool has_text;                 /* all of them have */
 };
 
 void line_begin(struct line_builder *builder, const struct score_work *work, bool per_token);
@@ -34,7 +36,8 @@ void line_drop(struct line_builder *builder);
 struct score_totals {
     int64_t n_items, n_continuations, n_tokens, n_greedy;
     int64_t n_answers, n_right; /* questions with an answer */
-    int64_t n_norm_answers, n_right_norm;
+    int64_t n_norm_answers, n_right_norm,
+        n_right_bytes; /* of those whose continuations are texts */
     double logprob, answer_logprob;
     int64_t n_words, n_bytes; /* of texts */
     double word_logprob;      /* of texts whose words and bytes are known */

@@ -190,8 +190,9 @@ static const char about[] =
     "  {\"question\": \"...\", \"choices\": [\"...\", ...], \"answer\": 2}      or \"answer\": "
     "\"C\"\n"
     "'context' and 'question' mean the same. With answers: acc, how often the right continuation\n"
-    "has the largest sum of log-probabilities, and acc_norm, the largest sum divided by the bytes\n"
-    "of the continuation as the file has it.\n";
+    "has the largest sum of log-probabilities; acc_norm, the largest sum divided by the "
+    "characters\n"
+    "of the continuation as the file has it, and acc_bytes, by its bytes.\n";
 
 static const char notes[] =
     "Tokens are made as lm-evaluation-harness makes them. White space at the end of a context\n"

@@ -57,7 +57,7 @@ static void add_headings(struct table *table, bool is_text)
     static const char *const texts[] = {"item",     "tokens",   "log p",    "ppl/token",
                                         "ppl/word", "ppl/byte", "bits/byte"};
     static const char *const questions[] = {"item",   "given", "log p",     "tokens",
-                                            "greedy", "best",  "best/byte", "answer"};
+                                            "greedy", "best",  "best/char", "answer"};
     table_start(table, is_text ? ">>>>>>>" : ">>>>>>>>");
     for (size_t i = 0; i < (is_text ? 7 : 8); i++)
         table_add(table, "%s", is_text ? texts[i] : questions[i]);
@@ -101,13 +101,17 @@ static void print_questions(const struct score_totals *totals, FILE *out)
 {
     const double n = (double)totals->n_continuations;
     fprintf(out,
-            "scored         %" PRId64 " continuations of %" PRId64 " contexts, %" PRId64
+            "scored         %" PRId64 " continuation%s of %" PRId64 " context%s, %" PRId64
             " tokens\n",
-            totals->n_continuations, totals->n_items, totals->n_tokens);
+            totals->n_continuations, totals->n_continuations == 1 ? "" : "s", totals->n_items,
+            totals->n_items == 1 ? "" : "s", totals->n_tokens);
     if (totals->n_answers > 0)
         print_share(out, "acc", totals->n_right, totals->n_answers, ": the largest log p");
     if (totals->n_norm_answers > 0)
         print_share(out, "acc_norm", totals->n_right_norm, totals->n_norm_answers,
+                    ": the largest log p a character");
+    if (totals->n_norm_answers > 0 && totals->n_right_bytes != totals->n_right_norm)
+        print_share(out, "acc_bytes", totals->n_right_bytes, totals->n_norm_answers,
                     ": the largest log p a byte");
     fprintf(out, "mean log p     %.6f of a continuation, %.6f of a token", totals->logprob / n,
             totals->logprob / (double)totals->n_tokens);
@@ -184,6 +188,7 @@ static void put_questions(const struct score_totals *totals, json_t **json)
     json_put_count(json, "continuations", totals->n_continuations);
     json_put(json, "acc", share_json(totals->n_right, totals->n_answers));
     json_put(json, "acc_norm", share_json(totals->n_right_norm, totals->n_norm_answers));
+    json_put(json, "acc_bytes", share_json(totals->n_right_bytes, totals->n_norm_answers));
     json_put(json, "greedy", share_json(totals->n_greedy, totals->n_continuations));
     json_put(json, "mean_logprob", number_json(totals->logprob / n));
     json_put(json, "mean_token_logprob", number_json(totals->logprob / (double)totals->n_tokens));

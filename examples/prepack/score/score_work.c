@@ -85,6 +85,7 @@ uint64_t work_hash(const struct score_work *work)
         const struct sequence *sequence = &work->sequences[s];
         hash = add_number(hash, sequence->n_tokens);
         hash = add_number(hash, sequence->n_targets);
+        hash = add_number(hash, sequence->n_chars);
         hash = add_number(hash, sequence->n_bytes);
     }
     for (size_t i = 0; i < work->n_tokens; i++)

@@ -11,10 +11,10 @@
 #include <stdint.h>
 
 struct sequence {
-    size_t first;      /* its tokens begin at score_work.tokens[first] */
-    int64_t n_tokens;  /* at least 2; the model sees all but the last */
-    int64_t n_targets; /* the last so many tokens are scored; at least 1 */
-    int64_t n_bytes;   /* of a continuation's text; 0: ids */
+    size_t first;             /* its tokens begin at score_work.tokens[first] */
+    int64_t n_tokens;         /* at least 2; the model sees all but the last */
+    int64_t n_targets;        /* the last so many tokens are scored; at least 1 */
+    int64_t n_chars, n_bytes; /* of a continuation's text: code points, UTF-8; 0: ids */
 };
 
 struct record {
