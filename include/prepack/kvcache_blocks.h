@@ -19,9 +19,11 @@
  * anything runs. A fork shares the blocks of its source; it needs a spare block of its own before
  * it writes to a block that is shared, which is its last one if that is not full.
  *
- * Bits are those of a session with pages of its own. Only caches of pp_kvcache_create_on_blocks and
- * their forks can be run; pp_kvcache_create, pp_kvcache_load and the like need pages of the
- * session's own and are refused.
+ * Blocks can be given to the session too: any cache takes them when it has no spare ones of its
+ * own, and those that calls make by themselves (pp_kvcache_load, pp_kvcache_create, new items of a
+ * run) have no others. When the last cache that has one lets it go it is the session's again.
+ *
+ * Bits are those of a session with pages of its own.
  *
  * Thread-safety: as kvcache.h.
  */
@@ -44,7 +46,8 @@ typedef struct pp_kv_blocks {
 } pp_kv_blocks;
 
 /* An empty cache without blocks. The caller destroys *cache; its blocks, but those that others
- * share, are then nobody's. Errors: PP_ERR_ARG (the session has pages of its own), PP_ERR_NOMEM. */
+ * share or that are the session's, are then nobody's. Errors: PP_ERR_ARG (the session has pages of
+ * its own), PP_ERR_NOMEM. */
 PP_API pp_status pp_kvcache_create_on_blocks(struct pp_session *session, pp_kvcache **cache,
                                              pp_error *err);
 
@@ -53,6 +56,14 @@ PP_API pp_status pp_kvcache_create_on_blocks(struct pp_session *session, pp_kvca
  * then none is given. */
 PP_API pp_status pp_kvcache_add_blocks(pp_kvcache *cache, int32_t page_class, const int32_t *blocks,
                                        int64_t n, pp_error *err);
+
+/* Gives a session n blocks of a class, for caches without spare ones. Errors: PP_ERR_ARG, and then
+ * none is given. */
+PP_API pp_status pp_session_add_blocks(struct pp_session *session, int32_t page_class,
+                                       const int32_t *blocks, int64_t n, pp_error *err);
+/* Takes up to n of them back that no cache uses, into blocks[]; returns how many. */
+PP_API int64_t pp_session_remove_blocks(struct pp_session *session, int32_t page_class,
+                                        int32_t *blocks, int64_t n);
 
 /* Takes up to n spare blocks of a cache back, the last ones first, into blocks[]; returns how many.
  * They are nobody's then. */

@@ -11,8 +11,8 @@
  * and a checksum of it all.
  *
  * A cache belongs to its model: to the same configuration and weights, wherever the files are. That
- * is told by a number that covers what is computed, names, shapes and dtypes of the stored tensors
- * and samples of their bytes, so that the same shape trained further is another model; a change of
+ * is told by a number that covers what is computed, shapes and dtypes of the stored tensors and
+ * samples of their bytes, so that the same shape trained further is another model; a change of
  * a few single weights goes unnoticed. dtype and format of weights of the session must be the same;
  * of another device or kernel set the session's log is told, as results are then the same but for
  * rounding.
@@ -60,6 +60,37 @@ PP_API pp_status pp_kvcache_save(const pp_kvcache *cache, const char *path,
  */
 PP_API pp_status pp_kvcache_load(struct pp_session *session, const char *path, pp_kvcache **cache,
                                  pp_error *err);
+
+/* What a saved cache says of itself. Texts that do not fit are cut. */
+typedef struct pp_kvcache_file_info {
+    uint32_t struct_size;
+    int32_t dtype; /* PP_DTYPE_* */
+    int64_t n_tokens;
+    int64_t bytes;  /* of the file */
+    uint64_t model; /* pp_model_identity of its model */
+    int32_t n_layers, n_kv_heads, head_dim;
+    int32_t has_tokens; /* 1: the ids of its tokens were saved with it */
+    char architecture[32];
+    char weights[16]; /* pp_weights_name of the session that computed it */
+    char device[32];
+    char producer[32];
+} pp_kvcache_file_info;
+
+/*
+ * Reads what a file says, without a session: for hosts that keep many and want to know which
+ * prompt's and which model's each is. tokens: [n], n the cache's tokens, receives their ids; NULL:
+ * not wanted. Keys, values and the checksum are not looked at. The caller sets info->struct_size.
+ * Errors: PP_ERR_ARG (NULL; another n; no ids were saved), PP_ERR_FORMAT, PP_ERR_LIMIT, PP_ERR_IO,
+ * PP_ERR_NOMEM, PP_ERR_STRUCT_SIZE. Thread-safety: safe.
+ */
+PP_API pp_status pp_kvcache_inspect(const char *path, pp_kvcache_file_info *info, int32_t *tokens,
+                                    int64_t n, pp_error *err);
+
+struct pp_model;
+
+/* The number by which a saved cache knows its model: a part of a key under which hosts keep caches.
+ * Reads a few bytes of each stored tensor. Errors: PP_ERR_ARG, PP_ERR_IO. Thread-safety: safe. */
+PP_API pp_status pp_model_identity(const struct pp_model *model, uint64_t *identity, pp_error *err);
 
 /* The bytes that pp_kvcache_export writes. Errors: as pp_kvcache_save. */
 PP_API pp_status pp_kvcache_export_size(const pp_kvcache *cache,

@@ -2,7 +2,8 @@
  * backend_cpu.c: the CPU's table of operations: opening a context, its memory, and what it says
  * about itself. The operations are in products.c (matmul, gate_up), matrix.c (weights),
  * row_ops.c (norms, softcap, gather_rows, copy), page_ops.c (rope_kv, attention),
- * page_copies.c (kv_read, kv_write, kv_layout), ref_sample.c (sample), score_ops.c (score) and varlen_cpu.c (varlen_*).
+ * page_copies.c (kv_read, kv_write, kv_layout), ref_sample.c (sample), score_ops.c (score) and
+ * varlen_cpu.c (varlen_*).
  */
 #include "cpu/packed_products.h"
 

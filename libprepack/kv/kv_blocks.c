@@ -38,17 +38,20 @@ pp_status ppi_kvcache_take(pp_kvcache *cache, int32_t page_class, int64_t n,
     struct ppi_page_list *list = &cache->lists[page_class];
     if (!cache->store->on_blocks)
         return ppi_pool_take(&cache->store->pools[page_class], n, pages, err);
-    if (list->n_spare < n)
+    struct ppi_page_pool *pool = &cache->store->pools[page_class];
+    int64_t n_own = list->n_spare < n ? list->n_spare : n;
+    if (n_own < n && ppi_pool_take(pool, n - n_own, pages + n_own, NULL) < 0) {
+        int64_t n_there = n_own + ppi_pool_n_listed(pool);
         return ppi_error(err, PP_ERR_ARG,
                          "the cache needs %lld more blocks of class %d and has %lld spare ones; "
                          "give it at least %lld with pp_kvcache_add_blocks",
-                         (long long)n, page_class, (long long)list->n_spare,
-                         (long long)(n - list->n_spare));
-    for (int64_t i = 0; i < n; i++) {
+                         (long long)n, page_class, (long long)n_there, (long long)(n - n_there));
+    }
+    for (int64_t i = 0; i < n_own; i++) {
         pages[i] = list->spare;
         list->spare = list->spare->next_free;
     }
-    list->n_spare -= n;
+    list->n_spare -= n_own;
     return PP_OK;
 }
 
@@ -61,10 +64,10 @@ void ppi_kvcache_give(pp_kvcache *cache, int32_t page_class, int64_t n,
         ppi_pool_drop(pool, n, pages);
         return;
     }
-    for (int64_t i = n - 1; i >= 0; i--) {
+    for (int64_t i = n - 1; i >= 0; i--) { /* so that they are used in the same order again */
         if (!pages[i])
             continue;
-        if (ppi_pool_is_shared(pool, pages[i])) {
+        if (pages[i]->is_pools || ppi_pool_is_shared(pool, pages[i])) {
             ppi_pool_drop(pool, 1, &pages[i]);
             continue;
         }
@@ -83,27 +86,61 @@ void ppi_kvcache_drop_spare(pp_kvcache *cache)
         }
 }
 
-/* ---- the public calls ---- */
+/* ---- blocks of the session ---- */
 
-static pp_status check_class(const pp_kvcache *cache, int32_t page_class, const char *call,
+static pp_status check_class(const struct ppi_kv_store *store, int32_t page_class, const char *call,
                              pp_error *err)
 {
-    if (!cache->store->on_blocks)
+    if (!store->on_blocks)
         return ppi_error(err, PP_ERR_ARG,
                          "%s: the session has pages of its own; pp_session_params.kv_blocks gives "
                          "it the host's",
                          call);
-    if (page_class < 0 || page_class >= cache->store->shape.n_classes)
+    if (page_class < 0 || page_class >= store->shape.n_classes)
         return ppi_error(err, PP_ERR_ARG, "%s: class %d is outside [0, %d)", call, page_class,
-                         cache->store->shape.n_classes);
+                         store->shape.n_classes);
     return PP_OK;
 }
+
+pp_status ppi_store_add_blocks(struct ppi_kv_store *store, int32_t page_class,
+                               const int32_t *blocks, int64_t n, const char *call, pp_error *err)
+{
+    PP_TRY(check_class(store, page_class, call, err));
+    struct ppi_page_pool *pool = &store->pools[page_class];
+    if (n < 0 || (n > 0 && !blocks))
+        return ppi_error(err, PP_ERR_ARG, "%s: blocks is %s and n is %lld", call,
+                         blocks ? "an array" : "NULL", (long long)n);
+    for (int64_t i = 0; i < n; i++) {
+        if (ppi_pool_add_block(pool, blocks[i]))
+            continue;
+        while (i-- > 0)
+            ppi_pool_remove_block(pool); /* the last one that was added */
+        return ppi_error(err, PP_ERR_ARG,
+                         "%s: a block is outside [0, %lld), given twice, or somebody has it", call,
+                         (long long)pool->n_pages);
+    }
+    return PP_OK;
+}
+
+int64_t ppi_store_remove_blocks(struct ppi_kv_store *store, int32_t page_class, int32_t *blocks,
+                                int64_t n)
+{
+    struct ppi_page *page;
+    int64_t i = 0;
+    if (check_class(store, page_class, "", NULL) < 0)
+        return 0;
+    for (; i < n && (page = ppi_pool_remove_block(&store->pools[page_class])); i++)
+        blocks[i] = ppi_pool_number(&store->pools[page_class], page);
+    return i;
+}
+
+/* ---- the public calls ---- */
 
 static pp_status add_blocks(pp_kvcache *cache, int32_t page_class, const int32_t *blocks, int64_t n,
                             pp_error *err)
 {
     static const char call[] = "pp_kvcache_add_blocks";
-    PP_TRY(check_class(cache, page_class, call, err));
+    PP_TRY(check_class(cache->store, page_class, call, err));
     struct ppi_page_pool *pool = &cache->store->pools[page_class];
     if (n < 0 || (n > 0 && !blocks))
         return ppi_error(err, PP_ERR_ARG, "%s: blocks is %s and n is %lld", call,
@@ -147,7 +184,7 @@ int64_t pp_kvcache_remove_blocks(pp_kvcache *cache, int32_t page_class, int32_t 
     int64_t n_removed = 0;
     if (!cache || !blocks || ppi_guard_enter(cache->store->guard, call, NULL) < 0)
         return 0;
-    if (check_class(cache, page_class, call, NULL) >= 0) {
+    if (check_class(cache->store, page_class, call, NULL) >= 0) {
         struct ppi_page_list *list = &cache->lists[page_class];
         for (; n_removed < n && list->n_spare > 0; n_removed++, list->n_spare--) {
             struct ppi_page **last = &list->spare;
@@ -187,7 +224,7 @@ pp_status pp_kvcache_block_table(const pp_kvcache *cache, int32_t page_class, in
                          !cache  ? "cache is NULL"
                          : n < 0 ? "n is negative"
                                  : "table is NULL");
-    PP_TRY(check_class(cache, page_class, call, err));
+    PP_TRY(check_class(cache->store, page_class, call, err));
     for (int64_t i = 0; i < n; i++)
         table[i] = block_at(cache, page_class, i);
     return PP_OK;
@@ -199,7 +236,7 @@ pp_status pp_kvcache_slot_mapping(const pp_kvcache *cache, int32_t page_class, i
     static const char call[] = "pp_kvcache_slot_mapping";
     if (!cache || (n > 0 && !slots))
         return ppi_error(err, PP_ERR_ARG, "%s: %s is NULL", call, cache ? "slots" : "cache");
-    PP_TRY(check_class(cache, page_class, call, err));
+    PP_TRY(check_class(cache->store, page_class, call, err));
     if (first_token < 0 || n < 0 || first_token > cache->n_tokens ||
         n > cache->n_tokens - first_token)
         return ppi_error(err, PP_ERR_ARG, "%s: %lld tokens from %lld on; the cache has %lld", call,

@@ -109,17 +109,60 @@ pp_status ppi_pool_use_blocks(struct ppi_page_pool *pool, void *memory, int32_t 
     return PP_OK;
 }
 
+/* A block that is nobody's, or NULL. The lock is held. */
+static struct ppi_page *find_block(const struct ppi_page_pool *pool, int32_t i)
+{
+    if (i < 0 || i >= pool->slabs->n_pages)
+        return NULL;
+    struct ppi_page *page = &pool->slabs->pages[i];
+    return page->n_owners == 0 && !page->is_pools ? page : NULL;
+}
+
 struct ppi_page *ppi_pool_claim(struct ppi_page_pool *pool, int32_t i)
 {
-    struct ppi_page *page = NULL;
     pthread_mutex_lock(&pool->lock);
-    if (i >= 0 && i < pool->slabs->n_pages && pool->slabs->pages[i].n_owners == 0) {
-        page = &pool->slabs->pages[i];
+    struct ppi_page *page = find_block(pool, i);
+    if (page) {
         page->n_owners = 1;
         pool->n_free--;
     }
     pthread_mutex_unlock(&pool->lock);
     return page;
+}
+
+bool ppi_pool_add_block(struct ppi_page_pool *pool, int32_t i)
+{
+    pthread_mutex_lock(&pool->lock);
+    struct ppi_page *page = find_block(pool, i);
+    if (page) {
+        page->is_pools = true;
+        page->next_free = pool->free_pages;
+        pool->free_pages = page;
+        pool->n_listed++;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return page != NULL;
+}
+
+struct ppi_page *ppi_pool_remove_block(struct ppi_page_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    struct ppi_page *page = pool->n_listed > 0 ? pool->free_pages : NULL;
+    if (page) {
+        pool->free_pages = page->next_free;
+        page->is_pools = false;
+        pool->n_listed--;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return page;
+}
+
+int64_t ppi_pool_n_listed(struct ppi_page_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    int64_t n = pool->n_listed;
+    pthread_mutex_unlock(&pool->lock);
+    return n;
 }
 
 int32_t ppi_pool_number(const struct ppi_page_pool *pool, const struct ppi_page *page)
@@ -156,11 +199,11 @@ pp_status ppi_pool_take(struct ppi_page_pool *pool, int64_t n, struct ppi_page *
                         pp_error *err)
 {
     pthread_mutex_lock(&pool->lock);
-    while (pool->n_free < n) {
+    while ((pool->is_hosts ? pool->n_listed : pool->n_free) < n) {
         int64_t missing = n - pool->n_free;
-        if (add_slab(pool, pool->slab_pages))
+        if (!pool->is_hosts && add_slab(pool, pool->slab_pages))
             continue;
-        if (missing < pool->slab_pages && add_slab(pool, (int32_t)missing))
+        if (!pool->is_hosts && missing < pool->slab_pages && add_slab(pool, (int32_t)missing))
             continue;
         int64_t held = pool->n_pages - pool->n_free;
         pthread_mutex_unlock(&pool->lock);
@@ -174,6 +217,7 @@ pp_status ppi_pool_take(struct ppi_page_pool *pool, int64_t n, struct ppi_page *
         pages[i]->n_owners = 1;
     }
     pool->n_free -= n;
+    pool->n_listed -= pool->is_hosts ? n : 0;
     pthread_mutex_unlock(&pool->lock);
     return PP_OK;
 }
@@ -215,8 +259,9 @@ void ppi_pool_drop(struct ppi_page_pool *pool, int64_t n, struct ppi_page *const
         if (!pages[i] || --pages[i]->n_owners > 0)
             continue;
         pool->n_free++;
-        if (pool->is_hosts)
+        if (pool->is_hosts && !pages[i]->is_pools)
             continue;
+        pool->n_listed += pool->is_hosts;
         pages[i]->next_free = pool->free_pages;
         pool->free_pages = pages[i];
     }

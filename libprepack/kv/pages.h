@@ -14,6 +14,7 @@ struct ppi_page {
     void *data;       /* device memory of page_bytes */
     int32_t n_owners; /* caches that refer to it; guarded by the pool's lock */
     struct ppi_page *next_free;
+    bool is_pools; /* of the host's blocks: the pool may give it out, and gets it back */
 };
 
 struct ppi_slab;
@@ -32,8 +33,10 @@ struct ppi_page_pool {
     struct ppi_page *free_pages;
     int64_t n_pages; /* in all slabs */
     int64_t n_free;
-    bool is_hosts; /* the only slab is the host's memory; pages without owner are in no list */
-    void *zeros;   /* page_bytes of zeros, which stand for pages given back; NULL until needed */
+    bool is_hosts;    /* the only slab is the host's memory; what has no owner is free only if it
+                         is the pool's */
+    int64_t n_listed; /* free pages of such a pool that are the pool's */
+    void *zeros;      /* page_bytes of zeros, which stand for pages given back; NULL until needed */
 };
 
 void ppi_pool_init(struct ppi_page_pool *pool, const struct ppi_backend_ops *ops,
@@ -42,8 +45,13 @@ void ppi_pool_init(struct ppi_page_pool *pool, const struct ppi_backend_ops *ops
 /* Makes pages of the host's memory, n of them, those of an empty pool: there will be no others.
  * Errors: PP_ERR_NOMEM. */
 pp_status ppi_pool_use_blocks(struct ppi_page_pool *pool, void *memory, int32_t n, pp_error *err);
-/* Page number i of those, with one owner now; NULL where there is none or it has an owner. */
+/* Page number i of those, with one owner now; NULL where there is none or it is somebody's. */
 struct ppi_page *ppi_pool_claim(struct ppi_page_pool *pool, int32_t i);
+/* The same page becomes the pool's; false where there is none or it is somebody's. And back: a free
+ * page of the pool that is nobody's then, or NULL. */
+bool ppi_pool_add_block(struct ppi_page_pool *pool, int32_t i);
+struct ppi_page *ppi_pool_remove_block(struct ppi_page_pool *pool);
+int64_t ppi_pool_n_listed(struct ppi_page_pool *pool);
 int32_t ppi_pool_number(const struct ppi_page_pool *pool, const struct ppi_page *page);
 /* Every page must be free. */
 void ppi_pool_close(struct ppi_page_pool *pool);

@@ -6,6 +6,8 @@
 
 #include "checksum.h"
 
+#include <prepack/kvcache_save.h>
+
 #include <string.h>
 
 #define SAMPLE_BYTES 128
@@ -86,7 +88,6 @@ static pp_status add_stored(struct ppi_checksum *sum, const struct ppi_stored *s
     unsigned char sample[SAMPLE_BYTES];
     if (!entry)
         return PP_OK;
-    ppi_checksum_add(sum, entry->name, strlen(entry->name) + 1);
     ppi_checksum_add(sum, entry->dtype_name, strlen(entry->dtype_name) + 1);
     for (int32_t i = 0; i < entry->rank; i++)
         add_integer(sum, entry->shape[i]);
@@ -107,8 +108,11 @@ static pp_status add_tensors(struct ppi_checksum *sum, const pp_model *model, pp
             rule->weight == PPI_WEIGHT_FINAL_NORM)
             continue;
         bool in_layer = ppi_weight_kinds[rule->weight].in_layer;
-        for (int32_t layer = 0; layer < (in_layer ? model->spec.n_layers : 1); layer++)
+        for (int32_t layer = 0; layer < (in_layer ? model->spec.n_layers : 1); layer++) {
+            add_integer(sum, rule->weight);
+            add_integer(sum, rule->part);
             PP_TRY(add_stored(sum, ppi_tensors_place(tensors, i, layer), err));
+        }
     }
     return PP_OK;
 }
@@ -128,4 +132,12 @@ pp_status ppi_model_identity(const pp_model *model, uint64_t *identity, pp_error
     }
     *identity = ppi_checksum_end(&sum);
     return PP_OK;
+}
+
+pp_status pp_model_identity(const pp_model *model, uint64_t *identity, pp_error *err)
+{
+    if (!model || !identity)
+        return ppi_error(err, PP_ERR_ARG, "pp_model_identity: %s is NULL",
+                         model ? "identity" : "model");
+    return ppi_model_identity(model, identity, err);
 }

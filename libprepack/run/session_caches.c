@@ -2,6 +2,7 @@
  * session_caches.c: caches that a session gets from elsewhere than a run: its share of the public
  * calls whose work is kv/'s.
  */
+#include "kv/kv_blocks.h"
 #include "kv/kv_save.h"
 #include "model/identity.h"
 #include "run/session_impl.h"
@@ -46,6 +47,26 @@ pp_status pp_kvcache_create_on_blocks(pp_session *session, pp_kvcache **cache, p
         status = ppi_kvcache_create(&session->store, cache, err);
     ppi_session_leave(session);
     return status;
+}
+
+pp_status pp_session_add_blocks(pp_session *session, int32_t page_class, const int32_t *blocks,
+                                int64_t n, pp_error *err)
+{
+    static const char call[] = "pp_session_add_blocks";
+    PP_TRY(ppi_session_enter(session, call, true, err));
+    pp_status status = ppi_store_add_blocks(&session->store, page_class, blocks, n, call, err);
+    ppi_session_leave(session);
+    return status;
+}
+
+int64_t pp_session_remove_blocks(pp_session *session, int32_t page_class, int32_t *blocks,
+                                 int64_t n)
+{
+    if (!blocks || ppi_session_enter(session, "pp_session_remove_blocks", true, NULL) < 0)
+        return 0;
+    int64_t n_removed = ppi_store_remove_blocks(&session->store, page_class, blocks, n);
+    ppi_session_leave(session);
+    return n_removed;
 }
 
 /* ---- saved caches ---- */

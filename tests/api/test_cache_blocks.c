@@ -225,6 +225,90 @@ START_TEST(windows_free_blocks)
 }
 END_TEST
 
+/* Blocks of the session serve whoever has none, and come back. */
+START_TEST(sessions_may_have_blocks)
+{
+    struct world w = make_world(0, *run_target(0));
+    pp_kvcache *caches[3] = {NULL}, *own = cache_prefill(w.own, 50);
+    float logits[CACHE_VOCAB];
+    int32_t removed[12];
+    size_t bytes;
+    OK(pp_session_add_blocks(w.hosted, 0, (int32_t[]){1, 2, 3, 4, 5, 6, 7, 8}, 8, perr));
+    REFUSED(pp_session_add_blocks(w.hosted, 0, (int32_t[]){9, 8}, 2, &refusal), PP_ERR_ARG,
+            "somebody has it");
+    ck_assert_int_ge(run_ids(w.hosted, &caches[0], 0, 50, logits), 0);
+    expect_same(&w, caches[0], 50);
+    OK(pp_kvcache_export_size(own, NULL, &bytes, perr));
+    char *saved = malloc(bytes);
+    OK(pp_kvcache_export(own, NULL, saved, bytes, perr));
+    OK(pp_kvcache_import(w.hosted, saved, bytes, &caches[1], perr));
+    expect_same(&w, caches[1], 50);
+    REFUSED(run_ids(w.hosted, &caches[2], 0, 1, logits), PP_ERR_ARG, "has 0 spare ones");
+    REFUSED(pp_kvcache_add_blocks(caches[0], 0, (int32_t[]){2}, 1, &refusal), PP_ERR_ARG,
+            "block 2 is");
+    /* a block of its own comes before the session's */
+    OK(pp_kvcache_truncate(caches[1], 20, perr));
+    OK(pp_kvcache_add_blocks(caches[0], 0, (int32_t[]){30}, 1, perr));
+    ck_assert_int_ge(run_ids(w.hosted, &caches[0], 50, 85, logits), 0);
+    int32_t table[6];
+    OK(pp_kvcache_block_table(caches[0], 0, table, 6, perr));
+    ck_assert_int_eq(table[4], 30);
+    ck_assert_int_ge(table[5], 1);
+    ck_assert_int_le(table[5], 8);
+    expect_same(&w, caches[0], 85);
+    ck_assert_int_eq(pp_session_remove_blocks(w.hosted, 0, removed, 12), 1);
+    pp_kvcache_destroy(caches[0]);
+    pp_kvcache_destroy(caches[1]);
+    ck_assert_int_eq(pp_session_remove_blocks(w.hosted, 0, removed + 1, 12), 7);
+    int32_t sum = 0;
+    for (int i = 0; i < 8; i++)
+        sum += removed[i];
+    ck_assert_int_eq(sum, 36);
+    ck_assert_int_eq(pp_session_remove_blocks(w.hosted, 0, removed, 12), 0);
+    OK(pp_session_add_blocks(w.hosted, 0, (int32_t[]){30, 1}, 2, perr));
+    REFUSED(pp_session_add_blocks(w.own, 0, removed, 1, &refusal), PP_ERR_ARG, "pages of its own");
+    free(saved);
+    pp_kvcache_destroy(own);
+    free_world(&w);
+}
+END_TEST
+
+/* A prefix that is computed once: blocks that caches share are counted, and partly shared ones are
+ * copied into blocks of the session. */
+START_TEST(shared_prefixes_take_blocks)
+{
+    struct world w = make_world(0, *run_target(0));
+    pp_item items[2][3] = {{{0}}};
+    float logits[2][3][CACHE_VOCAB];
+    int32_t all[20];
+    const pp_run_params params = {.struct_size = sizeof params, .min_shared_prefix = 8};
+    for (int32_t i = 0; i < 20; i++)
+        all[i] = i;
+    OK(pp_session_add_blocks(w.hosted, 0, all, 20, perr));
+    for (int hosted = 0; hosted < 2; hosted++) {
+        for (int i = 0; i < 3; i++)
+            items[hosted][i] = (pp_item){.struct_size = sizeof(pp_item),
+                                         .tokens = cache_ids,
+                                         .n_tokens = 37 + 9 * i,
+                                         .output = PP_OUTPUT_LAST_LOGITS,
+                                         .logits = logits[hosted][i]};
+        OK(pp_run(hosted ? w.hosted : w.own, NULL, items[hosted], 3, &params, perr));
+    }
+    ck_assert_mem_eq(logits[0], logits[1], sizeof logits[0]);
+    for (int i = 0; i < 3; i++)
+        expect_same(&w, items[1][i].cache, 37 + 9 * i);
+    pp_session_info info = {.struct_size = sizeof info};
+    OK(pp_session_get_info(w.hosted, &info, perr));
+    ck_assert_int_le(info.kv_bytes / info.page_bytes, 2 + 3 * 2); /* two are shared by all */
+    for (int i = 0; i < 3; i++) {
+        pp_kvcache_destroy(items[0][i].cache);
+        pp_kvcache_destroy(items[1][i].cache);
+    }
+    ck_assert_int_eq(pp_session_remove_blocks(w.hosted, 0, all, 20), 20);
+    free_world(&w);
+}
+END_TEST
+
 START_TEST(what_needs_own_pages_is_refused)
 {
     struct world w = make_world(0, *run_target(0));
@@ -280,6 +364,8 @@ int main(void)
     tcase_add_test(tcase, forks_need_a_block_to_write);
     tcase_add_test(tcase, truncation_frees_blocks);
     tcase_add_test(tcase, windows_free_blocks);
+    tcase_add_test(tcase, sessions_may_have_blocks);
+    tcase_add_test(tcase, shared_prefixes_take_blocks);
     tcase_add_test(tcase, what_needs_own_pages_is_refused);
     suite_add_tcase(suite, tcase);
     return tap_run(suite, CK_NOFORK);

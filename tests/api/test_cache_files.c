@@ -305,6 +305,59 @@ START_TEST(files_come_whole_or_not_at_all)
 }
 END_TEST
 
+START_TEST(files_say_what_they_are)
+{
+    char path[] = "/tmp/prepack-cache-XXXXXX";
+    close(mkstemp(path));
+    pp_model *model = cache_model(1, 5);
+    pp_session *session = run_session(model, plain, 1, 0, 0);
+    pp_kvcache *cache = cache_prefill(session, 50);
+    pp_kvcache_file_info info = {.struct_size = sizeof info};
+    const pp_kvcache_save_params params = {.struct_size = sizeof params, .tokens = cache_ids};
+    uint64_t identity = 0;
+    int32_t ids[50];
+    OK(pp_model_identity(model, &identity, perr));
+    OK(pp_kvcache_save(cache, path, NULL, perr));
+    OK(pp_kvcache_inspect(path, &info, NULL, 0, perr));
+    ck_assert_int_eq(info.has_tokens, 0);
+    REFUSED(pp_kvcache_inspect(path, &info, ids, 50, &refusal), PP_ERR_ARG, "has 0 of them");
+    OK(pp_kvcache_save(cache, path, &params, perr));
+    OK(pp_kvcache_inspect(path, &info, ids, 50, perr));
+    ck_assert_mem_eq(ids, cache_ids, sizeof ids);
+    ck_assert_int_eq(info.has_tokens, 1);
+    ck_assert_int_eq(info.n_tokens, 50);
+    ck_assert_int_eq(info.dtype, PP_DTYPE_F32);
+    ck_assert_int_eq(info.n_layers, 3);
+    ck_assert_int_eq(info.n_kv_heads, 2);
+    ck_assert_int_eq(info.head_dim, 16);
+    ck_assert(info.model == identity);
+    ck_assert_str_eq(info.architecture, "gemma2");
+    ck_assert_str_eq(info.weights, "bf16");
+    ck_assert_str_eq(info.device, "cpu:ref");
+    ck_assert_ptr_nonnull(strstr(info.producer, "libprepack "));
+    struct stat status;
+    ck_assert_int_eq(stat(path, &status), 0);
+    ck_assert_int_eq(info.bytes, status.st_size);
+    REFUSED(pp_kvcache_inspect(path, &info, ids, 49, &refusal), PP_ERR_ARG,
+            "49 ids are asked for; ");
+    REFUSED(pp_kvcache_inspect(NULL, &info, ids, 50, &refusal), PP_ERR_ARG, "path is NULL");
+    REFUSED(pp_model_identity(NULL, &identity, &refusal), PP_ERR_ARG, "model is NULL");
+    ck_assert_int_eq(truncate(path, 100), 0);
+    REFUSED(pp_kvcache_inspect(path, &info, ids, 50, &refusal), PP_ERR_FORMAT, "a header of");
+    FILE *file = fopen(path, "wb");
+    const uint64_t len = 64;
+    fwrite(&len, 1, sizeof len, file);
+    fprintf(file, "%-64s", "{\"a\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}}");
+    fclose(file);
+    REFUSED(pp_kvcache_inspect(path, &info, NULL, 0, &refusal), PP_ERR_FORMAT, "no saved cache");
+    unlink(path);
+    REFUSED(pp_kvcache_inspect(path, &info, NULL, 0, &refusal), PP_ERR_IO, path);
+    pp_kvcache_destroy(cache);
+    pp_session_destroy(session);
+    pp_model_unref(model);
+}
+END_TEST
+
 /* What another process does with a file: it continues the cache and writes the bits it gets. */
 static void continue_elsewhere(int i_model, const char *path, const char *results)
 {
@@ -390,6 +443,7 @@ int main(void)
     tcase_add_test(tcase, headers_that_lie_are_refused);
     tcase_add_test(tcase, another_model_or_session_is_refused);
     tcase_add_test(tcase, files_come_whole_or_not_at_all);
+    tcase_add_test(tcase, files_say_what_they_are);
     tcase_add_loop_test(tcase, another_process_gets_the_same_bits, 0, CACHE_MODELS);
     tcase_add_test(tcase, odd_caches_travel);
     suite_add_tcase(suite, tcase);

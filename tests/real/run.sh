@@ -8,7 +8,7 @@
 # log-probabilities, vectors and scores of labels of tiny models of every family (scores.py), --caches carries caches to
 # llama.cpp and back (llama-cpp-python)
 set -eu
-[ $# -ge 1 ] || { sed -n '2,8s/^# //p' "$0"; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,9s/^# //p' "$0"; exit 2; }
 program=$1/examples/prepack/prepack
 library=$1/libprepack/libprepack.so
 shift
