@@ -84,17 +84,8 @@ static float *logits_row(const struct ppi_outputs *out, int32_t row)
 
 static pp_status ask_draw(struct ppi_outputs *out, int32_t row, int64_t i_item, pp_error *err)
 {
-    if (out->n_draws == out->draws_capacity) {
-        int64_t capacity = 2 * out->draws_capacity + PPI_LOGIT_ROWS;
-        struct ppi_draw_ask *draws = ppi_alloc(&out->session->mem, (size_t)capacity, sizeof *draws);
-        if (!draws)
-            return ppi_error_nomem(err, "tokens to draw", (size_t)capacity * sizeof *draws);
-        if (out->n_draws > 0)
-            memcpy(draws, out->draws, (size_t)out->n_draws * sizeof *draws);
-        ppi_free(&out->session->mem, out->draws);
-        out->draws = draws;
-        out->draws_capacity = capacity;
-    }
+    PP_TRY(ppi_outputs_grow(out, &out->draws, out->n_draws, &out->draws_capacity,
+                            sizeof *out->draws, err));
     out->draws[out->n_draws++] = (struct ppi_draw_ask){row, i_item};
     return PP_OK;
 }
@@ -216,6 +207,26 @@ pp_status ppi_outputs_take_logits(void *user, int32_t first, int32_t n_rows, pp_
 }
 
 /* ---- memory ---- */
+
+pp_status ppi_outputs_grow(struct ppi_outputs *out, void *array, int64_t n, int64_t *capacity,
+                           size_t element_bytes, pp_error *err)
+{
+    struct ppi_mem *mem = &out->session->mem;
+    void *held, *grown;
+    if (n < *capacity)
+        return PP_OK;
+    size_t larger = 2 * (size_t)n + PPI_LOGIT_ROWS;
+    grown = ppi_alloc(mem, larger, element_bytes);
+    if (!grown)
+        return ppi_error_nomem(err, "what is wanted of rows", larger * element_bytes);
+    memcpy(&held, array, sizeof held);
+    if (n > 0)
+        memcpy(grown, held, (size_t)n * element_bytes);
+    ppi_free(mem, held);
+    memcpy(array, &grown, sizeof grown);
+    *capacity = (int64_t)larger;
+    return PP_OK;
+}
 
 /* Memory of n elements where they are wanted; false: there is none. */
 static bool take(struct ppi_outputs *out, bool wanted, size_t n, size_t bytes, void *array)

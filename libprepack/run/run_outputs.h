@@ -71,6 +71,10 @@ static inline int64_t ppi_outputs_origin(const struct ppi_outputs *out, int64_t 
     return out->begins[i_item] + out->lengths[i_item] - ppi_items_at(out->items, i_item)->n_tokens;
 }
 
+/* Room for one more behind n elements of an array of the outputs, which may move. */
+pp_status ppi_outputs_grow(struct ppi_outputs *outputs, void *array, int64_t n, int64_t *capacity,
+                           size_t element_bytes, pp_error *err);
+
 /* The next rows of a block of n_rows wanted rows from `first` on; rows: zeroed at first. false:
  * there are none. */
 bool ppi_outputs_next_rows(const struct ppi_outputs *out, int32_t first, int32_t n_rows,

@@ -7,23 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static pp_status ask(struct ppi_outputs *out, struct ppi_score_ask score, pp_error *err)
-{
-    if (out->n_asks == out->asks_capacity) {
-        int64_t capacity = 2 * out->asks_capacity + PPI_LOGIT_ROWS;
-        struct ppi_score_ask *asks = ppi_alloc(&out->session->mem, (size_t)capacity, sizeof *asks);
-        if (!asks)
-            return ppi_error_nomem(err, "scores of rows", (size_t)capacity * sizeof *asks);
-        if (out->n_asks > 0)
-            memcpy(asks, out->asks, (size_t)out->n_asks * sizeof *asks);
-        ppi_free(&out->session->mem, out->asks);
-        out->asks = asks;
-        out->asks_capacity = capacity;
-    }
-    out->asks[out->n_asks++] = score;
-    return PP_OK;
-}
-
 pp_status ppi_outputs_ask_scores(struct ppi_outputs *out, const struct ppi_rows *rows,
                                  int64_t i_item, pp_error *err)
 {
@@ -34,7 +17,9 @@ pp_status ppi_outputs_ask_scores(struct ppi_outputs *out, const struct ppi_rows 
         if (score->token < first || score->token >= first + rows->n_rows)
             continue;
         int32_t row = rows->row + (int32_t)(score->token - first);
-        PP_TRY(ask(out, (struct ppi_score_ask){row, score->target, i_item, i}, err));
+        PP_TRY(ppi_outputs_grow(out, &out->asks, out->n_asks, &out->asks_capacity,
+                                sizeof *out->asks, err));
+        out->asks[out->n_asks++] = (struct ppi_score_ask){row, score->target, i_item, i};
     }
     return PP_OK;
 }
