@@ -92,9 +92,9 @@ typedef struct pp_run_params {
     pp_progress_fn progress; /* NULL: silence */
     void *progress_user;
     const pp_cancel *cancel;   /* NULL: pp_session_cancel alone */
-    int64_t min_shared_prefix; /* without a plan: what new items have in common in their first
-                                  tokens is computed once where it is at least so many tokens, as
-                                  by a plan with pp_fewest_params.min_shared_prefix; 0, the
+    int64_t min_shared_prefix; /* without a plan: what items that have no tokens yet begin with
+                                  alike is computed once, where it is at least so many tokens, in
+                                  trees of such prefixes; each may cost a forward pass more. 0, the
                                   default: never */
 } pp_run_params;
 
@@ -113,7 +113,7 @@ PP_API void pp_run_params_init(pp_run_params *params, size_t struct_size);
  * tokens there, or a cache of its own), PP_ERR_UNSUPPORTED (an output that the model has no head
  * for; a prefix shared by items whose rotary embedding differs), PP_ERR_TOO_LONG (more tokens than
  * the model has positions for), PP_ERR_NOMEM, PP_ERR_DEVICE_NOMEM, PP_ERR_DEVICE, PP_ERR_CANCELLED,
- * PP_ERR_NOT_FINITE (a token was to be drawn from logits that are not numbers), PP_ERR_STRUCT_SIZE.
+ * PP_ERR_NOT_FINITE (logits that are not numbers, where a token was to be drawn or scored), PP_ERR_STRUCT_SIZE.
  * After an error every cache has its length of before, none was created, `cache` and `next` of
  * every item are as they were, and the session is usable (after PP_ERR_DEVICE only if the device
  * is).
@@ -180,7 +180,7 @@ typedef struct pp_prediction {
  * model; NULL: a pass costs its tokens. plan: its bins, or NULL: prompts of `lengths` [n] in this
  * order. The caller sets prediction->struct_size.
  * Errors: PP_ERR_ARG (NULL; a length below 1; an info that no session fills so; a cost model as for
- * pp_cost_predict), PP_ERR_UNSUPPORTED (a plan that pp_run refuses), PP_ERR_STRUCT_SIZE.
+ * pp_cost_predict), PP_ERR_NOMEM, PP_ERR_STRUCT_SIZE.
  */
 PP_API pp_status pp_run_predict(const pp_session_info *info, const pp_cost_model *cost,
                                 const pp_plan *plan, const int64_t *lengths, int64_t n,

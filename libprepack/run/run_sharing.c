@@ -38,7 +38,7 @@ static pp_status share_prefixes(struct ppi_run *run)
     return status;
 }
 
-/* Whether an item can have stretch of what the plan has computed for another. */
+/* Whether an item can have a stretch that the plan computes for another. */
 static pp_status check_shared(const struct ppi_run *run, int64_t i,
                               const struct ppi_stretch *stretch)
 {

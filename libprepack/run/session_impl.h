@@ -103,7 +103,7 @@ pp_status ppi_session_wait(struct pp_session *session, pp_error *err);
 /* workspace.c */
 pp_status ppi_workspace_create(struct pp_session *session, pp_error *err);
 void ppi_workspace_free(struct pp_session *session);
-/* Bytes of its device stretch, and of its host stretch. */
+/* Bytes of its device part, and of its host part. */
 int64_t ppi_workspace_bytes(const struct pp_session *session);
 int64_t ppi_workspace_host_bytes(const struct pp_session *session);
 
