@@ -2,11 +2,12 @@
 """Log-probabilities of continuations: libprepack against transformers on the same random checkpoint, in turns.
 
 usage: rival_scores.py LIBPREPACK.SO FILE [--shape 15m|110m|llama1b] [--vocab N] [--threads N] [--rounds N]
-                       [--folder DIR] [--trial N]
+                       [--folder DIR] [--trial N] [--first N] [--each]
 
 FILE: JSON lines {"context": [ids], "continuations": [[ids], ...]}. transformers gets every help that its users can
 give it: contexts of one-token continuations go through once, batches are sorted by length, logits are computed for the
-rows that are needed alone, and of several batch sizes the fastest on a part of the file counts.
+rows that are needed alone, and of several batch sizes the fastest on a part of the file counts. --each: transformers
+scores each continuation by itself. --first: so many lines of the file.
 Needs torch and transformers; without them it says so and stops."""
 import argparse
 import ctypes as C
@@ -79,7 +80,7 @@ class Transformers:
     def __init__(self, args, checkpoint):
         torch.set_num_threads(args.threads)
         self.model = LlamaForCausalLM.from_pretrained(checkpoint, dtype=torch.bfloat16).eval()
-        self.batch = 1
+        self.batch, self.each = 1, args.each
 
     def forward(self, rows):
         """Log-probabilities behind each row of ids, left-padded; rows: (ids, first row that is needed)."""
@@ -97,7 +98,7 @@ class Transformers:
         work = []  # ids, first needed row, [(place of the result, continuation)]
         n = 0
         for context, all_of in questions:
-            if all(len(one) == 1 for one in all_of):
+            if not self.each and all(len(one) == 1 for one in all_of):
                 work.append((context, len(context) - 1, [(n + i, one) for i, one in enumerate(all_of)]))
             else:
                 work += [(context + one[:-1], len(context) - 1, [(n + i, one)]) for i, one in enumerate(all_of)]
@@ -132,9 +133,11 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--trial", type=int, default=32)
     parser.add_argument("--folder")
+    parser.add_argument("--first", type=int)
+    parser.add_argument("--each", action="store_true")
     args = parser.parse_args()
     logging.disable_progress_bar()
-    questions = read_questions(args.file)
+    questions = read_questions(args.file)[:args.first]
     with tempfile.TemporaryDirectory() as own:
         checkpoint = make_checkpoint(args, args.folder or own)
         ours, theirs = Prepack(args, checkpoint), Transformers(args, checkpoint)
