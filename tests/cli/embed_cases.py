@@ -10,7 +10,7 @@ import subprocess
 import time
 
 import demo_models
-from harness import TIMEOUT
+from harness import long, TIMEOUT
 from prefill_cases import prompts_of, read_tensors
 
 LENGTHS = (3, 1, 200, 17, 40)
@@ -68,6 +68,7 @@ def kinds_of_files(program):
     assert figures["pooling"] == "last" and figures["normalize"] is True and figures["what"] == "embeddings"
 
 
+@long
 def same_bits(program):
     """batches, shared prefixes and company change no bit"""
     shared = [5 + i for i in range(30)]

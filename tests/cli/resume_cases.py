@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from harness import TIMEOUT
+from harness import long, TIMEOUT
 from score_cases import read_lines
 
 N_ITEMS = 60
@@ -54,6 +54,7 @@ def figures(summary):
     return {key: value for key, value in summary.items() if key not in passing}
 
 
+@long
 def killed_anywhere(program):
     """a run that is killed at random places and goes on leaves the bytes of one that is not"""
     whole, _ = program.json(*command(program, "whole"))

@@ -5,6 +5,7 @@ import math
 import os
 
 import demo_models
+from harness import long
 from plan_cases import demo_tokenizer
 from prefill_cases import prefill
 
@@ -126,6 +127,7 @@ def forms_of_data(program):
     assert "and 4 more" in text and "acc            66.67 % (2 of 3)" in text, text
 
 
+@long
 def same_bits(program):
     """batches, shared prefixes, threads and passes change no byte of the file"""
     header = "The capital of France is Paris. The capital of Romania is Bucharest. "

@@ -5,6 +5,7 @@ import os
 
 import demo_models
 from family_cases import FAMILIES
+from harness import long
 from plan_cases import demo_tokenizer
 from prefill_cases import prefill
 
@@ -14,9 +15,9 @@ HEADER = "The capital of Germany is Berlin. The capital of Romania is Bucharest.
 
 def tree(n=12):
     """Prompts of three families, one of them inside another, and two that are the same."""
-    long, short = [1] + list(range(5, 65)), [1] + list(range(300, 320))
-    prompts = [long + [700 + i, 3] for i in range(n)] + [short + [i + 3] * (i + 1) for i in range(4)]
-    return prompts + [long + list(range(80, 100)) + [i] for i in (4, 5, 6)] + [long, long, [9]]
+    longer, short = [1] + list(range(5, 65)), [1] + list(range(300, 320))
+    prompts = [longer + [700 + i, 3] for i in range(n)] + [short + [i + 3] * (i + 1) for i in range(4)]
+    return prompts + [longer + list(range(80, 100)) + [i] for i in (4, 5, 6)] + [longer, longer, [9]]
 
 
 def own_tokens(prompts):
@@ -75,6 +76,7 @@ def angles_by_length(program):
     assert files[0] == files[1] == files[2]
 
 
+@long
 def profiles(program):
     """profile computes fewer tokens with it, as many as --dry-run foretells"""
     prompts = tree(16)

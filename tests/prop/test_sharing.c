@@ -321,7 +321,7 @@ static void check_family(const char *family, int n_rounds)
 
 START_TEST(every_family)
 {
-    check_family(checkpoint_families[_i * run_step()], run_on_cuda() ? 1 : 3);
+    check_family(checkpoint_families[_i * run_step()], run_on_cuda() ? 1 : rounds(2));
 }
 END_TEST
 
