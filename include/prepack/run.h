@@ -113,10 +113,10 @@ PP_API void pp_run_params_init(pp_run_params *params, size_t struct_size);
  * tokens there, or a cache of its own), PP_ERR_UNSUPPORTED (an output that the model has no head
  * for; a prefix shared by items whose rotary embedding differs), PP_ERR_TOO_LONG (more tokens than
  * the model has positions for), PP_ERR_NOMEM, PP_ERR_DEVICE_NOMEM, PP_ERR_DEVICE, PP_ERR_CANCELLED,
- * PP_ERR_NOT_FINITE (logits that are not numbers, where a token was to be drawn or scored), PP_ERR_STRUCT_SIZE.
- * After an error every cache has its length of before, none was created, `cache` and `next` of
- * every item are as they were, and the session is usable (after PP_ERR_DEVICE only if the device
- * is).
+ * PP_ERR_NOT_FINITE (logits that are not numbers, where a token was to be drawn or scored),
+ * PP_ERR_STRUCT_SIZE. After an error every cache has its length of before, none was created,
+ * `cache` and `next` of every item are as they were, and the session is usable (after PP_ERR_DEVICE
+ * only if the device is).
  *
  * Models whose rotary embedding depends on a prompt's length (longrope, dynamic): a cache that
  * grows past the length at which the angles change is computed anew from its first token, so that
