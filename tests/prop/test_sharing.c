@@ -263,7 +263,8 @@ static void run_together(struct scene *scene, struct run_target target)
     pp_error trouble = {.struct_size = sizeof trouble};
     pp_status status = pp_run(session, plan, items, scene->n, &params, &trouble);
     if (status == PP_ERR_UNSUPPORTED) { /* no plan knows at which lengths angles change */
-        ck_assert_ptr_nonnull(strstr(trouble.message, "the rotary embedding of this model differs"));
+        ck_assert_ptr_nonnull(
+            strstr(trouble.message, "the rotary embedding of this model differs"));
         pp_plan_destroy(plan);
         plan = NULL;
         params.min_shared_prefix = 5;
