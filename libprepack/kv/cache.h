@@ -43,9 +43,10 @@ pp_status ppi_kvcache_reserve(pp_kvcache *cache, int64_t from, int64_t n_tokens,
 pp_status ppi_kvcache_reserve_full(pp_kvcache *cache, int64_t from, int64_t n_tokens,
                                    pp_error *err);
 
-/* The first n_tokens tokens of another cache become those of this one, which holds none but may
- * have reserved slots behind them. Pages are shared, and copied when one of the two reserves slots
- * in them. The length stays. On an error the cache is as before in the classes that are left. */
+/* The first n_tokens tokens, at least 1, of another cache become those of this one, which holds
+ * none but may have reserved slots behind them. Pages are shared, and copied when one of the two
+ * reserves slots in them. The length stays. On an error the cache is as before in the classes that
+ * are left. */
 pp_status ppi_kvcache_adopt(pp_kvcache *cache, const pp_kvcache *from, int64_t n_tokens,
                             pp_error *err);
 

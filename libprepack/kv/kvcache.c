@@ -140,8 +140,7 @@ pp_status ppi_kvcache_hold(pp_kvcache *cache, int64_t n_tokens, const int64_t *f
             first = first_tokens[c] / store->page_tokens;
         PP_TRY(grow_list(store->mem, list, n_pages, err));
         PP_TRY(ppi_kvcache_take(cache, c, n_pages - first, list->pages + first, err));
-        memset(list->pages, 0, (size_t)first * sizeof *list->pages);
-        list->first = first;
+        mark_gone(list, first);
         list->n_pages = n_pages;
     }
     cache->n_tokens = n_tokens;
@@ -255,28 +254,11 @@ static pp_status check_cut(const pp_kvcache *cache, int64_t n_tokens, const char
     return PP_OK;
 }
 
-static pp_status copy_list(const pp_kvcache *cache, int32_t page_class, int64_t n_tokens,
-                           pp_kvcache *copy, pp_error *err)
-{
-    const struct ppi_page_list *from = &cache->lists[page_class];
-    struct ppi_page_list *to = &copy->lists[page_class];
-    int64_t n_pages = ppi_store_pages(cache->store, n_tokens);
-    if (n_pages == 0)
-        return PP_OK;
-    PP_TRY(grow_list(cache->store->mem, to, n_pages, err));
-    memcpy(to->pages, from->pages, (size_t)n_pages * sizeof *to->pages);
-    ppi_pool_share(&cache->store->pools[page_class], n_pages - from->first,
-                   to->pages + from->first);
-    to->n_pages = n_pages;
-    to->first = from->first;
-    return PP_OK;
-}
-
 static pp_status copy_cache(const pp_kvcache *cache, int64_t n_tokens, pp_kvcache *copy,
                             pp_error *err)
 {
-    for (int32_t c = 0; c < cache->store->shape.n_classes; c++)
-        PP_TRY(copy_list(cache, c, n_tokens, copy, err));
+    if (n_tokens > 0)
+        PP_TRY(ppi_kvcache_adopt(copy, cache, n_tokens, err));
     if (cache->tokens && n_tokens > 0) {
         PP_TRY(ppi_kvcache_reserve_tokens(copy, n_tokens, err));
         memcpy(copy->tokens, cache->tokens, (size_t)n_tokens * sizeof *copy->tokens);
