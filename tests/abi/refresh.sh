@@ -38,3 +38,4 @@ for name in prepack prepack-tokenizer; do
     meson compile -C "$build" "$name:shared_library" > /dev/null
     python3 "$here/test_abi.py" --dump "$build/$folder/lib$name.so" "$here/lib$name.abi"
 done
+python3 "$here/python_abi.py"
