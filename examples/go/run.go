@@ -132,11 +132,10 @@ func (s *Session) Run(ctx context.Context, items []Item, options *RunOptions) er
 		ints32(r.tokens), ints64(r.hiddenTokens), (*C.pp_score)(first(r.scores)),
 		ints32(r.topTokens), (*C.double)(first(r.topLogProbs)), (*C.float)(first(r.floats)),
 		call.params, details)
-	if err := call.end(ctx, check(status, details)); err != nil {
-		return err
+	if err = check(status, details); err == nil {
+		r.give() // before a panic goes on: nobody else knows the caches
 	}
-	r.give()
-	return nil
+	return call.end(ctx, err)
 }
 
 // run is the items of a run as flat arrays.
