@@ -26,6 +26,13 @@ if [ "${1-}" = tests ]; then
     need_program nm binutils
     need_program abidiff abigail-tools
 fi
+if [ "${1-}" = rust ]; then
+    need_program cargo cargo
+    need_program rustc rustc
+fi
+if [ "${1-}" = go ]; then
+    need_program go golang-go
+fi
 if [ "${1-}" = aarch64 ]; then
     missing=""
     need_program aarch64-linux-gnu-gcc "gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
