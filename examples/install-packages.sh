@@ -32,6 +32,10 @@ if [ "${1-}" = aarch64 ]; then
     need_program aarch64-linux-gnu-gcc "gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
     need_program qemu-aarch64 qemu-user
 fi
+if [ "${1-}" = mpi ]; then
+    missing=""
+    command -v mpicc.mpich >/dev/null 2>&1 || need_program mpicc.openmpi "libopenmpi-dev openmpi-bin"
+fi
 [ -n "$missing" ] || exit 0
 
 # A C library's headers come with the compiler only as a recommendation.
