@@ -36,6 +36,11 @@ if [ "${1-}" = mpi ]; then
     missing=""
     command -v mpicc.mpich >/dev/null 2>&1 || need_program mpicc.openmpi "libopenmpi-dev openmpi-bin"
 fi
+if [ "${1-}" = docs ]; then
+    missing=""
+    need_program mkdocs mkdocs
+    need_program pygmentize python3-pygments
+fi
 [ -n "$missing" ] || exit 0
 
 # A C library's headers come with the compiler only as a recommendation.

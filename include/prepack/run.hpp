@@ -114,6 +114,8 @@ struct RunOptions {
     int64_t min_shared_prefix = 0; /* 0: no prefix is shared */
 };
 
+namespace detail {
+
 /* The functions of RunOptions behind the pointers of pp_run_params. What they throw must not go
  * through C: it ends the run and is thrown when that is over. */
 class RunCallbacks {
@@ -170,5 +172,6 @@ class RunCallbacks {
     std::exception_ptr thrown_;
 };
 
+} // namespace detail
 } // namespace prepack
 #endif

@@ -125,7 +125,7 @@ class Session : public Handle<pp_session, pp_session_destroy> {
      * it was; one of progress() at the very end finds the run done. */
     void run(span<Item> items, const RunOptions &options = {})
     {
-        RunCallbacks callbacks(options, held());
+        detail::RunCallbacks callbacks(options, held());
         auto error = defaults<pp_error>();
         const pp_status status =
             pp_run(get(), options.plan ? options.plan->get() : nullptr, items.data(),
