@@ -119,7 +119,14 @@ std::vector<std::vector<int32_t>> generate(Session &session, const Prompts &prom
     }
     RunOptions run = options.run;
     for (int64_t step = 0; step < options.max_new_tokens && !items.empty(); step++) {
-        session.run(items, run);
+        try {
+            session.run(items, run);
+        } catch (const Error &error) {
+            if (error.index() < 0 || error.index() >= count(items.size()))
+                throw;
+            throw Error(error.status(), error.what(),
+                        count(owners[static_cast<size_t>(error.index())]), error.native_code());
+        }
         run.plan = nullptr; /* from now on a token each */
         run.min_shared_prefix = 0;
         size_t n_kept = 0;

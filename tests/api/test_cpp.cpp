@@ -149,6 +149,32 @@ START_TEST(generation_stops_where_it_is_told)
 }
 END_TEST
 
+START_TEST(an_error_while_generating_names_the_prompt)
+{
+    std::string config = pp_model_preset("tiny");
+    const std::string key = "\"max_position_embeddings\":";
+    const size_t at = config.find(key);
+    ck_assert(at != std::string::npos);
+    const size_t end = config.find_first_of(",}", at);
+    config.replace(at, end - at, key + " 12");
+    Session session(Model::random(config));
+    GenerateOptions how;
+    how.stop_at_eos = false;
+    how.on_token = [](size_t prompt, int32_t) { return prompt == 0; };
+    std::vector<Ids> prompts = {PROMPTS[1], PROMPTS[0]};
+    how.max_new_tokens = 8;
+    ck_assert_uint_eq(generate(session, prompts, how)[0].size(), 8);
+    how.on_token = [](size_t prompt, int32_t) { return prompt == 1; };
+    try {
+        generate(session, prompts, how);
+        ck_abort_msg("a text grew past the model's positions");
+    } catch (const Error &error) {
+        ck_assert_int_eq(error.status(), PP_ERR_TOO_LONG);
+        ck_assert_int_eq(error.index(), 1);
+    }
+}
+END_TEST
+
 START_TEST(errors_say_what_and_where)
 {
     ck_assert_int_eq(thrown_by([] { Model("no/such/model"); }), PP_ERR_IO);
@@ -389,6 +415,7 @@ int main()
     tcase_add_test(tests, alone_and_packed_are_the_same_bits);
     tcase_add_test(tests, helpers_give_what_runs_give);
     tcase_add_test(tests, generation_stops_where_it_is_told);
+    tcase_add_test(tests, an_error_while_generating_names_the_prompt);
     tcase_add_test(tests, errors_say_what_and_where);
     tcase_add_test(tests, objects_own_their_handles);
     tcase_add_test(tests, callbacks_may_throw);
