@@ -228,6 +228,14 @@ def plain_types():
                 yield f"{name}: {line.strip()}"
 
 
+def cpp_defaults():
+    """Every struct that has a function for its defaults gets them by that function in C++."""
+    cpp = "".join(read(os.path.join(FOLDERS[0], name)) for name in CPP_HEADERS)
+    names = [found for text in TEXTS.values() for found in re.findall(r"^PP_API void (pp_\w+_init)\(", text, re.M)]
+    assert "pp_batch_params_init" in names
+    yield from (f"no Defaults of the C++ headers use {name}" for name in names if not re.search(rf"\b{name}>", cpp))
+
+
 for title, headers, compiler, language, *options in (
         ("every header compiles as C99", HEADERS, CC, "c", "-std=c99"),
         ("every header compiles as C11", HEADERS, CC, "c", "-std=c11"),
@@ -241,6 +249,7 @@ for title, headers, compiler, language, *options in (
         skip(title, "there is no C++ compiler")
 report("constants are int32_t to bindings", signed_constants())
 report("counts are int64_t, nothing is reserved", plain_types())
+report("C++ has the defaults of C", cpp_defaults())
 
 print(f"1..{len(results)}")
 sys.exit(0 if all(results) else 1)
