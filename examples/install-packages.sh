@@ -25,6 +25,7 @@ if [ "${1-}" = tests ]; then
     need_program git git
     need_program nm binutils
     need_program abidiff abigail-tools
+    need_program cmake cmake
 fi
 if [ "${1-}" = rust ]; then
     need_program cargo cargo
@@ -37,6 +38,15 @@ if [ "${1-}" = aarch64 ]; then
     missing=""
     need_program aarch64-linux-gnu-gcc "gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
     need_program qemu-aarch64 qemu-user
+fi
+if [ "${1-}" = mpi ]; then
+    missing=""
+    command -v mpicc.mpich >/dev/null 2>&1 || need_program mpicc.openmpi "libopenmpi-dev openmpi-bin"
+fi
+if [ "${1-}" = docs ]; then
+    missing=""
+    need_program mkdocs mkdocs
+    need_program pygmentize python3-pygments
 fi
 [ -n "$missing" ] || exit 0
 

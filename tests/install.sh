@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs a build (made with -Ddefault_library=both) into a scratch folder and uses it as a stranger
-# would: C programs through pkg-config, shared and static, a C++ program, and the prepack program.
+# Installs a build (made with -Ddefault_library=both) into a scratch folder, moves what was installed somewhere
+# else, and uses it there as a stranger would: C and C++ programs through pkg-config and CMake, shared and
+# static, and the prepack program.
 #
 # usage: install.sh BUILD_FOLDER
 set -eu
@@ -9,26 +10,37 @@ build=$1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-DESTDIR="$work" meson install -C "$build" --no-rebuild >"$work/install.log"
-pc=$(find "$work" -name prepack.pc)
-libdir=$(dirname "$(dirname "$pc")")
-export PKG_CONFIG_PATH="$libdir/pkgconfig" PKG_CONFIG_SYSROOT_DIR="$work"
-cc=${CC:-cc}
+DESTDIR="$work/first" meson install -C "$build" --no-rebuild >"$work/install.log"
+pc=$(find "$work/first" -name prepack.pc)
+PKG_CONFIG_PATH=$(dirname "$pc")
+export PKG_CONFIG_PATH
+installed=$(cd "$(pkg-config --variable=prefix prepack)" && pwd)
+mkdir "$work/other"
+mv "$installed" "$work/other/place"
+rm -r "$work/first"
+PKG_CONFIG_PATH="$work/other/place${PKG_CONFIG_PATH#"$installed"}"
+libdir=$(dirname "$PKG_CONFIG_PATH")
+cc=${CC:-cc} cxx=${CXX:-c++}
+strict="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror"
 
-# shellcheck disable=SC2046 # lists of words
-$cc -std=c11 -Wall -Wextra -Wpedantic -Werror examples/pack_and_prefill.c -o "$work/shared" \
+# shellcheck disable=SC2046,SC2086 # lists of words
+$cc -std=c11 $strict examples/pack_and_prefill.c -o "$work/shared" \
     $(pkg-config --cflags --libs prepack)
 # shellcheck disable=SC2046
 $cc examples/pack_and_prefill.c -o "$work/static" $(pkg-config --cflags prepack) \
     "$libdir/libprepack.a" $(pkg-config --static --libs-only-l prepack | sed 's/-lprepack//')
 printf '#include <prepack/prepack.h>\nint main() { return pp_version() ? 0 : 1; }\n' >"$work/cxx.cc"
-# shellcheck disable=SC2046
-${CXX:-c++} -std=c++11 -Wall -Wextra -Wpedantic -Werror "$work/cxx.cc" -o "$work/cxx" \
-    $(pkg-config --cflags --libs prepack)
+# shellcheck disable=SC2046,SC2086
+$cxx -std=c++11 $strict "$work/cxx.cc" -o "$work/cxx" $(pkg-config --cflags --libs prepack)
+for standard in 17 20; do
+    # shellcheck disable=SC2046,SC2086
+    $cxx -std=c++$standard $strict examples/pack_and_prefill.cpp -o "$work/cpp$standard" \
+        $(pkg-config --cflags --libs prepack)
+done
 
 # with the tokenizer library beside it
-# shellcheck disable=SC2046
-$cc -std=c11 -Wall -Wextra -Wpedantic -Werror examples/continue_text.c -o "$work/text" \
+# shellcheck disable=SC2046,SC2086
+$cc -std=c11 $strict examples/continue_text.c -o "$work/text" \
     $(pkg-config --cflags --libs prepack prepack-tokenizer)
 # shellcheck disable=SC2046
 $cc examples/continue_text.c -o "$work/text-static" $(pkg-config --cflags prepack prepack-tokenizer) \
@@ -42,12 +54,68 @@ LD_LIBRARY_PATH="$libdir" "$work/shared" >"$work/shared.txt"
 "$work/static" >"$work/static.txt"
 [ "$(grep -c "tokens cached" "$work/shared.txt")" = 3 ]
 cmp "$work/shared.txt" "$work/static.txt"
+for standard in 17 20; do # prints more behind the same lines
+    LD_LIBRARY_PATH="$libdir" "$work/cpp$standard" >"$work/cpp.txt"
+    head -n 3 "$work/cpp.txt" | cmp - "$work/shared.txt"
+    grep -q "prompt 2 goes on: " "$work/cpp.txt"
+done
 
-if [ -f "$build/cuda/libprepack-cuda.so" ]; then # where the library looks for it
-    [ -f "$libdir/prepack/libprepack-cuda.so" ]
+# CMake: the examples, and a project in C alone with the static libraries
+if command -v cmake >/dev/null 2>&1; then
+    mkdir "$work/c-only"
+    cat >"$work/c-only/CMakeLists.txt" <<END
+cmake_minimum_required(VERSION 3.18)
+project(c_only LANGUAGES C)
+find_package(prepack 0.1...<0.2 REQUIRED COMPONENTS tokenizer)
+add_executable(text "$PWD/examples/continue_text.c")
+target_link_libraries(text PRIVATE prepack::prepack_static prepack::tokenizer_static)
+END
+    cmake_in() { # SOURCE BUILD
+        { cmake -S "$1" -B "$2" -DCMAKE_PREFIX_PATH="$work/other/place" && cmake --build "$2"; } \
+            >"$2.log" 2>&1 || { cat "$2.log"; return 1; }
+    }
+    cmake_in examples/cmake "$work/cmake"
+    cmake_in "$work/c-only" "$work/cmake-static"
+    "$work/cmake/pack_and_prefill" | cmp - "$work/shared.txt"
+    "$work/cmake/pack_and_prefill_cpp" | cmp - "$work/cpp.txt"
+    "$work/cmake/continue_text" | grep -q Berlin
+    "$work/cmake-static/text" | grep -q Berlin
+    # what must not be found
+    for wanted in "9.0" "0.1 COMPONENTS no_such_part"; do
+        mkdir -p "$work/refused"
+        printf 'cmake_minimum_required(VERSION 3.18)\nproject(refused LANGUAGES NONE)\n%s\n' \
+            "find_package(prepack $wanted REQUIRED)" >"$work/refused/CMakeLists.txt"
+        if cmake -S "$work/refused" -B "$work/refused/build" -DCMAKE_PREFIX_PATH="$work/other/place" \
+            >"$work/refused.log" 2>&1; then
+            echo "find_package(prepack $wanted) found something" >&2
+            exit 1
+        fi
+        grep -q "prepack" "$work/refused.log"
+    done
+else
+    echo "# skipped: projects with CMake, which is not installed"
 fi
 
-program=$(find "$work" -name prepack -type f -perm -u+x)
+# The CUDA module is looked for beside the library, where that is now. A driver and a module that only stand
+# there show where.
+if [ -f "$build/cuda/libprepack-cuda.so" ]; then
+    [ -f "$libdir/prepack/libprepack-cuda.so" ]
+fi
+mkdir -p "$libdir/prepack" "$work/driver"
+$cc -shared -fPIC -o "$libdir/prepack/libprepack-cuda.so" tests/api/foreign_module.c
+$cc -shared -fPIC -x c -o "$work/driver/libcuda.so.1" /dev/null
+printf '#include <prepack/prepack.h>\n#include <stdio.h>\nint main(void) { pp_error err = {sizeof err};
+pp_session_params params; pp_session *session; pp_session_params_init(&params, sizeof params);
+params.device = "cuda"; pp_session_create(NULL, &params, &session, &err); puts(err.message); }\n' >"$work/cuda.c"
+# shellcheck disable=SC2046
+$cc "$work/cuda.c" -o "$work/cuda" $(pkg-config --cflags --libs prepack)
+LD_LIBRARY_PATH="$libdir:$work/driver" "$work/cuda" >"$work/cuda.txt"
+grep -q "$libdir/prepack/libprepack-cuda.so belongs to another build" "$work/cuda.txt" || {
+    cat "$work/cuda.txt"
+    exit 1
+}
+
+program=$(find "$work/other/place" -name prepack -type f -perm -u+x)
 "$program" --version
 "$program" plan --dataset mmlu --batch-size 64 --capacity 2048 >"$work/plan.txt"
 "$program" generate --model demo -p 'The capital of Germany is' --max-new-tokens 4 | grep -q Berlin

@@ -75,6 +75,20 @@ for language in rust go; do
     fi
 done
 
+echo "== an example on several processes"
+if sh examples/install-packages.sh mpi; then
+    step "the example for MPI" sh tests/mpi.sh build-normal
+else
+    echo "# skipped: no MPI could be installed"
+fi
+
+echo "== the documentation as a site"
+if sh examples/install-packages.sh docs; then
+    step "the documentation has no broken link and no gap" sh docs/site/build.sh build-docs
+else
+    echo "# skipped: mkdocs could not be installed"
+fi
+
 # Kernels of another processor, under an emulator; where its packages cannot be had, a reason instead.
 echo "== aarch64 under qemu-user"
 if sh examples/install-packages.sh aarch64; then

@@ -108,6 +108,8 @@ INCLUDES = ["-I", os.path.join(ROOT, "include"), "-I", os.path.join(BUILD, "incl
 FOLDERS = [os.path.join(ROOT, "include/prepack"), os.path.join(BUILD, "include/prepack")]
 HEADERS = {name: os.path.join(folder, name) for folder in FOLDERS for name in sorted(os.listdir(folder))
            if name.endswith(".h")}
+CPP_HEADERS = [name for name in sorted(os.listdir(FOLDERS[0])) if name.endswith(".hpp")]
+WHOLE_CPP = ["prepack.hpp", "tokenizer.hpp"]
 TEXTS = {name: read(path) for name, path in HEADERS.items()}
 
 
@@ -181,11 +183,11 @@ for each in LIBRARIES:
 
 # ---- the headers ----
 
-def compiles(compiler, language, *options):
-    for name in HEADERS:
+def compiles(headers, compiler, language, *options):
+    for name in headers:
         source = f"#include <prepack/{name}>\n#include <prepack/{name}>\nextern int not_empty;\n"
-        status, said = run(*compiler, *options, "-Wall", "-Wextra", "-Werror", "-pedantic-errors", "-fsyntax-only",
-                           *INCLUDES, "-x", language, "-", text=source)
+        status, said = run(*compiler, *options, "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror",
+                           "-pedantic-errors", "-fsyntax-only", *INCLUDES, "-x", language, "-", text=source)
         if status != 0:
             yield name
             yield from said.splitlines()[:5]
@@ -226,16 +228,28 @@ def plain_types():
                 yield f"{name}: {line.strip()}"
 
 
-for title, compiler, language, *options in (
-        ("every header compiles as C99", CC, "c", "-std=c99"),
-        ("every header compiles as C11", CC, "c", "-std=c11"),
-        ("every header compiles as C++11", CXX, "c++", "-std=c++11")):
+def cpp_defaults():
+    """Every struct that has a function for its defaults gets them by that function in C++."""
+    cpp = "".join(read(os.path.join(FOLDERS[0], name)) for name in CPP_HEADERS)
+    names = [found for text in TEXTS.values() for found in re.findall(r"^PP_API void (pp_\w+_init)\(", text, re.M)]
+    assert "pp_batch_params_init" in names
+    yield from (f"no Defaults of the C++ headers use {name}" for name in names if not re.search(rf"\b{name}>", cpp))
+
+
+for title, headers, compiler, language, *options in (
+        ("every header compiles as C99", HEADERS, CC, "c", "-std=c99"),
+        ("every header compiles as C11", HEADERS, CC, "c", "-std=c11"),
+        ("every header compiles as C++11", HEADERS, CXX, "c++", "-std=c++11"),
+        ("every C++ header compiles as C++17", CPP_HEADERS, CXX, "c++", "-std=c++17"),
+        ("the C++ headers compile as C++20", WHOLE_CPP, CXX, "c++", "-std=c++20")):
+    assert headers
     if compiler:
-        report(title, compiles(compiler, language, *options))
+        report(title, compiles(headers, compiler, language, *options))
     else:
         skip(title, "there is no C++ compiler")
 report("constants are int32_t to bindings", signed_constants())
 report("counts are int64_t, nothing is reserved", plain_types())
+report("C++ has the defaults of C", cpp_defaults())
 
 print(f"1..{len(results)}")
 sys.exit(0 if all(results) else 1)

@@ -59,16 +59,19 @@ SEAM = {"backend.h", "dtype.h", "draw.h", "gumbel.h", "internal.h", "module.h", 
         "packed/formats.h"}
 
 OUR_SOURCES = [p for folder in ("include", "libprepack", "cuda", "examples", "tests")
-               for p in files(folder, ".c", ".h", ".cc", ".cpp", ".cu", ".cuh")]
+               for p in files(folder, ".c", ".h", ".cc", ".cpp", ".hpp", ".cu", ".cuh")]
 # Crates and module for other languages, but for what tests/abi writes from the headers.
 OTHER_SOURCES = [p for p in files("examples", ".rs", ".go")
                  if not p.startswith("examples/rust/target/") and "not to be edited" not in text(p)[:400]]
 
 
 def include_rules():
-    for path in files("include", ".h"):
+    for path in files("include", ".h", ".hpp"):
         for name in includes(path):
-            if name.startswith("std"):
+            is_cpp = path.endswith(".hpp")
+            if name.endswith(".hpp") and not is_cpp:
+                yield f"{path} is C and includes {name}"
+            if name.startswith("std") or is_cpp and "." not in name:
                 continue
             if os.path.basename(name) not in os.listdir(os.path.join(ROOT, "include/prepack")) \
                     and name != "prepack/version.h":
@@ -81,7 +84,7 @@ def include_rules():
     internal -= {os.path.basename(p) for p in files("include", ".h")}
     for folder in ("examples", "tests/api"):
         own = {os.path.basename(p) for p in files(folder, ".h")}
-        for path in files(folder, ".c", ".cc", ".h"):
+        for path in files(folder, ".c", ".cc", ".cpp", ".h"):
             for name in includes(path):
                 if os.path.basename(name) in internal - own:
                     yield f"{path} includes the internal {name}"
