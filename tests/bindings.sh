@@ -15,7 +15,7 @@ trap 'rm -rf "$work"' EXIT
 
 DESTDIR="$work" meson install -C "$build" --no-rebuild >"$work/install.log"
 libdir=$(dirname "$(dirname "$(find "$work" -name prepack.pc)")")
-export PKG_CONFIG_PATH="$libdir/pkgconfig" PKG_CONFIG_SYSROOT_DIR="$work" LD_LIBRARY_PATH="$libdir"
+export PKG_CONFIG_PATH="$libdir/pkgconfig" LD_LIBRARY_PATH="$libdir" # prepack.pc knows where it is
 
 # The program that the README of folder $1 shows in language $2.
 readme_program() {

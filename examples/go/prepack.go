@@ -77,7 +77,7 @@ const (
 )
 
 // LogFunc receives one line, on the goroutine that called the library. It must not call the object
-// that logs.
+// that logs, nor panic.
 type LogFunc func(level LogLevel, line string)
 
 // first is the address of a slice's elements, nil when there are none.

@@ -59,6 +59,7 @@ type Sampling struct {
 }
 
 // Item is one prompt's share of a run: a cache, tokens to append to it, and what is wanted of them.
+// Results of one run share memory, which stays as long as one of them is referred to.
 type Item struct {
 	// Cache to append to, of the run's session; nil: a new one, which is put here when the run has
 	// succeeded and is the caller's to close.

@@ -79,7 +79,7 @@ pub struct BatchView<'a> {
 
 impl Batch {
     /// Lays the prompts of some bins out. prompts: those whose lengths the plan was made from, in the same order.
-    pub fn new(plan: &Plan, prompts: &[&[i32]], params: &BatchParams) -> Result<Self> {
+    pub fn new(plan: &Plan, prompts: &[impl AsRef<[i32]>], params: &BatchParams) -> Result<Self> {
         let mut c = sized!(sys::pp_batch_params);
         c.layout = params.layout.raw();
         c.pad_token = params.pad_token;

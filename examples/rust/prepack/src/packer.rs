@@ -216,9 +216,10 @@ impl Packer {
 }
 
 /// C's slices of the prompts, as long-lived as these.
-pub(crate) fn raw_prompts(prompts: &[&[i32]]) -> Vec<sys::pp_prompt> {
+pub(crate) fn raw_prompts(prompts: &[impl AsRef<[i32]>]) -> Vec<sys::pp_prompt> {
     prompts
         .iter()
+        .map(AsRef::as_ref)
         .map(|tokens| sys::pp_prompt {
             tokens: tokens.as_ptr(),
             n_tokens: tokens.len() as i64,

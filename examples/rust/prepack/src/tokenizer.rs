@@ -191,7 +191,7 @@ impl Tokenizer {
     }
 
     /// The tokens of texts, each by itself.
-    pub fn encode_all(&self, texts: &[&str], params: &EncodeParams) -> Result<Encoding> {
+    pub fn encode_all(&self, texts: &[impl AsRef<str>], params: &EncodeParams) -> Result<Encoding> {
         let mut c = sized!(sys::pp_encode_params);
         if params.special_as_text {
             c.special = sys::PP_SPECIAL_TEXT;
@@ -201,7 +201,8 @@ impl Tokenizer {
         c.n_threads = params.n_threads;
         let texts: Vec<_> = texts
             .iter()
-            .map(|text| sys::pp_text {
+            .map(AsRef::as_ref)
+            .map(|text: &str| sys::pp_text {
                 bytes: text.as_ptr().cast(),
                 n_bytes: text.len(),
             })

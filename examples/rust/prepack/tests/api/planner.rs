@@ -142,7 +142,7 @@ fn batches() {
         assert_eq!(view.positions[first], 0);
     }
     let padded = BatchParams::default().layout(Layout::Padded).pad_token(-1);
-    let padded = Batch::new(&plan, &slices, &padded).unwrap();
+    let padded = Batch::new(&plan, &all, &padded).unwrap();
     let view = padded.view().unwrap();
     let mask = padded.mask(DType::Bool, None).unwrap();
     assert_eq!(mask.len(), view.n_rows * view.row_len * view.row_len);
