@@ -1,7 +1,7 @@
 //! KV caches: one prompt's keys and values, over counted pages of its session.
 use crate::dtype::DType;
 use crate::error::{call, Error, ErrorKind, Result};
-use crate::session::{refuse_foreign, Session, Shared};
+use crate::session::{Session, Shared};
 use crate::sys;
 use std::marker::PhantomData;
 use std::os::raw::c_void;
@@ -102,7 +102,10 @@ impl KvCache {
         if Arc::ptr_eq(&self.shared, &session.shared) {
             Ok(self.raw.as_ptr())
         } else {
-            Err(refuse_foreign("the cache"))
+            Err(Error::new(
+                ErrorKind::Argument,
+                "the cache belongs to another session",
+            ))
         }
     }
 

@@ -99,6 +99,13 @@ pub(crate) enum Output<'a> {
     Labels,
 }
 
+impl Output<'_> {
+    /// Logits that a sink takes where there is one.
+    pub(crate) fn is_logits_of_tokens(&self) -> bool {
+        matches!(self, Self::LastLogits | Self::AllLogits)
+    }
+}
+
 /// One prompt's share of a run: made by [`Item::new`], then told what is wanted. An item may run more than once.
 #[derive(Debug)]
 pub struct Item<'a> {

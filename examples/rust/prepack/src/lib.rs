@@ -43,6 +43,7 @@ mod callbacks;
 mod cancel;
 mod continuations;
 mod cost;
+mod describe;
 mod device;
 mod dtype;
 mod error;

@@ -2,16 +2,17 @@
 use crate::cache::KvCache;
 use crate::callbacks::Held;
 use crate::cancel::Cancel;
+use crate::describe::describe;
 use crate::error::{call, Error, ErrorKind, Result};
-use crate::item::{Item, ItemResult, Output, Target, MAX_TOP};
-use crate::macros::{room, slice};
+use crate::item::{Item, ItemResult, Output, Target};
+use crate::macros::slice;
 use crate::plan::Plan;
-use crate::session::{refuse_foreign, Session};
+use crate::session::Session;
 use crate::sys;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::os::raw::c_void;
-use std::ptr::{null, null_mut, NonNull};
+use std::ptr::{null, NonNull};
 use std::sync::Arc;
 
 type ProgressFn<'a> = dyn FnMut(i64, i64) + 'a;
@@ -174,7 +175,7 @@ impl Session {
         let mut results = room_for_results(items.len())?;
         let mut raw = Vec::new();
         for (i, item) in items.iter_mut().enumerate() {
-            raw.push(self.describe(i, item, has_sink, &mut results[i])?);
+            raw.push(describe(self, i, item, has_sink, &mut results[i])?);
         }
         let session = self.raw();
         params.with_raw(session, 0, |plan, c| {
@@ -194,118 +195,6 @@ impl Session {
             }
             Ok(results)
         })
-    }
-
-    /// C's item, which points into the item and the result.
-    fn describe(
-        &self,
-        i: usize,
-        item: &mut Item<'_>,
-        has_sink: bool,
-        result: &mut ItemResult,
-    ) -> Result<sys::pp_item> {
-        let config = &self.config;
-        let n_tokens = item.tokens.len();
-        if n_tokens > config.max_position {
-            return Err(Error::at(
-                ErrorKind::TooLong,
-                i,
-                format!(
-                    "item {i} has {n_tokens} tokens; the model has {} positions",
-                    config.max_position
-                ),
-            ));
-        }
-        if item.n_top > MAX_TOP {
-            return Err(Error::at(
-                ErrorKind::Argument,
-                i,
-                format!(
-                    "item {i} wants {} top tokens; allowed: 0 to {MAX_TOP}",
-                    item.n_top
-                ),
-            ));
-        }
-        let mut c = sized!(sys::pp_item);
-        c.tokens = item.tokens.as_ptr();
-        c.n_tokens = n_tokens as i64;
-        c.scores = item.scores.as_mut_ptr().cast();
-        c.n_scores = item.scores.len() as i64;
-        c.normalize = item.normalize.into();
-        match &mut item.target {
-            Target::New => {}
-            Target::Discarded => c.discard_cache = 1,
-            Target::Existing(cache) => {
-                if !Arc::ptr_eq(&cache.shared, &self.shared) {
-                    let mut error = refuse_foreign(&format!("the cache of item {i}"));
-                    error = Error::at(ErrorKind::Argument, i, error.message());
-                    return Err(error);
-                }
-                c.cache = cache.raw.as_ptr();
-            }
-        }
-        if item.n_top > 0 && !item.scores.is_empty() {
-            c.n_top = item.n_top as i32;
-            result.top_tokens = room(item.n_top * item.scores.len(), 0)?;
-            result.top_logprobs = room(item.n_top * item.scores.len(), 0.0)?;
-            c.top_tokens = result.top_tokens.as_mut_ptr();
-            c.top_logprobs = result.top_logprobs.as_mut_ptr();
-        }
-        let (mut n_logits, mut n_hidden) = (0, 0);
-        match item.output {
-            Output::Nothing => c.output = sys::PP_OUTPUT_NONE,
-            Output::LastLogits => {
-                c.output = sys::PP_OUTPUT_LAST_LOGITS;
-                n_logits = if has_sink { 0 } else { config.vocab_size };
-            }
-            Output::AllLogits => {
-                c.output = sys::PP_OUTPUT_ALL_LOGITS;
-                n_logits = if has_sink {
-                    0
-                } else {
-                    n_tokens * config.vocab_size
-                };
-            }
-            Output::Token(sampling) => {
-                c.output = sys::PP_OUTPUT_TOKEN;
-                c.temperature = sampling.temperature;
-                c.top_k = sampling.top_k;
-                c.top_p = sampling.top_p;
-                c.min_p = sampling.min_p;
-                c.seed = sampling.seed;
-            }
-            Output::Hidden(rows) => {
-                c.output = sys::PP_OUTPUT_HIDDEN;
-                n_hidden = rows.map_or(n_tokens, <[i64]>::len) * config.hidden_size;
-                if let Some(rows) = rows {
-                    c.hidden_tokens = rows.as_ptr();
-                    c.n_hidden = rows.len() as i64;
-                }
-            }
-            Output::Pooled(pooling) => {
-                c.output = sys::PP_OUTPUT_POOLED;
-                c.pooling = pooling.raw();
-                n_hidden = config.hidden_size;
-            }
-            Output::Labels => {
-                c.output = sys::PP_OUTPUT_LABELS;
-                n_logits = config.n_labels.max(1); // without labels C says so
-            }
-        }
-        result.logits = room(n_logits, 0.0)?;
-        result.hidden = room(n_hidden, 0.0)?;
-        c.logits = pointer(&mut result.logits);
-        c.hidden = pointer(&mut result.hidden);
-        Ok(c)
-    }
-}
-
-/// NULL where nothing is wanted.
-fn pointer(numbers: &mut Vec<f32>) -> *mut f32 {
-    if numbers.is_empty() {
-        null_mut()
-    } else {
-        numbers.as_mut_ptr()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Sessions: a model on a device.
 use crate::cost::CostModel;
 use crate::dtype::DType;
-use crate::error::{call, Error, ErrorKind, Result};
+use crate::error::{call, Result};
 use crate::log::{Log, LogLevel};
 use crate::macros::{array_text, c_text, static_text};
 use crate::model::{Model, ModelConfig};
@@ -200,7 +200,7 @@ impl Session {
 pub struct SessionCancel(Arc<Shared>);
 
 impl SessionCancel {
-    /// Makes the call that is running return [`ErrorKind::Cancelled`] before its next layer; does nothing when none
+    /// Makes the call that is running return [`crate::ErrorKind::Cancelled`] before its next layer; does nothing when none
     /// is.
     pub fn cancel(&self) {
         unsafe { sys::pp_session_cancel(self.0.raw.as_ptr()) }
@@ -333,12 +333,4 @@ pub struct Prediction {
     pub passes: i64,
     /// Of the prompts' caches afterwards.
     pub kv_bytes: i64,
-}
-
-/// An error for a cache of another session, whose thread may be another one.
-pub(crate) fn refuse_foreign(what: &str) -> Error {
-    Error::new(
-        ErrorKind::Argument,
-        format!("{what} belongs to another session"),
-    )
 }
