@@ -27,6 +27,13 @@ if [ "${1-}" = tests ]; then
     need_program abidiff abigail-tools
     need_program cmake cmake
 fi
+if [ "${1-}" = rust ]; then
+    need_program cargo cargo
+    need_program rustc rustc
+fi
+if [ "${1-}" = go ]; then
+    need_program go golang-go
+fi
 if [ "${1-}" = aarch64 ]; then
     missing=""
     need_program aarch64-linux-gnu-gcc "gcc-aarch64-linux-gnu libc6-dev-arm64-cross"

@@ -65,6 +65,16 @@ for kind in normal sanitized; do
 done
 step "the installed library and program work" sh tests/install.sh build-normal
 
+# Crates and module for other languages; where their compilers cannot be had, a reason instead.
+for language in rust go; do
+    echo "== the bindings for $language"
+    if sh examples/install-packages.sh $language; then
+        step "the bindings for $language" sh tests/bindings.sh build-normal $language
+    else
+        echo "# skipped: the packages for $language could not be installed"
+    fi
+done
+
 echo "== an example on several processes"
 if sh examples/install-packages.sh mpi; then
     step "the example for MPI" sh tests/mpi.sh build-normal

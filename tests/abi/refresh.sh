@@ -39,3 +39,4 @@ for name in prepack prepack-tokenizer; do
     python3 "$here/test_abi.py" --dump "$build/$folder/lib$name.so" "$here/lib$name.abi"
 done
 python3 "$here/python_abi.py"
+python3 "$here/rust_abi.py"

@@ -9,7 +9,8 @@ import importlib.util
 import os
 import subprocess
 import sys
-import xml.etree.ElementTree as ElementTree
+
+import dumps
 
 ROOT = sys.argv[1]
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -37,23 +38,11 @@ def python_declarations():
     return module
 
 
-def promised():
-    """{struct: (bytes, [(field, offset)])} of both libraries."""
-    structs = {}
-    for dump in ("libprepack.abi", "libprepack-tokenizer.abi"):
-        for one in ElementTree.parse(os.path.join(HERE, dump)).iter("class-decl"):
-            if one.get("size-in-bits"):
-                structs[one.get("name")] = (int(one.get("size-in-bits")) // 8, [
-                    (member.find("var-decl").get("name"), int(member.get("layout-offset-in-bits")) // 8)
-                    for member in one.findall("data-member")])
-    return structs
-
-
 def layout(module):
     """What is wrong with the declarations: names, places and sizes, field by field."""
     ours = {name: one for name, one in vars(module).items()
             if isinstance(one, type) and issubclass(one, ctypes.Structure) and one is not ctypes.Structure}
-    structs = promised()
+    structs = dumps.promised()
     if not ours:
         yield "there are no declarations"
     for name, one in ours.items():
@@ -75,5 +64,6 @@ declarations = python_declarations()
 report("Python's declarations are those of the headers", written_anew("python_abi.py"))
 report("Python's structs have the layout of C's", layout(declarations))
 report("every exported function is declared for Python", functions(declarations))
+report("Rust's declarations are those of the headers", written_anew("rust_abi.py"))
 print(f"1..{len(results)}")
 sys.exit(0 if all(results) else 1)

@@ -1,0 +1,3 @@
+module prepack
+
+go 1.19
