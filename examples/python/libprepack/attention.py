@@ -1,7 +1,8 @@
 """Attention over prompts of different lengths in tensors of one's own, with FlashAttention's names: tensors of
 PyTorch and other libraries that know DLPack, arrays of NumPy, or bare addresses. No model is needed.
 
-    session = libprepack.Session(None, device="cuda", stream=torch_stream)       # None: for attention alone
+    stream = libprepack.stream_address(torch.cuda.current_stream())
+    session = libprepack.Session(None, device="cuda", stream=stream)             # None: for attention alone
     plan = libprepack.AttentionPlan(session, [0, 5, 12, 20], n_heads=32, n_kv_heads=8, head_dim=128, dtype="bf16")
     workspace = torch.empty(plan.info.workspace_bytes, dtype=torch.uint8, device="cuda")
     plan.upload(workspace, stream)
@@ -12,7 +13,9 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
-from typing import Any, Protocol
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,18 +23,14 @@ from numpy.typing import NDArray
 from . import _abi
 from ._arrays import Integers, choice, integer, integers, name_of
 from ._library import Handle, call, core, sized
-from .dlpack import Tensor, borrow, packed
+from .dlpack import CPU, CUDA, CUDA_HOST, CUDA_MANAGED, Tensor, borrow, packed
 from .errors import ArgumentError
 from .plan import values_of
 
+if TYPE_CHECKING:
+    from .session import Session
+
 DTYPES = {"auto": _abi.PP_DTYPE_AUTO, "f32": _abi.PP_DTYPE_F32, "f16": _abi.PP_DTYPE_F16, "bf16": _abi.PP_DTYPE_BF16}
-
-
-class AttentionSession(Protocol):
-    """A Session; one without a model will do."""
-
-    @property
-    def handle(self) -> int: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +81,7 @@ class AttentionPlan(Handle):
 
     Raises ArgumentError (`index`: the prompt), UnsupportedError, OutOfMemoryError."""
 
-    def __init__(self, session: AttentionSession, cu_seqlens_q: Integers, *, n_heads: int, n_kv_heads: int,
+    def __init__(self, session: Session, cu_seqlens_q: Integers, *, n_heads: int, n_kv_heads: int,
                  head_dim: int, cu_seqlens_k: Integers | None = None, seqlens_q: Integers | None = None,
                  seqlens_k: Integers | None = None, dtype: str = "auto", window_left: int = -1, window_right: int = 0,
                  page_size: int = 0, block_table_stride: int = 0) -> None:
@@ -108,16 +107,35 @@ class AttentionPlan(Handle):
                             ("window_left", window_left), ("window_right", window_right), ("page_size", page_size),
                             ("block_table_stride", block_table_stride)):
             setattr(params, name, integer(name, value))
-        call(core().pp_attention_plan_create, session.handle, ctypes.byref(params), ctypes.byref(plan))
-        super().__init__(plan.value, core().pp_attention_plan_destroy)
-        self._session, self._shape = session, (n_heads, n_kv_heads, head_dim)
-        self._pages = bool(page_size)
+        self._session = session
         self._workspace: object = None
+        with self._exclusive():
+            call(core().pp_attention_plan_create, session.handle, ctypes.byref(params), ctypes.byref(plan))
+            super().__init__(plan.value, core().pp_attention_plan_destroy)
+            device = session.read_info().device
+        self._device = (CUDA, int(device.partition(":")[2].partition(":")[0] or 0)) if device[:4] == "cuda" else (CPU, 0)
         struct = sized(_abi.pp_attention_plan_info)
         call(core().pp_attention_plan_get_info, self.handle, ctypes.byref(struct))
         values = values_of(struct, AttentionInfo)
         values.update(dtype=name_of(struct.dtype, DTYPES))
-        self.info = AttentionInfo(**values)
+        self.info = info = AttentionInfo(**values)
+        rows_q, keys = (info.total_q, n_heads, head_dim), (info.total_k, n_kv_heads, head_dim)
+        if page_size:
+            keys = (None, page_size, n_kv_heads, head_dim)
+        self._shapes: dict[str, tuple[int | None, ...]] = {
+            "q": rows_q, "k": keys, "v": keys, "out": rows_q, "lse": (n_heads, info.total_q),
+            "block_table": (params.n_prompts, block_table_stride)}
+        self._strides = {name: ("page", "row", "head") if page_size and name in ("k", "v") else ("row", "head")
+                         for name in ("q", "k", "v", "out")}
+        self._strides["lse"] = ("head",)
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        self._session.acquire()
+        try:
+            yield
+        finally:
+            self._session.release()
 
     def upload(self, workspace: Any = None, stream: Any = None) -> None:
         """Enqueues the copy of the plan's list to the workspace; once before the first run.
@@ -130,12 +148,13 @@ class AttentionPlan(Handle):
         if workspace is None or isinstance(workspace, int):
             address, n_bytes = workspace or None, self.info.workspace_bytes
         else:
-            tensor = borrow(workspace, "workspace")
+            tensor = self._borrow(workspace, "workspace")
             if tensor.strides != packed(tensor.shape):
                 raise ArgumentError("workspace has gaps")
             address, n_bytes = tensor.address or None, int(np.prod(tensor.shape)) * _BYTES[tensor.dtype]
             self._workspace = workspace
-        call(core().pp_attention_plan_upload, self.handle, address, n_bytes, stream_address(stream))
+        with self._exclusive():
+            call(core().pp_attention_plan_upload, self.handle, address, n_bytes, stream_address(stream))
 
     def run(self, q: Any, k: Any, v: Any, out: Any = None, lse: Any = None, *, block_table: Any = None,
             softmax_scale: float = 0.0, stream: Any = None, **strides: int) -> Any:
@@ -158,41 +177,48 @@ class AttentionPlan(Handle):
             if not name.endswith("_stride") or not hasattr(params, name):
                 raise TypeError(f"run() has no argument {name!r}")
             setattr(params, name, integer(name, value))
-        call(core().pp_attention_varlen, self._session.handle, self.handle, ctypes.byref(params))
+        with self._exclusive():
+            call(core().pp_attention_varlen, self._session.handle, self.handle, ctypes.byref(params))
         del alive
         return out
 
+    def _borrow(self, given: Any, name: str) -> Tensor:
+        """Where a tensor lies, which must be on the session's device."""
+        tensor = borrow(given, name)
+        on_host = tensor.device[0] in (CPU, CUDA_HOST, CUDA_MANAGED)
+        on_gpu = tensor.device == self._device or tensor.device[0] in (CUDA_HOST, CUDA_MANAGED)
+        if not (on_host if self._device[0] == CPU else on_gpu):
+            raise ArgumentError(f"{name} is on {_device(tensor.device)}, the session on {_device(self._device)}")
+        return tensor
+
     def _place(self, params: _abi.pp_attention_params, name: str, given: Any) -> Tensor | None:
-        """Address and strides of a tensor, once its shape is right."""
+        """Address and strides of a tensor, whose shape and dtype must be right."""
         if given is None or isinstance(given, int):
             setattr(params, name, given or None)
             return None
-        tensor = borrow(given, name)
-        n_heads, n_kv_heads, head_dim = self._shape
-        paged = self._pages and name in ("k", "v")
-        expected: tuple[int | None, ...] = {
-            "lse": (n_heads, self.info.total_q), "block_table": (None, None),
-            "q": (self.info.total_q, n_heads, head_dim), "out": (self.info.total_q, n_heads, head_dim),
-        }.get(name, (None, None, n_kv_heads, head_dim) if paged else (self.info.total_k, n_kv_heads, head_dim))
+        tensor, expected = self._borrow(given, name), self._shapes[name]
         shape = tensor.shape
         if len(shape) != len(expected) or any(n not in (None, m) for n, m in zip(expected, shape)):
             raise ArgumentError(f"{name} is of shape {list(shape)}, not "
                                 f"[{', '.join('any' if n is None else str(n) for n in expected)}]")
         dtype = {"lse": "f32", "block_table": "i32"}.get(name, self.info.dtype)
-        if tensor.dtype != dtype:
+        if tensor.dtype != dtype and (tensor.dtype, dtype) != ("u16", "bf16"):  # the bits, for NumPy
             raise ArgumentError(f"{name} is {tensor.dtype}; {dtype} is needed")
-        if shape[-1] > 1 and tensor.strides[-1] != 1:
-            raise ArgumentError(f"the last dimension of {name} has gaps")
+        if shape[-1] > 1 and tensor.strides[-1] != 1 or name == "block_table" and tensor.strides != packed(shape):
+            raise ArgumentError(f"{name} has gaps" if name == "block_table" else f"the last dimension of {name} has gaps")
         if name in ("out", "lse") and isinstance(given, np.ndarray) and not given.flags.writeable:
             raise ArgumentError(f"{name} is not to be written")
         setattr(params, name, tensor.address or None)
-        for stride, value in zip({"lse": ("head",), "block_table": ()}.get(
-                name, ("page", "row", "head") if paged else ("row", "head")), tensor.strides):
+        for stride, value in zip(self._strides.get(name, ()), tensor.strides):
             setattr(params, f"{name}_{stride}_stride", value)
         return tensor
 
 
-_BYTES = {"f32": 4, "f16": 2, "bf16": 2, "i32": 4, "i64": 8, "u8": 1, "bool": 1}
+def _device(device: tuple[int, int]) -> str:
+    return "the CPU" if device[0] == CPU else f"cuda:{device[1]}"
+
+
+_BYTES = {"f32": 4, "f16": 2, "bf16": 2, "i32": 4, "i64": 8, "u8": 1, "u16": 2, "bool": 1}
 
 
 def _new_like(q: Any) -> Any:

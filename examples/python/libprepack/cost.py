@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import threading
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,12 +19,8 @@ from ._arrays import Integers, integer, integers
 from ._library import call, core, sized
 from .errors import ArgumentError
 
-
-class HasHandle(Protocol):
-    """A session."""
-
-    @property
-    def handle(self) -> int: ...
+if TYPE_CHECKING:
+    from .session import Session
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +42,7 @@ class CostModel:
     model: str = ""
     max_tokens: int = 0
 
+    @property
     def struct(self) -> _abi.pp_cost_model:
         """For calls of the C library."""
         names = {name: getattr(self, name).encode() for name in ("device", "model")}
@@ -70,13 +67,13 @@ class CostModel:
         Raises ArgumentError (a length below 1, a coefficient that is negative or not finite)."""
         given = integers("lengths", lengths, np.int64)
         result = ctypes.c_double()
-        call(core().pp_cost_predict, ctypes.byref(self.struct()), given.ctypes.data, given.size,
+        call(core().pp_cost_predict, ctypes.byref(self.struct), given.ctypes.data, given.size,
              ctypes.byref(result))
         return result.value
 
     def to_json(self) -> str:
         """As a JSON object, which `from_json` and `prepack tune` read; numbers read back as the same doubles."""
-        struct, n_bytes = self.struct(), ctypes.c_size_t()
+        struct, n_bytes = self.struct, ctypes.c_size_t()
         call(core().pp_cost_to_json, ctypes.byref(struct), None, 0, ctypes.byref(n_bytes))
         text = ctypes.create_string_buffer(n_bytes.value + 1)
         call(core().pp_cost_to_json, ctypes.byref(struct), text, len(text), ctypes.byref(n_bytes))
@@ -93,7 +90,7 @@ class CostModel:
         return cls.of_struct(struct)
 
 
-def measure_cost(session: HasHandle, *, cache_only: bool = False, max_tokens: int = 0, max_length: int = 0,
+def measure_cost(session: Session, *, cache_only: bool = False, max_tokens: int = 0, max_length: int = 0,
                  seconds: float = 10.0, seed: int = 0) -> CostModel:
     """Measures the cost model of a session's device and model, in seconds, by prefills of random tokens of many
     sizes and mixes of lengths. Other work on the machine at the same time makes the model worse.
@@ -103,31 +100,35 @@ def measure_cost(session: HasHandle, *, cache_only: bool = False, max_tokens: in
     spend, about; passes grow until half of it is gone (CostModel.max_tokens says how far). The session's caches
     stay as they are.
 
-    Raises ArgumentError (a parameter, a session without a model), OutOfMemoryError, DeviceMemoryError (not even
+    Raises ArgumentError (a parameter, a session without a model), MisuseError (a call of the session runs), CancelledError, OutOfMemoryError, DeviceMemoryError (not even
     the smallest passes fit), DeviceError."""
     params, result = _abi.pp_cost_params(), sized(_abi.pp_cost_model)
     core().pp_cost_params_init(ctypes.byref(params), ctypes.sizeof(params))
     params.cache_only = int(cache_only)
     params.max_tokens, params.max_length = integer("max_tokens", max_tokens), integer("max_length", max_length)
     params.seconds, params.seed = seconds, integer("seed", seed)
-    handle, problems = session.handle, list[BaseException]()
+    problems: list[BaseException] = []
 
     def measure() -> None:
         try:
-            call(core().pp_cost_measure, handle, ctypes.byref(params), ctypes.byref(result))
+            call(core().pp_cost_measure, session.handle, ctypes.byref(params), ctypes.byref(result))
         except BaseException as problem:  # for the thread that waits
             problems.append(problem)
 
     # In a thread of its own, since a signal is only seen by a main thread that runs Python.
-    thread = threading.Thread(target=measure, name="libprepack-measure")
-    thread.start()
+    session.acquire()
     try:
-        thread.join()
-    except BaseException:
-        while thread.is_alive():
-            core().pp_session_cancel(handle)
-            thread.join(0.05)
-        raise
+        thread = threading.Thread(target=measure, name="libprepack-measure")
+        thread.start()
+        try:
+            thread.join()
+        except BaseException:
+            while thread.is_alive():
+                session.cancel()
+                thread.join(0.05)
+            raise
+    finally:
+        session.release()
     if problems:
         raise problems[0]
     return CostModel.of_struct(result)

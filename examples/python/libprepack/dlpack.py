@@ -23,7 +23,7 @@ CPU, CUDA, CUDA_HOST, CUDA_MANAGED = 1, 2, 3, 13  # DLDeviceType
 _INT, _UINT, _FLOAT, _BFLOAT, _BOOL = 0, 1, 2, 4, 6  # DLDataTypeCode
 _READ_ONLY = 1  # DLPACK_FLAG_BITMASK_READ_ONLY
 DTYPES = {"f32": (_FLOAT, 32), "f16": (_FLOAT, 16), "bf16": (_BFLOAT, 16), "i32": (_INT, 32), "i64": (_INT, 64),
-          "u8": (_UINT, 8), "bool": (_BOOL, 8)}
+          "u8": (_UINT, 8), "u16": (_UINT, 16), "bool": (_BOOL, 8)}
 _PAGES = {"f32": _abi.PP_DTYPE_F32, "f16": _abi.PP_DTYPE_F16, "bf16": _abi.PP_DTYPE_BF16}
 _NUMPY = {"f32": np.float32, "f16": np.float16, "bf16": np.uint16}  # bf16: its bits
 

@@ -82,7 +82,7 @@ class Packer(SharedHandle):
             return ctypes.addressof(of)
 
         if cost is not None:
-            params.cost = address(cost.struct())
+            params.cost = address(cost.struct)
         if policy is not None or capacities is not None or min_shared_prefix:
             fewest = sized(_abi.pp_fewest_params, policy=choice("policy", policy or "ffd", POLICIES),
                            min_shared_prefix=integer("min_shared_prefix", min_shared_prefix))

@@ -147,7 +147,7 @@ class Queue(SharedHandle):
         params.bin_alignment = integer("bin_alignment", bin_alignment)
         params.prompt_alignment = integer("prompt_alignment", prompt_alignment)
         params.max_age, params.priority_age = max_age, priority_age
-        model = cost.struct() if cost is not None else None
+        model = cost.struct if cost is not None else None
         if model is not None:
             params.cost = ctypes.addressof(model)
         call(core().pp_queue_create, ctypes.byref(params), ctypes.byref(queue))
