@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, Union
+from typing import TYPE_CHECKING, Any, Protocol, Union, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .session import Session
 
 
+@runtime_checkable
 class PlanHandle(Protocol):
     """A plan: what has the address of a pp_plan."""
 
@@ -78,8 +79,8 @@ class Call:
 
     def plan(self, plan: Plans, prompts: Sequence[NDArray[np.int32]]) -> PlanHandle | None:
         """The plan of a run of these prompts: the one that was given, or by the packer that was."""
-        if plan is None or not hasattr(plan, "plan"):
-            return plan  # type: ignore[return-value]
+        if plan is None or isinstance(plan, PlanHandle):
+            return plan
         return plan.plan(prompts)
 
     def run(self, items: NDArray[Any], caches: Sequence[Cache | None] | None = None, *,
@@ -90,7 +91,7 @@ class Call:
 
         items: from new_items; their `cache` is filled here.
         """
-        session, held = self._session, list(caches) if caches is not None else [None] * len(items)
+        session, held = self._session, _held(caches, len(items))
         used = [cache for cache in held if cache is not None]
         for cache in used:
             cache.check_writable()
@@ -111,8 +112,8 @@ class Call:
         def on_logits(_user: int | None, piece: int | None) -> int:
             try:
                 view = _abi.pp_logits.from_address(piece or 0)
-                rows = (ctypes.c_float * (view.n_rows * view.vocab_size)).from_address(view.logits or 0)
-                array: Floats = np.ctypeslib.as_array(rows).reshape(view.n_rows, view.vocab_size)
+                rows: Any = (ctypes.c_float * (view.n_rows * view.vocab_size)).from_address(view.logits or 0)
+                array: Floats = np.frombuffer(memoryview(rows), np.float32).reshape(view.n_rows, view.vocab_size)
                 array.flags.writeable = False
                 assert sink is not None
                 sink(view.i_item, view.first_token, array)
@@ -147,6 +148,12 @@ class Call:
         if interrupts.failure is not None:
             raise interrupts.failure
         return new
+
+
+def _held(caches: Sequence[Cache | None] | None, n: int) -> list[Cache | None]:
+    if caches is None:
+        return [None] * n
+    return list(caches)
 
 
 def check_session(session: Session, caches: Sequence[Cache | None]) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -118,7 +118,7 @@ class Cache(Handle):
     # ---- what becomes of it ----
 
     @contextmanager
-    def _exclusive(self, writes: bool = False) -> Iterator[int]:
+    def _exclusive(self, writes: bool = False) -> Generator[int, None, None]:
         """Its address, while no other thread may use the session."""
         self._session.acquire()
         try:

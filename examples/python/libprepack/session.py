@@ -5,7 +5,7 @@ import ctypes
 import os
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,13 +13,13 @@ from . import _abi, _generate, _predict, _score, _states
 from ._call import Call, Plans, Sink
 from ._ids import Ids, Prompt, encode_prompts, to_ids
 from ._items import prefill, run
-from ._library import Handle, call, core, log_to_logging, sized
+from ._library import Handle, call, core, log_to_logging, logger, sized
 from ._names import DTYPES, WEIGHTS, constant, decoded, name_of
 from ._progress import Progress
 from .cache import Cache
-from .errors import MisuseError
+from .errors import MisuseError, PrepackError
 from .model import Model, Path
-from .results import (Doubles, Floats, Generation, Item, ItemResult, PageClass, Prediction, Prefilled, Score,
+from .results import (Floats, Generation, Item, ItemResult, PageClass, Prediction, Prefilled, Score,
                       SessionInfo, TokenLogprobs)
 from .tokenizer import Tokenizer
 
@@ -61,8 +61,8 @@ class Session(Handle):
                  threads: int = 0, max_pass_tokens: int = 0, memory_limit: int = 0, keep_window_pages: bool = False,
                  tokenizer: Tokenizer | Path | None = None, stream: int | None = None, log: bool = True) -> None:
         self._model = Model(model, log=log) if isinstance(model, (str, os.PathLike)) else model
-        self._tokenizer, self._tokenizer_path = (
-            (tokenizer, None) if isinstance(tokenizer, Tokenizer) else (None, tokenizer))
+        self._tokenizer = tokenizer if isinstance(tokenizer, Tokenizer) else None
+        self._tokenizer_path = None if isinstance(tokenizer, Tokenizer) else tokenizer
         self._memory_limit = memory_limit
         self._lock = threading.Lock()
         params = sized(
@@ -102,9 +102,11 @@ class Session(Handle):
     def has_tokenizer(self) -> bool:
         """Whether `tokenizer` can be opened."""
         try:
-            return self.tokenizer is not None
-        except (OSError, MisuseError):
+            self.tokenizer
+        except (PrepackError, ImportError) as error:
+            logger.info("no tokenizer: %s", error)
             return False
+        return True
 
     @property
     def info(self) -> SessionInfo:
@@ -290,7 +292,7 @@ class Session(Handle):
 
     # ---- before it runs ----
 
-    def predict(self, lengths: Union[Sequence[int], Any], cost: Any = None) -> Prediction:
+    def predict(self, lengths: Any, cost: Any = None) -> Prediction:
         """What a run of new prompts would take; nothing runs.
 
         lengths: tokens of each prompt, or a Plan. cost: a CostModel; None: a pass costs its tokens."""

@@ -147,10 +147,10 @@ class Tokenizer(Handle):
     def encode(self, text: str, *, special: str = "parse", edges: bool = True, threads: int = 0) -> Ids: ...
 
     @overload
-    def encode(self, text: Sequence[str], *, special: str = "parse", edges: bool = True,
+    def encode(self, text: list[str] | tuple[str, ...], *, special: str = "parse", edges: bool = True,
                threads: int = 0) -> list[Ids]: ...
 
-    def encode(self, text: str | Sequence[str], *, special: str = "parse", edges: bool = True,
+    def encode(self, text: str | list[str] | tuple[str, ...], *, special: str = "parse", edges: bool = True,
                threads: int = 0) -> Ids | list[Ids]:
         """The ids of a text, int32 [n]; of a list of texts a list of them.
 
@@ -172,7 +172,7 @@ class Tokenizer(Handle):
     def _encode(self, texts: Sequence[str], special: str, edges: bool, offsets: bool,
                 threads: int) -> list[tuple[Ids, NDArray[np.int64]]]:
         for i, text in enumerate(texts):
-            if not isinstance(text, str):
+            if not hasattr(text, "encode"):
                 raise TypeError(f"text {i} is a {type(text).__name__}; texts are str")
         encoded = [text.encode("utf-8", "surrogatepass") for text in texts]  # the library names the byte
         given = (_abi.pp_text * max(len(encoded), 1))()
