@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._call import Call, PlanHandle, Plans, new_items
+from ._call import Call, Plans, new_items
 from ._ids import Ids
 from ._items import fill_tokens
 from ._names import OUTPUTS
@@ -18,6 +18,7 @@ from ._text import StoppableText
 from .cache import Cache
 from .devices import devices, get_device
 from .errors import ArgumentError, DeviceMemoryError, OutOfMemoryError, TooLongError
+from .plan import Plan
 from .results import Generation, TokenLogprobs
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class _Generator:
     def _admit(self) -> list[_Row]:
         """Rows that may begin now: as many as memory has room for, at least one where none is active."""
         admitted: list[_Row] = []
-        if isinstance(self.options.plan, PlanHandle):  # of all of them
+        if isinstance(self.options.plan, Plan):  # of all of them
             admitted.extend(self.waiting)
             self.waiting.clear()
             return admitted

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _abi, _generate, _predict, _score, _states
+from ._arrays import Integers, integer
 from ._call import Call, Plans, Sink
 from ._ids import Ids, Prompt, encode_prompts, to_ids
 from ._items import prefill, run
@@ -25,6 +26,8 @@ from .tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from .cancel import Cancel
+    from .cost import CostModel
+    from .plan import Plan
 
 Stream = Callable[[int, str], object]
 
@@ -67,8 +70,9 @@ class Session(Handle):
         self._lock = threading.Lock()
         params = sized(
             _abi.pp_session_params, device=device.encode(), dtype=constant(DTYPES, dtype, "dtype"),
-            weights=constant(WEIGHTS, weights, "weights"), n_threads=threads, max_pass_tokens=max_pass_tokens,
-            memory_limit=memory_limit, keep_window_pages=int(keep_window_pages), stream=stream)
+            weights=constant(WEIGHTS, weights, "weights"), n_threads=integer("threads", threads, 32),
+            max_pass_tokens=integer("max_pass_tokens", max_pass_tokens, 32),
+            memory_limit=integer("memory_limit", memory_limit), keep_window_pages=int(keep_window_pages), stream=stream)
         if log:
             params.log = log_to_logging
         address = ctypes.c_void_p()
@@ -292,7 +296,7 @@ class Session(Handle):
 
     # ---- before it runs ----
 
-    def predict(self, lengths: Any, cost: Any = None) -> Prediction:
+    def predict(self, lengths: Integers | Plan, cost: CostModel | None = None) -> Prediction:
         """What a run of new prompts would take; nothing runs.
 
         lengths: tokens of each prompt, or a Plan. cost: a CostModel; None: a pass costs its tokens."""
@@ -308,7 +312,7 @@ class Session(Handle):
         ids = None if tokens is None else to_ids(tokens, "tokens")
         if ids is not None and ids.size != n_tokens:
             raise ValueError(f"{ids.size} tokens were given for a cache of {n_tokens}")
-        return self._new_cache(core().pp_kvcache_create, n_tokens, None if ids is None else ids.ctypes.data)
+        return self._new_cache(core().pp_kvcache_create, integer("n_tokens", n_tokens), None if ids is None else ids.ctypes.data)
 
     def load_cache(self, path: Path) -> Cache:
         """A cache that Cache.save wrote, bit for bit. `inspect_cache` tells what a file holds.
