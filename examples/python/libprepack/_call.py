@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, Union
+from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from ._library import call, core, sized
 from ._progress import Meter, Progress
 from .cache import Cache
 from .errors import MisuseError, PrepackError
+from .plan import Plan
+from .planner import Packer
 from .results import Floats
 
 if TYPE_CHECKING:
@@ -21,20 +23,8 @@ if TYPE_CHECKING:
     from .session import Session
 
 
-class PlanHandle(Protocol):
-    """A plan: what has the address of a pp_plan."""
-
-    @property
-    def handle(self) -> int: ...
-
-
-class Planner(Protocol):
-    """What makes plans for prompts: a Packer."""
-
-    def plan(self, prompts: Any) -> PlanHandle: ...
-
-
-Plans = Union[PlanHandle, Planner, None]
+# None: the items in the order given.
+Plans = Union[Plan, Packer, None]
 # Receives the item's number, the number of the token that the first row is of, and rows [n, vocab_size], which are
 # lent for the call.
 Sink = Callable[[int, int, Floats], object]
@@ -76,21 +66,19 @@ class Call:
         self._session.release()
         self._meter.close()
 
-    def plan(self, plan: Plans, prompts: Sequence[NDArray[np.int32]]) -> PlanHandle | None:
+    def plan(self, plan: Plans, prompts: Sequence[NDArray[np.int32]]) -> Plan | None:
         """The plan of a run of these prompts: the one that was given, or by the packer that was."""
-        if plan is None or not hasattr(plan, "plan"):
-            return plan  # type: ignore[return-value]
-        return plan.plan(prompts)
+        return plan.plan(prompts) if isinstance(plan, Packer) else plan
 
     def run(self, items: NDArray[Any], caches: Sequence[Cache | None] | None = None, *,
-            plan: PlanHandle | None = None, min_shared_prefix: int = 0, sink: Sink | None = None,
+            plan: Plan | None = None, min_shared_prefix: int = 0, sink: Sink | None = None,
             continuations: Any = None) -> list[Cache | None]:
         """pp_run, or pp_score_continuations of an array of pp_continuation. Returns each item's cache, new ones for
         items without; None for those that discard theirs.
 
         items: from new_items; their `cache` is filled here.
         """
-        session, held = self._session, list(caches) if caches is not None else [None] * len(items)
+        session, held = self._session, _held(caches, len(items))
         used = [cache for cache in held if cache is not None]
         for cache in used:
             cache.check_writable()
@@ -111,8 +99,8 @@ class Call:
         def on_logits(_user: int | None, piece: int | None) -> int:
             try:
                 view = _abi.pp_logits.from_address(piece or 0)
-                rows = (ctypes.c_float * (view.n_rows * view.vocab_size)).from_address(view.logits or 0)
-                array: Floats = np.ctypeslib.as_array(rows).reshape(view.n_rows, view.vocab_size)
+                rows: Any = (ctypes.c_float * (view.n_rows * view.vocab_size)).from_address(view.logits or 0)
+                array: Floats = np.frombuffer(memoryview(rows), np.float32).reshape(view.n_rows, view.vocab_size)
                 array.flags.writeable = False
                 assert sink is not None
                 sink(view.i_item, view.first_token, array)
@@ -147,6 +135,12 @@ class Call:
         if interrupts.failure is not None:
             raise interrupts.failure
         return new
+
+
+def _held(caches: Sequence[Cache | None] | None, n: int) -> list[Cache | None]:
+    if caches is None:
+        return [None] * n
+    return list(caches)
 
 
 def check_session(session: Session, caches: Sequence[Cache | None]) -> None:

@@ -18,6 +18,7 @@ from ._text import StoppableText
 from .cache import Cache
 from .devices import devices, get_device
 from .errors import ArgumentError, DeviceMemoryError, OutOfMemoryError, TooLongError
+from .plan import Plan
 from .results import Generation, TokenLogprobs
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class _Generator:
         self.page_tokens, self.page_bytes = info.page_tokens, info.page_bytes
         self.room = _free_bytes(session) + info.kv_pool_bytes - info.kv_bytes
         self.max_rows = MAX_ROWS
-        self.waiting = deque(self.rows)
+        self.waiting: deque[_Row] = deque(self.rows)
         self.active: list[_Row] = []
         running.total = sum(ids.size + row.max_tokens - 1 for ids, row in zip(prompts, self.rows))
 
@@ -103,11 +104,12 @@ class _Generator:
 
     def _admit(self) -> list[_Row]:
         """Rows that may begin now: as many as memory has room for, at least one where none is active."""
-        if self.options.plan is not None and not hasattr(self.options.plan, "plan"):
-            admitted, self.waiting = list(self.waiting), deque()  # the plan is of all of them
+        admitted: list[_Row] = []
+        if isinstance(self.options.plan, Plan):  # of all of them
+            admitted.extend(self.waiting)
+            self.waiting.clear()
             return admitted
         room = self.room - sum(row.n_bytes(self.page_tokens, self.page_bytes) for row in self.active)
-        admitted = []
         while self.waiting and len(self.active) + len(admitted) < self.max_rows:
             room -= self.waiting[0].n_bytes(self.page_tokens, self.page_bytes)
             if room < 0 and (self.active or admitted):
@@ -207,9 +209,7 @@ class _Generator:
         if n is None:
             return [None] * len(self.rows)
         scored = score_all(self.call, [row.ids for row in self.rows], [row.prompt.size for row in self.rows], n)
-        return [TokenLogprobs(*(array[row.prompt.size:] for array in (
-            one.tokens, one.logprobs, one.ranks, one.top_tokens, one.top_logprobs)))
-            for row, one in zip(self.rows, scored)]
+        return [one.behind(row.prompt.size) for row, one in zip(self.rows, scored)]
 
 
 def generate(session: Session, running: Call, prompts: Sequence[Ids], options: Options) -> list[Generation]:

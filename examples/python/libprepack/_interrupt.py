@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-_SIGNALS = tuple(sorted(signal.valid_signals()))
+_SIGNALS: tuple[int, ...] = tuple(int(number) for number in sorted(signal.valid_signals()))
 
 
 class Interruptible:

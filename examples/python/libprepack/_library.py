@@ -79,11 +79,13 @@ def sized(struct: type[S], **fields: Any) -> S:
     return struct(struct_size=ctypes.sizeof(struct), **fields)
 
 
-@_abi.pp_log_fn
-def log_to_logging(_user: int | None, level: int, message: bytes) -> None:
+def _log(_user: int | None, level: int, message: bytes) -> None:
     """The library's log, as records of the logger "libprepack"."""
     logger.log(logging.WARNING if level == _abi.PP_LOG_WARNING else logging.INFO, "%s",
                message.decode("utf-8", "replace"))
+
+
+log_to_logging: Any = _abi.pp_log_fn(_log)
 
 
 class Handle:

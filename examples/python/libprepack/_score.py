@@ -41,7 +41,7 @@ def _split_texts(session: Session, texts: Sequence[tuple[str, str]]) -> list[tup
     for context, continuation in texts:
         stripped = context.rstrip()
         pairs.append((stripped, context[len(stripped):] + continuation))
-    before, after = tokenizer.edges
+    before = tokenizer.edges[0]
     contexts = sorted({context for context, _ in pairs if context})
     known = dict(zip(contexts, tokenizer.encode(contexts, edges=False)))
     wholes = tokenizer.encode([context + continuation for context, continuation in pairs], edges=False)

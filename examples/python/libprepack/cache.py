@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterator
+import weakref
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _abi
+from ._arrays import integer
 from ._ids import Ids, Prompt, to_ids
 from ._library import Handle, call, core, sized
 from ._names import DTYPES, HALVES, constant, decoded, name_of
+from ._views import Memory
+from .dlpack import Export
+from .dlpack import page as page_export
 from .errors import MisuseError
 from .model import Path
 
@@ -77,12 +82,13 @@ class Cache(Handle):
         """The object for a pp_kvcache of the session, which it owns from now on."""
         cache = cls.__new__(cls)
         cache._session = session
-        cache._n_views = cache._n_runs = 0
+        cache._views = weakref.WeakSet()
+        cache._n_runs = 0
         Handle.__init__(cache, address, core().pp_kvcache_destroy)
         return cache
 
     _session: Session
-    _n_views: int
+    _views: weakref.WeakSet[Memory]
     _n_runs: int
 
     # ---- what it is ----
@@ -118,7 +124,7 @@ class Cache(Handle):
     # ---- what becomes of it ----
 
     @contextmanager
-    def _exclusive(self, writes: bool = False) -> Iterator[int]:
+    def _exclusive(self, writes: bool = False) -> Generator[int, None, None]:
         """Its address, while no other thread may use the session."""
         self._session.acquire()
         try:
@@ -130,8 +136,8 @@ class Cache(Handle):
 
     def check_writable(self) -> None:
         """Raises BufferError while views of its pages exist."""
-        if self._n_views:
-            raise BufferError(f"{self._n_views} view(s) of the cache's pages exist: drop them before it changes")
+        if len(self._views):
+            raise BufferError("arrays show the cache's pages: drop them before it changes")
 
     def pin(self, by: int) -> None:
         """Counts the runs that use it, which it cannot be closed under."""
@@ -145,13 +151,14 @@ class Cache(Handle):
         what its layer still holds (Session(keep_window_pages=True) keeps all)."""
         address = ctypes.c_void_p()
         with self._exclusive() as handle:
-            call(core().pp_kvcache_fork, handle, len(self) if n_tokens is None else n_tokens, ctypes.byref(address))
+            call(core().pp_kvcache_fork, handle,
+                 len(self) if n_tokens is None else integer("n_tokens", n_tokens), ctypes.byref(address))
             return Cache.adopt(self._session, address.value or 0)
 
     def truncate(self, n_tokens: int) -> None:
         """Drops all tokens from n_tokens on. Raises ArgumentError as `fork`, BufferError while there are views."""
         with self._exclusive(writes=True) as handle:
-            call(core().pp_kvcache_truncate, handle, n_tokens)
+            call(core().pp_kvcache_truncate, handle, integer("n_tokens", n_tokens))
 
     def close(self) -> None:
         """Gives its pages back. Raises BufferError while views of them exist, MisuseError while a run uses it."""
@@ -218,6 +225,36 @@ class Cache(Handle):
             if len(source):
                 call(core().pp_kvcache_write, handle, layer, HALVES[half], _abi.PP_KV_NHD, DTYPES[dtype], first,
                      len(source), source.ctypes.data, source.nbytes)
+
+    # ---- pages, without a copy ----
+
+    def page(self, layer: int, half: str, token: int) -> Export:
+        """The page of a layer that holds a token, as it lies in memory: to be read by NumPy (`.numpy()`,
+        np.asarray) and what knows DLPack (torch.from_dlpack), bf16 and GPU memory included.
+
+        half: "keys" or "values". Shape [n_tokens, n_kv_heads, head_dim] of the page's tokens; where pairs of tokens,
+        or of a head's elements, are neighbours in memory, that dimension is two: [pairs, 2, ...] or [..., pairs, 2].
+        `first_token_of_page` says which token is first. The cache keeps until all arrays of it are gone: what would
+        change it raises BufferError.
+        Raises IndexError, ArgumentError for a token that the layer does not hold."""
+        page, config = self._page(layer, half, token), self._session.model.layer(layer)
+        number = self._session.read_info().device.split(":")[1:2] if page.on_device else ["0"]
+        export = page_export(self, page, config.n_kv_heads, config.head_dim,
+                             int(number[0]) if number and number[0].isdigit() else 0, self._session.synchronize)
+        self._views.add(export.memory)
+        return export
+
+    def first_token_of_page(self, layer: int, token: int) -> int:
+        """The first token of the page that holds a token."""
+        return self._page(layer, "keys", token).first_token
+
+    def _page(self, layer: int, half: str, token: int) -> _abi.pp_kvcache_page:
+        page = sized(_abi.pp_kvcache_page)
+        which = constant(HALVES, half, "half")
+        with self._exclusive() as handle:
+            call(core().pp_kvcache_get_page, handle, self._layer(layer), which, integer("token", token),
+                 ctypes.byref(page))
+        return page
 
     # ---- beyond the session ----
 

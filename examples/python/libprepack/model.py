@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Union
 
 from . import _abi
+from ._arrays import integer
 from ._library import Handle, call, core, log_to_logging, sized
 from ._names import DTYPES, POOLINGS, ROPES, WEIGHTS, constant, decoded, name_of
 
@@ -90,7 +91,7 @@ class Model(Handle):
     """
 
     def __init__(self, path: Path, *, sliding_window: int = 0, log: bool = True) -> None:
-        params = sized(_abi.pp_model_params, sliding_window=sliding_window)
+        params = sized(_abi.pp_model_params, sliding_window=integer("sliding_window", sliding_window, 32))
         if log:
             params.log = log_to_logging
         address = ctypes.c_void_p()
@@ -117,7 +118,7 @@ class Model(Handle):
         if log:
             params.log = log_to_logging
         address = ctypes.c_void_p()
-        call(core().pp_model_create_random, text, seed, ctypes.byref(params), ctypes.byref(address))
+        call(core().pp_model_create_random, text, seed % 2 ** 64, ctypes.byref(params), ctypes.byref(address))
         model = cls.__new__(cls)
         model._path = None
         model._adopt(address)
@@ -142,7 +143,7 @@ class Model(Handle):
     def layer(self, i: int) -> LayerConfig:
         """Layer i of 0 .. n_layers - 1. Raises ArgumentError for another."""
         layer = sized(_abi.pp_layer_config)
-        call(core().pp_model_get_layer, self.handle, i, ctypes.byref(layer))
+        call(core().pp_model_get_layer, self.handle, integer("i", i, 32), ctypes.byref(layer))
         return LayerConfig(layer.sliding_window, name_of(ROPES, layer.rope_type), layer.rotary_dim, layer.rope_theta,
                            layer.rope_factor, layer.n_kv_heads, layer.head_dim)
 
@@ -185,7 +186,7 @@ class Model(Handle):
             return int(bool(failure))
 
         callback = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(step)
-        params = sized(_abi.pp_convert_params, weights=constant(WEIGHTS, weights, "weights"), n_threads=threads,
+        params = sized(_abi.pp_convert_params, weights=constant(WEIGHTS, weights, "weights"), n_threads=integer("threads", threads, 32),
                        progress=ctypes.cast(callback, ctypes.c_void_p).value)
         try:
             call(core().pp_model_convert, self.handle, os.fsencode(directory), ctypes.byref(params))

@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,15 +21,17 @@ class Record:
     """A result: arrays are shown by dtype and shape."""
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{field.name}={_short(getattr(self, field.name))}" for field in fields(self))  # type: ignore[arg-type]
+        names: tuple[str, ...] = tuple(getattr(self, "__dataclass_fields__"))
+        shown = ", ".join(f"{name}={_short(getattr(self, name))}" for name in names)
         return f"{type(self).__name__}({shown})"
 
 
 def _short(value: Any) -> str:
     if isinstance(value, np.ndarray):
-        if value.ndim == 1 and value.size <= 8:
-            return str(value.tolist())
-        return f"<{value.dtype} {list(value.shape)}>"
+        array = cast("NDArray[Any]", value)
+        if array.ndim == 1 and array.size <= 8:
+            return str(array.tolist())
+        return f"<{array.dtype} {list(array.shape)}>"
     return repr(value)
 
 
@@ -151,6 +153,11 @@ class TokenLogprobs(Record):
     ranks: NDArray[np.int32]
     top_tokens: NDArray[np.int32]
     top_logprobs: Doubles
+
+    def behind(self, n: int) -> TokenLogprobs:
+        """Those of the tokens from n on."""
+        return TokenLogprobs(self.tokens[n:], self.logprobs[n:], self.ranks[n:], self.top_tokens[n:],
+                             self.top_logprobs[n:])
 
     @property
     def sum(self) -> float:
