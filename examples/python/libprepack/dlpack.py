@@ -49,7 +49,7 @@ _pointer = ctypes.pythonapi.PyCapsule_GetPointer
 _pointer.argtypes, _pointer.restype = [ctypes.py_object, c_char_p], c_void_p
 
 
-def _unpack(capsule: object) -> tuple[Any, Any]:
+def unpack(capsule: object) -> tuple[Any, Any]:
     """The DLTensor of a capsule, and the DLManagedTensorVersioned if it is one; they live as long as the capsule."""
     if _is_valid(capsule, b"dltensor_versioned"):
         managed = _Versioned.from_address(_pointer(capsule, b"dltensor_versioned"))
@@ -118,7 +118,7 @@ class Export:
         array: Any = np.asarray(Memory(self.memory, interface))
         versioned = max_version is not None and max_version[0] >= 1 and np.lib.NumpyVersion(np.__version__) >= "2.1.0"
         capsule: object = array.__dlpack__(max_version=(1, 0)) if versioned else array.__dlpack__()
-        tensor, managed = _unpack(capsule)
+        tensor, managed = unpack(capsule)
         tensor.code, tensor.bits = DTYPES[self.dtype]
         tensor.device_type, tensor.device_id = self.device
         if managed is not None:
@@ -172,7 +172,7 @@ def borrow(array: Any, name: str) -> Tensor:
     elif hasattr(array, "__dlpack__"):
         kind, number = array.__dlpack_device__()
         capsule = array.__dlpack__(stream=-1) if kind == CUDA else array.__dlpack__()
-        tensor, _ = _unpack(capsule)
+        tensor, _ = unpack(capsule)
         shape = tuple(tensor.shape[:tensor.ndim])
         strides = tuple(tensor.strides[:tensor.ndim]) if tensor.strides else packed(shape)
         names = {code: key for key, code in DTYPES.items()}
