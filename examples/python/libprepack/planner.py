@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import inspect
-from typing import Any, Iterable, SupportsIndex, Union
+from typing import Any, Iterable, Union
 
 import numpy as np
 
