@@ -226,9 +226,8 @@ class _Generator:
 
 def _logprobs(row: _Row, n_top: int) -> TokenLogprobs:
     """Those of the tokens that a row drew."""
-    given: list[Any] = [score for score, _, _ in row.scores]
-    scores: NDArray[Any] = np.array(given, SCORE)
-    return TokenLogprobs(np.array(row.tokens, np.int32), scores["logprob"].copy(), scores["rank"].copy(),
+    scores: Any = np.array([score for score, _, _ in row.scores], SCORE)
+    return TokenLogprobs(np.array(row.tokens, np.int32), np.array(scores["logprob"]), np.array(scores["rank"]),
                          np.array([top for _, top, _ in row.scores], np.int32).reshape(-1, n_top),
                          np.array([logprobs for _, _, logprobs in row.scores], np.float64).reshape(-1, n_top))
 

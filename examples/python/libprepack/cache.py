@@ -116,9 +116,7 @@ class Cache(Handle):
         return int(core().pp_kvcache_first_token(self.handle, self._layer(layer)))
 
     def _layer(self, layer: int) -> int:
-        n_layers = self._session.model.config.n_layers
-        if not 0 <= layer < n_layers:
-            raise IndexError(f"layer is {layer}; the model has {n_layers}")
+        self._session.model.layer(layer)  # raises where there is none
         return layer
 
     # ---- what becomes of it ----
