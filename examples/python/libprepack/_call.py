@@ -40,6 +40,9 @@ def new_items(n: int) -> NDArray[Any]:
     return items
 
 
+_LONG_FLOP = 1e12  # some seconds of a few cores
+
+
 class Call:
     """A call of a session, which no other thread and no callback may use meanwhile: they get MisuseError.
 
@@ -83,7 +86,10 @@ class Call:
         for cache in used:
             cache.check_writable()
         items["cache"] = [cache.handle if cache is not None else 0 for cache in held]
-        interrupts = Interruptible(lambda: core().pp_session_cancel(handle))
+        n_tokens = (int(items["n_tokens"].sum()) if continuations is None else
+                    sum(one.n_tokens for one in continuations))
+        interrupts = Interruptible(lambda: core().pp_session_cancel(handle),
+                                   2.0 * n_tokens * session.model.n_parameters > _LONG_FLOP)
         handle = session.handle
         params = sized(_abi.pp_run_params, min_shared_prefix=min_shared_prefix)
         before = self.done
@@ -114,6 +120,7 @@ class Call:
         if self._cancel is not None:
             params.cancel = self._cancel.handle
         new: list[Cache | None] = []
+        lengths = [len(cache) for cache in used]
         for cache in used:
             cache.pin(1)
         with interrupts:
@@ -133,6 +140,9 @@ class Call:
                 for cache in used:
                     cache.pin(-1)
         if interrupts.failure is not None:
+            if new:  # it came behind the last pass: the run is undone where a window allows it
+                for cache, length in zip(used, lengths):
+                    core().pp_kvcache_truncate(cache.handle, length, None)
             raise interrupts.failure
         return new
 

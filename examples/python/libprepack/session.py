@@ -4,7 +4,7 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from . import _abi, _generate, _predict, _score, _states
 from ._arrays import Integers, integer
 from ._call import Call, Plans, Sink
+from ._chat import Conversation, chat_tokens, open_template
 from ._ids import Ids, Prompt, encode_prompts, to_ids
 from ._items import prefill, run
 from ._library import Handle, call, core, log_to_logging, logger, sized
@@ -67,6 +68,7 @@ class Session(Handle):
         self._tokenizer = tokenizer if isinstance(tokenizer, Tokenizer) else None
         self._tokenizer_path = None if isinstance(tokenizer, Tokenizer) else tokenizer
         self._memory_limit = memory_limit
+        self._template: Any = None
         self._lock = threading.Lock()
         params = sized(
             _abi.pp_session_params, device=device.encode(), dtype=constant(DTYPES, dtype, "dtype"),
@@ -245,6 +247,22 @@ class Session(Handle):
         ids = encode_prompts(prompts, lambda: self.tokenizer)
         with Call(self, progress, cancel) as running:
             return _generate.generate(self, running, ids, options)
+
+    def chat(self, conversations: Sequence[Conversation], *, template: Mapping[str, Any] | None = None,
+             **options: Any) -> list[Generation]:
+        """How conversations go on: lists of messages ({"role": "user", "content": "..."}), by the chat template of
+        the model's files, which the package transformers fills in. options: of `generate`.
+
+        template: what the template gets besides (enable_thinking=False, tools=...).
+        Raises ImportError without transformers, UnsupportedError where there is no template, and as `generate`."""
+        return self.generate(self.chat_tokens(conversations, **(template or {})), **options)
+
+    def chat_tokens(self, conversations: Sequence[Conversation], **template: Any) -> list[Ids]:
+        """The ids of conversations as `chat` makes them, for prefill and the others. template:
+        add_generation_prompt (True), and what the template knows besides."""
+        if self._template is None:
+            self._template = open_template(self)
+        return chat_tokens(self, self._template, conversations, template)
 
     def score(self, contexts: Sequence[Prompt], continuations: Sequence[Prompt], *, min_shared_prefix: int = 16,
               progress: Progress = False, cancel: Cancel | None = None) -> list[Score]:
