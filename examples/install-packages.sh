@@ -11,7 +11,7 @@ need_library() {
     pkg-config --exists "$1" 2>/dev/null || missing="$missing $2"
 }
 need_module() {
-    python3 -c "import $1" >/dev/null 2>&1 || missing="$missing $2"
+    python3 -c "import $1" >/dev/null 2>&1 || /usr/bin/python3 -c "import $1" >/dev/null 2>&1 || missing="$missing $2"
 }
 need_program cc gcc
 need_program c++ g++
