@@ -74,8 +74,7 @@ class MisuseTest(unittest.TestCase):
         if child == 0:
             status = 1
             try:
-                uses = (lambda: session.prefill(["a"]), lambda: len(cache), lambda: session.info,
-                        lambda: session.tokenizer.encode("a"), lambda: session.model.identity)
+                uses = (lambda: session.prefill(["a"]), lambda: len(cache), lambda: session.info, lambda: cache.keys(0))
                 for use in uses:
                     try:
                         use()
@@ -84,10 +83,11 @@ class MisuseTest(unittest.TestCase):
                         if "after fork" not in str(error):
                             break
                 else:
+                    new = libprepack.Session(session.model, threads=2, tokenizer=session.tokenizer)
                     cache.close()
                     session.close()
                     del cache, session
-                    status = 0 if libprepack.Session(DEMO, threads=2).prefill(["a"]) else 1
+                    status = 0 if new.prefill(["a"]) and new.model.identity else 1
             finally:
                 os._exit(status)
         self.assertEqual(os.waitpid(child, 0)[1], 0)
