@@ -165,6 +165,18 @@ class MisuseTest(unittest.TestCase):
         cache.close()
         self.assert_as_before()
 
+    def test_a_failure_behind_the_last_pass_undoes_the_run(self) -> None:
+        def fail_at_last(done: int, total: int) -> None:
+            if done == total:
+                raise Interrupted
+
+        cache = self.session.prefill([[5, 6, 7]])[0].cache
+        expected = self.session.decode([cache.fork()], [8])
+        for prompts in ([[5] * 20], [[5] * 500]):
+            self.assertRaises(Interrupted, self.session.append, [cache], prompts, progress=fail_at_last)
+            self.assertEqual(len(cache), 3)
+        np.testing.assert_array_equal(self.session.decode([cache], [8]), expected)
+
     def test_cancel(self) -> None:
         token = libprepack.Cancel()
         self.assertFalse(token.is_requested)
