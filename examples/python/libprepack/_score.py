@@ -106,7 +106,7 @@ def score_tokens(session: Session, pairs: Sequence[tuple[Any, int]], min_shared_
     for slot, tokens, (_, n_context) in zip(wanted, ids, pairs):
         slot.tokens, slot.n_tokens, slot.n_context = tokens.ctypes.data, tokens.size, n_context
     with Call(session, progress, cancel) as running:
-        running.run(new_items(0), min_shared_prefix=min_shared_prefix, continuations=wanted)
+        running.score(wanted, min_shared_prefix)
     return [Score(slot.logprob, bool(slot.is_greedy), slot.n_tokens - slot.n_context, slot.n_context)
             for slot in wanted]
 

@@ -78,8 +78,11 @@ class Session(Handle):
         if log:
             params.log = log_to_logging
         address = ctypes.c_void_p()
-        call(core().pp_session_create, None if self._model is None else self._model.handle, ctypes.byref(params),
-             ctypes.byref(address))
+        if self._model is None:
+            call(core().pp_session_create, None, ctypes.byref(params), ctypes.byref(address))
+        else:
+            with self._model.in_use() as handle:
+                call(core().pp_session_create, handle, ctypes.byref(params), ctypes.byref(address))
         super().__init__(address.value, core().pp_session_destroy)
 
     # ---- what it is ----
@@ -188,7 +191,7 @@ class Session(Handle):
         progress: False, True (a bar, where tqdm is installed), or a function of the tokens done, and all.
         cancel: ends the run from another thread.
         sink: receives logits of "last_logits" and "all_logits" in pieces, in place of the results: sink(i_item,
-            first_token, rows), rows [n, vocab_size] lent for the call.
+            first_token, rows), rows f32 [n, vocab_size], the first of which follows the item's token first_token.
         Raises ArgumentError (index: the item), TooLongError, UnsupportedError (an output that the model has no head
         for), OutOfMemoryError, DeviceMemoryError, DeviceError, CancelledError, NotFiniteError, BufferError. Then
         every cache is as before, and the session usable.

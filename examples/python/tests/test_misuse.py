@@ -74,8 +74,7 @@ class MisuseTest(unittest.TestCase):
         if child == 0:
             status = 1
             try:
-                uses = (lambda: session.prefill(["a"]), lambda: len(cache), lambda: session.info,
-                        lambda: session.tokenizer.encode("a"), lambda: session.model.identity)
+                uses = (lambda: session.prefill(["a"]), lambda: len(cache), lambda: session.info, lambda: cache.keys(0))
                 for use in uses:
                     try:
                         use()
@@ -84,10 +83,11 @@ class MisuseTest(unittest.TestCase):
                         if "after fork" not in str(error):
                             break
                 else:
+                    new = libprepack.Session(session.model, threads=2, tokenizer=session.tokenizer)
                     cache.close()
                     session.close()
                     del cache, session
-                    status = 0 if libprepack.Session(DEMO, threads=2).prefill(["a"]) else 1
+                    status = 0 if new.prefill(["a"]) and new.model.identity else 1
             finally:
                 os._exit(status)
         self.assertEqual(os.waitpid(child, 0)[1], 0)
@@ -164,6 +164,18 @@ class MisuseTest(unittest.TestCase):
             self.assertEqual(len(cache), 2)
         cache.close()
         self.assert_as_before()
+
+    def test_a_failure_behind_the_last_pass_undoes_the_run(self) -> None:
+        def fail_at_last(done: int, total: int) -> None:
+            if done == total:
+                raise Interrupted
+
+        cache = self.session.prefill([[5, 6, 7]])[0].cache
+        expected = self.session.decode([cache.fork()], [8])
+        for prompts in ([[5] * 20], [[5] * 500]):
+            self.assertRaises(Interrupted, self.session.append, [cache], prompts, progress=fail_at_last)
+            self.assertEqual(len(cache), 3)
+        np.testing.assert_array_equal(self.session.decode([cache], [8]), expected)
 
     def test_cancel(self) -> None:
         token = libprepack.Cancel()
