@@ -136,6 +136,7 @@ class Call:
 
         def on_progress(_user: int | None, done: int, total: int) -> None:
             try:  # also where nobody looks: signals are handled here
+                interrupts.insist()
                 self.done = before + done
                 if self._meter.is_shown:
                     self._meter.show(self.done, max(self.total, before + total))

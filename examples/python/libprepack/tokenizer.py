@@ -58,6 +58,7 @@ class Tokenizer(SharedHandle):
         if log:
             params.log = log_to_logging
         address = ctypes.c_void_p()
+        self._streams: set[int] = set()
         call(library().pp_tokenizer_open, os.fsencode(path), ctypes.byref(params), ctypes.byref(address))
         super().__init__(address.value, library().pp_tokenizer_destroy)
         self._path = os.fspath(path)
@@ -217,6 +218,21 @@ class Tokenizer(SharedHandle):
         """Text from ids that come one by one."""
         return TextStream(self, keep_special)
 
+    def keep_stream(self, address: int) -> None:
+        """Its streams end before it does, whichever the collector takes first."""
+        self._streams.add(address)
+
+    def end_stream(self, address: int) -> None:
+        """Ends a stream, unless it ended with the tokenizer."""
+        if address in self._streams:
+            self._streams.discard(address)
+            library().pp_text_stream_destroy(address)
+
+    def _free(self) -> None:
+        for address in list(self._streams):
+            self.end_stream(address)
+        super()._free()
+
     def __repr__(self) -> str:
         if self.closed:
             return "<libprepack.Tokenizer: closed>"
@@ -232,8 +248,9 @@ class TextStream(Handle):
         params = sized(_abi.pp_decode_params, keep_special=int(keep_special))
         address = ctypes.c_void_p()
         tokenizer.invoke(library().pp_text_stream_create, ctypes.byref(params), ctypes.byref(address))
-        super().__init__(address.value, library().pp_text_stream_destroy)
-        self._tokenizer = tokenizer  # which must outlive it
+        tokenizer.keep_stream(address.value or 0)
+        super().__init__(address.value, tokenizer.end_stream)
+        self._tokenizer = tokenizer
         self._piece = _abi.pp_text()
 
     def push(self, id: int) -> str:

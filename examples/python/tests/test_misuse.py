@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 import unittest
+from unittest import mock
 
 import libprepack
 import numpy as np
@@ -111,6 +112,27 @@ class MisuseTest(unittest.TestCase):
             timer.join()
             self.assertIs(signal.getsignal(signal.SIGINT), before)
             self.assert_as_before()
+
+    def test_ctrl_c_before_a_run_has_begun(self) -> None:
+        from libprepack import _call
+        params = _call.Call._params
+
+        def interrupted(*args: object) -> object:
+            os.kill(os.getpid(), signal.SIGINT)
+            return params(*args)
+
+        def enter(interrupts: _call.Interruptible) -> _call.Interruptible:
+            result = entered(interrupts)
+            os.kill(os.getpid(), signal.SIGINT)
+            return result
+
+        entered, before = _call.Interruptible.__enter__, self.session.info.tokens_computed
+        with mock.patch.object(_call.Call, "_params", interrupted):
+            self.assertRaises(KeyboardInterrupt, self.session.prefill, PROMPTS)
+        with mock.patch.object(_call.Interruptible, "__enter__", enter):
+            self.assertRaises(KeyboardInterrupt, self.session.prefill, PROMPTS)
+        self.assertLessEqual(self.session.info.tokens_computed - before, 512)
+        self.assert_as_before()
 
     def test_what_another_handler_raises(self) -> None:
         def handler(number: int, frame: object) -> None:
