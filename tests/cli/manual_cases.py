@@ -11,8 +11,18 @@ from harness import Skip, TIMEOUT
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 
 
+HELPS = {}
+
+
+def help_of(program, *words):
+    """What `prepack help WORDS` prints; it is asked once."""
+    if words not in HELPS:
+        HELPS[words] = program.works("help", *words)
+    return HELPS[words]
+
+
 def command_names(program):
-    names = re.findall(r"^  prepack ([a-z]+) ", program.works("help"), re.M)
+    names = re.findall(r"^  prepack ([a-z]+) ", help_of(program), re.M)
     general = {"profile", "generate"}  # also named in the lines of a first look
     assert general < set(names) and len(names) > 10, names
     return sorted(set(names))
@@ -20,7 +30,7 @@ def command_names(program):
 
 def options_of(program, command):
     """{"model": the lines of its help} as `prepack help COMMAND` shows them."""
-    parts = re.split(r"^  (?:-\w, )?--([a-z-]+)", program.works("help", command), flags=re.M)
+    parts = re.split(r"^  (?:-\w, )?--([a-z-]+)", help_of(program, command), flags=re.M)
     return dict(zip(parts[1::2], parts[2::2]))
 
 
@@ -66,7 +76,7 @@ def readme_examples(program):
     assert len(lines) > 10
     for line, command in lines:
         typed = line.split(" # ")[0].strip()
-        assert f"\n  {typed}\n" in program.works("help", command), typed
+        assert f"\n  {typed}\n" in help_of(program, command), typed
 
 
 def pages(program):
