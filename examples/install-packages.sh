@@ -25,6 +25,7 @@ if [ "${1-}" = tests ]; then
     need_program git git
     need_program nm binutils
     need_program abidiff abigail-tools
+    need_program ccache ccache
 fi
 if [ "${1-}" = aarch64 ]; then
     missing=""
