@@ -113,7 +113,7 @@ def dashes_can_be_typed(program):
         for line in source.splitlines()[1:]:
             assert not re.search(r"(?<!\\)-", line), f"{name}: {line}"
             assert not line.startswith("'"), f"{name}: {line}"
-            assert not line.startswith(".") or re.match(r"\.(SH|SS|TP|PP|IP|RS|RE|nf|fi|br|B|I|BR)\b", line), \
+            assert not line.startswith(".") or re.match(r"\.(nh|ad l|SH|SS|TP|PP|IP|RS|RE|nf|fi|br|B|I|BR)\b", line), \
                 f"{name}: {line}"
 
 

@@ -27,7 +27,7 @@ void page_begin(struct roff *roff, const struct command *command, const char *su
     for (const char *c = name; *c; c++)
         fputc(toupper((unsigned char)*c), roff->out);
     fprintf(roff->out, " 1 %s \"prepack %s\" \"User Commands\"\n", date, PP_VERSION_STRING);
-    roff_request(roff, ".SH NAME");
+    roff_request(roff, ".nh\n.ad l\n.SH NAME"); /* no hyphen in a word that may be typed */
     snprintf(line, sizeof line, "prepack%s%s \\- ", dash, name);
     fputs(line, roff->out);
     roff->column = strlen(line);
