@@ -7,8 +7,8 @@ cd "$(dirname "$0")/.."
 passed=0
 failed=0
 
-# Runs the suite of one build folder, with more words for meson, and adds its results up. Every test prints TAP; a test program
-# that ends badly without a "not ok" line counts as one failure.
+# Runs the suite of one build folder, with more words for meson, and adds its results up. Every test
+# prints TAP; a test program that ends badly without a "not ok" line counts as one failure.
 run_suite() {
     build=$1
     shift
