@@ -29,6 +29,7 @@ if [ "${1-}" = tests ]; then
     need_program nm binutils
     need_program abidiff abigail-tools
     need_program cmake cmake
+    need_program ccache ccache
     need_program mypy mypy
     need_module numpy python3-numpy
     need_module ensurepip python3-venv

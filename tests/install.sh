@@ -120,5 +120,15 @@ program=$(find "$work/other/place" -name prepack -type f -perm -u+x)
 "$program" plan --dataset mmlu --batch-size 64 --capacity 2048 >"$work/plan.txt"
 "$program" generate --model demo -p 'The capital of Germany is' --max-new-tokens 4 | grep -q Berlin
 
+# man pages, one for each command, and completions
+share=$(dirname "$(dirname "$program")")/share
+for command in $("$program" help | sed -n 's/^  prepack \([a-z][a-z]*\) .*/-\1/p' | sort -u) ""; do
+    [ -s "$share/man/man1/prepack$command.1" ]
+done
+for file in bash-completion/completions/prepack zsh/site-functions/_prepack \
+    fish/vendor_completions.d/prepack.fish; do
+    grep -q 'score' "$share/$file"
+done
+
 # uninstalled: the shell that meson offers finds library and program
 meson devenv -C "$build" sh -c 'pkg-config --modversion prepack && prepack --version' >"$work/devenv.txt"

@@ -12,6 +12,7 @@ import embed_cases
 import family_cases
 import harness
 import ids_cases
+import manual_cases
 import model_cases
 import path_cases
 import plan_cases
@@ -30,4 +31,4 @@ if __name__ == "__main__":
                                text_cases.CASES + tokenize_cases.CASES + ids_cases.CASES + prefill_cases.CASES + path_cases.CASES +
                                score_cases.CASES + resume_cases.CASES + embed_cases.CASES + sharing_cases.CASES +
                                model_cases.CASES + family_cases.CASES + device_cases.CASES + bench_cases.CASES +
-                               cost_cases.CASES + convert_cases.CASES))
+                               cost_cases.CASES + convert_cases.CASES + manual_cases.CASES))

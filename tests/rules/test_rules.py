@@ -264,6 +264,14 @@ def readme():
             yield f"README.md does not name the command {command}"
 
 
+def package_version():
+    """The Debian packages have the version of meson.build."""
+    ours = re.search(r"^  version: '([^']+)'", text("meson.build"), re.M)[1]
+    theirs = re.match(r"prepack \(([^)]+)\)", text("debian/changelog"))[1]
+    if ours != theirs:
+        yield f"meson.build says {ours}, debian/changelog {theirs}"
+
+
 check("include rules", include_rules())
 check("the program's folders form an order", program_folders())
 check("folders of libprepack form an order", folder_order())
@@ -290,5 +298,6 @@ else:
                       [tokenizer_header]))
 check("files that the prose names exist", prose())
 check("the README shows what is in the tree", readme())
+check("the packages have the version of the library", package_version())
 print(f"1..{len(results)}")
 sys.exit(0 if all(results) else 1)

@@ -12,7 +12,10 @@ static int read_lengths(const struct option_rule *rule, const char *value, void 
     return lengths_parse(value, place);
 }
 
-static const struct option_kind kind_lengths = {.has_value = true, .read = read_lengths};
+static const struct option_kind kind_lengths = {
+    .has_value = true, .is_file = true, .read = read_lengths};
+
+static const char *const length_words[] = {"constant:", "uniform:", "longtail:", "bimodal:", NULL};
 
 /* "32:8", or "32" for as many kv heads. */
 static int read_heads(const struct option_rule *rule, const char *value, void *place)
@@ -59,7 +62,10 @@ static int read_formats(const struct option_rule *rule, const char *value, void 
     return out->n > 0 ? STATUS_OK : fail_usage("--%s is empty", rule->name);
 }
 
-static const struct option_kind kind_formats = {.has_value = true, .read = read_formats};
+static const struct option_kind kind_formats = {
+    .has_value = true, .has_commas = true, .read = read_formats};
+
+static const char *const format_words[] = {"f32", "bf16", "int8", "int4", "nf4", "all", NULL};
 
 #define AT(member) offsetof(struct bench_options, member)
 
@@ -75,12 +81,14 @@ static const struct option_rule run_rules[] = {
      .argument = "LIST",
      .kind = &kind_formats,
      .place = AT(formats),
+     .words = format_words,
      .help = "formats of weights that gemm compares, with commas: f32, bf16, int8, int4, nf4; or "
              "all: the last four (default: the one of the session)"},
     {.name = "lengths",
      .argument = "LIST",
      .kind = &kind_lengths,
      .place = AT(lengths),
+     .words = length_words,
      .help = "tokens of a prompt for attention, with commas (default: 50 to what a pass holds, and "
              "100-500). Each of"
              "\n  N, constant:N  every prompt N tokens"
@@ -146,15 +154,20 @@ static const struct bench_options defaults = {
     .seed = {.value = 41},
 };
 
+static const struct choice benches[] = {{"gemm", BENCH_GEMM, NULL},
+                                        {"attention", BENCH_ATTENTION, NULL},
+                                        {"rows", BENCH_ROWS, NULL},
+                                        {"all", BENCH_GEMM | BENCH_ATTENTION | BENCH_ROWS, NULL},
+                                        {NULL, 0, NULL}};
+
+static const char *bench_word(int64_t i)
+{
+    return benches[i].name;
+}
+
 /* The word that bench is followed by. */
 static int take_bench(const char *word, void *line)
 {
-    static const struct choice benches[] = {
-        {"gemm", BENCH_GEMM, NULL},
-        {"attention", BENCH_ATTENTION, NULL},
-        {"rows", BENCH_ROWS, NULL},
-        {"all", BENCH_GEMM | BENCH_ATTENTION | BENCH_ROWS, NULL},
-        {NULL, 0, NULL}};
     struct bench_options *options = line;
     if (options->benches)
         return fail_usage("bench does not know what to do with '%s'; it takes one of gemm, "
@@ -205,6 +218,13 @@ static const char notes[] =
     "own (compute capability 9.0: wgmma), those of every GPU (mma.sync, --device cuda:mma) stand\n"
     "beside them.\n";
 
+static const struct example examples[] = {
+    {"prepack bench all --model llama1b", "operations against what the device can do"},
+    {"prepack bench attention --lengths longtail:300 --heads 32:8",
+     "attention over prompts of mixed lengths"},
+    {NULL, NULL},
+};
+
 const struct command bench_command = {
     .name = "bench",
     .summary = "the operations of a forward pass against what the device can do",
@@ -212,8 +232,10 @@ const struct command bench_command = {
     .about = about,
     .groups = groups,
     .notes = notes,
+    .examples = examples,
     .defaults = &defaults,
     .options_bytes = sizeof defaults,
+    .words = bench_word,
     .take_word = take_bench,
     .check = check,
     .run = run_bench,

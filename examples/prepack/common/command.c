@@ -8,6 +8,23 @@
 
 enum { MAX_RULES = 64 };
 
+const struct command *command_find(const char *name)
+{
+    char known[256] = "";
+    for (int i = 0; commands[i]; i++) {
+        const size_t n = strlen(known);
+        if (strcmp(name, commands[i]->name) == 0)
+            return commands[i];
+        snprintf(known + n, sizeof known - n, "%s%s",
+                 i == 0            ? ""
+                 : commands[i + 1] ? ", "
+                                   : " and ",
+                 commands[i]->name);
+    }
+    fail_usage("there is no command '%s'; the commands are %s", name, known);
+    return NULL;
+}
+
 /* All options of a command, as getopt_long and we know them; "help" is the last. */
 struct known {
     const struct command *command;
@@ -151,4 +168,8 @@ void command_print_help(const struct command *command, FILE *out)
         option_print_group(group, command->defaults, out);
     if (command->notes)
         fprintf(out, "\n%s", command->notes);
+    if (command->examples)
+        fputs("\nExamples:\n", out);
+    for (const struct example *e = command->examples; e && e->line; e++)
+        fprintf(out, "  # %s\n  %s\n", e->what, e->line);
 }

@@ -4,6 +4,12 @@
 
 #include "option.h"
 
+/* A command line, and what it shows. */
+struct example {
+    const char *line; /* NULL: the end of a list */
+    const char *what;
+};
+
 struct command {
     const char *name;
     const char *summary;               /* one line, for the help of the program */
@@ -11,9 +17,12 @@ struct command {
     const char *about;                 /* lines above the options */
     const struct option_group *groups; /* in the order of the help; the last has no rules */
     const char *notes;                 /* lines below the options; NULL: none */
+    const struct example *examples;    /* NULL: none */
     const void *defaults;              /* [options_bytes] the options before the line is read */
     size_t options_bytes;
-    /* Takes a word that is no option; NULL: the command has none. */
+    /* The words that are no options; NULL at the end, and where there are none. */
+    const char *(*words)(int64_t i);
+    /* Takes such a word; NULL: the command has none. */
     int (*take_word)(const char *word, void *options);
     /* Refuses what only the options together can break; NULL: nothing can. */
     int (*check)(const void *options);
@@ -21,6 +30,12 @@ struct command {
     /* Frees what reading the options took; NULL: nothing. */
     void (*release)(void *options);
 };
+
+/* All commands in the order of the help; the last is NULL. */
+extern const struct command *const commands[];
+
+/* NULL: there is no such command, which a sentence has said. */
+const struct command *command_find(const char *name);
 
 /* Reads argv, whose first entry is the command's name, and runs the command or prints its help. The
  * program's exit status. */

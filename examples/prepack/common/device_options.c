@@ -23,6 +23,10 @@ static const struct choice weights[] = {
     {"nf4", PP_WEIGHTS_NF4, "4.5 bits, the levels of QLoRA; else as int4"},
     {NULL, 0, NULL}};
 
+static const char *const devices[] = {
+    "cpu",  "cpu:ref",  "cpu:avx2", "cpu:avx512", "cpu:avx512vnni", "cpu:avx512bf16",
+    "cuda", "cuda:own", "cuda:mma", NULL};
+
 /* As the paper's programs spell it. */
 static const struct choice load_bits[] = {
     {"8", PP_WEIGHTS_INT8, NULL}, {"4", PP_WEIGHTS_INT4, NULL}, {NULL, 0, NULL}};
@@ -63,6 +67,7 @@ const struct option_rule device_rules[] = {
      .argument = "D",
      .kind = &option_text,
      .place = AT(device),
+     .words = devices,
      .help = "cpu; cpu:ref, cpu:avx2, cpu:avx512, cpu:avx512vnni, cpu:avx512bf16 force a set of "
              "kernels; cuda or cuda:N: an NVIDIA GPU, the first or number N; cuda:own or "
              "cuda:N:own: without "

@@ -4,13 +4,16 @@
 #include <prepack/prepack.h>
 #include <string.h>
 
+static const char *const models[] = {"demo", NULL};
+
 #define AT(member) offsetof(struct model_options, member)
 
 const struct option_rule model_rules[] = {
     {.name = "model",
      .argument = "M",
-     .kind = &option_text,
+     .kind = &option_file,
      .place = AT(name),
+     .words = models,
      .help = "a directory with config.json, safetensors files and the tokenizer, as Hugging Face "
              "has them, or a GGUF file ('prepack help' lists the architectures): not a hub id, "
              "nothing is downloaded; 'demo'; or a shape with random weights:",

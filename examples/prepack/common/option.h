@@ -16,7 +16,9 @@ struct option_rule;
 /* How the values of an option are read, and how one of them is written in the help. */
 struct option_kind {
     bool has_value;
-    bool may_lack_value; /* an option without a number behind it is one, too: read gets NULL */
+    bool may_lack_value;     /* an option without a number behind it is one, too: read gets NULL */
+    bool has_commas;         /* a value is a list of the rule's words */
+    bool is_file, is_folder; /* what a shell offers for a value */
     /* Reads a value to place; on failure one sentence that says what is allowed. */
     int (*read)(const struct option_rule *rule, const char *value, void *place);
     /* Writes the default at place to out; nothing where there is none. NULL: there never is. */
@@ -25,6 +27,8 @@ struct option_kind {
 
 /* The place of an option is... */
 extern const struct option_kind option_text;    /* const char *; NULL: not given */
+extern const struct option_kind option_file;    /* the same: a path of a file or folder */
+extern const struct option_kind option_folder;  /* the same: a path of a folder */
 extern const struct option_kind option_integer; /* int64_t between low and high */
 extern const struct option_kind option_real;    /* double between low and high */
 extern const struct option_kind option_bytes;   /* int64_t, with or without a unit */
@@ -65,6 +69,8 @@ struct option_rule {
     char letter;      /* 'p' for "-p"; 0: none */
     const char *help; /* ends without a full stop; the default and choices follow by themselves */
     const char *(*names)(int64_t i); /* more that follows, with commas; NULL: nothing does */
+    /* [NULL at the end] words of the help that a value may be, for shells; NULL: none */
+    const char *const *words;
 };
 
 /* A table, and where in the options of a command its struct lies. */
@@ -73,6 +79,9 @@ struct option_group {
     const struct option_rule *rules; /* NULL: the end of a list */
     size_t place;
 };
+
+/* Writes " (default ...)" of the default at place; nothing where there is none. */
+void option_default(const struct option_rule *rule, const void *place, char *out, size_t out_bytes);
 
 /* Writes the help of a group's options, with the defaults that `options` holds. */
 void option_print_group(const struct option_group *group, const void *options, FILE *out);

@@ -77,22 +77,21 @@ static void write_names(struct writer *writer, const char *(*names)(int64_t i))
     }
 }
 
-static void write_default(struct writer *writer, const struct option_rule *rule, const void *place)
+void option_default(const struct option_rule *rule, const void *place, char *out, size_t out_bytes)
 {
     char text[128] = "";
     if (rule->kind->show)
         rule->kind->show(rule, place, text, sizeof text);
-    if (!text[0])
-        return;
-    write_words(writer, " (default ");
-    write_words(writer, text);
-    write_words(writer, ")");
+    if (text[0])
+        snprintf(out, out_bytes, " (default %s)", text);
+    else
+        *out = '\0';
 }
 
 static void print_rule(const struct option_rule *rule, const void *place, FILE *out)
 {
     struct writer writer = {.out = out, .indent = INDENT};
-    char name[64], letter[8] = "";
+    char name[64], letter[8] = "", usual[160];
     if (rule->letter)
         snprintf(letter, sizeof letter, "-%c, ", rule->letter);
     snprintf(name, sizeof name, "  %s--%s%s%s", letter, rule->name, rule->argument ? " " : "",
@@ -109,7 +108,8 @@ static void print_rule(const struct option_rule *rule, const void *place, FILE *
     write_names(&writer, rule->names);
     if (rule->choices)
         write_choices(&writer, rule->choices, *(const int64_t *)place);
-    write_default(&writer, rule, place);
+    option_default(rule, place, usual, sizeof usual);
+    write_words(&writer, usual);
     fputc('\n', out);
 }
 

@@ -151,6 +151,10 @@ static int read_flag(const struct option_rule *rule, const char *value, void *pl
 }
 
 const struct option_kind option_text = {.has_value = true, .read = read_text, .show = show_text};
+const struct option_kind option_file = {
+    .has_value = true, .is_file = true, .read = read_text, .show = show_text};
+const struct option_kind option_folder = {
+    .has_value = true, .is_folder = true, .read = read_text, .show = show_text};
 const struct option_kind option_integer = {
     .has_value = true, .read = read_integer, .show = show_integer};
 const struct option_kind option_real = {.has_value = true, .read = read_real, .show = show_real};

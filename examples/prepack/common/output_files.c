@@ -11,7 +11,7 @@
 const struct option_rule json_rules[] = {
     {.name = "json",
      .argument = "FILE",
-     .kind = &option_text,
+     .kind = &option_file,
      .help = "write the figures as JSON too; '-': to standard output, and the rest to standard "
              "error"},
     {.name = NULL},

@@ -8,7 +8,7 @@
 static const struct option_rule run_rules[] = {
     {.name = "out",
      .argument = "DIR",
-     .kind = &option_text,
+     .kind = &option_folder,
      .place = AT(out),
      .help = "the new directory: one that is not there, or an empty one"},
     {.name = "threads",
@@ -57,12 +57,19 @@ static const char about[] =
     "Tokenizer files are copied from a directory; the tokenizer of a GGUF file stays in it, and\n"
     "other commands take that file for a tokenizer.\n";
 
+static const struct example examples[] = {
+    {"prepack convert --model a-model-dir --weights int8 --out a-model-int8",
+     "then opens with nothing to quantise"},
+    {NULL, NULL},
+};
+
 const struct command convert_command = {
     .name = "convert",
     .summary = "writes a model with weights of 8 or 4 bits",
     .usage = "--model M --weights FORMAT --out DIR",
     .about = about,
     .groups = groups,
+    .examples = examples,
     .defaults = &defaults,
     .options_bytes = sizeof defaults,
     .check = check,

@@ -37,7 +37,7 @@ static const struct option_rule text_rules[] = {
 static const struct option_rule run_rules[] = {
     {.name = "out",
      .argument = "FILE",
-     .kind = &option_text,
+     .kind = &option_file,
      .place = AT(out),
      .help = "the file to write; under another name until it is whole. It ends in .npy, "
              ".safetensors or .jsonl (a JSON object a line)"},
@@ -145,12 +145,19 @@ static const char about[] =
     "puts before and behind them; ids are taken as they are. A batch's texts are packed, and what\n"
     "they begin with alike, such as --prefix, is computed once.\n";
 
+static const struct example examples[] = {
+    {"prepack embed --model a-model-dir --prompts passages.txt --out passages.npy",
+     "a vector each, pooled"},
+    {NULL, NULL},
+};
+
 const struct command embed_command = {
     .name = "embed",
     .summary = "a vector of each text: embeddings, or scores of labels",
     .usage = "--model M (-p TEXT... | --prompts FILE | --ids FILE) --out FILE [OPTION]...",
     .about = about,
     .groups = groups,
+    .examples = examples,
     .defaults = &defaults,
     .options_bytes = sizeof defaults,
     .check = check,

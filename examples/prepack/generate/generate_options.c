@@ -71,7 +71,7 @@ static const struct option_rule run_rules[] = {
 static const struct option_rule json_rule[] = {
     {.name = "json",
      .argument = "FILE",
-     .kind = &option_text,
+     .kind = &option_file,
      .help = "write [{\"prompt\", \"text\", \"tokens\"}] too, with \"prompt_tokens\" for --ids; "
              "'-': to "
              "standard output, and the rest to standard error"},
@@ -132,12 +132,26 @@ static const char about[] =
     "apply,\n"
     "as in -p $'<|im_start|>user\\nHello<|im_end|>\\n<|im_start|>assistant\\n'.\n";
 
+static const struct example examples[] = {
+    {"prepack generate --model demo -p 'The capital of Germany is' --max-new-tokens 8 --compare",
+     "every prompt alone as well, and what differs"},
+    {"prepack generate --model a-model.gguf --prompts prompts.txt",
+     "text as it comes, until the model ends it"},
+    {"prepack generate --model demo -p 'The' --temperature 0.8 --top-k 40 --top-p 0.9 --min-p 0.05",
+     "tokens drawn from the likely ones"},
+    {"echo '[1, 15, 27]' | prepack generate --model demo --ids -", "token ids in place of text"},
+    {"prepack generate --model a-model-dir --loadbit 4 -p 'The'",
+     "weights in 4 bits, for this session"},
+    {NULL, NULL},
+};
+
 const struct command generate_command = {
     .name = "generate",
     .summary = "continue prompts: packed prefill, then batched decoding",
     .usage = "--model M (-p TEXT... | --prompts FILE | --ids FILE) [OPTION]...",
     .about = about,
     .groups = groups,
+    .examples = examples,
     .defaults = &defaults,
     .options_bytes = sizeof defaults,
     .check = check,

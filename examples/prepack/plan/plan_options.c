@@ -82,7 +82,7 @@ static const struct option_rule bin_rules[] = {
      .help = "tokens of a bin (default: the longest prompt of what is packed)"},
     {.name = "cost",
      .argument = "FILE",
-     .kind = &option_text,
+     .kind = &option_file,
      .place = AT(cost),
      .help = "the cost model of a machine and a model, as 'prepack tune' wrote it: what a bin "
              "costs the planner (default: its tokens)"},
@@ -159,12 +159,12 @@ static const struct option_rule outcome_rules[] = {
      .help = "spread the bins of each batch over N workers, by cost, and say how even they are"},
     {.name = "save",
      .argument = "FILE",
-     .kind = &option_text,
+     .kind = &option_file,
      .place = AT(save),
      .help = "write the plan as JSON (docs/plan-format.md); of one batch only"},
     {.name = "load",
      .argument = "FILE",
-     .kind = &option_text,
+     .kind = &option_file,
      .place = AT(load),
      .help = "read and check such a plan in place of planning"},
     {.name = "draw",
@@ -174,7 +174,7 @@ static const struct option_rule outcome_rules[] = {
              "both at one scale"},
     {.name = "svg",
      .argument = "FILE",
-     .kind = &option_text,
+     .kind = &option_file,
      .place = AT(svg),
      .help = "the same as a picture"},
     {.name = "predict",
@@ -256,12 +256,23 @@ static const char about[] =
     "tokenizer of --model\n"
     "(default for the data set demo: the demo model).\n";
 
+static const struct example examples[] = {
+    {"prepack plan --dataset mmlu --batch-size 64 --capacity 2048 --draw",
+     "padded rows above, packed bins below"},
+    {"prepack plan --dataset mmlu --max-batches 1 --svg plan.svg --save plan.json",
+     "a picture of one batch and its plan, both to files"},
+    {"prepack plan --dataset mmlu --predict --model llama1b --cost cost.json",
+     "time and memory, nothing is loaded"},
+    {NULL, NULL},
+};
+
 const struct command plan_command = {
     .name = "plan",
     .summary = "pack lengths into bins: figures and a picture, no model",
     .usage = "--dataset D [OPTION]...\n--ids FILE [OPTION]...\n--load FILE [OPTION]...",
     .about = about,
     .groups = groups,
+    .examples = examples,
     .defaults = &defaults,
     .options_bytes = sizeof defaults,
     .check = check,

@@ -10,7 +10,7 @@
 static const struct option_rule run_rules[] = {
     {.name = "out",
      .argument = "FILE",
-     .kind = &option_text,
+     .kind = &option_file,
      .place = AT(out),
      .help = "the safetensors file to write; under another name until it is whole"},
     {.name = "kv",
@@ -72,9 +72,16 @@ static const char about[] =
     "  lengths               [n] int64, the tokens of each prompt, in their order\n"
     "  logits                [n, vocabulary] float32, of each prompt's last token\n"
     "  prompt.I.layer.L.k    [n_tokens, n_kv_heads, head_dim] float32, with --kv: the keys of\n"
-    "  prompt.I.layer.L.v    prompt I in layer L after the rotary embedding, and the values; both\n"
-    "                        count from 0, and layers with a window have all tokens\n"
+    "                        prompt I in layer L after the rotary embedding; both count from 0,\n"
+    "                        and layers with a window have all tokens\n"
+    "  prompt.I.layer.L.v    the values of the same\n"
     "Its metadata name the model, the dtype that was computed in, and the device.\n";
+
+static const struct example examples[] = {
+    {"prepack prefill --model demo --prompts prompts.jsonl --kv --out kv.safetensors",
+     "logits, keys and values"},
+    {NULL, NULL},
+};
 
 const struct command prefill_command = {
     .name = "prefill",
@@ -82,6 +89,7 @@ const struct command prefill_command = {
     .usage = "--model M (-p TEXT... | --prompts FILE | --ids FILE) --out FILE [OPTION]...",
     .about = about,
     .groups = groups,
+    .examples = examples,
     .defaults = &defaults,
     .options_bytes = sizeof defaults,
     .check = check,

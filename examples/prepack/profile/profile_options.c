@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-const char *const method_names[N_METHODS] = {"prepacking", "full-batching", "length-ordered",
-                                             "dataset-prepacking", "shared-prefixes"};
+const char *const method_names[N_METHODS + 1] = {
+    "prepacking", "full-batching", "length-ordered", "dataset-prepacking", "shared-prefixes", NULL};
 
 static int add_method(const char *name, size_t n, struct method_list *list)
 {
@@ -50,7 +50,7 @@ static void show_methods(const struct option_rule *rule, const void *place, char
 }
 
 static const struct option_kind kind_methods = {
-    .has_value = true, .read = read_methods, .show = show_methods};
+    .has_value = true, .has_commas = true, .read = read_methods, .show = show_methods};
 
 static const struct choice metrics[] = {
     {"prefill", METRIC_PREFILL, "until every prompt's KV cache is there"},
@@ -86,6 +86,7 @@ static const struct option_rule run_rules[] = {
      .argument = "LIST",
      .kind = &kind_methods,
      .place = AT(methods),
+     .words = method_names,
      .help = "of prepacking, full-batching, length-ordered, dataset-prepacking, shared-prefixes, "
              "with commas"},
     {.name = "per",
@@ -193,6 +194,18 @@ static const char notes[] =
     "peak of the session's device memory, and 'MB in use' is what every process on the GPU "
     "holds.\n";
 
+static const struct example examples[] = {
+    {"prepack profile --model llama1b --dataset mmlu --batch-size 64",
+     "a shape with random weights"},
+    {"prepack profile --model llama1b --dataset mmlu --dry-run",
+     "the memory and passes it would need"},
+    {"prepack profile --model a-model-dir --random-weights --dataset mmlu",
+     "any config.json, no checkpoint"},
+    {"prepack profile --model demo --dataset prompts.jsonl --methods prepacking,shared-prefixes",
+     "common beginnings once"},
+    {NULL, NULL},
+};
+
 const struct command profile_command = {
     .name = "profile",
     .summary = "time, memory and utilisation of prepacking and of padded batches",
@@ -200,6 +213,7 @@ const struct command profile_command = {
     .about = about,
     .groups = groups,
     .notes = notes,
+    .examples = examples,
     .defaults = &defaults,
     .options_bytes = sizeof defaults,
     .check = check,

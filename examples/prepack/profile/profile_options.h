@@ -17,7 +17,7 @@ enum method {
     METHOD_SHARED,
     N_METHODS
 };
-extern const char *const method_names[N_METHODS];
+extern const char *const method_names[N_METHODS + 1]; /* NULL at the end */
 
 struct method_list {
     int items[N_METHODS]; /* [n] of METHOD_* */

@@ -8,7 +8,7 @@
 static const struct option_rule work_rules[] = {
     {.name = "data",
      .argument = "FILE",
-     .kind = &option_text,
+     .kind = &option_file,
      .place = AT(data),
      .help = "JSON lines or a JSON array of contexts and continuations; with --perplexity, texts: "
              "JSON or CSV with a field 'text', otherwise the whole file is one text (--format "
@@ -77,7 +77,7 @@ static const struct option_rule run_rules[] = {
      .help = "continuations or windows that run together"},
     {.name = "out",
      .argument = "FILE",
-     .kind = &option_text,
+     .kind = &option_file,
      .place = AT(out),
      .help = "write a JSON line an item, in their order and after each batch, behind a line that "
              "says what is run"},
@@ -210,6 +210,14 @@ static const char notes[] =
     "and the very first token is not scored. Words are what white space separates, counted as\n"
     "lm-evaluation-harness counts them (one more than there are runs of white space).\n";
 
+static const struct example examples[] = {
+    {"prepack score --model a-model-dir --data questions.jsonl --out scores.jsonl",
+     "multiple choice, continuations"},
+    {"prepack score --model a-model-dir --perplexity --data book.txt",
+     "rolling windows; --stride N overlaps them"},
+    {NULL, NULL},
+};
+
 const struct command score_command = {
     .name = "score",
     .summary = "log-probabilities: continuations, multiple choice, perplexity",
@@ -218,6 +226,7 @@ const struct command score_command = {
     .about = about,
     .groups = groups,
     .notes = notes,
+    .examples = examples,
     .defaults = &defaults,
     .options_bytes = sizeof defaults,
     .check = check,

@@ -1,6 +1,9 @@
 /* data_options.c: the tables of the options of prompts. */
 #include "data_options.h"
 
+static const char *const data_sets[] = {"demo", "mmlu",   "wikitext256", "wikitext512",
+                                        "rlhf", "alpaca", "samsum",      NULL};
+
 static const struct choice formats[] = {
     {"auto", FORMAT_AUTO,
      "as the content looks; what it leaves open a name decides that ends, in any case, in .txt, "
@@ -22,7 +25,8 @@ static const struct choice specials[] = {
 const struct option_rule dataset_rules[] = {
     {.name = "dataset",
      .argument = "D",
-     .kind = &option_text,
+     .kind = &option_file,
+     .words = data_sets,
      .help = "mmlu, wikitext256, wikitext512, rlhf, alpaca, samsum: lists of token counts; demo: "
              "the bundled prompts; or a file: one prompt a line, JSON lines, a JSON array, CSV, "
              "TSV, or one token count a line; '-': standard input"},
@@ -32,7 +36,7 @@ const struct option_rule dataset_rules[] = {
 const struct option_rule ids_rules[] = {
     {.name = "ids",
      .argument = "FILE",
-     .kind = &option_text,
+     .kind = &option_file,
      .help =
          "prompts that are token ids, so that no tokenizer is needed: JSON lists such as [1, 15, "
          "27], one after another or in a list, or objects with one in 'ids', 'tokens', "

@@ -18,6 +18,8 @@ static int read_more_text(const struct option_rule *rule, const char *value, voi
 
 static const struct option_kind kind_texts = {.has_value = true, .read = read_more_text};
 
+static const char *const prompt_sets[] = {"demo", NULL};
+
 #define AT(member) offsetof(struct prompt_options, member)
 
 const struct option_rule prompt_rules[] = {
@@ -29,8 +31,9 @@ const struct option_rule prompt_rules[] = {
      .help = "a prompt; may be repeated"},
     {.name = "prompts",
      .argument = "FILE",
-     .kind = &option_text,
+     .kind = &option_file,
      .place = AT(file),
+     .words = prompt_sets,
      .help = "one prompt a line, JSON lines, a JSON array, CSV or TSV; '-': standard input; "
              "'demo': the bundled prompts"},
     {.name = NULL},

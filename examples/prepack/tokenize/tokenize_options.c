@@ -8,7 +8,7 @@
 static const struct option_rule tokenizer_rules[] = {
     {.name = "tokenizer",
      .argument = "PATH",
-     .kind = &option_text,
+     .kind = &option_file,
      .place = AT(tokenizer),
      .help = "in place of --model: a tokenizer.json, a SentencePiece model, a tekken.json, a GGUF "
              "file, or a directory with one"},
@@ -59,12 +59,21 @@ static const char about[] =
     "that\n"
     "begin and end every text (BOS, EOS) are among them. No weights are read.\n";
 
+static const struct example examples[] = {
+    {"prepack tokenize --model a-model-dir -p 'How many tokens?'",
+     "ids and pieces; no weights are read"},
+    {"prepack tokenize --tokenizer tokenizer.json --prompts prompts.txt --counts",
+     "tokens of each prompt, a line each"},
+    {NULL, NULL},
+};
+
 const struct command tokenize_command = {
     .name = "tokenize",
     .summary = "the token ids and pieces of texts",
     .usage = "(--model M | --tokenizer PATH) (-p TEXT... | --prompts FILE) [OPTION]...",
     .about = about,
     .groups = groups,
+    .examples = examples,
     .defaults = &defaults,
     .options_bytes = sizeof defaults,
     .check = check,

@@ -37,7 +37,7 @@ static const struct option_rule last_rules[] = {
      .help = "of random weights, lengths and tokens"},
     {.name = "json",
      .argument = "FILE",
-     .kind = &option_text,
+     .kind = &option_file,
      .place = AT(json),
      .help = "write the cost model; '-': to standard output, and the rest to standard error"},
     {.name = NULL},
@@ -67,12 +67,18 @@ static const char about[] =
     "'prepack plan' says how long a run will take before it begins. The faster ones of several\n"
     "runs count: what else the machine does meanwhile makes the model worse.\n";
 
+static const struct example examples[] = {
+    {"prepack tune --model llama1b --json cost.json", "what a forward pass costs on this machine"},
+    {NULL, NULL},
+};
+
 const struct command tune_command = {
     .name = "tune",
     .summary = "what a forward pass costs on this machine, for plan --predict",
     .usage = "--model M [OPTION]...",
     .about = about,
     .groups = groups,
+    .examples = examples,
     .defaults = &defaults,
     .options_bytes = sizeof defaults,
     .check = check,
