@@ -162,8 +162,10 @@ class Call:
         return params
 
 
-def check_session(session: Session, caches: Sequence[Cache | None]) -> None:
-    """Refuses caches of other sessions."""
+def check_session(session: Session, caches: Sequence[Cache | None], optional: bool = True) -> None:
+    """Refuses what is no cache, and caches of other sessions."""
     for i, cache in enumerate(caches):
+        if not isinstance(cache, Cache) and not (optional and cache is None):
+            raise TypeError(f"cache {i} is a {type(cache).__name__}; it is a Cache")
         if cache is not None and cache.session is not session:
             raise MisuseError(f"cache {i} belongs to another session", i)

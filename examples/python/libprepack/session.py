@@ -64,6 +64,8 @@ class Session(Handle):
     def __init__(self, model: Model | Path | None, *, device: str = "cpu", dtype: str = "auto", weights: str = "auto",
                  threads: int = 0, max_pass_tokens: int = 0, memory_limit: int = 0, keep_window_pages: bool = False,
                  tokenizer: Tokenizer | Path | None = None, stream: int | None = None, log: bool = True) -> None:
+        if model is not None and not isinstance(model, (str, os.PathLike, Model)):
+            raise TypeError(f"model is a {type(model).__name__}; it is a path, a Model, or None")
         self._model = Model(model, log=log) if isinstance(model, (str, os.PathLike)) else model
         self._tokenizer = tokenizer if isinstance(tokenizer, Tokenizer) else None
         self._tokenizer_path = None if isinstance(tokenizer, Tokenizer) else tokenizer
