@@ -270,7 +270,8 @@ def _free_bytes(session: Session) -> int:
     info = session.read_info()
     if session.memory_limit:
         return max(session.memory_limit - info.memory_bytes, 0)
-    if info.device.startswith("cpu"):
-        return get_device(0).available_bytes // 2
     name = ":".join(info.device.split(":")[:2])
-    return next((device.available_bytes for device in devices() if device.device == name), 0) // 2
+    known = [get_device(0)] if info.device.startswith("cpu") else [one for one in devices() if one.device == name]
+    if not known or not known[0].available_bytes:
+        return 2 ** 62  # nobody says: rows wait when memory is short
+    return known[0].available_bytes // 2
