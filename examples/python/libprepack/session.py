@@ -72,6 +72,7 @@ class Session(Handle):
         self._memory_limit = memory_limit
         self._template: Any = None
         self._lock = threading.Lock()
+        self.is_cancelled = False
         params = sized(
             _abi.pp_session_params, device=device.encode(), dtype=constant(DTYPES, dtype, "dtype"),
             weights=constant(WEIGHTS, weights, "weights"), n_threads=integer("threads", threads, 32),
@@ -140,7 +141,9 @@ class Session(Handle):
         return self._memory_limit
 
     def cancel(self) -> None:
-        """Makes the call that is running raise CancelledError; nothing where none is. For any thread."""
+        """Makes the call that is running raise CancelledError, also one that is between two runs of the library;
+        nothing where none is. For any thread."""
+        self.is_cancelled = self._lock.locked()
         core().pp_session_cancel(self.handle)
 
     def synchronize(self) -> None:
