@@ -15,7 +15,7 @@ from ._interrupt import Interruptible
 from ._library import call, core, sized
 from ._progress import Meter, Progress
 from .cache import Cache
-from .errors import MisuseError, PrepackError
+from .errors import CancelledError, MisuseError, PrepackError
 from .plan import Plan
 from .planner import Packer
 from .results import Floats
@@ -62,6 +62,7 @@ class Call:
         with self._held:
             self._session.acquire()
             self._held.callback(self._session.release)
+            self._session.is_cancelled = False
             self._stop = None if self._cancel is None else self._held.enter_context(self._cancel.in_use())
             self._meter = Meter(self._progress)
             self._held.callback(self._meter.close)
@@ -105,6 +106,8 @@ class Call:
              min_shared_prefix: int, sink: Sink | None) -> None:
         """Calls a function with the session's address and the parameters of a run. What callbacks and signal
         handlers raise ends the run, and is raised when it has ended; then the caches are as before."""
+        if self._session.is_cancelled:
+            raise CancelledError("the call was cancelled by Session.cancel")
         for cache in caches:
             cache.check_writable()
         handle, lengths = self._session.handle, [len(cache) for cache in caches]
@@ -137,6 +140,8 @@ class Call:
         def on_progress(_user: int | None, done: int, total: int) -> None:
             try:  # also where nobody looks: signals are handled here
                 interrupts.insist()
+                if self._session.is_cancelled:  # between two runs, which the library did not hear
+                    self._session.cancel()
                 self.done = before + done
                 if self._meter.is_shown:
                     self._meter.show(self.done, max(self.total, before + total))
@@ -162,8 +167,10 @@ class Call:
         return params
 
 
-def check_session(session: Session, caches: Sequence[Cache | None]) -> None:
-    """Refuses caches of other sessions."""
+def check_session(session: Session, caches: Sequence[Cache | None], optional: bool = True) -> None:
+    """Refuses what is no cache, and caches of other sessions."""
     for i, cache in enumerate(caches):
+        if not isinstance(cache, Cache) and not (optional and cache is None):
+            raise TypeError(f"cache {i} is a {type(cache).__name__}; it is a Cache")
         if cache is not None and cache.session is not session:
             raise MisuseError(f"cache {i} belongs to another session", i)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _abi
+from ._arrays import integer
 from ._call import SCORE, Call, new_items
 from ._ids import Ids, Prompt, encode_prompts, to_ids, to_list
 from ._items import fill_tokens
@@ -115,6 +116,8 @@ def logprobs(session: Session, prompts: Sequence[Prompt], top: int, min_shared_p
              cancel: Cancel | None) -> list[TokenLogprobs]:
     """Session.logprobs."""
     ids = encode_prompts(prompts, lambda: session.tokenizer)
+    if not 0 <= integer("top", top) <= _abi.PP_MAX_TOP:
+        raise ArgumentError(f"top is {top}; allowed: 0 to {_abi.PP_MAX_TOP}")
     if not ids:
         return []
     results = [TokenLogprobs(each, np.full(each.size, np.nan), np.full(each.size, -1, np.int32),

@@ -64,12 +64,15 @@ class Session(Handle):
     def __init__(self, model: Model | Path | None, *, device: str = "cpu", dtype: str = "auto", weights: str = "auto",
                  threads: int = 0, max_pass_tokens: int = 0, memory_limit: int = 0, keep_window_pages: bool = False,
                  tokenizer: Tokenizer | Path | None = None, stream: int | None = None, log: bool = True) -> None:
+        if model is not None and not isinstance(model, (str, os.PathLike, Model)):
+            raise TypeError(f"model is a {type(model).__name__}; it is a path, a Model, or None")
         self._model = Model(model, log=log) if isinstance(model, (str, os.PathLike)) else model
         self._tokenizer = tokenizer if isinstance(tokenizer, Tokenizer) else None
         self._tokenizer_path = None if isinstance(tokenizer, Tokenizer) else tokenizer
         self._memory_limit = memory_limit
         self._template: Any = None
         self._lock = threading.Lock()
+        self.is_cancelled = False
         params = sized(
             _abi.pp_session_params, device=device.encode(), dtype=constant(DTYPES, dtype, "dtype"),
             weights=constant(WEIGHTS, weights, "weights"), n_threads=integer("threads", threads, 32),
@@ -138,7 +141,9 @@ class Session(Handle):
         return self._memory_limit
 
     def cancel(self) -> None:
-        """Makes the call that is running raise CancelledError; nothing where none is. For any thread."""
+        """Makes the call that is running raise CancelledError, also one that is between two runs of the library;
+        nothing where none is. For any thread."""
+        self.is_cancelled = self._lock.locked()
         core().pp_session_cancel(self.handle)
 
     def synchronize(self) -> None:

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 import unittest
+from collections.abc import Callable
 from unittest import mock
 
 import libprepack
@@ -107,8 +108,9 @@ class MisuseTest(unittest.TestCase):
                      lambda: self.session.generate(PROMPTS, max_new_tokens=100, ignore_eos=True)):
             before = signal.getsignal(signal.SIGINT)
             timer = threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT))
-            timer.start()
-            self.assertRaises(KeyboardInterrupt, call)
+            with self.assertRaises(KeyboardInterrupt):  # wherever in it the signal comes
+                timer.start()
+                call()
             timer.join()
             self.assertIs(signal.getsignal(signal.SIGINT), before)
             self.assert_as_before()
@@ -140,8 +142,9 @@ class MisuseTest(unittest.TestCase):
 
         before = signal.signal(signal.SIGALRM, handler)
         try:
-            signal.setitimer(signal.ITIMER_REAL, 0.05)
-            self.assertRaises(Interrupted, self.session.prefill, PROMPTS * 20)
+            with self.assertRaises(Interrupted):
+                signal.setitimer(signal.ITIMER_REAL, 0.05)
+                self.session.prefill(PROMPTS * 20)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
@@ -200,14 +203,24 @@ class MisuseTest(unittest.TestCase):
         np.testing.assert_array_equal(self.session.decode([cache], [8]), expected)
 
     def test_cancel(self) -> None:
+        def from_a_thread(request: Callable[[], None]) -> Callable[[int, int], None]:
+            def progress(done: int, total: int) -> None:
+                thread = threading.Thread(target=request)
+                thread.start()
+                thread.join()
+            return progress
+
         token = libprepack.Cancel()
         self.assertFalse(token.is_requested)
-        threading.Timer(0.05, token.request).start()
-        self.assertRaises(libprepack.CancelledError, self.session.prefill, PROMPTS * 20, cancel=token)
+        self.assertRaises(libprepack.CancelledError, self.session.prefill, PROMPTS, cancel=token,
+                          progress=from_a_thread(token.request))
         self.assertTrue(token.is_requested)
         self.assertRaises(libprepack.CancelledError, self.session.generate, ["a"], cancel=token)
-        threading.Timer(0.05, self.session.cancel).start()
-        self.assertRaises(libprepack.CancelledError, self.session.prefill, PROMPTS * 20)
+        self.assertRaises(libprepack.CancelledError, self.session.prefill, PROMPTS,
+                          progress=from_a_thread(self.session.cancel))
+        self.assertRaises(libprepack.CancelledError, self.session.generate, ["a"], ignore_eos=True,
+                          stream=lambda i, piece: self.session.cancel())
+        self.session.cancel()  # nothing runs
         self.assert_as_before()
 
     def test_progress(self) -> None:
