@@ -56,7 +56,8 @@ def _draw(plt: Any, options: Options, rows: list[Row]) -> Any:
     n = len(options.datasets)
     columns = min(n, 3)
     lines = -(-n // columns)
-    picture, panels = plt.subplots(lines, columns, squeeze=False, sharex=True, figsize=(1 + 2.6 * columns, 0.6 + 2.3 * lines))
+    picture, panels = plt.subplots(lines, columns, squeeze=False, sharex=True,
+                                   figsize=(1 + 2.6 * columns, 0.6 + 2.3 * lines))
     model = label_of(options.models[0])
     for i, panel in enumerate(panels.flat):
         panel.set_visible(i < n)

@@ -62,7 +62,8 @@ def _draw(plt: Any, options: Options, rows: list[Row]) -> Any:
                 mine = [row for row in here if row["method"] == method]
                 at = [models.index(row["model"]) + (i - (len(methods) - 1) / 2) * width for row in mine]
                 bars = panel.bar(at, [1000 * row["seconds_per_batch"] for row in mine], width * 0.94,
-                                 color=color_of(method), hatch=HATCHES.get(method, ""), edgecolor="white", linewidth=0,
+                                 color=color_of(method), hatch=HATCHES.get(method, ""), edgecolor="white",
+                                 linewidth=0,
                                  yerr=[1000 * row["seconds_per_batch_std"] for row in mine],
                                  error_kw={"elinewidth": 0.8, "capsize": 1.6, "ecolor": "#333333"},
                                  label=name_of(method))

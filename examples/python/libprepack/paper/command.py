@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -85,7 +84,7 @@ def make(figure: Figure, options: Options, out: str, quiet: bool) -> list[str]:
     write_csv(stem + ".csv", result.rows)
     write_json(stem + ".json", figure, options, result)
     paths = [stem + ".csv", stem + ".json"]
-    plt = pictures.pyplot()
+    plt = pictures.library()
     if plt is not None:
         picture = result.draw(plt)
         paths += pictures.save(picture, stem)
@@ -109,9 +108,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for figure in FIGURES if parsed.figure == "all" else [by_name[parsed.figure]]:
             paths = make(figure, _options(figure, parsed), parsed.out, parsed.quiet)
             print(f"{figure.name}: {' '.join(paths)}")
-    except (ValueError, OSError, json.JSONDecodeError, errors.PrepackError) as error:
+    except (ValueError, OSError, ImportError, errors.PrepackError) as error:
         print(f"libprepack.paper: {error}", file=sys.stderr)
         return 1
-    if pictures.pyplot() is None:
+    if pictures.library() is None:
         print(NO_PICTURES, file=sys.stderr)
     return 0

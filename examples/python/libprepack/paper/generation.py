@@ -23,7 +23,8 @@ def demo_model() -> str:
     """The folder of the demo model. Raises FileNotFoundError."""
     here = os.path.dirname(os.path.abspath(__file__))
     places = [os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(here))), "demo-model"),
-              *(os.path.join(prefix, "share", "prepack", "demo-model") for prefix in (sys.prefix, "/usr/local", "/usr"))]
+              *(os.path.join(prefix, "share", "prepack", "demo-model")
+                for prefix in (sys.prefix, "/usr/local", "/usr"))]
     for place in places:
         if os.path.isfile(os.path.join(place, "config.json")):
             return place
@@ -74,31 +75,32 @@ def _compare(session: Session, texts: list[str], max_new_tokens: int) -> list[Ro
 
 
 def _draw(plt: Any, model: str, rows: list[Row]) -> Any:
-    widths = (44, 34, 34)
+    widths = (48, 36, 36)
     cells = [[textwrap.wrap(repr(row[name])[1:-1], width) or [""] for name, width in
               zip(("prompt", "packed", "alone"), widths)] for row in rows]
     heights = [max(map(len, line)) for line in cells]
-    total = sum(heights) + 0.6 * len(rows) + 1.6
-    picture = plt.figure(figsize=(9.2, 0.6 + 0.17 * total))
-    panel = picture.add_axes((0.01, 0.01, 0.98, 0.94))
+    n_same = sum(row["same_tokens"] and row["same_logits"] for row in rows)
+    total = sum(heights) + 0.7 * len(rows) + 3.2
+    picture = plt.figure(figsize=(9.2, 0.19 * total))
+    panel = picture.subplots()
     panel.set_axis_off()
     panel.set_xlim(0, 1)
     panel.set_ylim(total, 0)
-    places = (0.0, 0.385, 0.675, 0.965)
+    places = (0.0, 0.40, 0.68, 0.96)
+    panel.text(0, 0.8, f"{model}: the same tokens, and the same bits of the first logits, for {n_same} of {len(rows)} "
+                       "prompts", fontsize=10)
     for x, head in zip(places, ("Prompt", "Prefilled packed", "Prefilled alone", "Same")):
-        panel.text(x, 0.5, head, fontweight="bold", va="center")
-    y = 1.5
+        panel.text(x, 2.5, head, fontweight="bold")
+    y = 4.0
     for row, line, height in zip(rows, cells, heights):
-        panel.axhline(y - 0.3, color="#D9D9D9", linewidth=0.6)
+        panel.axhline(y - 1.1, color="#D9D9D9", linewidth=0.6)
         for x, wrapped in zip(places, line):
-            panel.text(x, y, "\n".join(wrapped), va="top", fontsize=8.5, linespacing=1.25)
+            for i, words in enumerate(wrapped):
+                panel.text(x, y + i, words, fontsize=8.5)
         same = row["same_tokens"] and row["same_logits"]
-        panel.text(places[3] + 0.012, y, "yes" if same else "no", va="top", fontsize=8.5, fontweight="bold",
+        panel.text(places[3], y, "yes" if same else "no", fontsize=8.5, fontweight="bold",
                    color=COLORS[PREPACKING] if same else "#D55E00")
-        y += height + 0.6
-    n_same = sum(row["same_tokens"] and row["same_logits"] for row in rows)
-    picture.suptitle(f"{model}: the same tokens, and the same bits of the first logits, for {n_same} of {len(rows)} "
-                     "prompts", fontsize=10)
+        y += height + 0.7
     return picture
 
 

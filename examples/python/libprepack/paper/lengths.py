@@ -65,8 +65,9 @@ def _draw(plt: Any, options: Options, all_lengths: list[data.Lengths], rows: lis
         panel.annotate(f"mean {row['mean']:.0f}", (row["mean"], 1), (4, -4), xycoords=("data", "axes fraction"),
                        textcoords="offset points", va="top", fontsize=8.5)
         panel.annotate(f"{row['prompts']:,} prompts, {row['min']} to {row['max']}\n"
-                       f"{100 * row[f'pad_share_{batch_size}']:.0f} % pads in batches of {batch_size}", (0.98, 0.72),
-                       xycoords="axes fraction", ha="right", va="top", fontsize=8.5)
+                       f"{100 * row[f'pad_share_{batch_size}']:.0f} % pads in batches of {batch_size}", (0.98, 0.74),
+                       xycoords="axes fraction", ha="right", va="top", fontsize=8.5,
+                       bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.9, "pad": 1.5})
         panel.set_title(data_names(options)[i])
         panel.set_xlim(0)
         if i // columns == lines - 1 or i + columns >= n:

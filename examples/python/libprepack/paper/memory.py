@@ -44,8 +44,9 @@ def make(options: Options) -> Result:
                 rows.append({"dataset": name, "kind": "largest batch", "method": method, "batch_size": batch_size,
                              "tokens": step.n_tokens, "tokens_held": sum(map(len, step.prompts)),
                              "megabytes": options.memory_mb})
-    summary = {"devices": {label_of(model): device}, "model": label_of(model), "weights_mb": info.weight_bytes / MEGABYTE,
-               "workspace_mb": info.workspace_bytes / MEGABYTE, "limit_mb": options.memory_mb,
+    summary = {"devices": {label_of(model): device}, "model": label_of(model),
+               "weights_mb": info.weight_bytes / MEGABYTE, "workspace_mb": info.workspace_bytes / MEGABYTE,
+               "limit_mb": options.memory_mb,
                "prompts": {name: len(prompts) for name, prompts in by_name.items()}}
     return Result(rows, summary, _table(rows), lambda plt: _draw(plt, options, label_of(model), rows))
 
@@ -107,7 +108,7 @@ def _draw(plt: Any, options: Options, model: str, rows: list[Row]) -> Any:
         for method in METHODS:
             mine = [row for row in rows if (row["dataset"], row["kind"], row["method"]) == (name, "peak", method)]
             panel.plot([row["batch_size"] for row in mine], [row["megabytes"] for row in mine], color=COLORS[method],
-                       marker=MARKS[method])
+                       marker=MARKS[method], linestyle="--" if method == ORDERED else "-")
         panel.set_xscale("log", base=2)
         panel.set_xticks(options.batch_sizes, [str(size) for size in options.batch_sizes])
         panel.minorticks_off()

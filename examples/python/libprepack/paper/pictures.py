@@ -16,7 +16,7 @@ SERIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 SERIES_MARKS = ("o", "s", "^", "D", "v", "P")
 RIVALS = ("#D55E00", "#56B4E9", "#882255")
 
-STYLE = {
+STYLE: dict[str, Any] = {
     "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 9.0, "axes.titlesize": 10.0,
     "axes.labelsize": 9.0, "legend.fontsize": 9.0, "xtick.labelsize": 8.5, "ytick.labelsize": 8.5,
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.grid.axis": "y",
@@ -27,16 +27,17 @@ STYLE = {
 }
 
 
-def pyplot() -> Any:
+def library() -> Any:
     """matplotlib.pyplot in this style, without a display; None where matplotlib is not installed."""
     try:
         import matplotlib
-        matplotlib.use("Agg")
-        from matplotlib import pyplot as plt
+        from matplotlib import pyplot
     except ImportError:
         return None
-    plt.rcParams.update(STYLE)
-    return plt
+    matplotlib.use("Agg")
+    for name, value in STYLE.items():
+        matplotlib.rcParams[name] = value  # type: ignore[index, unused-ignore]
+    return pyplot
 
 
 def color_of(method: str) -> str:

@@ -1,7 +1,7 @@
 """Time, memory and use of the processor by method: the table of the README of the paper's repository."""
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Callable
 
 from ..model import Model
 from . import published
@@ -59,12 +59,12 @@ def _table(rows: list[Row]) -> list[list[str]]:
 
 def _draw(plt: Any, name: str, model: str, batch_size: int, rows: list[Row]) -> Any:
     full = next(row for row in rows if row["method"] == FULL)
-    quantities = (
-        ("Time a batch, % of full batching", lambda row: 100 * row["seconds_per_batch"] / full["seconds_per_batch"],
-         lambda row: 100 * row["paper_seconds"] / full["paper_seconds"]),
-        ("Peak memory, % of full batching", lambda row: 100 * row["peak_mb"] / full["peak_mb"],
-         lambda row: 100 * row["paper_peak_mb"] / full["paper_peak_mb"]),
-        ("Device busy, %", lambda row: 100 * row["processor_share"], lambda row: row["paper_mean_use"]))
+    quantities: tuple[tuple[str, Callable[[Row], float], Callable[[Row], float]], ...] = (
+        ("Time a batch, % of full batching", lambda row: 100.0 * row["seconds_per_batch"] / full["seconds_per_batch"],
+         lambda row: 100.0 * row["paper_seconds"] / full["paper_seconds"]),
+        ("Peak memory, % of full batching", lambda row: 100.0 * row["peak_mb"] / full["peak_mb"],
+         lambda row: 100.0 * row["paper_peak_mb"] / full["paper_peak_mb"]),
+        ("Device busy, %", lambda row: 100.0 * row["processor_share"], lambda row: 1.0 * row["paper_mean_use"]))
     picture, panels = plt.subplots(1, len(quantities), figsize=(9.2, 3.1))
     for panel, (title, ours, papers) in zip(panels, quantities):
         for i, row in enumerate(rows):
