@@ -2,10 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Callable, Mapping
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Picture
+from typing import Any, Callable, Mapping
 
 Row = dict[str, Any]
 
@@ -41,12 +38,13 @@ class Options:
 @dataclass
 class Result:
     """rows: the figure's numbers, one line of the CSV each, all with the same names. summary: what is one number for
-    all of them. table: lines to show on a terminal. draw: makes the picture, given matplotlib.pyplot."""
+    all of them. table: lines to show on a terminal. draw: makes the picture, a matplotlib Figure, with
+    matplotlib.pyplot."""
 
     rows: list[Row]
     summary: dict[str, Any]
     table: list[list[str]]
-    draw: Callable[[Any], Picture]
+    draw: Callable[[Any], Any]
 
 
 @dataclass(frozen=True)

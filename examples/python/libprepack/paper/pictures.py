@@ -2,6 +2,7 @@
 of Okabe and Ito)."""
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from .timing import DATASET, FULL, ORDERED, PREPACKING
@@ -30,13 +31,12 @@ STYLE: dict[str, Any] = {
 def library() -> Any:
     """matplotlib.pyplot in this style, without a display; None where matplotlib is not installed."""
     try:
-        import matplotlib
-        from matplotlib import pyplot
+        matplotlib: Any = importlib.import_module("matplotlib")
+        matplotlib.use("Agg")
+        pyplot: Any = importlib.import_module("matplotlib.pyplot")
     except ImportError:
         return None
-    matplotlib.use("Agg")
-    for name, value in STYLE.items():
-        matplotlib.rcParams[name] = value  # type: ignore[index, unused-ignore]
+    pyplot.rcParams.update(STYLE)
     return pyplot
 
 

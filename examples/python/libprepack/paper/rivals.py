@@ -6,6 +6,7 @@ computed for "prefill", one row a prompt for "ttft"; weights are random ones of 
 """
 from __future__ import annotations
 
+import importlib
 import os
 from typing import Any, Iterator
 
@@ -16,16 +17,23 @@ from .shapes import SMALL
 from .timing import FULL, ORDERED, Layout, Runner, Step
 
 
+def _libraries() -> tuple[Any, Any]:
+    try:
+        return importlib.import_module("torch"), importlib.import_module("transformers")
+    except ImportError as error:
+        raise ValueError(f"--rival transformers: {error.name} is not installed here") from None
+
+
 def _load(name: str, session: Session) -> Any:
-    import torch
-    from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+    torch, transformers = _libraries()
     device = "cuda" if session.info.device.startswith("cuda") else "cpu"
     dtype = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}[session.info.dtype]
     if os.path.isdir(name):
-        model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype)
+        model = transformers.AutoModelForCausalLM.from_pretrained(name, dtype=dtype)
     elif name in SMALL:
-        model = LlamaForCausalLM(LlamaConfig(**{key: value for key, value in SMALL[name].items()
-                                                if key not in ("architectures", "model_type", "dtype")})).to(dtype)
+        shape = {key: value for key, value in SMALL[name].items()
+                 if key not in ("architectures", "model_type", "dtype")}
+        model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**shape)).to(dtype)
     else:
         raise ValueError(f"transformers is timed on model directories and on {', '.join(SMALL)}, not on '{name}'")
     torch.set_num_threads(session.info.n_threads)
@@ -39,11 +47,7 @@ def transformers_methods(session: Session, names: list[str], metric: str,
                          layouts: list[Layout]) -> Iterator[tuple[Layout, Runner]]:
     """Layouts of full batching and length-ordered batching that transformers runs. Raises ValueError where it is not
     installed."""
-    try:
-        import torch
-        import transformers  # noqa: F401
-    except ImportError as error:
-        raise ValueError(f"--rival transformers: {error.name} is not installed here") from None
+    torch, _ = _libraries()
     config = session.model.config
     name = next((name for name in names if session.model.path == name or
                  SMALL.get(name, {}).get("hidden_size") == config.hidden_size), names[0])
