@@ -100,6 +100,7 @@ class TestData(unittest.TestCase):
     def test_padded_share(self) -> None:
         self.assertAlmostEqual(padded_share(np.array([10, 10, 10, 10]), 2, 0), 0)
         self.assertAlmostEqual(padded_share(np.array([30, 10]), 2, 0), 20 / 60)
+        self.assertAlmostEqual(padded_share(np.array([30, 10, 30, 10, 12]), 2, None), 18 / 110)
 
     def test_largest(self) -> None:
         for answer in (0, 1, 2, 5, 8, 31, 100):

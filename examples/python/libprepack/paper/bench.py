@@ -58,12 +58,13 @@ def row_of(times: Times, base: Times, threads: int, **keys: Any) -> Row:
     """A method's numbers. seconds_per_batch_std is over batches, speedup_low and _high are over rounds."""
     steps = np.array(times.steps)
     best, low, high = times.speedup(base)
-    busy = sum(min(rounds) for rounds in times.busy)
+    busy = times.processor_total
     return {**keys, "method": times.layout.method, "batches": len(steps), "prompts": times.n_prompts,
             "seconds_per_batch": times.total / len(steps), "seconds_per_batch_std": float(steps.std()),
             "ms_per_prompt": 1000 * times.total / times.n_prompts, "tokens": times.n_tokens,
             "tokens_computed": times.tokens_computed, "tokens_per_second": times.n_tokens / times.total,
             "speedup": best, "speedup_low": low, "speedup_high": high,
+            "processor_seconds_per_batch": busy / len(steps), "processor_speedup": times.processor_speedup(base),
             "processor_share": min(1.0, busy / (threads * sum(times.steps)))}
 
 

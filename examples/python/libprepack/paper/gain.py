@@ -20,7 +20,7 @@ from .shapes import label_of
 from .timing import FULL, PREPACKING
 
 Values = NDArray[np.float64]
-STATISTICS = {"m - L/k": "longest - mean (tokens)", "r/k": "bins / prompts", "k m / L": "padded / real tokens"}
+STATISTICS = {"m - L/k": "longest − mean (tokens)", "r/k": "bins / prompts", "k m / L": "padded / real tokens"}
 
 
 def fit(x: Values, y: Values) -> tuple[float, float, float]:
@@ -83,7 +83,7 @@ def _draw(plt: Any, name: str, model: str, batch_size: int, rows: list[Row], fit
         panel.plot(ends, found["slope"] * ends + found["intercept"], color="#D55E00")
         paper = found["paper_r_squared"]
         panel.set_title(f"R² = {found['r_squared']:.2f}" + (f"   (paper: {paper:.2f})" if paper else ""))
-        panel.set_xlabel(f"{STATISTICS[statistic]}\n{statistic.replace('-', chr(0x2212))}")
+        panel.set_xlabel(f"{STATISTICS[statistic]}\n{statistic.replace('-', chr(0x2212))}")  # a minus sign
     panels[0].set_ylabel("times as fast as full batching")
     picture.suptitle(f"{len(rows)} batches of {batch_size} prompts, {DATASETS.get(name, name)}, {model}", fontsize=10)
     return picture

@@ -14,9 +14,9 @@ from .timing import PREPACKING
 BINS = 30  # as the authors' dataset_utils.py draws them
 
 
-def padded_share(lengths: data.Lengths, batch_size: int, seed: int) -> float:
-    """Pad tokens over all tokens of batches of shuffled prompts."""
-    order = np.random.default_rng(seed).permutation(lengths)
+def padded_share(lengths: data.Lengths, batch_size: int, seed: int | None) -> float:
+    """Pad tokens over all tokens of batches of shuffled prompts; of sorted ones where seed is None."""
+    order = np.sort(lengths) if seed is None else np.random.default_rng(seed).permutation(lengths)
     padded = sum(int(batch.max()) * len(batch) for batch in (order[i:i + batch_size]
                                                              for i in range(0, len(order), batch_size)))
     return 1 - int(lengths.sum()) / padded
@@ -39,13 +39,16 @@ def make(options: Options) -> Result:
                      "median": float(np.median(lengths)), "std": float(lengths.std()), "min": int(lengths.min()),
                      "max": int(lengths.max()),
                      **{f"pad_share_{n}": padded_share(lengths, n, options.seed) for n in options.batch_sizes},
+                     **{f"pad_share_sorted_{n}": padded_share(lengths, n, None) for n in options.batch_sizes},
                      "histogram": " ".join(map(str, counts.tolist())), "bin_width": float(edges[1] - edges[0])})
     table = [["data set", "prompts", "mean", "median", "min", "max",
-              *(f"pads, batches of {n}" for n in options.batch_sizes)]]
+              *(f"pads, batches of {n}" for n in options.batch_sizes),
+              *(f"sorted, of {n}" for n in options.batch_sizes)]]
     for row in rows:
         table.append([row["dataset"], str(row["prompts"]), f"{row['mean']:.1f}", f"{row['median']:.0f}",
                       str(row["min"]), str(row["max"]),
-                      *(f"{100 * row[f'pad_share_{n}']:.0f} %" for n in options.batch_sizes)])
+                      *(f"{100 * row[f'pad_share_{n}']:.0f} %" for n in options.batch_sizes),
+                      *(f"{100 * row[f'pad_share_sorted_{n}']:.1f} %" for n in options.batch_sizes)])
     return Result(rows, {}, table, lambda plt: _draw(plt, options, all_lengths, rows))
 
 

@@ -3,13 +3,14 @@ of Okabe and Ito)."""
 from __future__ import annotations
 
 import importlib
+import io
 from typing import Any
 
 from .timing import DATASET, FULL, ORDERED, PREPACKING
 
 COLORS = {PREPACKING: "#0072B2", FULL: "#E69F00", ORDERED: "#009E73", DATASET: "#CC79A7"}
 MARKS = {PREPACKING: "o", FULL: "s", ORDERED: "^", DATASET: "D"}
-HATCHES = {PREPACKING: "", FULL: "///", ORDERED: "...", DATASET: "xx"}
+HATCHES = {PREPACKING: "", FULL: "///", ORDERED: "\\\\\\", DATASET: "xx"}
 LABELS = {PREPACKING: "Prepacking", FULL: "Full batching", ORDERED: "Length-ordered batching",
           DATASET: "Dataset prepacking"}
 PAPER = "#6E6E6E"  # what the paper's authors measured
@@ -62,8 +63,12 @@ def legend_above(picture: Any, handles: list[Any], labels: list[str], columns: i
 
 
 def save(picture: Any, stem: str) -> list[str]:
-    """PNG and SVG; gives their paths."""
+    """PNG, in as few colours as it needs, and SVG; gives their paths."""
     paths = [stem + ".png", stem + ".svg"]
-    picture.savefig(paths[0], dpi=120)
+    drawn = io.BytesIO()
+    picture.savefig(drawn, dpi=120)
+    image: Any = importlib.import_module("PIL.Image")  # which matplotlib brings
+    few = image.open(drawn).convert("RGB").quantize(96, method=image.Quantize.MEDIANCUT, dither=image.Dither.NONE)
+    few.save(paths[0], optimize=True)
     picture.savefig(paths[1], metadata={"Date": None})
     return paths

@@ -77,10 +77,9 @@ def _draw(plt: Any, name: str, model: str, batch_size: int, rows: list[Row]) -> 
         panel.set_xticks(range(len(rows)), [LABELS[row["method"]].replace(" batching", "\nbatching") for row in rows])
         panel.set_ylim(0, 112)
         panel.set_title(title)
-    panels[0].bar([], [], color=COLORS[PREPACKING], label=f"here: {model}")
-    panels[0].bar([], [], color="white", edgecolor=PAPER, linewidth=1.1, label="paper: Llama2-1.3B, A6000")
-    handles, labels = panels[0].get_legend_handles_labels()
-    picture.legend(handles, labels, loc="outside upper center", ncols=2,
+    handles = [plt.Rectangle((0, 0), 1, 1, color=COLORS[PREPACKING], linewidth=0),
+               plt.Rectangle((0, 0), 1, 1, facecolor="white", edgecolor=PAPER, linewidth=1.1)]
+    picture.legend(handles, [f"here: {model}", "paper: Llama2-1.3B on an A6000"], loc="outside upper center", ncols=2,
                    title=f"{DATASETS.get(name, name)}, batches of {batch_size}")
     return picture
 

@@ -87,6 +87,15 @@ class Times:
         best = base.total / self.total
         return best, min(*rounds, best), max(*rounds, best)
 
+    @property
+    def processor_total(self) -> float:
+        """Processor seconds for all prompts, of all threads: what they took no matter who else wanted the cores."""
+        return sum(min(rounds) for rounds in self.busy)
+
+    def processor_speedup(self, base: Times) -> float | None:
+        """The ratio of the processor times; None where the clock is too coarse. It says nothing of a GPU."""
+        return base.processor_total / self.processor_total if self.processor_total > 0 else None
+
 
 def pad(prompts: list[Ids]) -> list[Ids]:
     """All as long as the longest, with pad tokens behind them: of causal attention these change nothing before."""
