@@ -1,7 +1,6 @@
 """From options to times: the session of a model, the prompts of a data set, the methods over them."""
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from typing import Any, Iterator
 
@@ -78,8 +77,3 @@ def device_of(session: Session) -> dict[str, Any]:
     info = session.info
     return {"device": info.device, "device_name": info.device_name, "dtype": info.dtype, "weights": info.weights,
             "attention": info.attention, "threads": info.n_threads, "max_pass_tokens": info.max_pass_tokens}
-
-
-def data_names(options: Options) -> list[str]:
-    """The data sets as pictures call them."""
-    return [data.LABELS.get(name, os.path.basename(name)) for name in options.datasets]

@@ -6,8 +6,9 @@ from typing import Any
 from . import published
 from .bench import compare, dataset_of, device_of, prompts_of, rows_of, session_of
 from .figures import Figure, Options, Result, Row
-from .pictures import COLORS, LABELS, MARKS, PAPER, legend_above
+from .pictures import MARKS, PAPER, color_of, legend_above, name_of
 from .prompts import LABELS as DATASETS
+from .prompts import label_of as data_label
 from .shapes import label_of
 from .timing import FULL, ORDERED, PREPACKING
 
@@ -38,11 +39,16 @@ def _paper(model: str, dataset: str) -> dict[int, float]:
     return dict(zip(published.BATCH_SIZES, published.BY_BATCH_SIZE[model].get(dataset, ())))
 
 
+def _drawn(rows: list[Row]) -> list[str]:
+    """All methods but the one that they are measured by."""
+    return [method for method in dict.fromkeys(row["method"] for row in rows) if method != FULL]
+
+
 def _table(options: Options, rows: list[Row]) -> list[list[str]]:
     table = [["model", "data set", "method", *map(str, options.batch_sizes)]]
     for model in map(label_of, options.models):
         for name in options.datasets:
-            for method in (PREPACKING, ORDERED):
+            for method in _drawn(rows):
                 table.append([model, name, method, *(
                     f"{row['speedup']:.2f}" for row in rows
                     if (row["model"], row["dataset"], row["method"]) == (model, name, method))])
@@ -74,22 +80,23 @@ def _draw(plt: Any, options: Options, rows: list[Row]) -> Any:
 
 
 def _panel(panel: Any, name: str, rows: list[Row], batch_sizes: list[int]) -> None:
-    for method in (PREPACKING, ORDERED):
+    for method in _drawn(rows):
         mine = [row for row in rows if row["method"] == method]
         at = [row["batch_size"] for row in mine]
         panel.fill_between(at, [row["speedup_low"] for row in mine], [row["speedup_high"] for row in mine],
-                           color=COLORS[method], alpha=0.18, linewidth=0)
-        panel.plot(at, [row["speedup"] for row in mine], color=COLORS[method], marker=MARKS[method],
-                   label=LABELS[method])
+                           color=color_of(method), alpha=0.18, linewidth=0)
+        panel.plot(at, [row["speedup"] for row in mine], color=color_of(method),
+                   marker=MARKS.get(method, "v"), label=name_of(method))
     paper = _paper("Llama2-1.3B", name)
-    panel.plot(list(paper), list(paper.values()), color=PAPER, marker="o", linestyle="--", markerfacecolor="white",
-               linewidth=1.1, label="Paper's prepacking, Llama2-1.3B on an A6000")
+    if paper:
+        panel.plot(list(paper), list(paper.values()), color=PAPER, marker="o", linestyle="--", markerfacecolor="white",
+                   linewidth=1.1, label="Paper's prepacking, Llama2-1.3B on an A6000")
     panel.set_xscale("log", base=2)
     panel.set_xticks(batch_sizes, [str(size) for size in batch_sizes])
     panel.minorticks_off()
     panel.axhline(1, color="#888888", linewidth=0.8)
     panel.set_ylim(0.8)
-    panel.set_title(DATASETS.get(name, name))
+    panel.set_title(data_label(name))
 
 
 FIGURE = Figure("batch-sizes", "speed-up of prefilling over full batching by batch size",

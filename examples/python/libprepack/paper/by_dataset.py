@@ -8,6 +8,7 @@ from .bench import compare, dataset_of, device_of, prompts_of, rows_of, session_
 from .figures import Figure, Options, Result, Row
 from .pictures import COLORS, HATCHES, color_of, legend_above, name_of, times
 from .prompts import LABELS as DATASETS
+from .prompts import label_of as data_label
 from .shapes import label_of
 from .timing import FULL, METRICS, ORDERED, PREPACKING
 
@@ -72,7 +73,7 @@ def _draw(plt: Any, options: Options, rows: list[Row]) -> Any:
             panel.set_xticks(range(len(models)), models)
             panel.set_xlim(-0.55, len(models) - 0.45)
             panel.set_ylim(0, panel.get_ylim()[1] * 1.06)
-            panel.set_title(f"{DATASETS.get(name, name)}\n{TITLES[metric]}")
+            panel.set_title(f"{data_label(name)}\n{TITLES[metric]}")
         panels[i_metric][0].set_ylabel("ms per batch")
     legend_above(picture, *panels[0][0].get_legend_handles_labels())
     return picture

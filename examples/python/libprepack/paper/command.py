@@ -104,13 +104,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     by_name = {figure.name: figure for figure in FIGURES}
     if parsed.figure != "all" and parsed.figure not in by_name:
         parser.error(f"there is no figure '{parsed.figure}'; there are {', '.join(by_name)}, all, list")
-    try:
-        for figure in FIGURES if parsed.figure == "all" else [by_name[parsed.figure]]:
+    status = 0
+    for figure in FIGURES if parsed.figure == "all" else [by_name[parsed.figure]]:
+        try:
             paths = make(figure, _options(figure, parsed), parsed.out, parsed.quiet)
             print(f"{figure.name}: {' '.join(paths)}")
-    except (ValueError, OSError, ImportError, errors.PrepackError) as error:
-        print(f"libprepack.paper: {error}", file=sys.stderr)
-        return 1
+        except (ValueError, OSError, ImportError, errors.PrepackError) as error:
+            print(f"libprepack.paper: {figure.name}: {error}", file=sys.stderr)
+            status = 1
+        except KeyboardInterrupt:
+            print(f"libprepack.paper: {figure.name}: interrupted", file=sys.stderr)
+            return 130
+    if status:
+        return status
     if pictures.library() is None:
         print(NO_PICTURES, file=sys.stderr)
     return 0

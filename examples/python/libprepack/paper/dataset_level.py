@@ -6,10 +6,10 @@ from typing import Any
 from . import published
 from .bench import compare, dataset_of, device_of, prompts_of, rows_of, session_of
 from .figures import Figure, Options, Result, Row
-from .pictures import COLORS, LABELS, MARKS, legend_above
-from .prompts import LABELS as DATASETS
+from .pictures import MARKS, color_of, legend_above, name_of
+from .prompts import label_of as data_label
 from .shapes import label_of
-from .timing import DATASET, FULL, METHODS, ORDERED, PREPACKING
+from .timing import DATASET, FULL, ORDERED, PREPACKING
 
 
 def make(options: Options) -> Result:
@@ -57,17 +57,17 @@ def _draw(plt: Any, options: Options, rows: list[Row]) -> Any:
     for i_model, model in enumerate(models):
         for i, name in enumerate(options.datasets):
             panel = panels[i_model][i]
-            for method in METHODS:
+            for method in dict.fromkeys(row["method"] for row in rows):
                 mine = [row for row in rows
                         if (row["model"], row["dataset"], row["method"]) == (model, name, method)]
                 panel.plot([row["batch_size"] for row in mine], [row["ms_per_prompt"] for row in mine],
-                           color=COLORS[method], marker=MARKS[method], label=LABELS[method],
+                           color=color_of(method), marker=MARKS.get(method, "v"), label=name_of(method),
                            linestyle="--" if method == DATASET else "-")
             panel.set_xscale("log", base=2)
             panel.set_xticks(options.batch_sizes, [str(size) for size in options.batch_sizes])
             panel.minorticks_off()
             panel.set_ylim(0)
-            panel.set_title(f"{DATASETS.get(name, name)}, {model}")
+            panel.set_title(f"{data_label(name)}, {model}")
             if i_model == len(models) - 1:
                 panel.set_xlabel("prompts per batch")
         panels[i_model][0].set_ylabel("ms per prompt")

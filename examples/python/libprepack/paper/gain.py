@@ -15,7 +15,7 @@ from . import published
 from .bench import compare, dataset_of, device_of, prompts_of, session_of
 from .figures import Figure, Options, Result, Row
 from .pictures import COLORS
-from .prompts import LABELS as DATASETS
+from .prompts import label_of as data_label
 from .shapes import label_of
 from .timing import FULL, PREPACKING
 
@@ -85,7 +85,7 @@ def _draw(plt: Any, name: str, model: str, batch_size: int, rows: list[Row], fit
         panel.set_title(f"R² = {found['r_squared']:.2f}" + (f"   (paper: {paper:.2f})" if paper else ""))
         panel.set_xlabel(f"{STATISTICS[statistic]}\n{statistic.replace('-', chr(0x2212))}")  # a minus sign
     panels[0].set_ylabel("times as fast as full batching")
-    picture.suptitle(f"{len(rows)} batches of {batch_size} prompts, {DATASETS.get(name, name)}, {model}", fontsize=10)
+    picture.suptitle(f"{len(rows)} batches of {batch_size} prompts, {data_label(name)}, {model}", fontsize=10)
     return picture
 
 

@@ -16,6 +16,7 @@ from .prompts import read_texts
 from .shapes import label_of
 from .timing import PREPACKING
 
+MOST_SHOWN = 16  # prompts in the picture
 DEMO = "demo"  # the model that comes with the library
 
 
@@ -74,12 +75,20 @@ def _compare(session: Session, texts: list[str], max_new_tokens: int) -> list[Ro
     return rows
 
 
-def _draw(plt: Any, model: str, rows: list[Row]) -> Any:
-    widths = (48, 36, 36)
-    cells = [[textwrap.wrap(repr(row[name])[1:-1], width) or [""] for name, width in
-              zip(("prompt", "packed", "alone"), widths)] for row in rows]
+def _lines(text: str, width: int, from_end: bool) -> list[str]:
+    """At most three lines of a text; of a prompt its end, which is what is continued."""
+    lines = textwrap.wrap(repr(text)[1:-1], width) or [""]
+    if len(lines) > 3:
+        lines = ["…", *lines[-2:]] if from_end else [*lines[:2], "…"]
+    return lines
+
+
+def _draw(plt: Any, model: str, all_rows: list[Row]) -> Any:
+    rows = all_rows[:MOST_SHOWN]
+    cells = [[_lines(row["prompt"], 48, True), _lines(row["packed"], 36, False), _lines(row["alone"], 36, False)]
+             for row in rows]
     heights = [max(map(len, line)) for line in cells]
-    n_same = sum(row["same_tokens"] and row["same_logits"] for row in rows)
+    n_same = sum(row["same_tokens"] and row["same_logits"] for row in all_rows)
     total = sum(heights) + 0.7 * len(rows) + 3.2
     picture = plt.figure(figsize=(9.2, 0.19 * total))
     panel = picture.subplots()
@@ -87,8 +96,8 @@ def _draw(plt: Any, model: str, rows: list[Row]) -> Any:
     panel.set_xlim(0, 1)
     panel.set_ylim(total, 0)
     places = (0.0, 0.40, 0.68, 0.96)
-    panel.text(0, 0.8, f"{model}: the same tokens, and the same bits of the first logits, for {n_same} of {len(rows)} "
-                       "prompts", fontsize=10)
+    panel.text(0, 0.8, f"{model}: the same tokens, and the same bits of the first logits, for {n_same} of "
+                       f"{len(all_rows)} prompts", fontsize=10)
     for x, head in zip(places, ("Prompt", "Prefilled packed", "Prefilled alone", "Same")):
         panel.text(x, 2.5, head, fontweight="bold")
     y = 4.0

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from . import prompts as data
-from .bench import data_names, dataset_of, session_of
+from .bench import dataset_of, session_of
 from .figures import Figure, Options, Result, Row
 from .pictures import COLORS
 from .timing import PREPACKING
@@ -71,7 +71,7 @@ def _draw(plt: Any, options: Options, all_lengths: list[data.Lengths], rows: lis
                        f"{100 * row[f'pad_share_{batch_size}']:.0f} % pads in batches of {batch_size}", (0.98, 0.74),
                        xycoords="axes fraction", ha="right", va="top", fontsize=8.5,
                        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.9, "pad": 1.5})
-        panel.set_title(data_names(options)[i])
+        panel.set_title(data.label_of(options.datasets[i]))
         panel.set_xlim(0)
         if i // columns == lines - 1 or i + columns >= n:
             panel.set_xlabel("tokens")

@@ -9,7 +9,7 @@ from ..planner import Packer
 from .bench import dataset_of, device_of, prompts_of, session_of, session_on
 from .figures import Figure, Options, Result, Row
 from .pictures import COLORS, HATCHES, LABELS, MARKS, legend_above
-from .prompts import LABELS as DATASETS
+from .prompts import label_of as data_label
 from .prompts import Ids
 from .shapes import label_of
 from .timing import FULL, ORDERED, PREPACKING, Engine, Step, lay_out
@@ -114,7 +114,7 @@ def _draw(plt: Any, options: Options, model: str, rows: list[Row]) -> Any:
         panel.minorticks_off()
         panel.set_ylim(0)
         panel.set_xlabel("prompts per batch")
-        panel.set_title(DATASETS.get(name, name))
+        panel.set_title(data_label(name))
     panels[0].set_ylabel(f"MB over the weights\n({model})")
     last = panels[-1]
     for i, method in enumerate(METHODS):
@@ -125,7 +125,7 @@ def _draw(plt: Any, options: Options, model: str, rows: list[Row]) -> Any:
         for x, row in zip(at, mine):
             last.annotate(str(row["batch_size"]), (x, row["batch_size"]), (0, 2), textcoords="offset points",
                           ha="center", fontsize=7.5)
-    last.set_xticks(range(len(names)), [DATASETS.get(name, name).replace(" ", "\n") for name in names])
+    last.set_xticks(range(len(names)), [data_label(name).replace(" ", "\n") for name in names])
     last.set_title(f"Largest batch, {options.memory_mb} MB of KV")
     legend_above(picture, *last.get_legend_handles_labels())
     return picture

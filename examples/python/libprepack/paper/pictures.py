@@ -56,10 +56,11 @@ def times(factor: float) -> str:
     return f"{factor:.1f}×"
 
 
-def legend_above(picture: Any, handles: list[Any], labels: list[str], columns: int | None = None) -> None:
-    """One legend for all panels."""
-    picture.legend(handles, labels, loc="outside upper center", ncols=columns or len(labels), handlelength=1.6,
-                   columnspacing=1.6)
+def legend_above(picture: Any, handles: list[Any], labels: list[str]) -> None:
+    """One legend for all panels: in a line, or where the picture is narrow below one another."""
+    needed = 0.35 * len(labels) + 0.085 * sum(map(len, labels))  # inches
+    picture.legend(handles, labels, loc="outside upper center", handlelength=1.6, columnspacing=1.6,
+                   ncols=len(labels) if needed < picture.get_figwidth() else 1)
 
 
 def save(picture: Any, stem: str) -> list[str]:

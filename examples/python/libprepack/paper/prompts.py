@@ -29,10 +29,10 @@ class Dataset:
     lengths: Lengths
     ids: list[Ids] | None = None
 
-    @property
-    def label(self) -> str:
-        """How pictures call it."""
-        return LABELS.get(self.name, os.path.basename(self.name))
+
+def label_of(name: str) -> str:
+    """How pictures call a data set."""
+    return LABELS.get(name, os.path.basename(name))
 
 
 def folders() -> list[str]:
