@@ -36,7 +36,7 @@ def make(options: Options) -> Result:
                      for n in options.batch_sizes]
             found = measure(engine, [Layout(PREPACKING, steps)], options.rounds)[0]
             for n, rounds in zip(options.batch_sizes, found.seconds):
-                paper = dict(zip(published.BATCHING_SIZES, published.BATCHING.get(length, ())))
+                paper: dict[int, float] = dict(zip(published.BATCHING_SIZES, published.BATCHING.get(length, ())))
                 rows.append({"length": length, "batch_size": n, "tokens": n * length, "seconds": min(rounds),
                              "seconds_median": float(np.median(rounds)), "seconds_max": max(rounds),
                              "tokens_per_second": n * length / min(rounds), "paper_seconds": paper.get(n)})

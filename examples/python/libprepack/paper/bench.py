@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import Any, Iterator
+from typing import Any, Generator
 
 import numpy as np
 
@@ -21,7 +21,7 @@ def session_on(options: Options, model: Model, memory_limit: int = 0) -> Session
 
 
 @contextmanager
-def session_of(options: Options, name: str) -> Iterator[Session]:
+def session_of(options: Options, name: str) -> Generator[Session, None, None]:
     """A session of the model of this name."""
     with open_model(name, options.seed) as model, session_on(options, model) as session:
         yield session

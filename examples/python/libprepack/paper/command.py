@@ -62,7 +62,7 @@ def _options(figure: Figure, arguments: argparse.Namespace) -> Options:
 
 
 def _list() -> str:
-    lines = []
+    lines: list[str] = []
     for figure in FIGURES:
         defaults = Options(**figure.defaults)
         lines.append(f"{figure.name}: {figure.title}\n    the authors' source: {figure.source}\n    default: --model "

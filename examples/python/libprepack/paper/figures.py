@@ -29,7 +29,7 @@ class Options:
     batch_sizes: list[int] = field(default_factory=lambda: [16])
     rounds: int = 3
     seed: int = 0
-    rivals: list[str] = field(default_factory=list)
+    rivals: list[str] = field(default_factory=list[str])
     memory_mb: int = 64
     max_new_tokens: int = 20
     say: Callable[[str], None] = lambda text: None
@@ -56,4 +56,4 @@ class Figure:
     title: str
     source: str
     make: Callable[[Options], Result]
-    defaults: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])

@@ -53,7 +53,7 @@ def make(options: Options) -> Result:
         rows.append({"batch": i, "prompts": k, "longest": longest, "tokens": tokens, "bins": n_bins,
                      "m - L/k": longest - tokens / k, "r/k": n_bins / k, "k m / L": k * longest / tokens,
                      "seconds_prepacking": packed, "seconds_full": full, "speedup": full / packed})
-    fits = {}
+    fits: dict[str, dict[str, Any]] = {}
     for statistic in STATISTICS:
         slope, intercept, r_squared = fit(np.array([row[statistic] for row in rows], dtype=float),
                                           np.array([row["speedup"] for row in rows], dtype=float))

@@ -38,8 +38,9 @@ def _batches(lengths: data.Lengths, n: int, seed: int) -> list[data.Lengths]:
 def _plans(policy: str, batches: list[data.Lengths], rounds: int) -> Row:
     packer = Packer(policy=policy, max_steps=-1, max_seconds=MAX_SECONDS) if policy == "exact" else \
         Packer(policy=policy)
-    bins, bound, proven, waste = 0, 0, 0, []
-    seconds = []
+    bins, bound, proven = 0, 0, 0
+    waste: list[float] = []
+    seconds: list[float] = []
     for lengths in batches:
         plans = [packer.plan(lengths).info for _ in range(rounds)]
         bins += plans[0].n_bins

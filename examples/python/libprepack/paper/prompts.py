@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from dataclasses import dataclass
-from typing import Sequence
+from typing import Any, Sequence, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,9 +69,10 @@ def _texts(path: str) -> list[str]:
             if not line.strip():
                 continue
             if path.endswith(".jsonl"):
-                value = json.loads(line)
+                value: Any = json.loads(line)
                 if isinstance(value, dict):
-                    value = value.get("prompt", value.get("text"))
+                    record = cast("dict[str, Any]", value)
+                    value = record.get("prompt", record.get("text"))
                 if not isinstance(value, str):
                     raise ValueError(f'line {number} of {path} is neither a string nor an object with "prompt" or '
                                      '"text"')

@@ -52,8 +52,8 @@ class Times:
     """What the steps of a layout took. seconds, busy: [step][round], wall and processor time."""
 
     layout: Layout
-    seconds: list[list[float]] = field(default_factory=list)
-    busy: list[list[float]] = field(default_factory=list)
+    seconds: list[list[float]] = field(default_factory=list[list[float]])
+    busy: list[list[float]] = field(default_factory=list[list[float]])
     tokens_computed: int = 0  # in one round
 
     @property
@@ -117,8 +117,9 @@ def _cut_bins(prompts: list[Ids], n_steps: int, packer: Packer) -> list[list[Ids
     for members in plan:
         if placed * n_steps >= all_tokens * len(cuts):
             cuts.append([])
-        cuts[-1] += [prompts[i] for i in members]
-        placed += sum(len(prompts[i]) for i in members)
+        together: list[Ids] = [prompts[i] for i in members]
+        cuts[-1] += together
+        placed += sum(map(len, together))
     return cuts
 
 
