@@ -57,15 +57,16 @@ def transformers_methods(session: Session, names: list[str], metric: str,
         _models[key] = _load(name, session)
     model = _models[key]
 
-    def run(step: Step) -> None:
+    def run(step: Step) -> object:
         with torch.inference_mode():
             rows = torch.from_numpy(np.stack(step.prompts).astype(np.int64)).to(model.device)
             if metric == "ttft":
-                model(rows, use_cache=True, logits_to_keep=1).logits.argmax(-1).cpu()
-            else:
-                model.model(rows, use_cache=True)
-                if model.device.type == "cuda":
-                    torch.cuda.synchronize()
+                made = model(rows, use_cache=True, logits_to_keep=1)
+                return made, made.logits.argmax(-1).cpu()
+            made = model.model(rows, use_cache=True)
+            if model.device.type == "cuda":
+                torch.cuda.synchronize()
+            return made
 
     for layout in layouts:
         if layout.method in (FULL, ORDERED):
