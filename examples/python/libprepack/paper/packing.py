@@ -8,7 +8,7 @@ import numpy as np
 from ..planner import Packer
 from . import prompts as data
 from .figures import Figure, Options, Result, Row
-from .pictures import SERIES, SERIES_MARKS
+from .pictures import SERIES, SERIES_MARKS, legend_above
 
 POLICIES = {"ffd": "first-fit decreasing", "bfd": "best-fit decreasing (the paper's greedy)",
             "exact": "exact (the paper's integer program)"}
@@ -83,8 +83,7 @@ def _draw(plt: Any, options: Options, rows: list[Row]) -> Any:
     right.set_yscale("log")
     right.set_ylabel("µs per plan")
     right.set_title("Time to plan")
-    handles, labels = left.get_legend_handles_labels()
-    picture.legend(handles, labels, loc="outside upper center", ncols=3)
+    legend_above(picture, *left.get_legend_handles_labels())
     return picture
 
 

@@ -56,11 +56,15 @@ def times(factor: float) -> str:
     return f"{factor:.1f}×"
 
 
-def legend_above(picture: Any, handles: list[Any], labels: list[str]) -> None:
-    """One legend for all panels: in a line, or where the picture is narrow below one another."""
+def legend_above(picture: Any, handles: list[Any], labels: list[str], title: str | None = None) -> None:
+    """One legend for all panels: in a line, or where the picture is narrow below one another. An empty title of the
+    picture keeps its place, which releases of matplotlib before 3.7 do not do for a legend."""
     needed = 0.35 * len(labels) + 0.085 * sum(map(len, labels))  # inches
-    picture.legend(handles, labels, loc="outside upper center", handlelength=1.6, columnspacing=1.6,
-                   ncols=len(labels) if needed < picture.get_figwidth() else 1)
+    columns = len(labels) if needed < picture.get_figwidth() else 1
+    lines = -(-len(labels) // columns) + (title is not None)
+    picture.suptitle("\n".join([" "] * lines), fontsize=12)
+    picture.legend(handles, labels, loc="upper center", title=title, handlelength=1.6, columnspacing=1.6,
+                   ncols=columns, borderaxespad=0.3)
 
 
 def save(picture: Any, stem: str) -> list[str]:

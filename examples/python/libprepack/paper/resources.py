@@ -7,7 +7,7 @@ from ..model import Model
 from . import published
 from .bench import compare, dataset_of, device_of, prompts_of, rows_of, session_of, session_on
 from .figures import Figure, Options, Result, Row
-from .pictures import COLORS, HATCHES, LABELS, PAPER
+from .pictures import COLORS, HATCHES, LABELS, PAPER, legend_above
 from .prompts import label_of as data_label
 from .prompts import Ids
 from .shapes import label_of
@@ -79,8 +79,8 @@ def _draw(plt: Any, name: str, model: str, batch_size: int, rows: list[Row]) -> 
         panel.set_title(title)
     handles = [plt.Rectangle((0, 0), 1, 1, color=COLORS[PREPACKING], linewidth=0),
                plt.Rectangle((0, 0), 1, 1, facecolor="white", edgecolor=PAPER, linewidth=1.1)]
-    picture.legend(handles, [f"here: {model}", "paper: Llama2-1.3B on an A6000"], loc="outside upper center", ncols=2,
-                   title=f"{data_label(name)}, batches of {batch_size}")
+    legend_above(picture, handles, [f"here: {model}", "paper: Llama2-1.3B on an A6000"],
+                 f"{data_label(name)}, batches of {batch_size}")
     return picture
 
 
