@@ -59,7 +59,7 @@ def times(factor: float) -> str:
 def legend_above(picture: Any, handles: list[Any], labels: list[str], title: str | None = None) -> None:
     """One legend for all panels: in a line, or where the picture is narrow below one another. An empty title of the
     picture keeps its place, which releases of matplotlib before 3.7 do not do for a legend."""
-    needed = 0.35 * len(labels) + 0.085 * sum(map(len, labels))  # inches
+    needed = 0.35 * len(labels) + 0.068 * sum(map(len, labels))  # inches
     columns = len(labels) if needed < picture.get_figwidth() else 1
     lines = -(-len(labels) // columns) + (title is not None)
     picture.suptitle("\n".join([" "] * lines), fontsize=12)
