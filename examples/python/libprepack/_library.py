@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 from . import _abi
 from .errors import BY_STATUS, MisuseError, PrepackError
 
-_C_NAME = re.compile(r"^pp_\w+: ")  # of the C function that failed, which says nothing to who called from Python
+# The C function that failed, or the struct of a parameter, which say nothing to who called from Python.
+_C_NAME = re.compile(r"^pp_\w+: |\bpp_\w+\.")
 logger = logging.getLogger("libprepack")
 _lock = threading.Lock()
 _loaded: dict[str, ctypes.CDLL] = {}

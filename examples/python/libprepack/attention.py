@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,18 +119,18 @@ class AttentionPlan(Handle):
         values = values_of(struct, AttentionInfo)
         values.update(dtype=name_of(struct.dtype, DTYPES))
         self.info = info = AttentionInfo(**values)
-        rows_q, keys = (info.total_q, n_heads, head_dim), (info.total_k, n_kv_heads, head_dim)
-        if page_size:
-            keys = (None, page_size, n_kv_heads, head_dim)
+        rows_q = (info.total_q, n_heads, head_dim)
+        keys = (None, page_size, n_kv_heads, head_dim) if page_size else (info.total_k, n_kv_heads, head_dim)
         self._shapes: dict[str, tuple[int | None, ...]] = {
             "q": rows_q, "k": keys, "v": keys, "out": rows_q, "lse": (n_heads, info.total_q),
             "block_table": (params.n_prompts, block_table_stride)}
-        self._strides = {name: ("page", "row", "head") if page_size and name in ("k", "v") else ("row", "head")
-                         for name in ("q", "k", "v", "out")}
+        self._strides: dict[str, tuple[str, ...]] = {
+            name: ("page", "row", "head") if page_size and name in ("k", "v") else ("row", "head")
+            for name in ("q", "k", "v", "out")}
         self._strides["lse"] = ("head",)
 
     @contextmanager
-    def _exclusive(self) -> Iterator[None]:
+    def _exclusive(self) -> Generator[None, None, None]:
         self._session.acquire()
         try:
             yield
@@ -223,8 +223,8 @@ _BYTES = {"f32": 4, "f16": 2, "bf16": 2, "i32": 4, "i64": 8, "u8": 1, "u16": 2, 
 
 def _new_like(q: Any) -> Any:
     if isinstance(q, np.ndarray):
-        array: NDArray[Any] = np.empty(q.shape, q.dtype)
-        return array
+        array = cast("NDArray[Any]", q)
+        return np.empty(array.shape, array.dtype)
     if hasattr(q, "new_empty"):  # a tensor of PyTorch
         return q.new_empty(q.shape)
     raise TypeError(f"out is needed where q is a {type(q).__name__}")

@@ -108,12 +108,15 @@ def measure_cost(session: Session, *, cache_only: bool = False, max_tokens: int 
     params.max_tokens, params.max_length = integer("max_tokens", max_tokens), integer("max_length", max_length)
     params.seconds, params.seed = seconds, integer("seed", seed)
     problems: list[BaseException] = []
+    done = threading.Event()  # Thread.join takes a thread for ended when a signal interrupts it
 
     def measure() -> None:
         try:
             call(core().pp_cost_measure, session.handle, ctypes.byref(params), ctypes.byref(result))
         except BaseException as problem:  # for the thread that waits
             problems.append(problem)
+        finally:
+            done.set()
 
     # In a thread of its own, since a signal is only seen by a main thread that runs Python.
     session.acquire()
@@ -121,11 +124,10 @@ def measure_cost(session: Session, *, cache_only: bool = False, max_tokens: int 
         thread = threading.Thread(target=measure, name="libprepack-measure")
         thread.start()
         try:
-            thread.join()
+            done.wait()
         except BaseException:
-            while thread.is_alive():
+            while not done.wait(0.05):
                 session.cancel()
-                thread.join(0.05)
             raise
     finally:
         session.release()

@@ -46,7 +46,7 @@ class Item:
         of those as many as make up a share top_p of their probability, of those the ones with min_p times the
         probability of the first. temperature 0: the most likely one. 0 is no limit.
     scores: rows and ids [n_scores, 2] whose log-probabilities are wanted: (t, id) is log p(id | tokens 0 .. t); with
-        the id -1 only the most likely tokens of the row are. n_top: how many of these, 0 .. 256.
+        the id -1 only the most likely tokens of the row are, with -2 the token that "token" draws is. n_top: how many of these, 0 .. 256.
     pooling: "last", "mean", "first" of "pooled". normalize: divides "hidden" and "pooled" by their norm.
     hidden_tokens: whose states "hidden" gives; None: every token's.
     discard_cache: no cache is handed out; `cache` must be None.
@@ -153,11 +153,6 @@ class TokenLogprobs(Record):
     ranks: NDArray[np.int32]
     top_tokens: NDArray[np.int32]
     top_logprobs: Doubles
-
-    def behind(self, n: int) -> TokenLogprobs:
-        """Those of the tokens from n on."""
-        return TokenLogprobs(self.tokens[n:], self.logprobs[n:], self.ranks[n:], self.top_tokens[n:],
-                             self.top_logprobs[n:])
 
     @property
     def sum(self) -> float:

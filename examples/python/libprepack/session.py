@@ -4,13 +4,15 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import _abi, _generate, _predict, _score, _states
+from ._arrays import Integers, integer
 from ._call import Call, Plans, Sink
+from ._chat import Conversation, chat_tokens, open_template
 from ._ids import Ids, Prompt, encode_prompts, to_ids
 from ._items import prefill, run
 from ._library import Handle, call, core, log_to_logging, logger, sized
@@ -25,6 +27,8 @@ from .tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from .cancel import Cancel
+    from .cost import CostModel
+    from .plan import Plan
 
 Stream = Callable[[int, str], object]
 
@@ -64,11 +68,13 @@ class Session(Handle):
         self._tokenizer = tokenizer if isinstance(tokenizer, Tokenizer) else None
         self._tokenizer_path = None if isinstance(tokenizer, Tokenizer) else tokenizer
         self._memory_limit = memory_limit
+        self._template: Any = None
         self._lock = threading.Lock()
         params = sized(
             _abi.pp_session_params, device=device.encode(), dtype=constant(DTYPES, dtype, "dtype"),
-            weights=constant(WEIGHTS, weights, "weights"), n_threads=threads, max_pass_tokens=max_pass_tokens,
-            memory_limit=memory_limit, keep_window_pages=int(keep_window_pages), stream=stream)
+            weights=constant(WEIGHTS, weights, "weights"), n_threads=integer("threads", threads, 32),
+            max_pass_tokens=integer("max_pass_tokens", max_pass_tokens, 32),
+            memory_limit=integer("memory_limit", memory_limit), keep_window_pages=int(keep_window_pages), stream=stream)
         if log:
             params.log = log_to_logging
         address = ctypes.c_void_p()
@@ -242,6 +248,22 @@ class Session(Handle):
         with Call(self, progress, cancel) as running:
             return _generate.generate(self, running, ids, options)
 
+    def chat(self, conversations: Sequence[Conversation], *, template: Mapping[str, Any] | None = None,
+             **options: Any) -> list[Generation]:
+        """How conversations go on: lists of messages ({"role": "user", "content": "..."}), by the chat template of
+        the model's files, which the package transformers fills in. options: of `generate`.
+
+        template: what the template gets besides (enable_thinking=False, tools=...).
+        Raises ImportError without transformers, UnsupportedError where there is no template, and as `generate`."""
+        return self.generate(self.chat_tokens(conversations, **(template or {})), **options)
+
+    def chat_tokens(self, conversations: Sequence[Conversation], **template: Any) -> list[Ids]:
+        """The ids of conversations as `chat` makes them, for prefill and the others. template:
+        add_generation_prompt (True), and what the template knows besides."""
+        if self._template is None:
+            self._template = open_template(self)
+        return chat_tokens(self, self._template, conversations, template)
+
     def score(self, contexts: Sequence[Prompt], continuations: Sequence[Prompt], *, min_shared_prefix: int = 16,
               progress: Progress = False, cancel: Cancel | None = None) -> list[Score]:
         """How likely each context goes on with its continuation.
@@ -292,7 +314,7 @@ class Session(Handle):
 
     # ---- before it runs ----
 
-    def predict(self, lengths: Any, cost: Any = None) -> Prediction:
+    def predict(self, lengths: Integers | Plan, cost: CostModel | None = None) -> Prediction:
         """What a run of new prompts would take; nothing runs.
 
         lengths: tokens of each prompt, or a Plan. cost: a CostModel; None: a pass costs its tokens."""
@@ -308,7 +330,7 @@ class Session(Handle):
         ids = None if tokens is None else to_ids(tokens, "tokens")
         if ids is not None and ids.size != n_tokens:
             raise ValueError(f"{ids.size} tokens were given for a cache of {n_tokens}")
-        return self._new_cache(core().pp_kvcache_create, n_tokens, None if ids is None else ids.ctypes.data)
+        return self._new_cache(core().pp_kvcache_create, integer("n_tokens", n_tokens), None if ids is None else ids.ctypes.data)
 
     def load_cache(self, path: Path) -> Cache:
         """A cache that Cache.save wrote, bit for bit. `inspect_cache` tells what a file holds.
