@@ -7,6 +7,7 @@ from typing import Any, Generator
 import numpy as np
 
 from ..model import Model
+from ..results import SessionInfo
 from ..session import Session
 from . import prompts as data
 from .figures import Options, Row
@@ -53,23 +54,26 @@ def compare(options: Options, session: Session, prompts: list[data.Ids], batch_s
     return {times.layout.method: times for times in measure(engine, layouts, options.rounds, runners)}
 
 
-def row_of(times: Times, base: Times, threads: int, **keys: Any) -> Row:
-    """A method's numbers. seconds_per_batch_std is over batches, speedup_low and _high are over rounds."""
+def row_of(times: Times, base: Times, info: SessionInfo, **keys: Any) -> Row:
+    """A method's numbers. seconds_per_batch_std is over batches, speedup_low and _high are over rounds; what is said
+    of processors is None where a GPU computes."""
     steps = np.array(times.steps)
     best, low, high = times.speedup(base)
+    on_cpu = info.device.startswith("cpu")
     busy = times.processor_total
     return {**keys, "method": times.layout.method, "batches": len(steps), "prompts": times.n_prompts,
             "seconds_per_batch": times.total / len(steps), "seconds_per_batch_std": float(steps.std()),
             "ms_per_prompt": 1000 * times.total / times.n_prompts, "tokens": times.n_tokens,
             "tokens_computed": times.tokens_computed, "tokens_per_second": times.n_tokens / times.total,
             "speedup": best, "speedup_low": low, "speedup_high": high,
-            "processor_seconds_per_batch": busy / len(steps), "processor_speedup": times.processor_speedup(base),
-            "processor_share": min(1.0, busy / (threads * sum(times.steps)))}
+            "processor_seconds_per_batch": busy / len(steps) if on_cpu else None,
+            "processor_speedup": times.processor_speedup(base) if on_cpu else None,
+            "processor_share": min(1.0, busy / (info.n_threads * sum(times.steps))) if on_cpu else None}
 
 
-def rows_of(all_times: dict[str, Times], threads: int, **keys: Any) -> list[Row]:
+def rows_of(all_times: dict[str, Times], info: SessionInfo, **keys: Any) -> list[Row]:
     """Every method against full batching."""
-    return [row_of(times, all_times[FULL], threads, **keys) for times in all_times.values()]
+    return [row_of(times, all_times[FULL], info, **keys) for times in all_times.values()]
 
 
 def device_of(session: Session) -> dict[str, Any]:

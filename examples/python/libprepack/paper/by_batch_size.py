@@ -27,7 +27,7 @@ def make(options: Options) -> Result:
                 for batch_size in options.batch_sizes:
                     options.say(f"{label_of(model)}, {name}, batches of {batch_size}")
                     found = compare(options, session, prompts, batch_size, "prefill", METHODS)
-                    rows += rows_of(found, session.info.n_threads, model=label_of(model), dataset=name,
+                    rows += rows_of(found, session.info, model=label_of(model), dataset=name,
                                     batch_size=batch_size)
     for row in rows:
         row["paper_speedup_1.3b"] = (_paper("Llama2-1.3B", row["dataset"]).get(row["batch_size"])

@@ -29,7 +29,7 @@ def make(options: Options) -> Result:
                 for metric in METRICS:
                     options.say(f"{label_of(model)}, {name}, {metric}")
                     found = compare(options, session, prompts, batch_size, metric, METHODS)
-                    rows += rows_of(found, session.info.n_threads, model=label_of(model), dataset=name, metric=metric,
+                    rows += rows_of(found, session.info, model=label_of(model), dataset=name, metric=metric,
                                     batch_size=batch_size)
     for row in rows:
         row["paper_speedup_1.3b"] = (published.speedup(row["metric"], row["dataset"], "Llama2-1.3B")

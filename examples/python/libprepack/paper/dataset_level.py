@@ -25,7 +25,7 @@ def make(options: Options) -> Result:
                     options.say(f"{label_of(model)}, {name}, batches of {batch_size}")
                     found = compare(options, session, prompts, batch_size, "prefill",
                                     (PREPACKING, DATASET, FULL, ORDERED))
-                    rows += rows_of(found, session.info.n_threads, model=label_of(model), dataset=name,
+                    rows += rows_of(found, session.info, model=label_of(model), dataset=name,
                                     batch_size=batch_size)
     for row in rows:
         row["paper_ms_per_prompt_1.3b"] = _paper(row["dataset"], row["method"]).get(row["batch_size"])

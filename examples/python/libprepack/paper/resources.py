@@ -25,7 +25,7 @@ def make(options: Options) -> Result:
         prompts = prompts_of(options, session, dataset_of(session, name))
         options.say(f"{label_of(model)}, {name}, batches of {batch_size}")
         found = compare(options, session, prompts, batch_size, "prefill", METHODS)
-        rows = rows_of(found, session.info.n_threads, model=label_of(model), dataset=name, batch_size=batch_size)
+        rows = rows_of(found, session.info, model=label_of(model), dataset=name, batch_size=batch_size)
         rows = [row for row in rows if row["method"] in METHODS]
         for row in rows:
             row["peak_mb"] = _peak(options, session.model, row["method"], prompts, batch_size)
@@ -49,8 +49,9 @@ def _table(rows: list[Row]) -> list[list[str]]:
     table = [["method", "s a batch", "± over batches", "peak MB", "processors busy", "real / computed tokens",
               "paper: s a batch", "± over batches", "peak MB", "GPU busy"]]
     for row in rows:
+        share = row["processor_share"]
         table.append([row["method"], f"{row['seconds_per_batch']:.4f}", f"{row['seconds_per_batch_std']:.4f}",
-                      f"{row['peak_mb']:.1f}", f"{100 * row['processor_share']:.0f} %",
+                      f"{row['peak_mb']:.1f}", "" if share is None else f"{100 * share:.0f} %",
                       f"{100 * row['tokens'] / row['tokens_computed']:.0f} %", f"{row['paper_seconds']:.3f}",
                       f"{row['paper_seconds_std']:.3f}", f"{row['paper_peak_mb']:.0f}",
                       f"{row['paper_mean_use']:.0f} %"])
@@ -65,6 +66,8 @@ def _draw(plt: Any, name: str, model: str, batch_size: int, rows: list[Row]) -> 
         ("Peak memory, % of full batching", lambda row: 100.0 * row["peak_mb"] / full["peak_mb"],
          lambda row: 100.0 * row["paper_peak_mb"] / full["paper_peak_mb"]),
         ("Device busy, %", lambda row: 100.0 * row["processor_share"], lambda row: 1.0 * row["paper_mean_use"]))
+    if full["processor_share"] is None:
+        quantities = quantities[:2]
     picture, panels = plt.subplots(1, len(quantities), figsize=(9.2, 3.1))
     for panel, (title, ours, papers) in zip(panels, quantities):
         for i, row in enumerate(rows):
