@@ -28,6 +28,7 @@ def make(options: Options) -> Result:
     rows: list[Row] = []
     with session_of(options, model) as session:
         device = device_of(session)
+        on_cpu = session.info.device.startswith("cpu")
         lengths = [length for length in LENGTHS if length <= session.model.config.max_position]
         engine = Engine(session, "prefill")
         for length in lengths:
@@ -35,10 +36,11 @@ def make(options: Options) -> Result:
             steps = [Step(_batch(rng, n, length, session.model.config.vocab_size), n * length, False)
                      for n in options.batch_sizes]
             found = measure(engine, [Layout(PREPACKING, steps)], options.rounds)[0]
-            for n, rounds in zip(options.batch_sizes, found.seconds):
+            for n, rounds, busy in zip(options.batch_sizes, found.seconds, found.busy):
                 paper: dict[int, float] = dict(zip(published.BATCHING_SIZES, published.BATCHING.get(length, ())))
                 rows.append({"length": length, "batch_size": n, "tokens": n * length, "seconds": min(rounds),
                              "seconds_median": float(np.median(rounds)), "seconds_max": max(rounds),
+                             "processor_seconds": min(busy) if on_cpu else None,
                              "tokens_per_second": n * length / min(rounds), "paper_seconds": paper.get(n)})
     summary = {"devices": {label_of(model): device}, "model": label_of(model)}
     return Result(rows, summary, _table(options, rows), lambda plt: _draw(plt, options, label_of(model), rows))

@@ -65,7 +65,7 @@ def _draw(plt: Any, options: Options, rows: list[Row]) -> Any:
                 bars = panel.bar(at, [1000 * row["seconds_per_batch"] for row in mine], width * 0.94,
                                  color=color_of(method), hatch=HATCHES.get(method, ""), edgecolor="white",
                                  linewidth=0,
-                                 yerr=[1000 * row["seconds_per_batch_std"] for row in mine],
+                                 yerr=_spread(mine),
                                  error_kw={"elinewidth": 0.8, "capsize": 1.6, "ecolor": "#333333"},
                                  label=name_of(method))
                 if method == PREPACKING:
@@ -77,6 +77,12 @@ def _draw(plt: Any, options: Options, rows: list[Row]) -> Any:
         panels[i_metric][0].set_ylabel("ms per batch")
     legend_above(picture, *panels[0][0].get_legend_handles_labels())
     return picture
+
+
+def _spread(rows: list[Row]) -> tuple[list[float], list[float]]:
+    """Error bars, which end at 0."""
+    up = [1000 * row["seconds_per_batch_std"] for row in rows]
+    return [min(bar, 1000 * row["seconds_per_batch"]) for bar, row in zip(up, rows)], up
 
 
 def _name_speedups(panel: Any, here: list[Row], models: list[str], bars: Any) -> None:

@@ -40,35 +40,40 @@ def make(options: Options) -> Result:
     packer = Packer()
     with session_of(options, model) as session:
         device = device_of(session)
+        on_cpu = session.info.device.startswith("cpu")
         prompts = prompts_of(options, session, dataset_of(session, name))
         prompts = prompts[:len(prompts) // batch_size * batch_size]
         if not prompts:
             raise ValueError(f"{options.n_prompts} prompts of {name} are no batch of {batch_size}")
         options.say(f"{label_of(model)}, {name}, {len(prompts) // batch_size} batches of {batch_size}")
         found = compare(options, session, prompts, batch_size, "prefill", (PREPACKING, FULL))
+    busy = list(zip(found[PREPACKING].processor_steps, found[FULL].processor_steps))
     for i, (packed, full) in enumerate(zip(found[PREPACKING].steps, found[FULL].steps)):
         lengths = [len(prompt) for prompt in found[PREPACKING].layout.steps[i].prompts]
         k, longest, tokens = len(lengths), max(lengths), sum(lengths)
         n_bins = len(packer.plan(lengths))
         rows.append({"batch": i, "prompts": k, "longest": longest, "tokens": tokens, "bins": n_bins,
                      "m - L/k": longest - tokens / k, "r/k": n_bins / k, "k m / L": k * longest / tokens,
-                     "seconds_prepacking": packed, "seconds_full": full, "speedup": full / packed})
+                     "seconds_prepacking": packed, "seconds_full": full, "speedup": full / packed,
+                     "processor_speedup": busy[i][1] / busy[i][0] if on_cpu and busy[i][0] > 0 else None})
     fits: dict[str, dict[str, Any]] = {}
     for statistic in STATISTICS:
-        slope, intercept, r_squared = fit(np.array([row[statistic] for row in rows], dtype=float),
-                                          np.array([row["speedup"] for row in rows], dtype=float))
+        x = np.array([row[statistic] for row in rows], dtype=float)
+        slope, intercept, r_squared = fit(x, np.array([row["speedup"] for row in rows], dtype=float))
+        used = np.array([row["processor_speedup"] for row in rows], dtype=float)  # None: not a number
         fits[statistic] = {"slope": slope, "intercept": intercept, "r_squared": r_squared,
+                           "processor_r_squared": None if np.isnan(used).any() else fit(x, used)[2],
                            "paper_r_squared": published.GAIN_R_SQUARED.get(statistic)}
     summary = {"devices": {label_of(model): device}, "model": label_of(model), "dataset": name, "fits": fits}
     return Result(rows, summary, _table(fits), lambda plt: _draw(plt, name, label_of(model), batch_size, rows, fits))
 
 
 def _table(fits: dict[str, dict[str, Any]]) -> list[list[str]]:
-    table = [["statistic of a batch", "slope", "R squared", "paper's R squared"]]
+    table = [["statistic of a batch", "slope", "R squared", "of processor times", "paper's R squared"]]
     for statistic, found in fits.items():
-        paper = found["paper_r_squared"]
+        paper, busy = found["paper_r_squared"], found["processor_r_squared"]
         table.append([f"{statistic}: {STATISTICS[statistic]}", f"{found['slope']:.4f}", f"{found['r_squared']:.3f}",
-                      f"{paper:.2f}" if paper else "not drawn"])
+                      "" if busy is None else f"{busy:.3f}", f"{paper:.2f}" if paper else "not drawn"])
     return table
 
 

@@ -88,9 +88,14 @@ class Times:
         return best, min(*rounds, best), max(*rounds, best)
 
     @property
+    def processor_steps(self) -> list[float]:
+        """Processor seconds of every step, of all threads: what it took no matter who else wanted the cores."""
+        return [min(rounds) for rounds in self.busy]
+
+    @property
     def processor_total(self) -> float:
-        """Processor seconds for all prompts, of all threads: what they took no matter who else wanted the cores."""
-        return sum(min(rounds) for rounds in self.busy)
+        """Processor seconds for all prompts."""
+        return sum(self.processor_steps)
 
     def processor_speedup(self, base: Times) -> float | None:
         """The ratio of the processor times; None where the clock is too coarse. It says nothing of a GPU."""
