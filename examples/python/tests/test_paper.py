@@ -63,6 +63,8 @@ class TestTiming(unittest.TestCase):
         slow = timing.Times(timing.Layout("b", [step, step]), [[4.0, 5.0], [5.0, 10.0]])
         self.assertEqual(fast.total, 2.0)
         self.assertEqual(fast.speedup(slow), (4.5, 3.0, 5.0))
+        used = timing.Times(timing.Layout("c", [step]), [[9.0, 9.0]], [[0.5, 0.25]], clock="processor")
+        self.assertEqual((used.total, used.of_round(0)), (0.25, 0.5))
 
 
 class TestData(unittest.TestCase):
@@ -218,8 +220,11 @@ class TestFigures(unittest.TestCase):
         self.assertGreater(sizes[0], 0)
 
     def test_gain(self) -> None:
-        _, document = self.make("gain", *TINY, "--dataset", "uniform:1-60", "--prompts", "30", "--batch-size", "8")
+        _, document = self.make("gain", *TINY, "--dataset", "uniform:1-60", "--prompts", "30", "--batch-size", "8",
+                                "--clock", "processor")
         self.assertEqual(len(document["rows"]), 3)
+        self.assertEqual([row["speedup"] for row in document["rows"]],
+                         [row["processor_speedup"] for row in document["rows"]])
         for row in document["rows"]:
             self.assertGreaterEqual(row["bins"] * row["longest"], row["tokens"])
             self.assertAlmostEqual(row["k m / L"], 8 * row["longest"] / row["tokens"])

@@ -35,8 +35,8 @@ def make(options: Options) -> Result:
             options.say(f"{label_of(model)}, {length} tokens a prompt")
             steps = [Step(_batch(rng, n, length, session.model.config.vocab_size), n * length, False)
                      for n in options.batch_sizes]
-            found = measure(engine, [Layout(PREPACKING, steps)], options.rounds)[0]
-            for n, rounds, busy in zip(options.batch_sizes, found.seconds, found.busy):
+            found = measure(engine, [Layout(PREPACKING, steps)], options.rounds, options.clock)[0]
+            for n, rounds, busy in zip(options.batch_sizes, found.counted, found.busy):
                 paper: dict[int, float] = dict(zip(published.BATCHING_SIZES, published.BATCHING.get(length, ())))
                 rows.append({"length": length, "batch_size": n, "tokens": n * length, "seconds": min(rounds),
                              "seconds_median": float(np.median(rounds)), "seconds_max": max(rounds),
@@ -82,7 +82,7 @@ def _draw(plt: Any, options: Options, model: str, rows: list[Row]) -> Any:
         panel.set_xticks(options.batch_sizes, [str(size) for size in options.batch_sizes])
         panel.minorticks_off()
         panel.set_xlabel("prompts per batch")
-    left.set_ylabel("ms per batch")
+    left.set_ylabel("ms per batch" + options.unit)
     left.set_title(f"Prefilling, {model}")
     left.legend(title="each prompt", alignment="left")
     right.set_yscale("log", base=2)

@@ -51,7 +51,7 @@ def compare(options: Options, session: Session, prompts: list[data.Ids], batch_s
         for layout, runner in transformers_methods(session, options.models, metric, layouts):
             layouts.append(layout)
             runners[layout.method] = runner
-    return {times.layout.method: times for times in measure(engine, layouts, options.rounds, runners)}
+    return {times.layout.method: times for times in measure(engine, layouts, options.rounds, options.clock, runners)}
 
 
 def row_of(times: Times, base: Times, info: SessionInfo, **keys: Any) -> Row:
@@ -68,7 +68,7 @@ def row_of(times: Times, base: Times, info: SessionInfo, **keys: Any) -> Row:
             "speedup": best, "speedup_low": low, "speedup_high": high,
             "processor_seconds_per_batch": busy / len(steps) if on_cpu else None,
             "processor_speedup": times.processor_speedup(base) if on_cpu else None,
-            "processor_share": min(1.0, busy / (info.n_threads * sum(times.steps))) if on_cpu else None}
+            "processor_share": min(1.0, busy / (info.n_threads * sum(map(min, times.seconds)))) if on_cpu else None}
 
 
 def rows_of(all_times: dict[str, Times], info: SessionInfo, **keys: Any) -> list[Row]:

@@ -73,7 +73,7 @@ def _draw(plt: Any, options: Options, rows: list[Row]) -> Any:
             if i // columns == lines - 1 or i + columns >= n:
                 panel.set_xlabel("prompts per batch")
             if i % columns == 0:
-                panel.set_ylabel("times as fast\nas full batching")
+                panel.set_ylabel("times as fast\nas full batching" + options.unit)
     handles, labels = panels[0][0].get_legend_handles_labels()
     legend_above(picture, handles, labels)
     return picture

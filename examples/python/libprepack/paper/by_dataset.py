@@ -74,7 +74,7 @@ def _draw(plt: Any, options: Options, rows: list[Row]) -> Any:
             panel.set_xlim(-0.55, len(models) - 0.45)
             panel.set_ylim(0, panel.get_ylim()[1] * 1.06)
             panel.set_title(f"{data_label(name)}\n{TITLES[metric]}")
-        panels[i_metric][0].set_ylabel("ms per batch")
+        panels[i_metric][0].set_ylabel("ms per batch" + options.unit)
     legend_above(picture, *panels[0][0].get_legend_handles_labels())
     return picture
 

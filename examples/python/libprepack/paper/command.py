@@ -48,6 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, help="0, the default: one for each processor")
     parser.add_argument("--memory-mb", type=_positive, help="figure memory: MB of KV in which the largest batch fits")
     parser.add_argument("--max-new-tokens", type=_positive, help="figure generation")
+    parser.add_argument("--clock", choices=["wall", "processor"],
+                        help="processor: time of this process, on a machine that is busy with others")
     parser.add_argument("--rival", nargs="+", dest="rivals", choices=["transformers"], help="timed beside, in turns")
     parser.add_argument("--seed", type=int, help="of weights, choice and order of prompts, and ids (default: 0)")
     parser.add_argument("--out", default="paper-figures", metavar="DIR", help="(default: %(default)s)")

@@ -70,7 +70,7 @@ def _draw(plt: Any, options: Options, rows: list[Row]) -> Any:
             panel.set_title(f"{data_label(name)}, {model}")
             if i_model == len(models) - 1:
                 panel.set_xlabel("prompts per batch")
-        panels[i_model][0].set_ylabel("ms per prompt")
+        panels[i_model][0].set_ylabel("ms per prompt" + options.unit)
     legend_above(picture, *panels[0][0].get_legend_handles_labels())
     return picture
 

@@ -15,6 +15,7 @@ class Options:
     datasets: of prompts.load. n_prompts: of a data set. batch_sizes: prompts of a batch.
     rounds: how often each step is timed; the methods take turns in every round.
     rivals: other engines to time beside, "transformers".
+    clock: "wall", or "processor": of this process, which other processes disturb less; not for a GPU.
     memory_mb: that KV pages may take where the largest batch is looked for.
     max_new_tokens: of a prompt that is continued.
     """
@@ -29,10 +30,16 @@ class Options:
     batch_sizes: list[int] = field(default_factory=lambda: [16])
     rounds: int = 3
     seed: int = 0
+    clock: str = "wall"
     rivals: list[str] = field(default_factory=list[str])
     memory_mb: int = 64
     max_new_tokens: int = 20
     say: Callable[[str], None] = lambda text: None
+
+    @property
+    def unit(self) -> str:
+        """What axes of time say beside the unit."""
+        return " (processor)" if self.clock == "processor" else ""
 
 
 @dataclass

@@ -65,7 +65,7 @@ def make(options: Options) -> Result:
                            "processor_r_squared": None if np.isnan(used).any() else fit(x, used)[2],
                            "paper_r_squared": published.GAIN_R_SQUARED.get(statistic)}
     summary = {"devices": {label_of(model): device}, "model": label_of(model), "dataset": name, "fits": fits}
-    return Result(rows, summary, _table(fits), lambda plt: _draw(plt, name, label_of(model), batch_size, rows, fits))
+    return Result(rows, summary, _table(fits), lambda plt: _draw(plt, options, rows, fits))
 
 
 def _table(fits: dict[str, dict[str, Any]]) -> list[list[str]]:
@@ -77,7 +77,7 @@ def _table(fits: dict[str, dict[str, Any]]) -> list[list[str]]:
     return table
 
 
-def _draw(plt: Any, name: str, model: str, batch_size: int, rows: list[Row], fits: dict[str, dict[str, Any]]) -> Any:
+def _draw(plt: Any, options: Options, rows: list[Row], fits: dict[str, dict[str, Any]]) -> Any:
     picture, panels = plt.subplots(1, len(STATISTICS), figsize=(9.2, 3.1), sharey=True)
     y = [row["speedup"] for row in rows]
     for panel, statistic in zip(panels, STATISTICS):
@@ -89,8 +89,9 @@ def _draw(plt: Any, name: str, model: str, batch_size: int, rows: list[Row], fit
         paper = found["paper_r_squared"]
         panel.set_title(f"R² = {found['r_squared']:.2f}" + (f"   (paper: {paper:.2f})" if paper else ""))
         panel.set_xlabel(f"{STATISTICS[statistic]}\n{statistic.replace('-', chr(0x2212))}")  # a minus sign
-    panels[0].set_ylabel("times as fast as full batching")
-    picture.suptitle(f"{len(rows)} batches of {batch_size} prompts, {data_label(name)}, {model}", fontsize=10)
+    panels[0].set_ylabel("times as fast as full batching" + options.unit.replace(" ", "\n"))
+    picture.suptitle(f"{len(rows)} batches of {options.batch_sizes[0]} prompts, {data_label(options.datasets[0])}, "
+                     f"{label_of(options.models[0])}", fontsize=10)
     return picture
 
 

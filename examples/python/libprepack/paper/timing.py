@@ -55,6 +55,12 @@ class Times:
     seconds: list[list[float]] = field(default_factory=list[list[float]])
     busy: list[list[float]] = field(default_factory=list[list[float]])
     tokens_computed: int = 0  # in one round
+    clock: str = "wall"  # of Options: which of the two counts
+
+    @property
+    def counted(self) -> list[list[float]]:
+        """[step][round] by the clock."""
+        return self.busy if self.clock == "processor" else self.seconds
 
     @property
     def n_prompts(self) -> int:
@@ -69,7 +75,7 @@ class Times:
     @property
     def steps(self) -> list[float]:
         """The least of the rounds for every step: what other processes add is left out as far as can be."""
-        return [min(rounds) for rounds in self.seconds]
+        return [min(rounds) for rounds in self.counted]
 
     @property
     def total(self) -> float:
@@ -78,7 +84,7 @@ class Times:
 
     def of_round(self, i: int) -> float:
         """Seconds for all prompts in round i."""
-        return self.layout.seconds + sum(rounds[i] for rounds in self.seconds)
+        return self.layout.seconds + sum(rounds[i] for rounds in self.counted)
 
     def speedup(self, base: Times) -> tuple[float, float, float]:
         """How many times as fast as `base` over the same prompts: of the least times, and the least and the greatest
@@ -178,10 +184,15 @@ def _time(run: Runner, step: Step) -> tuple[float, float]:
     return seconds, busy
 
 
-def measure(engine: Engine, layouts: list[Layout], rounds: int, rivals: dict[str, Runner] | None = None) -> list[Times]:
-    """Times every step of all layouts, rounds times, in turns. A layout whose method is a rival's runs there."""
+def measure(engine: Engine, layouts: list[Layout], rounds: int, clock: str = "wall",
+            rivals: dict[str, Runner] | None = None) -> list[Times]:
+    """Times every step of all layouts, rounds times, in turns, by the clock of Options. A layout whose method is a
+    rival's runs there. Raises ValueError for the processor's clock where a GPU computes."""
+    if clock == "processor" and not engine.session.info.device.startswith("cpu"):
+        raise ValueError(f"the processor's clock says nothing of {engine.session.info.device}: --clock wall")
     runners = rivals or {}
-    all_times = [Times(layout, [[] for _ in layout.steps], [[] for _ in layout.steps]) for layout in layouts]
+    all_times = [Times(layout, [[] for _ in layout.steps], [[] for _ in layout.steps], clock=clock)
+                 for layout in layouts]
     engine.warm_up(layouts[0].steps[0])
     for i_round in range(rounds):
         for i in range(max(len(layout.steps) for layout in layouts)):
