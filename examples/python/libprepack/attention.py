@@ -97,7 +97,8 @@ class AttentionPlan(Handle):
             if given is not None:
                 arrays.append(integers(name, given, np.int32))
                 if arrays[-1].size != n:
-                    raise ArgumentError(f"{name} has {arrays[-1].size} numbers; with {rows.size - 1} prompts it has {n}")
+                    raise ArgumentError(f"{name} has {arrays[-1].size} numbers; {n} are needed with "
+                                        f"{rows.size - 1} prompts")
                 setattr(params, name, arrays[-1].ctypes.data)
         params.cu_seqlens_q = rows.ctypes.data
         if cu_seqlens_k is None:
@@ -113,7 +114,8 @@ class AttentionPlan(Handle):
             call(core().pp_attention_plan_create, session.handle, ctypes.byref(params), ctypes.byref(plan))
             super().__init__(plan.value, core().pp_attention_plan_destroy)
             device = session.read_info().device
-        self._device = (CUDA, int(device.partition(":")[2].partition(":")[0] or 0)) if device[:4] == "cuda" else (CPU, 0)
+        kind, _, rest = device.partition(":")
+        self._device = (CUDA, int(rest.partition(":")[0] or 0)) if kind == "cuda" else (CPU, 0)
         struct = sized(_abi.pp_attention_plan_info)
         call(core().pp_attention_plan_get_info, self.handle, ctypes.byref(struct))
         values = values_of(struct, AttentionInfo)
@@ -204,8 +206,10 @@ class AttentionPlan(Handle):
         dtype = {"lse": "f32", "block_table": "i32"}.get(name, self.info.dtype)
         if tensor.dtype != dtype and (tensor.dtype, dtype) != ("u16", "bf16"):  # the bits, for NumPy
             raise ArgumentError(f"{name} is {tensor.dtype}; {dtype} is needed")
-        if shape[-1] > 1 and tensor.strides[-1] != 1 or name == "block_table" and tensor.strides != packed(shape):
-            raise ArgumentError(f"{name} has gaps" if name == "block_table" else f"the last dimension of {name} has gaps")
+        if name == "block_table" and tensor.strides != packed(shape):
+            raise ArgumentError("block_table has gaps")
+        if shape[-1] > 1 and tensor.strides[-1] != 1:
+            raise ArgumentError(f"the last dimension of {name} has gaps")
         if name in ("out", "lse") and isinstance(given, np.ndarray) and not given.flags.writeable:
             raise ArgumentError(f"{name} is not to be written")
         setattr(params, name, tensor.address or None)

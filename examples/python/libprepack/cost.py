@@ -100,8 +100,8 @@ def measure_cost(session: Session, *, cache_only: bool = False, max_tokens: int 
     spend, about; passes grow until half of it is gone (CostModel.max_tokens says how far). The session's caches
     stay as they are.
 
-    Raises ArgumentError (a parameter, a session without a model), MisuseError (a call of the session runs), CancelledError, OutOfMemoryError, DeviceMemoryError (not even
-    the smallest passes fit), DeviceError."""
+    Raises ArgumentError (a parameter, a session without a model), MisuseError (a call of the session runs),
+    CancelledError, OutOfMemoryError, DeviceMemoryError (not even the smallest passes fit), DeviceError."""
     params, result = _abi.pp_cost_params(), sized(_abi.pp_cost_model)
     core().pp_cost_params_init(ctypes.byref(params), ctypes.sizeof(params))
     params.cache_only = int(cache_only)

@@ -109,7 +109,7 @@ class AttentionTest(unittest.TestCase):
             ({"out": frozen}, ValueError, "out is not to be written"), ({"q": doubled[:, :, ::2]}, ValueError, "gaps"),
             ({"lse": np.empty((HEADS, 3), np.float32)}, ValueError, "lse is of shape"), ({"q": None}, TypeError, "out"),
             ({"x_stride": 3}, TypeError, "x_stride"), ({"softmax_scale": -1.0}, ValueError, "softmax_scale"),
-            ({"q": self.q.ctypes.data + 4, "out": frozen.ctypes.data}, ValueError, "pp_attention_params.q")]
+            ({"q": self.q.ctypes.data + 4, "out": frozen.ctypes.data}, ValueError, "q is 0x")]
         for case, kind, words in cases:
             with self.subTest(words=words), self.assertRaisesRegex(kind, words):
                 plan.run(**{"q": self.q, "k": self.k, "v": self.v, **case})
