@@ -271,6 +271,7 @@ class TestFigures(unittest.TestCase):
     def test_what_is_refused(self) -> None:
         for arguments, words in ((["datasets", "--model", "no-such-model"], "no-such-model"),
                                  (["datasets", "--model", "tiny", "--dataset", "no-such-set"], "no-such-set"),
+                                 (["generation", "--dataset", "no-such-file"], "no-such-file"),
                                  (["generation", "--model", "tiny"], "tokenizer")):
             said = io.StringIO()
             with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):

@@ -61,8 +61,10 @@ def _even(name: str) -> Lengths:
     return np.random.default_rng(0).integers(int(first), int(last) + 1, 4096, dtype=np.int64)
 
 
-def _texts(path: str) -> list[str]:
+def read_texts(path: str) -> list[str]:
     """The prompts of a file: a JSON object a line with "prompt" or "text", or a JSON string, else a text a line."""
+    if not os.path.isfile(path):
+        raise ValueError(f"there is no file of texts '{path}'")
     texts: list[str] = []
     with open(path, encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
@@ -82,11 +84,6 @@ def _texts(path: str) -> list[str]:
     if not texts:
         raise ValueError(f"{path} holds no prompts")
     return texts
-
-
-def read_texts(path: str) -> list[str]:
-    """The texts of a file; see Dataset."""
-    return _texts(path)
 
 
 def _is_lengths(path: str) -> bool:
@@ -111,7 +108,7 @@ def load(name: str, tokenizer: Tokenizer | None = None) -> Dataset:
         return Dataset(name, lengths)
     if tokenizer is None:
         raise ValueError(f"{name} holds texts: they need a model directory with its tokenizer (--model DIR)")
-    ids = [np.asarray(tokenizer.encode(text), dtype=np.int32) for text in _texts(name)]
+    ids = [np.asarray(tokenizer.encode(text), dtype=np.int32) for text in read_texts(name)]
     return Dataset(name, np.array([len(i) for i in ids], dtype=np.int64), ids)
 
 
