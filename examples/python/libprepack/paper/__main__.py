@@ -1,0 +1,6 @@
+"""python -m libprepack.paper"""
+import sys
+
+from .command import main
+
+sys.exit(main())
