@@ -9,12 +9,14 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import re
 import threading
 from typing import Any, TypeVar
 
 from . import _abi
 from .errors import BY_STATUS, MisuseError, PrepackError
 
+_C_NAME = re.compile(r"^pp_\w+: ")  # of the C function that failed, which says nothing to who called from Python
 logger = logging.getLogger("libprepack")
 _lock = threading.Lock()
 _loaded: dict[str, ctypes.CDLL] = {}
@@ -53,7 +55,7 @@ def text() -> ctypes.CDLL:
 def error_of(error: _abi.pp_error) -> PrepackError:
     """The exception for a call that failed."""
     kind = BY_STATUS.get(error.code, PrepackError)
-    return kind(error.message.decode("utf-8", "replace"), error.index if error.index >= 0 else None,
+    return kind(_C_NAME.sub("", error.message.decode("utf-8", "replace")), error.index if error.index >= 0 else None,
                 error.native_code, error.code)
 
 

@@ -1,0 +1,96 @@
+"""libprepack: prefill of language models by bin packing, and what can be asked of a model with it.
+
+    import libprepack
+    session = libprepack.Session("model-dir")
+    session.generate(["The capital of Germany is"], max_new_tokens=8)[0].text
+    session.score(["2 + 2 =", "2 + 2 ="], [" 4", " 5"])
+    session.embed(["one text", "another"])
+    session.prefill(["a prompt", "another one"])
+
+Lists of prompts hold texts and token ids, mixed as you like. What a prompt gets is bitwise the same alone and with
+any others. docs/python.md is the guide.
+"""
+from __future__ import annotations
+
+from ._names import version
+from .cache import Cache, CacheFile, inspect_cache
+from .cancel import Cancel
+from .devices import Device, devices
+from .errors import (
+    ArgumentError,
+    CancelledError,
+    DeviceError,
+    DeviceMemoryError,
+    FileError,
+    FormatError,
+    InternalError,
+    LimitError,
+    MisuseError,
+    NoBackendError,
+    NotFiniteError,
+    OutOfMemoryError,
+    PathError,
+    PrepackError,
+    StructSizeError,
+    TooLongError,
+    UnsupportedError,
+)
+from .model import LayerConfig, Model, ModelConfig, presets
+from .results import (
+    Generation,
+    Item,
+    ItemResult,
+    PageClass,
+    Prediction,
+    Prefilled,
+    Score,
+    SessionInfo,
+    TokenLogprobs,
+)
+from .session import Session
+from .tokenizer import Encoded, SpecialToken, TextStream, Tokenizer
+
+__all__ = [
+    "ArgumentError",
+    "Cache",
+    "CacheFile",
+    "Cancel",
+    "CancelledError",
+    "Device",
+    "DeviceError",
+    "DeviceMemoryError",
+    "Encoded",
+    "FileError",
+    "FormatError",
+    "Generation",
+    "InternalError",
+    "Item",
+    "ItemResult",
+    "LayerConfig",
+    "LimitError",
+    "MisuseError",
+    "Model",
+    "ModelConfig",
+    "NoBackendError",
+    "NotFiniteError",
+    "OutOfMemoryError",
+    "PageClass",
+    "PathError",
+    "Prediction",
+    "Prefilled",
+    "PrepackError",
+    "Score",
+    "Session",
+    "SessionInfo",
+    "SpecialToken",
+    "StructSizeError",
+    "TextStream",
+    "TokenLogprobs",
+    "Tokenizer",
+    "TooLongError",
+    "UnsupportedError",
+    "devices",
+    "inspect_cache",
+    "presets",
+    "version",
+]

@@ -1,0 +1,256 @@
+"""Caches: the keys and values of one prompt, in a session's pages."""
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _abi
+from ._ids import Ids, Prompt, to_ids
+from ._library import Handle, call, core, sized
+from ._names import DTYPES, HALVES, constant, decoded, name_of
+from .errors import MisuseError
+from .model import Path
+
+if TYPE_CHECKING:
+    from .session import Session
+
+# The NumPy dtype of each dtype of the library. NumPy has no bf16: its bits stand in uint16.
+NUMPY_DTYPES: dict[str, np.dtype[Any]] = {
+    "f32": np.dtype(np.float32), "f16": np.dtype(np.float16), "bf16": np.dtype(np.uint16)}
+
+
+@dataclass(frozen=True)
+class CacheFile:
+    """What a saved cache says of itself. model: `Model.identity` of its model. n_bytes: of the file.
+    tokens: int32 [n_tokens], where they were saved with it, else None."""
+
+    n_tokens: int
+    n_bytes: int
+    model: int
+    dtype: str
+    weights: str
+    device: str
+    architecture: str
+    producer: str
+    n_layers: int
+    n_kv_heads: int
+    head_dim: int
+    tokens: Ids | None
+
+
+def inspect_cache(path: Path) -> CacheFile:
+    """Reads what a saved cache says of itself, without a session; keys, values and checksum are not looked at.
+
+    Raises FileError, FormatError, LimitError."""
+    info = sized(_abi.pp_kvcache_file_info)
+    call(core().pp_kvcache_inspect, os.fsencode(path), ctypes.byref(info), None, 0)
+    tokens: Ids | None = None
+    if info.has_tokens:
+        tokens = np.empty(info.n_tokens, np.int32)
+        call(core().pp_kvcache_inspect, os.fsencode(path), ctypes.byref(info), tokens.ctypes.data, tokens.size)
+    return CacheFile(info.n_tokens, info.bytes, info.model, name_of(DTYPES, info.dtype), decoded(info.weights),
+                     decoded(info.device), decoded(info.architecture), decoded(info.producer), info.n_layers,
+                     info.n_kv_heads, info.head_dim, tokens)
+
+
+class Cache(Handle):
+    """The KV cache of one prompt: len(cache) tokens. Runs make them (Session.prefill, Session.run), and
+    Session.create_cache, load_cache and import_cache.
+
+    A cache keeps its session alive. It is used by one thread at a time together with its session (another gets
+    MisuseError), but may be closed, or collected, in any. While views of its pages exist (`page`), what would change
+    what they see (a run, `truncate`, `write_keys`, `close`) raises BufferError.
+    """
+
+    def __init__(self) -> None:
+        raise TypeError("caches are made by Session.prefill, Session.run, Session.create_cache and Session.load_cache")
+
+    @classmethod
+    def adopt(cls, session: Session, address: int) -> Cache:
+        """The object for a pp_kvcache of the session, which it owns from now on."""
+        cache = cls.__new__(cls)
+        cache._session = session
+        cache._n_views = cache._n_runs = 0
+        Handle.__init__(cache, address, core().pp_kvcache_destroy)
+        return cache
+
+    _session: Session
+    _n_views: int
+    _n_runs: int
+
+    # ---- what it is ----
+
+    def __len__(self) -> int:
+        """Its tokens."""
+        return int(core().pp_kvcache_length(self.handle))
+
+    def __bool__(self) -> bool:
+        """True, also of a cache without tokens."""
+        return True
+
+    @property
+    def session(self) -> Session:
+        """The session that it belongs to."""
+        return self._session
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the pages that it refers to; pages that others share count fully."""
+        return int(core().pp_kvcache_bytes(self.handle))
+
+    def first_token(self, layer: int) -> int:
+        """The first token whose keys and values a layer holds; 0 for layers without a window."""
+        return int(core().pp_kvcache_first_token(self.handle, self._layer(layer)))
+
+    def _layer(self, layer: int) -> int:
+        n_layers = self._session.model.config.n_layers
+        if not 0 <= layer < n_layers:
+            raise IndexError(f"layer is {layer}; the model has {n_layers}")
+        return layer
+
+    # ---- what becomes of it ----
+
+    @contextmanager
+    def _exclusive(self, writes: bool = False) -> Iterator[int]:
+        """Its address, while no other thread may use the session."""
+        self._session.acquire()
+        try:
+            if writes:
+                self.check_writable()
+            yield self.handle
+        finally:
+            self._session.release()
+
+    def check_writable(self) -> None:
+        """Raises BufferError while views of its pages exist."""
+        if self._n_views:
+            raise BufferError(f"{self._n_views} view(s) of the cache's pages exist: drop them before it changes")
+
+    def pin(self, by: int) -> None:
+        """Counts the runs that use it, which it cannot be closed under."""
+        self._n_runs += by
+
+    def fork(self, n_tokens: int | None = None) -> Cache:
+        """A new cache that holds the first n_tokens tokens (None: all). It shares pages, which are copied when one of
+        the two is written to.
+
+        Raises ArgumentError for more tokens than there are, or a length at which a sliding window would reach behind
+        what its layer still holds (Session(keep_window_pages=True) keeps all)."""
+        address = ctypes.c_void_p()
+        with self._exclusive() as handle:
+            call(core().pp_kvcache_fork, handle, len(self) if n_tokens is None else n_tokens, ctypes.byref(address))
+            return Cache.adopt(self._session, address.value or 0)
+
+    def truncate(self, n_tokens: int) -> None:
+        """Drops all tokens from n_tokens on. Raises ArgumentError as `fork`, BufferError while there are views."""
+        with self._exclusive(writes=True) as handle:
+            call(core().pp_kvcache_truncate, handle, n_tokens)
+
+    def close(self) -> None:
+        """Gives its pages back. Raises BufferError while views of them exist, MisuseError while a run uses it."""
+        if self._address is None:
+            return
+        self.check_writable()
+        if self._n_runs:
+            raise MisuseError("a run uses this cache")
+        super().close()
+
+    # ---- copies ----
+
+    def keys(self, layer: int, *, dtype: str = "f32", first_token: int | None = None,
+             n_tokens: int | None = None) -> NDArray[Any]:
+        """A copy of a layer's keys, after the rotary embedding: [n_tokens, n_kv_heads, head_dim].
+
+        dtype: "f32", or the session's own for the bits ("bf16" as uint16, since NumPy has no such dtype).
+        first_token: None: the first that the layer holds. n_tokens: None: all from there on.
+        Raises IndexError, ArgumentError for tokens that the layer does not hold."""
+        return self._read("keys", layer, dtype, first_token, n_tokens)
+
+    def values(self, layer: int, *, dtype: str = "f32", first_token: int | None = None,
+               n_tokens: int | None = None) -> NDArray[Any]:
+        """A copy of a layer's values, as `keys`."""
+        return self._read("values", layer, dtype, first_token, n_tokens)
+
+    def _read(self, half: str, layer: int, dtype: str, first_token: int | None, n_tokens: int | None) -> NDArray[Any]:
+        first = self.first_token(layer) if first_token is None else first_token
+        n = len(self) - first if n_tokens is None else n_tokens
+        config = self._session.model.layer(layer)
+        kind = constant(DTYPES, dtype, "dtype")
+        out: NDArray[Any] = np.empty((max(n, 0), config.n_kv_heads, config.head_dim),
+                                     NUMPY_DTYPES.get(dtype, np.dtype(np.float32)))
+        with self._exclusive() as handle:
+            if n:
+                call(core().pp_kvcache_read, handle, layer, HALVES[half], _abi.PP_KV_NHD, kind, first, n,
+                     out.ctypes.data, out.nbytes)
+        return out
+
+    def write_keys(self, layer: int, keys: NDArray[Any], *, first_token: int | None = None) -> None:
+        """Overwrites keys of a layer, of tokens that it holds.
+
+        keys: [n_tokens, n_kv_heads, head_dim], after the rotary embedding; float32 (rounded to the session's dtype),
+            or the session's own dtype (bf16 as uint16). first_token: None: the first that the layer holds.
+        What a fork holds stays. Raises IndexError, TypeError, ValueError for another shape, ArgumentError,
+        BufferError while there are views, OutOfMemoryError."""
+        self._write("keys", layer, keys, first_token)
+
+    def write_values(self, layer: int, values: NDArray[Any], *, first_token: int | None = None) -> None:
+        """Overwrites values of a layer, as `write_keys`."""
+        self._write("values", layer, values, first_token)
+
+    def _write(self, half: str, layer: int, array: NDArray[Any], first_token: int | None) -> None:
+        first = self.first_token(layer) if first_token is None else first_token
+        config = self._session.model.layer(layer)
+        source = np.ascontiguousarray(array)
+        dtype = next((name for name, known in NUMPY_DTYPES.items() if known == source.dtype), None)
+        if dtype is None:
+            raise TypeError(f"{half} are {source.dtype}; they are float32, float16, or bf16 as uint16")
+        if source.ndim != 3 or source.shape[1:] != (config.n_kv_heads, config.head_dim):
+            raise ValueError(f"{half} have the shape {list(source.shape)}; it is [n_tokens, {config.n_kv_heads}, "
+                             f"{config.head_dim}]")
+        with self._exclusive(writes=True) as handle:
+            if len(source):
+                call(core().pp_kvcache_write, handle, layer, HALVES[half], _abi.PP_KV_NHD, DTYPES[dtype], first,
+                     len(source), source.ctypes.data, source.nbytes)
+
+    # ---- beyond the session ----
+
+    def save(self, path: Path, tokens: Prompt | None = None) -> None:
+        """Writes it to a safetensors file, in the place of one that is there when all is written.
+
+        tokens: ids of its tokens, as many as it is long, saved with it. Session.load_cache reads it, bit for bit.
+        Raises FileError, ArgumentError for tokens that are not so many."""
+        params = self._save_params(tokens)
+        with self._exclusive() as handle:
+            call(core().pp_kvcache_save, handle, os.fsencode(path), ctypes.byref(params[0]))
+
+    def export(self, tokens: Prompt | None = None) -> bytes:
+        """The bytes that `save` writes. Session.import_cache takes them."""
+        params = self._save_params(tokens)
+        n_bytes = ctypes.c_size_t()
+        with self._exclusive() as handle:
+            call(core().pp_kvcache_export_size, handle, ctypes.byref(params[0]), ctypes.byref(n_bytes))
+            memory = np.empty(n_bytes.value, np.uint8)
+            call(core().pp_kvcache_export, handle, ctypes.byref(params[0]), memory.ctypes.data, memory.size)
+        return memory.tobytes()
+
+    def _save_params(self, tokens: Prompt | None) -> tuple[_abi.pp_kvcache_save_params, Ids | None]:
+        params = sized(_abi.pp_kvcache_save_params)
+        if tokens is None:
+            return params, None
+        ids = to_ids(tokens, "tokens")
+        if ids.size != len(self):
+            raise ValueError(f"{ids.size} tokens were given for a cache of {len(self)}")
+        params.tokens = ids.ctypes.data
+        return params, ids
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return "<libprepack.Cache: closed>"
+        return f"<libprepack.Cache: {len(self)} tokens, {self.n_bytes:,} bytes>"
