@@ -145,11 +145,11 @@ def write_gsm8k(folder, path, n):
         metric_list=[{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}])]
 
 
-def write_rolling(folder, n_texts, n_characters):
+def write_rolling(folder, n_texts, n_characters, name="local_rolling"):
     """Pieces of what help() shows of the language: prose and code, in every Python."""
     text = real_model.reference_text()
     rows = [{"text": text[i * n_characters:(i + 1) * n_characters]} for i in range(n_texts)]
     return [write_task(
-        folder, "local_rolling", {"test": write_lines(os.path.join(folder, "rolling.jsonl"), rows)}, test_split="test",
+        folder, name, {"test": write_lines(os.path.join(folder, name + ".jsonl"), rows)}, test_split="test",
         num_fewshot=0, output_type="loglikelihood_rolling", doc_to_text="", doc_to_target="{{text}}",
-        metric_list=[{"metric": name} for name in ("word_perplexity", "byte_perplexity", "bits_per_byte")])]
+        metric_list=[{"metric": metric} for metric in ("word_perplexity", "byte_perplexity", "bits_per_byte")])]
