@@ -302,8 +302,9 @@ def _advance(bar: Any, n: int) -> None:
 
 def _drawing(options: dict[str, Any]) -> dict[str, Any]:
     """What Session.generate is told. Raises ValueError for what would change the text and cannot be done."""
-    draws = bool(options.pop("do_sample", False)) and float(options.get("temperature") or 0.0) > 0.0
-    drawing: dict[str, Any] = {"temperature": float(options.pop("temperature", None) or 0.0) if draws else 0.0}
+    temperature = float(options.pop("temperature", None) or 0.0)
+    draws = bool(options.pop("do_sample", False)) and temperature > 0.0
+    drawing: dict[str, Any] = {"temperature": temperature if draws else 0.0}
     for name, kind in (("top_k", int), ("top_p", float), ("min_p", float)):
         value = options.pop(name, None)
         if draws and value is not None:
