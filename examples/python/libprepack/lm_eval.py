@@ -17,14 +17,14 @@ import json
 import logging
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import numpy as np
-from lm_eval.api.model import TemplateLM
-from lm_eval.api.registry import register_model
-from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs
-from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
-from tqdm import tqdm
+from lm_eval.api.model import TemplateLM  # type: ignore
+from lm_eval.api.registry import register_model  # type: ignore
+from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs  # type: ignore
+from lm_eval.utils import get_rolling_token_windows, make_disjoint_window  # type: ignore
+from tqdm import tqdm  # type: ignore
 
 from ._eval_tokens import HarnessTokenizer
 from ._eval_world import World
@@ -44,7 +44,8 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "num_beams": (1,), "num_return_sequences": (1,), "repetition_penalty": (1, None), "length_penalty": (1, None),
     "no_repeat_ngram_size": (0, None), "early_stopping": (False, None), "use_cache": (True, False, None)}
 
-Request = tuple[Optional[tuple[str, str]], Sequence[int], Sequence[int]]
+Tokens = Union[Sequence[int], Ids]
+Request = tuple[Optional[tuple[str, str]], Tokens, Tokens]
 Answer = tuple[float, bool]
 
 
@@ -117,11 +118,12 @@ class PrepackLM(TemplateLM):  # type: ignore[misc]
         """What the harness's cache of prompts knows tokenizer and template by."""
         return self.tokenizer.path.replace(os.sep, "__")
 
-    def tok_encode(self, string: str, add_special_tokens: bool | None = None, **_: Any) -> list[int]:
+    def tok_encode(self, string: str, add_special_tokens: bool | None = None, **options: Any) -> list[int]:
         """The ids of a text; add_special_tokens: whether BOS is put before it, None: as configured."""
-        return self.tokenizer.encode([string], add_special_tokens)[0].tolist()
+        ids: list[int] = self.tokenizer.encode([string], add_special_tokens)[0].tolist()
+        return ids
 
-    def tok_decode(self, tokens: Sequence[int], skip_special_tokens: bool = True) -> str:
+    def tok_decode(self, tokens: Tokens, skip_special_tokens: bool = True) -> str:
         """The text of ids."""
         return self.session.tokenizer.decode(tokens, keep_special=not skip_special_tokens)
 
@@ -163,7 +165,7 @@ class PrepackLM(TemplateLM):  # type: ignore[misc]
                                           disable_tqdm=disable_tqdm)
 
     def _loglikelihood_tokens(self, requests: Sequence[Request], disable_tqdm: bool = False,
-                              **_: Any) -> list[Answer]:
+                              **options: Any) -> list[Answer]:
         windows: list[tuple[Ids, int]] = []
         first = [0]
         for i, (texts, context, continuation) in enumerate(requests):
@@ -178,8 +180,8 @@ class PrepackLM(TemplateLM):  # type: ignore[misc]
                 self.cache_hook.add_partial("loglikelihood", texts, answers[-1])
         return answers
 
-    def _windows(self, i: int, texts: tuple[str, str] | None, context: Sequence[int],
-                 continuation: Sequence[int]) -> list[tuple[Ids, int]]:
+    def _windows(self, i: int, texts: tuple[str, str] | None, context: Tokens,
+                 continuation: Tokens) -> list[tuple[Ids, int]]:
         """What is scored for a request: (tokens, those of them that are given). One window of the last tokens, unless
         the continuation alone is longer than what the model sees."""
         shown = "" if texts is None else f" ({texts[0][-40:]!r} and then {texts[1][:40]!r})"
@@ -194,7 +196,7 @@ class PrepackLM(TemplateLM):  # type: ignore[misc]
         tokens = np.concatenate([context, continuation]).astype(np.int32)[-(self._max_length + 1):]
         return [(tokens, tokens.size - len(continuation))]
 
-    def _rolling(self, tokens: Sequence[int], before: int) -> list[tuple[Ids, int]]:
+    def _rolling(self, tokens: Tokens, before: int) -> list[tuple[Ids, int]]:
         windows = get_rolling_token_windows(token_list=list(map(int, tokens)), prefix_token=before,
                                             max_seq_len=self._max_length, context_len=1)
         return [(np.array(context + rest, np.int32), len(context))
@@ -318,7 +320,7 @@ def _drawing(options: dict[str, Any]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     import libprepack.lm_eval  # noqa: F401  under its own name, which registers the model
-    from lm_eval.__main__ import cli_evaluate
+    from lm_eval.__main__ import cli_evaluate  # type: ignore
 
     cli_evaluate()
 else:
