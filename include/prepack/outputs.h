@@ -41,15 +41,16 @@ enum {
 
 /* Of pp_score and pp_item. Values are frozen. */
 enum {
-    PP_NO_TARGET = -1, /* no target: only the most likely tokens of the row are wanted */
-    PP_MAX_TOP = 256,  /* most of pp_item.n_top */
+    PP_NO_TARGET = -1,    /* no target: only the most likely tokens of the row are wanted */
+    PP_DRAWN_TARGET = -2, /* the token that PP_OUTPUT_TOKEN draws, in the row of the last token */
+    PP_MAX_TOP = 256,     /* most of pp_item.n_top */
 };
 
 /* The log-probability of one token in one row, asked for and given. A plain record: it will never
  * grow. */
 typedef struct pp_score {
     int64_t token;  /* asked: the row, 0 .. n_tokens - 1 of the item */
-    int32_t target; /* asked: an id, or PP_NO_TARGET */
+    int32_t target; /* asked: an id, PP_NO_TARGET or PP_DRAWN_TARGET */
     int32_t rank;   /* given: how many ids are more likely, the smaller id of equals counting as
                        such; 0: the target is the most likely token. PP_NO_TARGET: -1 */
     double logprob; /* given: natural log of softmax(logits)[target]; PP_NO_TARGET: 0 */

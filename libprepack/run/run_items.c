@@ -94,6 +94,26 @@ static pp_status check_hidden(const struct ppi_items *items, int64_t i, pp_error
     return PP_OK;
 }
 
+/* What score j of the item is of: an id, no id, or in the last row the one that is drawn. */
+static pp_status check_target(const struct pp_session *session, const struct ppi_items *items,
+                              int64_t i, int64_t j, pp_error *err)
+{
+    const pp_item *item = ppi_items_at(items, i);
+    int32_t target = item->scores[j].target, vocab = session->model->spec.vocab_size;
+    bool draws = item->output == PP_OUTPUT_TOKEN && item->scores[j].token == item->n_tokens - 1;
+    if (target == PP_DRAWN_TARGET && !draws)
+        return ppi_error_at(err, PP_ERR_ARG, i,
+                            "%s: score %lld of %s %lld is of the token that is drawn, which needs "
+                            "PP_OUTPUT_TOKEN and the row of the last token",
+                            items->caller, (long long)j, items->noun, (long long)i);
+    if (target < PP_DRAWN_TARGET || target >= vocab)
+        return ppi_error_at(err, PP_ERR_ARG, i,
+                            "%s: score %lld of %s %lld is of token id %d, which is outside "
+                            "[0, %d) and neither PP_NO_TARGET nor PP_DRAWN_TARGET",
+                            items->caller, (long long)j, items->noun, (long long)i, target, vocab);
+    return PP_OK;
+}
+
 static pp_status check_scores(const struct pp_session *session, const struct ppi_items *items,
                               int64_t i, pp_error *err)
 {
@@ -113,14 +133,8 @@ static pp_status check_scores(const struct pp_session *session, const struct ppi
         return refuse_missing(items, i, "the most likely tokens",
                               item->top_tokens ? "top_logprobs" : "top_tokens", err);
     for (int64_t j = 0; j < item->n_scores; j++) {
-        int32_t target = item->scores[j].target;
         PP_TRY(check_row(items, i, item->scores[j].token, "score", j, err));
-        if (target != PP_NO_TARGET && (target < 0 || target >= vocab))
-            return ppi_error_at(err, PP_ERR_ARG, i,
-                                "%s: score %lld of %s %lld is of token id %d, which is outside "
-                                "[0, %d) and not PP_NO_TARGET",
-                                items->caller, (long long)j, items->noun, (long long)i, target,
-                                vocab);
+        PP_TRY(check_target(session, items, i, j, err));
     }
     return PP_OK;
 }

@@ -88,6 +88,9 @@ pp_status ppi_outputs_give_scores(struct ppi_outputs *out, int32_t n_rows, pp_er
 {
     if (out->n_asks == 0)
         return PP_OK;
+    for (int64_t i = 0; i < out->n_asks; i++) /* what the block draws is drawn by now */
+        if (out->asks[i].target == PP_DRAWN_TARGET)
+            out->asks[i].target = out->tokens[out->asks[i].i_item];
     qsort(out->asks, (size_t)out->n_asks, sizeof *out->asks, compare_asks);
     PP_TRY(look_up(out, n_rows, err));
     const struct ppi_score *found = out->scores - 1;

@@ -11,7 +11,7 @@ FILE = os.path.join(headers.HEADERS, "../../examples/python/libprepack/_abi.py")
 SCALARS = {"int32_t": "c_int32", "pp_status": "c_int32", "uint32_t": "c_uint32", "int64_t": "c_int64",
            "uint64_t": "c_uint64", "size_t": "c_size_t", "float": "c_float", "double": "c_double",
            "char": "c_char"}
-HINTS = {"c_float": "float", "c_double": "float", "c_char": "bytes", "c_char_p": "bytes | None",
+HINTS = {"c_float": "float", "c_double": "float", "c_char": "Bytes", "c_char_p": "Bytes | None",
          "c_void_p": "int | None"}
 TOP = '''"""The declarations of libprepack's public headers for ctypes, field for field and word for word: their
 comments say what everything means. Written by tests/abi/python_abi.py; not to be edited."""
@@ -20,6 +20,8 @@ from __future__ import annotations
 from ctypes import (CFUNCTYPE, Structure, c_char, c_char_p, c_double, c_float, c_int32, c_int64, c_size_t,
                     c_uint32, c_uint64, c_void_p)
 from typing import Any
+
+Bytes = bytes  # in classes that have a field of that name
 '''
 
 
@@ -58,7 +60,7 @@ def lines():
         for name, kind, n in fields:
             hint = HINTS.get(kind, "Any" if kind in callbacks else "int")
             if n:
-                hint = "bytes" if kind == "c_char" else "Any"
+                hint = "Bytes" if kind == "c_char" else "Any"
             yield f"    {name}: {hint}"
         yield "    _fields_ = ["
         for name, kind, n in fields:

@@ -127,6 +127,50 @@ START_TEST(scores_beside_a_token)
 }
 END_TEST
 
+/* The log-probability of what is drawn, whatever that is, is that of its id. */
+START_TEST(scores_of_the_token_that_is_drawn)
+{
+    for (uint64_t seed = 0; seed < 8; seed++) {
+        pp_score drawn[2] = {{.token = 9, .target = PP_DRAWN_TARGET}, {.token = 4, .target = 3}};
+        int32_t top_tokens[2];
+        double top_logprobs[2];
+        pp_item item = new_item(PP_OUTPUT_TOKEN);
+        item.n_tokens = 10;
+        item.temperature = seed == 0 ? 0 : 2;
+        item.seed = seed;
+        item.scores = drawn;
+        item.n_scores = 2;
+        item.n_top = 1;
+        item.top_tokens = top_tokens;
+        item.top_logprobs = top_logprobs;
+        OK(pp_run(session, NULL, &item, 1, NULL, perr));
+        pp_score known[2] = {{.token = 9, .target = item.next}, {.token = 4, .target = 3}};
+        pp_item again = new_item(PP_OUTPUT_NONE);
+        again.n_tokens = 10;
+        again.scores = known;
+        again.n_scores = 2;
+        OK(pp_run(session, NULL, &again, 1, NULL, perr));
+        for (int i = 0; i < 2; i++) {
+            ck_assert_double_eq(drawn[i].logprob, known[i].logprob);
+            ck_assert_int_eq(drawn[i].rank, known[i].rank);
+        }
+        ck_assert_int_eq(drawn[0].rank == 0, item.next == top_tokens[0]);
+    }
+
+    pp_error trouble = {.struct_size = sizeof trouble};
+    pp_score score = {.token = 8, .target = PP_DRAWN_TARGET};
+    pp_item item = new_item(PP_OUTPUT_TOKEN);
+    item.n_tokens = 10;
+    item.scores = &score;
+    item.n_scores = 1;
+    ck_assert_int_eq(pp_run(session, NULL, &item, 1, NULL, &trouble), PP_ERR_ARG);
+    ck_assert_ptr_nonnull(strstr(trouble.message, "the row of the last token"));
+    score.token = 9;
+    item.output = PP_OUTPUT_NONE;
+    ck_assert_int_eq(pp_run(session, NULL, &item, 1, NULL, &trouble), PP_ERR_ARG);
+}
+END_TEST
+
 /* What two continuations of one context are worth, by the scores of items. */
 START_TEST(continuations)
 {
@@ -289,8 +333,8 @@ START_TEST(refused)
     refuse(item, PP_ERR_ARG, "names token -1");
     score = (pp_score){.token = 0, .target = config.vocab_size};
     refuse(item, PP_ERR_ARG, "which is outside [0, ");
-    score.target = -2;
-    refuse(item, PP_ERR_ARG, "token id -2");
+    score.target = -3;
+    refuse(item, PP_ERR_ARG, "token id -3");
     score.target = 0;
     item.n_top = PP_MAX_TOP + 1;
     refuse(item, PP_ERR_ARG, "n_top of item 0 is 257");
@@ -346,6 +390,7 @@ int main(void)
     tcase_add_unchecked_fixture(tcase, begin, end);
     tcase_add_test(tcase, scores_of_every_position);
     tcase_add_test(tcase, scores_beside_a_token);
+    tcase_add_test(tcase, scores_of_the_token_that_is_drawn);
     tcase_add_test(tcase, continuations);
     tcase_add_test(tcase, states_and_what_is_pooled);
     tcase_add_test(tcase, states_are_behind_the_last_norm);

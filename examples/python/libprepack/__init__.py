@@ -13,8 +13,11 @@ any others. docs/python.md is the guide.
 from __future__ import annotations
 
 from ._names import version
+from .attention import AttentionInfo, AttentionPlan, stream_address
+from .batch import Batch
 from .cache import Cache, CacheFile, inspect_cache
 from .cancel import Cancel
+from .cost import CostModel, measure_cost
 from .devices import Device, devices
 from .errors import (
     ArgumentError,
@@ -36,6 +39,9 @@ from .errors import (
     UnsupportedError,
 )
 from .model import LayerConfig, Model, ModelConfig, presets
+from .plan import BinInfo, Partition, Plan, PlanInfo
+from .planner import Packer
+from .queue import Queue, QueueClosed, QueueStats, Step, StepPrompt
 from .results import (
     Generation,
     Item,
@@ -52,10 +58,15 @@ from .tokenizer import Encoded, SpecialToken, TextStream, Tokenizer
 
 __all__ = [
     "ArgumentError",
+    "AttentionInfo",
+    "AttentionPlan",
+    "Batch",
+    "BinInfo",
     "Cache",
     "CacheFile",
     "Cancel",
     "CancelledError",
+    "CostModel",
     "Device",
     "DeviceError",
     "DeviceMemoryError",
@@ -74,15 +85,24 @@ __all__ = [
     "NoBackendError",
     "NotFiniteError",
     "OutOfMemoryError",
+    "Packer",
     "PageClass",
+    "Partition",
     "PathError",
+    "Plan",
+    "PlanInfo",
     "Prediction",
     "Prefilled",
     "PrepackError",
+    "Queue",
+    "QueueClosed",
+    "QueueStats",
     "Score",
     "Session",
     "SessionInfo",
     "SpecialToken",
+    "Step",
+    "StepPrompt",
     "StructSizeError",
     "TextStream",
     "TokenLogprobs",
@@ -91,6 +111,8 @@ __all__ = [
     "UnsupportedError",
     "devices",
     "inspect_cache",
+    "measure_cost",
     "presets",
+    "stream_address",
     "version",
 ]

@@ -6,6 +6,8 @@ from ctypes import (CFUNCTYPE, Structure, c_char, c_char_p, c_double, c_float, c
                     c_uint32, c_uint64, c_void_p)
 from typing import Any
 
+Bytes = bytes  # in classes that have a field of that name
+
 PP_LAYOUT_RAGGED = 1
 PP_LAYOUT_PADDED = 2
 PP_LAYOUT_INT32 = -1
@@ -102,6 +104,7 @@ PP_POOLING_MEAN = 1
 PP_POOLING_FIRST = 2
 PP_POOLING_INT32 = -1
 PP_NO_TARGET = -1
+PP_DRAWN_TARGET = -2
 PP_MAX_TOP = 256
 PP_OBJECTIVE_FEWEST_BINS = 1
 PP_OBJECTIVE_BALANCED = 2
@@ -390,7 +393,7 @@ class pp_error(Structure):
     code: int
     native_code: int
     index: int
-    message: bytes
+    message: Bytes
     _fields_ = [
         ("struct_size", c_uint32),
         ("code", c_int32),
@@ -449,8 +452,8 @@ class pp_cost_model(Structure):
     per_prompt: float
     tile: int
     error: float
-    device: bytes
-    model: bytes
+    device: Bytes
+    model: Bytes
     max_tokens: int
     _fields_ = [
         ("struct_size", c_uint32),
@@ -486,10 +489,10 @@ class pp_cost_params(Structure):
 class pp_device_info(Structure):
     struct_size: int
     n_units: int
-    device: bytes
-    device_name: bytes
-    kernels: bytes
-    pci_address: bytes
+    device: Bytes
+    device_name: Bytes
+    kernels: Bytes
+    pci_address: Bytes
     memory_bytes: int
     available_bytes: int
     _fields_ = [
@@ -580,10 +583,10 @@ class pp_kvcache_file_info(Structure):
     n_kv_heads: int
     head_dim: int
     has_tokens: int
-    architecture: bytes
-    weights: bytes
-    device: bytes
-    producer: bytes
+    architecture: Bytes
+    weights: Bytes
+    device: Bytes
+    producer: Bytes
     _fields_ = [
         ("struct_size", c_uint32),
         ("dtype", c_int32),
@@ -1116,7 +1119,7 @@ class pp_prediction(Structure):
 class pp_session_params(Structure):
     struct_size: int
     dtype: int
-    device: bytes | None
+    device: Bytes | None
     n_threads: int
     max_pass_tokens: int
     memory_limit: int
@@ -1162,7 +1165,7 @@ class pp_session_info(Structure):
     page_bytes: int
     class_page_bytes: Any
     class_windows: Any
-    device: bytes
+    device: Bytes
     weight_bytes: int
     workspace_bytes: int
     kv_bytes: int
@@ -1172,9 +1175,9 @@ class pp_session_info(Structure):
     tokens_computed: int
     passes: int
     host_bytes: int
-    device_name: bytes
-    attention: bytes
-    pci_address: bytes
+    device_name: Bytes
+    attention: Bytes
+    pci_address: Bytes
     weights: int
     _fields_ = [
         ("struct_size", c_uint32),
@@ -1206,7 +1209,7 @@ class pp_session_info(Structure):
 
 
 class pp_text(Structure):
-    bytes: bytes | None
+    bytes: Bytes | None
     n_bytes: int
     _fields_ = [
         ("bytes", c_char_p),
@@ -1256,7 +1259,7 @@ class pp_special_token(Structure):
     struct_size: int
     id: int
     is_special: int
-    text: bytes | None
+    text: Bytes | None
     _fields_ = [
         ("struct_size", c_uint32),
         ("id", c_int32),

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._call import Call, Plans, new_items
+from . import _abi
+from ._call import SCORE, Call, Plans, new_items
 from ._ids import Ids
 from ._items import fill_tokens
 from ._names import OUTPUTS
-from ._score import score_all
 from ._text import StoppableText
 from .cache import Cache
 from .devices import devices, get_device
 from .errors import ArgumentError, DeviceMemoryError, OutOfMemoryError, TooLongError
+from .plan import Plan
 from .results import Generation, TokenLogprobs
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class _Row:
     def __init__(self, i: int, prompt: Ids, seed: int, max_tokens: int, text: StoppableText | None) -> None:
         self.i, self.prompt, self.seed, self.max_tokens, self.text = i, prompt, seed, max_tokens, text
         self.tokens: list[int] = []
+        self.scores: list[tuple[Any, Any, Any]] = []  # of each token, where they are wanted
         self.cache: Cache | None = None
         self.finish_reason = ""
 
@@ -89,7 +91,7 @@ class _Generator:
         self.page_tokens, self.page_bytes = info.page_tokens, info.page_bytes
         self.room = _free_bytes(session) + info.kv_pool_bytes - info.kv_bytes
         self.max_rows = MAX_ROWS
-        self.waiting = deque(self.rows)
+        self.waiting: deque[_Row] = deque(self.rows)
         self.active: list[_Row] = []
         running.total = sum(ids.size + row.max_tokens - 1 for ids, row in zip(prompts, self.rows))
 
@@ -103,11 +105,12 @@ class _Generator:
 
     def _admit(self) -> list[_Row]:
         """Rows that may begin now: as many as memory has room for, at least one where none is active."""
-        if self.options.plan is not None and not hasattr(self.options.plan, "plan"):
-            admitted, self.waiting = list(self.waiting), deque()  # the plan is of all of them
+        admitted: list[_Row] = []
+        if isinstance(self.options.plan, Plan):  # of all of them
+            admitted.extend(self.waiting)
+            self.waiting.clear()
             return admitted
         room = self.room - sum(row.n_bytes(self.page_tokens, self.page_bytes) for row in self.active)
-        admitted = []
         while self.waiting and len(self.active) + len(admitted) < self.max_rows:
             room -= self.waiting[0].n_bytes(self.page_tokens, self.page_bytes)
             if room < 0 and (self.active or admitted):
@@ -122,6 +125,7 @@ class _Generator:
         ids = [row.ids for row in rows]
         items = self._items(rows)
         fill_tokens(items, ids)
+        scores = self._ask_scores(items)
         try:
             caches = self.call.run(items, plan=self.call.plan(self.options.plan, ids),
                                    min_shared_prefix=self.options.min_shared_prefix)
@@ -137,7 +141,7 @@ class _Generator:
         for row, cache in zip(rows, caches):
             row.cache = cache
         self.active.extend(rows)
-        self._take(rows, items["next"].tolist())
+        self._take(rows, items["next"].tolist(), scores)
 
     def _step(self) -> None:
         """One token more of each active row. Where memory is short half of them wait, and begin anew later: what
@@ -147,6 +151,7 @@ class _Generator:
         last = np.array([row.tokens[-1] for row in rows], np.int32)
         items["tokens"] = last.ctypes.data + 4 * np.arange(last.size)
         items["n_tokens"] = 1
+        scores = self._ask_scores(items)
         try:
             self.call.run(items, [row.cache for row in rows])
         except (OutOfMemoryError, DeviceMemoryError) as error:
@@ -159,7 +164,7 @@ class _Generator:
                 self._drop(row)
             self.waiting.extendleft(reversed(paused))
             return
-        self._take(rows, items["next"].tolist())
+        self._take(rows, items["next"].tolist(), scores)
 
     def _items(self, rows: Sequence[_Row]) -> NDArray[Any]:
         items = new_items(len(rows))
@@ -169,8 +174,25 @@ class _Generator:
         items["seed"] = np.array([row.seed for row in rows], np.uint64)
         return items
 
-    def _take(self, rows: Sequence[_Row], drawn: Sequence[int]) -> None:
+    def _ask_scores(self, items: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        """Asks for the log-probability of the token that each item draws, and of the most likely ones."""
+        n_top = self.options.n_logprobs
+        if n_top is None:
+            return ()
+        scores = np.zeros(len(items), SCORE)
+        scores["token"], scores["target"] = items["n_tokens"] - 1, _abi.PP_DRAWN_TARGET
+        top: NDArray[np.int32] = np.empty((len(items), max(n_top, 0)), np.int32)
+        logprobs: NDArray[np.float64] = np.empty(top.shape, np.float64)
+        each = np.arange(len(items))
+        items["scores"], items["n_scores"], items["n_top"] = scores.ctypes.data + SCORE.itemsize * each, 1, n_top
+        items["top_tokens"] = top.ctypes.data + top.strides[0] * each
+        items["top_logprobs"] = logprobs.ctypes.data + logprobs.strides[0] * each
+        return scores, top, logprobs
+
+    def _take(self, rows: Sequence[_Row], drawn: Sequence[int], scores: tuple[NDArray[Any], ...]) -> None:
         """Gives each row its token; those that are finished by it leave."""
+        for row, each in zip(rows, zip(*scores)):
+            row.scores.append(each)
         for row, token in zip(rows, drawn):
             row.tokens.append(token)
             self._judge(row, token)
@@ -201,15 +223,13 @@ class _Generator:
         if cache is not None:
             cache.close()
 
-    def logprobs(self) -> list[TokenLogprobs | None]:
-        """Of the tokens drawn, by one run over what was generated."""
-        n = self.options.n_logprobs
-        if n is None:
-            return [None] * len(self.rows)
-        scored = score_all(self.call, [row.ids for row in self.rows], [row.prompt.size for row in self.rows], n)
-        return [TokenLogprobs(*(array[row.prompt.size:] for array in (
-            one.tokens, one.logprobs, one.ranks, one.top_tokens, one.top_logprobs)))
-            for row, one in zip(self.rows, scored)]
+
+def _logprobs(row: _Row, n_top: int) -> TokenLogprobs:
+    """Those of the tokens that a row drew."""
+    scores: Any = np.array([score for score, _, _ in row.scores], SCORE)
+    return TokenLogprobs(np.array(row.tokens, np.int32), np.array(scores["logprob"]), np.array(scores["rank"]),
+                         np.array([top for _, top, _ in row.scores], np.int32).reshape(-1, n_top),
+                         np.array([logprobs for _, _, logprobs in row.scores], np.float64).reshape(-1, n_top))
 
 
 def generate(session: Session, running: Call, prompts: Sequence[Ids], options: Options) -> list[Generation]:
@@ -227,9 +247,10 @@ def generate(session: Session, running: Call, prompts: Sequence[Ids], options: O
             raise ArgumentError(f"prompt {i}: token {ids[wrong[0]]} at {wrong[0]} is outside [0, {config.vocab_size})", i)
     rows = _Generator(session, running, prompts, options)
     rows.run()
-    logprobs = rows.logprobs()
+    n_top = options.n_logprobs
     return [Generation(row.text.text if row.text is not None else "", np.array(row.tokens, np.int32),
-                       row.finish_reason, logprobs[row.i], row.cache) for row in rows.rows]
+                       row.finish_reason, None if n_top is None else _logprobs(row, n_top), row.cache)
+            for row in rows.rows]
 
 
 def _seeds(seed: int | Sequence[int], n: int) -> list[int]:

@@ -1,8 +1,8 @@
 """Token ids: what callers give, checked and converted once to contiguous int32 arrays."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Union
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Union, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ def to_ids(ids: Any, what: str) -> Ids:
             ids = np.from_dlpack(ids)
         elif not isinstance(ids, (list, tuple)) and not hasattr(ids, "__array__"):
             ids = list(ids)
-    array: NDArray[Any] = np.asarray(ids)
+    array: NDArray[Any] = np.asarray(cast("Any", ids))
     if array.size == 0 and array.ndim == 1:
         return np.zeros(0, np.int32)
     if array.dtype.kind not in "iu":
@@ -52,7 +52,7 @@ def to_list(prompts: Any, what: str) -> list[Any]:
     """A list of prompts. Raises TypeError where it is a single one, as a str is."""
     if isinstance(prompts, (str, bytes, bytearray)):
         raise TypeError(f"{what} is a single {type(prompts).__name__}; pass a list: [{prompts[:20]!r}]")
-    if not isinstance(prompts, Iterable):
+    if not hasattr(prompts, "__iter__"):
         raise TypeError(f"{what} is a {type(prompts).__name__}; it is a list, each of whose prompts is a str or "
                         f"token ids")
     return list(prompts)
@@ -65,7 +65,7 @@ def encode_prompts(prompts: Any, tokenizer: Any, *, begin: bool = True, end: boo
     tokenizer: a function without parameters that gives it; called where there is a text.
     begin, end: whether texts get what the tokenizer puts before them (BOS, [CLS]) and behind them (EOS, [SEP]).
     """
-    given = to_list(prompts, what + "s")
+    given: list[Any] = to_list(prompts, what + "s")
     texts = [i for i, prompt in enumerate(given) if isinstance(prompt, str)]
     ids: list[Ids] = [to_ids(prompt, f"{what} {i}") if not isinstance(prompt, str) else _NONE
                       for i, prompt in enumerate(given)]
@@ -83,8 +83,3 @@ def encode_prompts(prompts: Any, tokenizer: Any, *, begin: bool = True, end: boo
 
 
 _NONE: Ids = np.zeros(0, np.int32)
-
-
-def addresses(arrays: Sequence[NDArray[Any]]) -> Iterator[int]:
-    """Where each array's elements are; they live as long as the caller holds the arrays."""
-    return (array.ctypes.data for array in arrays)

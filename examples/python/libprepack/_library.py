@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 from . import _abi
 from .errors import BY_STATUS, MisuseError, PrepackError
 
-_C_NAME = re.compile(r"^pp_\w+: ")  # of the C function that failed, which says nothing to who called from Python
+# The C function that failed, or the struct of a parameter, which say nothing to who called from Python.
+_C_NAME = re.compile(r"^pp_\w+: |\bpp_\w+\.")
 logger = logging.getLogger("libprepack")
 _lock = threading.Lock()
 _loaded: dict[str, ctypes.CDLL] = {}
@@ -79,11 +80,13 @@ def sized(struct: type[S], **fields: Any) -> S:
     return struct(struct_size=ctypes.sizeof(struct), **fields)
 
 
-@_abi.pp_log_fn
-def log_to_logging(_user: int | None, level: int, message: bytes) -> None:
+def _log(_user: int | None, level: int, message: bytes) -> None:
     """The library's log, as records of the logger "libprepack"."""
     logger.log(logging.WARNING if level == _abi.PP_LOG_WARNING else logging.INFO, "%s",
                message.decode("utf-8", "replace"))
+
+
+log_to_logging: Any = _abi.pp_log_fn(_log)
 
 
 class Handle:

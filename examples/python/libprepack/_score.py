@@ -41,7 +41,7 @@ def _split_texts(session: Session, texts: Sequence[tuple[str, str]]) -> list[tup
     for context, continuation in texts:
         stripped = context.rstrip()
         pairs.append((stripped, context[len(stripped):] + continuation))
-    before, after = tokenizer.edges
+    before = tokenizer.edges[0]
     contexts = sorted({context for context, _ in pairs if context})
     known = dict(zip(contexts, tokenizer.encode(contexts, edges=False)))
     wholes = tokenizer.encode([context + continuation for context, continuation in pairs], edges=False)
@@ -115,29 +115,22 @@ def logprobs(session: Session, prompts: Sequence[Prompt], top: int, min_shared_p
              cancel: Cancel | None) -> list[TokenLogprobs]:
     """Session.logprobs."""
     ids = encode_prompts(prompts, lambda: session.tokenizer)
-    with Call(session, progress, cancel) as running:
-        return score_all(running, ids, [1] * len(ids), top, min_shared_prefix)
-
-
-def score_all(running: Call, prompts: Sequence[Ids], first: Sequence[int], top: int,
-              min_shared_prefix: int = 0) -> list[TokenLogprobs]:
-    """The log-probabilities of each prompt's tokens; those before its `first`, at least 1, are nan."""
-    if not prompts:
+    if not ids:
         return []
-    results = [TokenLogprobs(ids, np.full(ids.size, np.nan), np.full(ids.size, -1, np.int32),
-                             np.full((ids.size, top), -1, np.int32), np.full((ids.size, top), np.nan))
-               for ids in prompts]
-    scores = [np.zeros(max(ids.size - n, 0), SCORE) for ids, n in zip(prompts, first)]
-    items = new_items(len(prompts))
-    fill_tokens(items, prompts)
+    results = [TokenLogprobs(each, np.full(each.size, np.nan), np.full(each.size, -1, np.int32),
+                             np.full((each.size, top), -1, np.int32), np.full((each.size, top), np.nan))
+               for each in ids]
+    scores = [np.zeros(max(each.size - 1, 0), SCORE) for each in ids]
+    items = new_items(len(ids))
+    fill_tokens(items, ids)
     items["discard_cache"], items["n_top"] = 1, top
-    for slot, ids, n, wanted, result in zip(items, prompts, first, scores, results):
-        wanted["token"] = np.arange(n - 1, n - 1 + wanted.size)
-        wanted["target"] = ids[n:]
+    for slot, each, wanted, result in zip(items, ids, scores, results):
+        wanted["token"], wanted["target"] = np.arange(wanted.size), each[1:]
         slot["scores"], slot["n_scores"] = wanted.ctypes.data, wanted.size
-        slot["top_tokens"] = result.top_tokens[n:].ctypes.data
-        slot["top_logprobs"] = result.top_logprobs[n:].ctypes.data
-    running.run(items, min_shared_prefix=min_shared_prefix)
-    for n, wanted, result in zip(first, scores, results):
-        result.logprobs[n:], result.ranks[n:] = wanted["logprob"], wanted["rank"]
+        slot["top_tokens"] = result.top_tokens[1:].ctypes.data
+        slot["top_logprobs"] = result.top_logprobs[1:].ctypes.data
+    with Call(session, progress, cancel) as running:
+        running.run(items, min_shared_prefix=min_shared_prefix)
+    for wanted, result in zip(scores, results):
+        result.logprobs[1:], result.ranks[1:] = wanted["logprob"], wanted["rank"]
     return results

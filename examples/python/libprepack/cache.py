@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterator
+import weakref
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _abi
+from ._arrays import integer
 from ._ids import Ids, Prompt, to_ids
 from ._library import Handle, call, core, sized
 from ._names import DTYPES, HALVES, constant, decoded, name_of
-from .errors import MisuseError
+from ._transformers import from_transformers, to_transformers
+from ._views import Memory
+from .dlpack import Export
+from .dlpack import page as page_export
+from .errors import ArgumentError, MisuseError
 from .model import Path
 
 if TYPE_CHECKING:
@@ -77,13 +83,15 @@ class Cache(Handle):
         """The object for a pp_kvcache of the session, which it owns from now on."""
         cache = cls.__new__(cls)
         cache._session = session
-        cache._n_views = cache._n_runs = 0
+        cache._views = weakref.WeakSet()
+        cache._n_runs = cache._least = 0
         Handle.__init__(cache, address, core().pp_kvcache_destroy)
         return cache
 
     _session: Session
-    _n_views: int
+    _views: weakref.WeakSet[Memory]
     _n_runs: int
+    _least: int
 
     # ---- what it is ----
 
@@ -110,15 +118,13 @@ class Cache(Handle):
         return int(core().pp_kvcache_first_token(self.handle, self._layer(layer)))
 
     def _layer(self, layer: int) -> int:
-        n_layers = self._session.model.config.n_layers
-        if not 0 <= layer < n_layers:
-            raise IndexError(f"layer is {layer}; the model has {n_layers}")
+        self._session.model.layer(layer)  # raises where there is none
         return layer
 
     # ---- what becomes of it ----
 
     @contextmanager
-    def _exclusive(self, writes: bool = False) -> Iterator[int]:
+    def _exclusive(self, writes: bool = False) -> Generator[int, None, None]:
         """Its address, while no other thread may use the session."""
         self._session.acquire()
         try:
@@ -130,8 +136,8 @@ class Cache(Handle):
 
     def check_writable(self) -> None:
         """Raises BufferError while views of its pages exist."""
-        if self._n_views:
-            raise BufferError(f"{self._n_views} view(s) of the cache's pages exist: drop them before it changes")
+        if len(self._views):
+            raise BufferError("arrays show the cache's pages: drop them before it changes")
 
     def pin(self, by: int) -> None:
         """Counts the runs that use it, which it cannot be closed under."""
@@ -145,13 +151,26 @@ class Cache(Handle):
         what its layer still holds (Session(keep_window_pages=True) keeps all)."""
         address = ctypes.c_void_p()
         with self._exclusive() as handle:
-            call(core().pp_kvcache_fork, handle, len(self) if n_tokens is None else n_tokens, ctypes.byref(address))
-            return Cache.adopt(self._session, address.value or 0)
+            call(core().pp_kvcache_fork, handle, len(self) if n_tokens is None else self._length(n_tokens),
+                 ctypes.byref(address))
+            fork = Cache.adopt(self._session, address.value or 0)
+        fork.keep_at_least(self._least)
+        return fork
 
     def truncate(self, n_tokens: int) -> None:
         """Drops all tokens from n_tokens on. Raises ArgumentError as `fork`, BufferError while there are views."""
         with self._exclusive(writes=True) as handle:
-            call(core().pp_kvcache_truncate, handle, n_tokens)
+            call(core().pp_kvcache_truncate, handle, self._length(n_tokens))
+
+    def keep_at_least(self, n_tokens: int) -> None:
+        """It, and what is forked of it, cannot become shorter: behind a window it holds no more than it needs."""
+        self._least = n_tokens
+
+    def _length(self, n_tokens: int) -> int:
+        if 0 <= n_tokens < self._least:
+            raise ArgumentError(f"this cache came from elsewhere with the last keys of its sliding windows alone: it "
+                                f"cannot be cut to {n_tokens} tokens, below {self._least}")
+        return integer("n_tokens", n_tokens)
 
     def close(self) -> None:
         """Gives its pages back. Raises BufferError while views of them exist, MisuseError while a run uses it."""
@@ -219,6 +238,36 @@ class Cache(Handle):
                 call(core().pp_kvcache_write, handle, layer, HALVES[half], _abi.PP_KV_NHD, DTYPES[dtype], first,
                      len(source), source.ctypes.data, source.nbytes)
 
+    # ---- pages, without a copy ----
+
+    def page(self, layer: int, half: str, token: int) -> Export:
+        """The page of a layer that holds a token, as it lies in memory: to be read by NumPy (`.numpy()`,
+        np.asarray) and what knows DLPack (torch.from_dlpack), bf16 and GPU memory included.
+
+        half: "keys" or "values". Shape [n_tokens, n_kv_heads, head_dim] of the page's tokens; where pairs of tokens,
+        or of a head's elements, are neighbours in memory, that dimension is two: [pairs, 2, ...] or [..., pairs, 2].
+        `first_token_of_page` says which token is first. The cache keeps until all arrays of it are gone: what would
+        change it raises BufferError.
+        Raises IndexError, ArgumentError for a token that the layer does not hold."""
+        page, config = self._page(layer, half, token), self._session.model.layer(layer)
+        number = self._session.read_info().device.split(":")[1:2] if page.on_device else ["0"]
+        export = page_export(self, page, config.n_kv_heads, config.head_dim,
+                             int(number[0]) if number and number[0].isdigit() else 0, self._session.synchronize)
+        self._views.add(export.memory)
+        return export
+
+    def first_token_of_page(self, layer: int, token: int) -> int:
+        """The first token of the page that holds a token."""
+        return self._page(layer, "keys", token).first_token
+
+    def _page(self, layer: int, half: str, token: int) -> _abi.pp_kvcache_page:
+        page = sized(_abi.pp_kvcache_page)
+        which = constant(HALVES, half, "half")
+        with self._exclusive() as handle:
+            call(core().pp_kvcache_get_page, handle, self._layer(layer), which, integer("token", token),
+                 ctypes.byref(page))
+        return page
+
     # ---- beyond the session ----
 
     def save(self, path: Path, tokens: Prompt | None = None) -> None:
@@ -239,6 +288,30 @@ class Cache(Handle):
             memory = np.empty(n_bytes.value, np.uint8)
             call(core().pp_kvcache_export, handle, ctypes.byref(params[0]), memory.ctypes.data, memory.size)
         return memory.tobytes()
+
+    def to_transformers(self, *, device: Any = "cpu", dtype: Any = None) -> Any:
+        """A DynamicCache of transformers with copies of its keys and values, from which model.generate goes on:
+
+            cache = session.prefill([ids])[0].cache
+            model.generate(torch.tensor([[*ids, token]]), past_key_values=cache.to_transformers())
+
+        where the ids are those of the cache and at least one more (the parameter is `cache` in later versions). device, dtype: of the tensors; None: the session's
+        dtype. Layers with a sliding window hold as much of it as transformers would.
+        Raises ImportError without transformers and torch; UnsupportedError for a version before 4.56, where a window
+        has passed already."""
+        return to_transformers(self, device, dtype)
+
+    @staticmethod
+    def from_transformers(session: Session, cache: Any, tokens: Prompt | None = None) -> Cache:
+        """A cache of the session with the keys and values of a DynamicCache of transformers (or pairs of tensors
+        [1, n_kv_heads, n_tokens, head_dim], one a layer) of one prompt, computed by the same model.
+
+        tokens: the ids; needed where the model's rotary embedding depends on a prompt's length (longrope, dynamic).
+        Values are rounded to the session's dtype. A cache whose layers hold no more than their windows cannot be
+        made shorter: `truncate` and `fork` raise ArgumentError then.
+        Raises TypeError for another kind of cache, ValueError for another shape, ImportError, TooLongError,
+        OutOfMemoryError."""
+        return from_transformers(session, cache, tokens)
 
     def _save_params(self, tokens: Prompt | None) -> tuple[_abi.pp_kvcache_save_params, Ids | None]:
         params = sized(_abi.pp_kvcache_save_params)

@@ -72,7 +72,8 @@ class FileError(PrepackError, OSError):
     def __init__(self, message: str, index: int | None = None, native_code: int = 0,
                  status: int | None = None) -> None:
         super().__init__(message, index, native_code, status)
-        self.errno = native_code or None
+        if native_code:
+            self.errno = native_code
 
 
 class LimitError(PrepackError, ValueError):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Union
 
 from . import _abi
+from ._arrays import integer
 from ._library import Handle, call, core, log_to_logging, sized
 from ._names import DTYPES, POOLINGS, ROPES, WEIGHTS, constant, decoded, name_of
 
@@ -84,13 +85,14 @@ class Model(Handle):
     sliding_window: of GGUF files alone, those made from Mistral 7B v0.1, which keep their window (4096) silent.
     log: whether the library's notes go to the logger "libprepack".
 
-    Immutable; threads and sessions share it. Sessions hold it: it may be closed before them.
+    Immutable; threads and sessions share it. Sessions hold it: it may be closed before them. What is known of it
+    stays known when it is closed, and in a child after fork.
     Raises FileError, FormatError, UnsupportedError, LimitError, PathError, ArgumentError: the sentence names file
     and place.
     """
 
     def __init__(self, path: Path, *, sliding_window: int = 0, log: bool = True) -> None:
-        params = sized(_abi.pp_model_params, sliding_window=sliding_window)
+        params = sized(_abi.pp_model_params, sliding_window=integer("sliding_window", sliding_window, 32))
         if log:
             params.log = log_to_logging
         address = ctypes.c_void_p()
@@ -117,7 +119,7 @@ class Model(Handle):
         if log:
             params.log = log_to_logging
         address = ctypes.c_void_p()
-        call(core().pp_model_create_random, text, seed, ctypes.byref(params), ctypes.byref(address))
+        call(core().pp_model_create_random, text, seed % 2 ** 64, ctypes.byref(params), ctypes.byref(address))
         model = cls.__new__(cls)
         model._path = None
         model._adopt(address)
@@ -127,7 +129,16 @@ class Model(Handle):
         super().__init__(address.value, core().pp_model_unref)
         config = sized(_abi.pp_model_config)
         call(core().pp_model_get_config, self.handle, ctypes.byref(config))
-        self._config = _config(config)
+        self._config = _config(config)  # sessions ask for it when the model may be closed
+        self._layers = tuple(self._read_layer(i) for i in range(config.n_layers))
+        self._n_parameters = int(core().pp_model_n_parameters(self.handle))
+        self._is_random = bool(core().pp_model_is_random(self.handle))
+
+    def _read_layer(self, i: int) -> LayerConfig:
+        layer = sized(_abi.pp_layer_config)
+        call(core().pp_model_get_layer, self.handle, i, ctypes.byref(layer))
+        return LayerConfig(layer.sliding_window, name_of(ROPES, layer.rope_type), layer.rotary_dim, layer.rope_theta,
+                           layer.rope_factor, layer.n_kv_heads, layer.head_dim)
 
     @property
     def config(self) -> ModelConfig:
@@ -140,21 +151,20 @@ class Model(Handle):
         return self._path
 
     def layer(self, i: int) -> LayerConfig:
-        """Layer i of 0 .. n_layers - 1. Raises ArgumentError for another."""
-        layer = sized(_abi.pp_layer_config)
-        call(core().pp_model_get_layer, self.handle, i, ctypes.byref(layer))
-        return LayerConfig(layer.sliding_window, name_of(ROPES, layer.rope_type), layer.rotary_dim, layer.rope_theta,
-                           layer.rope_factor, layer.n_kv_heads, layer.head_dim)
+        """Layer i of 0 .. n_layers - 1. Raises IndexError for another."""
+        if not 0 <= i < len(self._layers):
+            raise IndexError(f"layer is {i}; the model has {len(self._layers)}")
+        return self._layers[i]
 
     @property
     def n_parameters(self) -> int:
         """Its parameters; a tied LM head counts once."""
-        return int(core().pp_model_n_parameters(self.handle))
+        return self._n_parameters
 
     @property
     def is_random(self) -> bool:
         """Whether its weights are pseudo-random."""
-        return bool(core().pp_model_is_random(self.handle))
+        return self._is_random
 
     @property
     def identity(self) -> int:
@@ -185,7 +195,7 @@ class Model(Handle):
             return int(bool(failure))
 
         callback = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(step)
-        params = sized(_abi.pp_convert_params, weights=constant(WEIGHTS, weights, "weights"), n_threads=threads,
+        params = sized(_abi.pp_convert_params, weights=constant(WEIGHTS, weights, "weights"), n_threads=integer("threads", threads, 32),
                        progress=ctypes.cast(callback, ctypes.c_void_p).value)
         try:
             call(core().pp_model_convert, self.handle, os.fsencode(directory), ctypes.byref(params))

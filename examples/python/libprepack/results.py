@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,15 +21,17 @@ class Record:
     """A result: arrays are shown by dtype and shape."""
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{field.name}={_short(getattr(self, field.name))}" for field in fields(self))  # type: ignore[arg-type]
+        names: tuple[str, ...] = tuple(getattr(self, "__dataclass_fields__"))
+        shown = ", ".join(f"{name}={_short(getattr(self, name))}" for name in names)
         return f"{type(self).__name__}({shown})"
 
 
 def _short(value: Any) -> str:
     if isinstance(value, np.ndarray):
-        if value.ndim == 1 and value.size <= 8:
-            return str(value.tolist())
-        return f"<{value.dtype} {list(value.shape)}>"
+        array = cast("NDArray[Any]", value)
+        if array.ndim == 1 and array.size <= 8:
+            return str(array.tolist())
+        return f"<{array.dtype} {list(array.shape)}>"
     return repr(value)
 
 
@@ -44,7 +46,7 @@ class Item:
         of those as many as make up a share top_p of their probability, of those the ones with min_p times the
         probability of the first. temperature 0: the most likely one. 0 is no limit.
     scores: rows and ids [n_scores, 2] whose log-probabilities are wanted: (t, id) is log p(id | tokens 0 .. t); with
-        the id -1 only the most likely tokens of the row are. n_top: how many of these, 0 .. 256.
+        the id -1 only the most likely tokens of the row are, with -2 the token that "token" draws is. n_top: how many of these, 0 .. 256.
     pooling: "last", "mean", "first" of "pooled". normalize: divides "hidden" and "pooled" by their norm.
     hidden_tokens: whose states "hidden" gives; None: every token's.
     discard_cache: no cache is handed out; `cache` must be None.

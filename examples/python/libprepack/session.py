@@ -4,27 +4,31 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Union
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import _abi, _generate, _predict, _score, _states
+from ._arrays import Integers, integer
 from ._call import Call, Plans, Sink
+from ._chat import Conversation, chat_tokens, open_template
 from ._ids import Ids, Prompt, encode_prompts, to_ids
 from ._items import prefill, run
-from ._library import Handle, call, core, log_to_logging, sized
+from ._library import Handle, call, core, log_to_logging, logger, sized
 from ._names import DTYPES, WEIGHTS, constant, decoded, name_of
 from ._progress import Progress
 from .cache import Cache
-from .errors import MisuseError
+from .errors import MisuseError, PrepackError
 from .model import Model, Path
-from .results import (Doubles, Floats, Generation, Item, ItemResult, PageClass, Prediction, Prefilled, Score,
+from .results import (Floats, Generation, Item, ItemResult, PageClass, Prediction, Prefilled, Score,
                       SessionInfo, TokenLogprobs)
 from .tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from .cancel import Cancel
+    from .cost import CostModel
+    from .plan import Plan
 
 Stream = Callable[[int, str], object]
 
@@ -61,14 +65,16 @@ class Session(Handle):
                  threads: int = 0, max_pass_tokens: int = 0, memory_limit: int = 0, keep_window_pages: bool = False,
                  tokenizer: Tokenizer | Path | None = None, stream: int | None = None, log: bool = True) -> None:
         self._model = Model(model, log=log) if isinstance(model, (str, os.PathLike)) else model
-        self._tokenizer, self._tokenizer_path = (
-            (tokenizer, None) if isinstance(tokenizer, Tokenizer) else (None, tokenizer))
+        self._tokenizer = tokenizer if isinstance(tokenizer, Tokenizer) else None
+        self._tokenizer_path = None if isinstance(tokenizer, Tokenizer) else tokenizer
         self._memory_limit = memory_limit
+        self._template: Any = None
         self._lock = threading.Lock()
         params = sized(
             _abi.pp_session_params, device=device.encode(), dtype=constant(DTYPES, dtype, "dtype"),
-            weights=constant(WEIGHTS, weights, "weights"), n_threads=threads, max_pass_tokens=max_pass_tokens,
-            memory_limit=memory_limit, keep_window_pages=int(keep_window_pages), stream=stream)
+            weights=constant(WEIGHTS, weights, "weights"), n_threads=integer("threads", threads, 32),
+            max_pass_tokens=integer("max_pass_tokens", max_pass_tokens, 32),
+            memory_limit=integer("memory_limit", memory_limit), keep_window_pages=int(keep_window_pages), stream=stream)
         if log:
             params.log = log_to_logging
         address = ctypes.c_void_p()
@@ -102,9 +108,11 @@ class Session(Handle):
     def has_tokenizer(self) -> bool:
         """Whether `tokenizer` can be opened."""
         try:
-            return self.tokenizer is not None
-        except (OSError, MisuseError):
+            self.tokenizer
+        except (PrepackError, ImportError) as error:
+            logger.info("no tokenizer: %s", error)
             return False
+        return True
 
     @property
     def info(self) -> SessionInfo:
@@ -240,6 +248,22 @@ class Session(Handle):
         with Call(self, progress, cancel) as running:
             return _generate.generate(self, running, ids, options)
 
+    def chat(self, conversations: Sequence[Conversation], *, template: Mapping[str, Any] | None = None,
+             **options: Any) -> list[Generation]:
+        """How conversations go on: lists of messages ({"role": "user", "content": "..."}), by the chat template of
+        the model's files, which the package transformers fills in. options: of `generate`.
+
+        template: what the template gets besides (enable_thinking=False, tools=...).
+        Raises ImportError without transformers, UnsupportedError where there is no template, and as `generate`."""
+        return self.generate(self.chat_tokens(conversations, **(template or {})), **options)
+
+    def chat_tokens(self, conversations: Sequence[Conversation], **template: Any) -> list[Ids]:
+        """The ids of conversations as `chat` makes them, for prefill and the others. template:
+        add_generation_prompt (True), and what the template knows besides."""
+        if self._template is None:
+            self._template = open_template(self)
+        return chat_tokens(self, self._template, conversations, template)
+
     def score(self, contexts: Sequence[Prompt], continuations: Sequence[Prompt], *, min_shared_prefix: int = 16,
               progress: Progress = False, cancel: Cancel | None = None) -> list[Score]:
         """How likely each context goes on with its continuation.
@@ -290,7 +314,7 @@ class Session(Handle):
 
     # ---- before it runs ----
 
-    def predict(self, lengths: Union[Sequence[int], Any], cost: Any = None) -> Prediction:
+    def predict(self, lengths: Integers | Plan, cost: CostModel | None = None) -> Prediction:
         """What a run of new prompts would take; nothing runs.
 
         lengths: tokens of each prompt, or a Plan. cost: a CostModel; None: a pass costs its tokens."""
@@ -306,7 +330,7 @@ class Session(Handle):
         ids = None if tokens is None else to_ids(tokens, "tokens")
         if ids is not None and ids.size != n_tokens:
             raise ValueError(f"{ids.size} tokens were given for a cache of {n_tokens}")
-        return self._new_cache(core().pp_kvcache_create, n_tokens, None if ids is None else ids.ctypes.data)
+        return self._new_cache(core().pp_kvcache_create, integer("n_tokens", n_tokens), None if ids is None else ids.ctypes.data)
 
     def load_cache(self, path: Path) -> Cache:
         """A cache that Cache.save wrote, bit for bit. `inspect_cache` tells what a file holds.

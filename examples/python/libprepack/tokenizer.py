@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _abi
+from ._arrays import integer
 from ._ids import Ids, Prompt, to_ids
 from ._library import Handle, call, log_to_logging, sized
 from ._library import text as library
@@ -133,7 +134,7 @@ class Tokenizer(Handle):
     def token(self, id: int) -> str | None:
         """A token as its file spells it ("Ġthe", "▁the", "<0x0A>"); None for an id that no token has."""
         n_bytes = ctypes.c_size_t()
-        spelled: bytes | None = library().pp_tokenizer_token(self.handle, id, ctypes.byref(n_bytes))
+        spelled: bytes | None = library().pp_tokenizer_token(self.handle, integer("id", id, 32), ctypes.byref(n_bytes))
         return None if spelled is None else decoded(spelled)
 
     def id(self, token: str) -> int | None:
@@ -147,10 +148,10 @@ class Tokenizer(Handle):
     def encode(self, text: str, *, special: str = "parse", edges: bool = True, threads: int = 0) -> Ids: ...
 
     @overload
-    def encode(self, text: Sequence[str], *, special: str = "parse", edges: bool = True,
+    def encode(self, text: list[str] | tuple[str, ...], *, special: str = "parse", edges: bool = True,
                threads: int = 0) -> list[Ids]: ...
 
-    def encode(self, text: str | Sequence[str], *, special: str = "parse", edges: bool = True,
+    def encode(self, text: str | list[str] | tuple[str, ...], *, special: str = "parse", edges: bool = True,
                threads: int = 0) -> Ids | list[Ids]:
         """The ids of a text, int32 [n]; of a list of texts a list of them.
 
@@ -172,14 +173,14 @@ class Tokenizer(Handle):
     def _encode(self, texts: Sequence[str], special: str, edges: bool, offsets: bool,
                 threads: int) -> list[tuple[Ids, NDArray[np.int64]]]:
         for i, text in enumerate(texts):
-            if not isinstance(text, str):
+            if not hasattr(text, "encode"):
                 raise TypeError(f"text {i} is a {type(text).__name__}; texts are str")
         encoded = [text.encode("utf-8", "surrogatepass") for text in texts]  # the library names the byte
         given = (_abi.pp_text * max(len(encoded), 1))()
         for slot, data in zip(given, encoded):
             slot.bytes, slot.n_bytes = data, len(data)
         params = sized(_abi.pp_encode_params, special=constant(SPECIALS, special, "special"), no_edges=int(not edges),
-                       offsets=int(offsets), n_threads=threads)
+                       offsets=int(offsets), n_threads=integer("threads", threads, 32))
         encoding = ctypes.c_void_p()
         call(library().pp_tokenizer_encode, self.handle, given, len(encoded), ctypes.byref(params),
              ctypes.byref(encoding))
@@ -236,7 +237,7 @@ class TextStream(Handle):
     def push(self, id: int) -> str:
         """What the id completes: whole characters, often none."""
         self._check()
-        call(library().pp_text_stream_push, self.handle, id, ctypes.byref(self._piece))
+        call(library().pp_text_stream_push, self.handle, integer("id", id, 32), ctypes.byref(self._piece))
         return self._text()
 
     def finish(self) -> str:

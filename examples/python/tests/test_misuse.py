@@ -1,0 +1,214 @@
+"""Misuse and interruption: two threads, a child after fork, Ctrl-C, callbacks that raise. Afterwards all is as before."""
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import threading
+import time
+import unittest
+
+import libprepack
+import numpy as np
+from support import DEMO, TEXTS, demo
+
+PROMPTS = [[5, 6, 7] * 300] * 12
+
+
+class Interrupted(Exception):
+    pass
+
+
+class MisuseTest(unittest.TestCase):
+    def setUp(self) -> None:
+        self.session = demo(max_pass_tokens=256)  # many passes
+        self.addCleanup(self.session.close)
+
+    def assert_as_before(self) -> None:
+        """The session is usable, and nothing is left of what was interrupted."""
+        self.assertEqual(self.session.info.kv_bytes, 0)
+        self.assertEqual(len(self.session.prefill(["a"])[0].cache), 2)
+
+    # ---- threads and processes ----
+
+    def test_two_threads_at_once(self) -> None:
+        inside, go_on, seen = threading.Event(), threading.Event(), []
+        cache = self.session.prefill(["a b c"])[0].cache
+
+        def wait(done: int, total: int) -> None:
+            inside.set()
+            go_on.wait(20)
+
+        thread = threading.Thread(target=lambda: seen.append(self.session.decode([cache], [5])))
+        runner = threading.Thread(target=lambda: self.session.prefill(["a b c"], progress=wait))
+        runner.start()
+        self.assertTrue(inside.wait(20))
+        start = time.monotonic()
+        for use in (lambda: self.session.prefill(["b"]), lambda: self.session.info, self.session.trim,
+                    self.session.close, lambda: cache.keys(0), cache.fork, lambda: cache.truncate(1),
+                    lambda: self.session.create_cache(3)):
+            self.assertRaisesRegex(libprepack.MisuseError, "one thread at a time", use)
+        self.assertLess(time.monotonic() - start, 10)  # nobody waited
+        self.assertIn("in use", repr(self.session))
+        go_on.set()
+        runner.join()
+        thread.start()
+        thread.join()
+        self.assertEqual(len(seen), 1)
+
+    def test_a_callback_may_not_use_the_session(self) -> None:
+        with self.assertRaisesRegex(libprepack.MisuseError, "callback"):
+            self.session.generate(["a"], stream=lambda i, piece: self.session.prefill(["b"]))
+        self.assert_as_before()
+
+    def test_a_cache_in_a_run_is_not_closed(self) -> None:
+        cache = self.session.prefill(["a"])[0].cache
+        with self.assertRaisesRegex(libprepack.MisuseError, "a run uses"):
+            self.session.append([cache], [[5] * 20], progress=lambda done, total: cache.close())
+        self.assertEqual(len(cache), 2)
+        cache.close()
+
+    def test_a_child_after_fork(self) -> None:
+        session, cache = self.session, self.session.prefill(["a"])[0].cache
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                uses = (lambda: session.prefill(["a"]), lambda: len(cache), lambda: session.info,
+                        lambda: session.tokenizer.encode("a"), lambda: session.model.identity)
+                for use in uses:
+                    try:
+                        use()
+                        break
+                    except libprepack.MisuseError as error:
+                        if "after fork" not in str(error):
+                            break
+                else:
+                    cache.close()
+                    session.close()
+                    del cache, session
+                    status = 0 if libprepack.Session(DEMO, threads=2).prefill(["a"]) else 1
+            finally:
+                os._exit(status)
+        self.assertEqual(os.waitpid(child, 0)[1], 0)
+        self.assertEqual(len(cache), 2)
+        self.session.decode([cache], [5])
+
+    def test_nothing_is_pickled(self) -> None:
+        for thing in (self.session, self.session.model, libprepack.Cancel()):
+            self.assertRaisesRegex(TypeError, "pickled", pickle.dumps, thing)
+
+    # ---- ends of runs ----
+
+    def test_ctrl_c(self) -> None:
+        for call in (lambda: self.session.prefill(PROMPTS * 20), lambda: self.session.embed(PROMPTS * 20),
+                     lambda: self.session.score_tokens([([5] * 800, 2)] * 200, min_shared_prefix=0),
+                     lambda: self.session.generate(PROMPTS, max_new_tokens=100, ignore_eos=True)):
+            before = signal.getsignal(signal.SIGINT)
+            timer = threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT))
+            timer.start()
+            self.assertRaises(KeyboardInterrupt, call)
+            timer.join()
+            self.assertIs(signal.getsignal(signal.SIGINT), before)
+            self.assert_as_before()
+
+    def test_what_another_handler_raises(self) -> None:
+        def handler(number: int, frame: object) -> None:
+            raise Interrupted(number)
+
+        before = signal.signal(signal.SIGALRM, handler)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            self.assertRaises(Interrupted, self.session.prefill, PROMPTS * 20)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        self.assert_as_before()
+
+    def test_a_handler_that_does_not_raise_ends_nothing(self) -> None:
+        numbers: list[int] = []
+        before = signal.signal(signal.SIGUSR1, lambda number, frame: numbers.append(number))
+        try:
+            run = self.session.prefill(PROMPTS, logits="none",
+                                       progress=lambda done, total: os.kill(os.getpid(), signal.SIGUSR1))
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+        self.assertEqual(len(run), len(PROMPTS))
+        self.assertTrue(numbers)
+
+    def test_a_long_pass_does_not_delay_ctrl_c(self) -> None:
+        from libprepack._interrupt import Interruptible
+        cancelled = threading.Event()
+        with Interruptible(cancelled.set, is_long=True) as interrupts:
+            lock = threading.Lock()
+            timer = threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT))
+            timer.start()
+            with lock:
+                self.assertTrue(cancelled.wait(20))
+            timer.join()
+        self.assertIsInstance(interrupts.failure, KeyboardInterrupt)
+        self.assertEqual(signal.set_wakeup_fd(-1), -1)
+
+    def test_callbacks_that_raise(self) -> None:
+        def fail(*_: object) -> None:
+            raise Interrupted
+
+        cache = self.session.prefill(["a"])[0].cache
+        item = libprepack.Item([5] * 300, output="all_logits")
+        for call in (lambda: self.session.prefill(PROMPTS, progress=fail),
+                     lambda: self.session.append([cache], [[5] * 900], progress=fail),
+                     lambda: self.session.run([item], sink=fail),
+                     lambda: self.session.generate(PROMPTS[:2], stream=fail, ignore_eos=True),
+                     lambda: self.session.score(["a"], ["b"], progress=fail)):
+            self.assertRaises(Interrupted, call)
+            self.assertEqual(len(cache), 2)
+        cache.close()
+        self.assert_as_before()
+
+    def test_cancel(self) -> None:
+        token = libprepack.Cancel()
+        self.assertFalse(token.is_requested)
+        threading.Timer(0.05, token.request).start()
+        self.assertRaises(libprepack.CancelledError, self.session.prefill, PROMPTS * 20, cancel=token)
+        self.assertTrue(token.is_requested)
+        self.assertRaises(libprepack.CancelledError, self.session.generate, ["a"], cancel=token)
+        threading.Timer(0.05, self.session.cancel).start()
+        self.assertRaises(libprepack.CancelledError, self.session.prefill, PROMPTS * 20)
+        self.assert_as_before()
+
+    def test_progress(self) -> None:
+        seen: list[tuple[int, int]] = []
+        self.session.prefill(PROMPTS[:3], progress=lambda done, total: seen.append((done, total)))
+        self.assertEqual(seen[-1], (2700, 2700))
+        self.assertEqual(seen, sorted(seen))
+        seen.clear()
+        self.session.generate(PROMPTS[:2], max_new_tokens=3, ignore_eos=True,
+                              progress=lambda done, total: seen.append((done, total)))
+        self.assertEqual(seen[-1], (1804, 1804))
+
+    # ---- closed ----
+
+    def test_closed(self) -> None:
+        with demo() as session:
+            tokenizer = session.tokenizer
+        self.assertTrue(session.closed)
+        session.close()
+        for use in (lambda: session.prefill(["a"]), lambda: session.info, session.cancel, session.trim):
+            self.assertRaisesRegex(libprepack.MisuseError, "Session is closed", use)
+        stream = tokenizer.stream()
+        tokenizer.close()
+        self.assertRaisesRegex(libprepack.MisuseError, "Tokenizer is closed", stream.push, 5)
+        self.assertRaisesRegex(libprepack.MisuseError, "Tokenizer is closed", tokenizer.encode, "a")
+        for thing in (session, tokenizer):
+            self.assertIn("closed", repr(thing))
+        self.assertIsInstance(libprepack.MisuseError("x"), ValueError)
+
+    def test_models_may_be_closed_before_sessions(self) -> None:
+        with libprepack.Model(DEMO) as model:
+            session = libprepack.Session(model, threads=2)
+        self.assertEqual(len(session.prefill([TEXTS[0]])), 1)
+        np.testing.assert_array_equal(session.embed(["a"]), session.embed(["a"]))
+
+
+if __name__ == "__main__":
+    unittest.main()

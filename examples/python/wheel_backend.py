@@ -1,0 +1,41 @@
+"""The build backend of pyproject.toml: meson-python, whose wheels are then marked as good for every Python 3.
+
+The libraries are called through ctypes and know nothing of Python. meson-python takes every library inside a
+package for an extension module of the Python that builds it.
+"""
+import base64
+import hashlib
+import os
+import re
+import zipfile
+
+import mesonpy
+from mesonpy import *  # noqa: F401,F403 (the other hooks)
+
+
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    """Makes a wheel and returns its file name."""
+    name = mesonpy.build_wheel(wheel_directory, config_settings, metadata_directory)
+    path = os.path.join(wheel_directory, name)
+    distribution, version, *_, platform = name[:-len(".whl")].split("-")
+    tag = f"py3-none-{platform}"
+    marked = os.path.join(wheel_directory, f"{distribution}-{version}-{tag}.whl")
+    if marked != path:
+        mark(path, marked, tag)
+        os.remove(path)
+    return os.path.basename(marked)
+
+
+def mark(path, marked, tag):
+    """Copies a wheel and gives the copy another tag."""
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(marked, "w", zipfile.ZIP_DEFLATED) as new:
+        members = {info: old.read(info) for info in old.infolist()}
+        wheel = next(info for info in members if info.filename.endswith(".dist-info/WHEEL"))
+        text = re.sub(rb"^Tag: .*$", b"Tag: " + tag.encode(), members[wheel], flags=re.M)
+        digest = base64.urlsafe_b64encode(hashlib.sha256(text).digest()).rstrip(b"=").decode()
+        record = next(info for info in members if info.filename.endswith(".dist-info/RECORD"))
+        lines = [line if not line.startswith(wheel.filename + ",") else f"{wheel.filename},sha256={digest},{len(text)}"
+                 for line in members[record].decode().splitlines()]
+        members[wheel], members[record] = text, "\n".join(lines).encode() + b"\n"
+        for info, content in members.items():
+            new.writestr(info, content)
