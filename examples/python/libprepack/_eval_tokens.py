@@ -87,7 +87,7 @@ class HarnessTokenizer:
     def encode_pairs(self, texts: Sequence[tuple[str, str]]) -> list[tuple[Ids, Ids]]:
         """Context and continuation of each pair of texts: the tokens of the context, and those of both together from
         that place on. White space at the context's end belongs to the continuation."""
-        pairs = []
+        pairs: list[tuple[str, str]] = []
         for context, continuation in texts:
             stripped = context.rstrip()
             pairs.append((stripped, context[len(stripped):] + continuation))

@@ -10,9 +10,11 @@ finds it by itself. In Python importing this module registers it:
 
 Results are those of the harness's own model `hf` in f32, but for what docs/evaluation.md names.
 """
+# pyright: reportMissingTypeStubs=false
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import logging
 import os
@@ -20,11 +22,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Optional, Union
 
 import numpy as np
-from lm_eval.api.model import TemplateLM  # type: ignore
-from lm_eval.api.registry import register_model  # type: ignore
-from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs  # type: ignore
-from lm_eval.utils import get_rolling_token_windows, make_disjoint_window  # type: ignore
-from tqdm import tqdm  # type: ignore
+from lm_eval.api.model import TemplateLM
+from lm_eval.api.registry import register_model
+from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs
+from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
+from tqdm import tqdm
 
 from ._eval_tokens import HarnessTokenizer
 from ._eval_world import World
@@ -104,7 +106,7 @@ class PrepackLM(TemplateLM):  # type: ignore[misc]
         return self._max_gen_toks
 
     @property
-    def eot_token_id(self) -> int | None:
+    def eot_token_id(self) -> Any:
         """The id that ends a text."""
         return self.tokenizer.eos_token_id
 
@@ -147,7 +149,7 @@ class PrepackLM(TemplateLM):  # type: ignore[misc]
         """One tensor of those of all processes."""
         return self._world.all_gather(tensor)
 
-    def gather_object(self, obj: Any, dst: int = 0) -> list[Any] | None:
+    def gather_object(self, obj: Any, dst: int = 0) -> Any:
         """Everybody's object, for process dst."""
         return self._world.gather_object(obj, dst)
 
@@ -260,8 +262,8 @@ class PrepackLM(TemplateLM):  # type: ignore[misc]
 
     def _generate(self, contexts: Sequence[str], parameters: dict[str, Any], seeds: Sequence[int],
                   bar: Any) -> Iterable[str]:
-        options = dict(normalize_gen_kwargs(parameters, self._max_gen_toks))
-        n_new = options.pop("max_gen_toks")
+        options: dict[str, Any] = dict(normalize_gen_kwargs(parameters, self._max_gen_toks))
+        n_new: int = options.pop("max_gen_toks")
         n_context = self._max_length - n_new
         if n_context < 1:
             raise ValueError(f"max_gen_toks is {n_new}, and the model sees {self._max_length} tokens: no room is left "
@@ -319,9 +321,9 @@ def _drawing(options: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    import libprepack.lm_eval  # noqa: F401  under its own name, which registers the model
-    from lm_eval.__main__ import cli_evaluate  # type: ignore
+    from lm_eval.__main__ import cli_evaluate
 
+    importlib.import_module("libprepack.lm_eval")  # under its own name, which registers the model
     cli_evaluate()
 else:
     register_model("libprepack")(PrepackLM)
