@@ -10,7 +10,7 @@ finds it by itself. In Python importing this module registers it:
 
 Results are those of the harness's own model `hf` in f32, but for what docs/evaluation.md names.
 """
-# pyright: reportMissingTypeStubs=false
+# pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false
 from __future__ import annotations
 
 import hashlib

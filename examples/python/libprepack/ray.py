@@ -234,9 +234,9 @@ def _groups(rows: Sequence[Ids]) -> Iterator[tuple[int, list[Ids]]]:
 def _spread(column: Any, good: Sequence[int], n: int, missing: Any) -> NDArray[Any]:
     """A column of n rows from that of the good ones. The others have nan or False of an array, `missing` of a list."""
     if isinstance(column, np.ndarray):
-        whole: NDArray[Any] = np.full((n, *column.shape[1:]), np.nan if column.dtype.kind == "f" else False,
-                                      column.dtype)
-        whole[list(good)] = column
+        array: NDArray[Any] = column
+        whole: NDArray[Any] = np.full((n, *array.shape[1:]), np.nan if array.dtype.kind == "f" else False, array.dtype)
+        whole[list(good)] = array
         return whole
     whole = np.empty(n, object)
     for i in range(n):
