@@ -101,8 +101,7 @@ def compare(ours, theirs, tasks, folder):
 
 def with_bos(model, folder):
     """The model with a tokenizer that begins texts with BOS."""
-    shutil.copytree(model, folder, ignore=shutil.ignore_patterns("*.safetensors"))
-    os.symlink(os.path.abspath(os.path.join(model, "model.safetensors")), os.path.join(folder, "model.safetensors"))
+    shutil.copytree(model, folder)
     name = os.path.join(folder, "tokenizer.json")
     with open(name, encoding="utf-8") as file:
         tokenizer = json.load(file)
@@ -118,7 +117,7 @@ def with_bos(model, folder):
 
 
 def near(found, expected):
-    return abs(found - expected) <= 1e-3 * max(1.0, abs(expected) / 200)
+    return abs(found - expected) <= 1e-3 * max(1.0, abs(expected) / 100)
 
 
 def check_exact(ours, theirs):
@@ -290,7 +289,7 @@ def check_command(model, tasks, folder, processes, expected):
             found = json.load(file)["results"]
     for task in tasks:
         for name, value in expected["results"][task].items():
-            if isinstance(value, float) and found[task][name] != value:
+            if isinstance(value, float) and abs(found[task][name] - value) > 1e-12 * abs(value):  # sums in other orders
                 yield f"{task}: {name} is {found[task][name]}, in this process {value}"
 
 

@@ -31,6 +31,7 @@ from tqdm import tqdm
 from ._eval_tokens import HarnessTokenizer
 from ._eval_world import World
 from ._ids import Ids
+from .devices import devices
 from .session import Session
 
 logger = logging.getLogger("libprepack.lm_eval")
@@ -55,7 +56,8 @@ class PrepackLM(TemplateLM):  # type: ignore[misc]
     """A model for the harness.
 
     pretrained: a directory or a GGUF file, as Model takes it. tokenizer: another tokenizer's path.
-    dtype, weights, threads, device, max_pass_tokens: as Session takes them; also "float32", "bfloat16", "float16".
+    dtype, weights, threads, max_pass_tokens: as Session takes them; also "float32", "bfloat16", "float16".
+    device: as Session takes it; None, and "cuda" where there is none: "cpu".
     max_length: tokens that the model sees at most; None: as many as it has positions.
     max_gen_toks: tokens that are generated where a task does not say.
     add_bos_token: whether texts begin with BOS (or what stands for it); None: as the tokenizer's files have it.
@@ -78,7 +80,7 @@ class PrepackLM(TemplateLM):  # type: ignore[misc]
         super().__init__()
         self._world = World()
         self._rank, self._world_size = self._world.rank, self._world.size
-        self.session = Session(pretrained, device=device or "cpu", dtype=DTYPES.get(dtype, dtype), weights=weights,
+        self.session = Session(pretrained, device=_device(device), dtype=DTYPES.get(dtype, dtype), weights=weights,
                                threads=threads, max_pass_tokens=max_pass_tokens, tokenizer=tokenizer)
         chat = dict(chat_template_args or {})
         if enable_thinking is not None:
@@ -297,6 +299,16 @@ class PrepackLM(TemplateLM):  # type: ignore[misc]
 
     def _bar(self, total: int, what: str, disable: bool) -> Any:
         return tqdm(total=total, desc=what, disable=disable or self._rank != 0)
+
+
+def _device(device: str | None) -> str:
+    """The harness's command line says "cuda" where nobody says anything, and means the CPU where there is no GPU."""
+    if device is None:
+        return "cpu"
+    if device.startswith("cuda") and not any(one.device.startswith("cuda") for one in devices()):
+        logger.warning("device %r is not here: the CPU is used", device)
+        return "cpu"
+    return device
 
 
 def _advance(bar: Any, n: int) -> None:
