@@ -127,7 +127,8 @@ def check_exact(ours, theirs):
     tokens = theirs.tok_encode(text)
     wide = copy.deepcopy(theirs.model).double()
     exact = 0.0
-    for context, rest in map(make_disjoint_window, get_rolling_token_windows(tokens, theirs.prefix_token_id, length, 1)):
+    windows = get_rolling_token_windows(tokens, theirs.prefix_token_id, length, 1)
+    for context, rest in map(make_disjoint_window, windows):
         ids = torch.tensor([context + rest])
         with torch.no_grad():
             logprobs = torch.log_softmax(wide(ids[:, :-1]).logits[0], -1)
@@ -165,7 +166,8 @@ def compare_beginnings(model):
 
 def check_splits(ours, theirs):
     """The same words with the border at different places: each as if it were asked alone."""
-    requests = [("Answer: A", " thing"), ("Answer:", " A thing"), ("Answer: A thing", " is"), ("Answer", ": A thing is")]
+    requests = [("Answer: A", " thing"), ("Answer:", " A thing"), ("Answer: A thing", " is"),
+                ("Answer", ": A thing is")]
     together = ask(ours, "loglikelihood", requests)
     for request, found in zip(requests, together):
         [[alone, _]] = ask(theirs, "loglikelihood", [request])

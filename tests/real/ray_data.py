@@ -62,8 +62,8 @@ def enter_own_network():
 def make_prompts(n):
     """Texts of many lengths, some of which begin alike."""
     shared = " ".join(WORDS[i * 7 % len(WORDS)] for i in range(60))
-    return [(shared if i % 3 == 0 else "") + " ".join(WORDS[(i * 5 + j * j) % len(WORDS)] for j in range(1 + i * 13 % 90))
-            for i in range(n)]
+    ends = [" ".join(WORDS[(i * 5 + j * j) % len(WORDS)] for j in range(1 + i * 13 % 90)) for i in range(n)]
+    return [(shared if i % 3 == 0 else "") + end for i, end in enumerate(ends)]
 
 
 class Dying(Prefill):
@@ -99,7 +99,8 @@ def check_logits(model, session, prompts):
     yield from misplaced(found, rows)
     for row, prompt in zip(found, prompts):
         [alone] = session.prefill([prompt])
-        if row["error"] or np.asarray(row["logits"]).dtype != np.float32 or not np.array_equal(row["logits"], alone.logits):
+        logits = np.asarray(row["logits"])
+        if row["error"] or logits.dtype != np.float32 or not np.array_equal(logits, alone.logits):
             yield f"row {row['id']}: other bits than alone ({row['error']})"
 
 
@@ -138,9 +139,11 @@ def check_failing(model, session):
 
 
 def check_outputs(model, session, prompts, folder):
-    rows = [{"id": i, "prompt": prompt, "continuation": " " + WORDS[i % len(WORDS)]} for i, prompt in enumerate(prompts)]
-    continuations = [row["continuation"] for row in rows]
-    for row, expected in zip(run(rows, model=model, output="score"), session.score(prompts, continuations), strict=True):
+    continuations = [" " + WORDS[i % len(WORDS)] for i in range(len(prompts))]
+    rows = [{"id": i, "prompt": prompt, "continuation": rest}
+            for i, (prompt, rest) in enumerate(zip(prompts, continuations, strict=True))]
+    scored = run(rows, model=model, output="score")
+    for row, expected in zip(scored, session.score(prompts, continuations), strict=True):
         if row["score"] != expected.logprob or row["is_greedy"] != expected.is_greedy:
             yield f"score {row['id']}: {row['score']}, alone {expected.logprob}"
     for row, expected in zip(run(rows, model=model, output="logprobs"), session.logprobs(prompts), strict=True):
@@ -166,8 +169,8 @@ def check_outputs(model, session, prompts, folder):
 
 
 def check_refusals(model):
-    for arguments, words in ((dict(output="tokens"), "output is 'tokens'"), (dict(pooling="mean"), "no option 'pooling'"),
-                             (dict(output="caches"), "give `folder`")):
+    for arguments, words in ((dict(output="tokens"), "output is 'tokens'"),
+                             (dict(pooling="mean"), "no option 'pooling'"), (dict(output="caches"), "give `folder`")):
         try:
             Prefill(model, **arguments)
             yield f"{arguments} is not refused"
