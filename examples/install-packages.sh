@@ -10,6 +10,9 @@ need_program() {
 need_library() {
     pkg-config --exists "$1" 2>/dev/null || missing="$missing $2"
 }
+need_module() {
+    python3 -c "import $1" >/dev/null 2>&1 || /usr/bin/python3 -c "import $1" >/dev/null 2>&1 || missing="$missing $2"
+}
 need_program cc gcc
 need_program c++ g++
 need_program python3 python3
@@ -25,6 +28,9 @@ if [ "${1-}" = tests ]; then
     need_program git git
     need_program nm binutils
     need_program abidiff abigail-tools
+    need_program mypy mypy
+    need_module numpy python3-numpy
+    need_module ensurepip python3-venv
 fi
 if [ "${1-}" = aarch64 ]; then
     missing=""

@@ -65,6 +65,14 @@ for kind in normal sanitized; do
 done
 step "the installed library and program work" sh tests/install.sh build-normal
 
+# The Python package from a wheel, where PyPI can be reached.
+echo "== the Python package in a fresh environment"
+status=0
+sh tests/wheel.sh build-normal || status=$?
+if [ $status -ne 77 ]; then
+    step "a wheel of the Python package works" test $status -eq 0
+fi
+
 # Kernels of another processor, under an emulator; where its packages cannot be had, a reason instead.
 echo "== aarch64 under qemu-user"
 if sh examples/install-packages.sh aarch64; then

@@ -15,44 +15,35 @@ except ImportError:
     print("attention_torch: PyTorch is not installed, nothing was run")
     sys.exit(77)
 
-import prepack_ctypes as prepack
+import libprepack
 
 LENGTHS = [5, 70, 1, 33, 128]
 N_HEADS, N_KV_HEADS, HEAD_DIM = 8, 2, 64
 N_LAYERS = 2
-DTYPES = {torch.float32: prepack.F32, torch.float16: prepack.F16, torch.bfloat16: prepack.BF16}
+DTYPES = {torch.float32: "f32", torch.float16: "f16", torch.bfloat16: "bf16"}
 ALLOWED = {torch.float32: 1e-5, torch.float16: 5e-3, torch.bfloat16: 3e-2}
 
 
 def current_stream(device):
-    """The address of the stream that torch works on. The default stream is 0 to torch, but 0 means
-    "the session's own" to libprepack, and 1 (cudaStreamLegacy) the default one."""
+    """The stream that torch works on, as libprepack takes it."""
     if device.type != "cuda":
         return None
-    return torch.cuda.current_stream(device).cuda_stream or 1
+    return libprepack.stream_address(torch.cuda.current_stream(device))
 
 
 def make_plan(session, dtype, cu_seqlens, device):
-    """A plan and its workspace, which must live as long."""
-    plan = prepack.Plan(session, cu_seqlens_q=cu_seqlens, dtype=DTYPES[dtype], n_heads=N_HEADS,
-                        n_kv_heads=N_KV_HEADS, head_dim=HEAD_DIM)
+    """A plan, whose list lies in a workspace of torch's."""
+    plan = libprepack.AttentionPlan(session, cu_seqlens, dtype=DTYPES[dtype], n_heads=N_HEADS,
+                                    n_kv_heads=N_KV_HEADS, head_dim=HEAD_DIM)
     workspace = torch.empty(plan.info.workspace_bytes, dtype=torch.uint8, device=device)
-    plan.upload(workspace.data_ptr() or None, current_stream(device))
-    return plan, workspace
+    plan.upload(workspace, current_stream(device))
+    return plan
 
 
 def attend(plan, q, k, v):
     """q: [tokens, n_heads, head_dim]; k, v: [tokens, n_kv_heads, head_dim]; views are fine."""
-    out = torch.empty(q.shape, dtype=q.dtype, device=q.device)
     lse = torch.empty((q.shape[1], q.shape[0]), dtype=torch.float32, device=q.device)
-    strides = {}
-    for name, tensor in (("q", q), ("k", k), ("v", v), ("out", out)):
-        assert tensor.stride(2) == 1
-        strides[name + "_row_stride"] = tensor.stride(0)
-        strides[name + "_head_stride"] = tensor.stride(1)
-    plan.run(q=q.data_ptr(), k=k.data_ptr(), v=v.data_ptr(), out=out.data_ptr(),
-             lse=lse.data_ptr(), stream=current_stream(q.device), **strides)
-    return out, lse
+    return plan.run(q, k, v, lse=lse, stream=current_stream(q.device)), lse
 
 
 def reference(q, k, v):
@@ -68,7 +59,7 @@ def reference(q, k, v):
 def largest_error(dtype, device, session):
     """Of out and of lse, over all prompts and layers; NaN when there is one."""
     cu_seqlens = [0, *torch.tensor(LENGTHS).cumsum(0).tolist()]
-    plan, workspace = make_plan(session, dtype, cu_seqlens, device)
+    plan = make_plan(session, dtype, cu_seqlens, device)
     errors = []
     for _ in range(N_LAYERS):
         qkv = torch.randn(cu_seqlens[-1], N_HEADS + 2 * N_KV_HEADS, HEAD_DIM, device=device).to(dtype)
@@ -78,7 +69,6 @@ def largest_error(dtype, device, session):
             expected = reference(q[begin:end], k[begin:end], v[begin:end])
             got = out[begin:end], lse[:, begin:end]
             errors.append(torch.stack([(a.double() - b).abs().max() for a, b in zip(got, expected)]))
-    del workspace
     return torch.stack(errors).amax(dim=0).tolist()
 
 
@@ -88,7 +78,7 @@ def main():
     dtypes = (torch.bfloat16, torch.float16) if device.type == "cuda" else tuple(DTYPES)
     status = 0
     try:
-        session = prepack.Session(device.type, current_stream(device))
+        session = libprepack.Session(None, device=device.type, stream=current_stream(device))
         for dtype in dtypes:
             error, lse_error = largest_error(dtype, device, session)
             fine = error <= ALLOWED[dtype] and lse_error <= 1e-4
@@ -96,7 +86,7 @@ def main():
             print(f"attention_torch: {device.type} {str(dtype)[6:]}: {len(LENGTHS)} prompts, "
                   f"{sum(LENGTHS)} tokens: largest error {error:.1e} (allowed "
                   f"{ALLOWED[dtype]:.0e}), of lse {lse_error:.1e}: {'fine' if fine else 'WRONG'}")
-    except prepack.PrepackError as problem:
+    except libprepack.PrepackError as problem:
         print("attention_torch:", problem)
         return 1
     return int(status)

@@ -4,7 +4,7 @@ bins, each bin runs as one row without padding, and the logits of every prompt's
 with those of the prompt alone. The model is a tiny Llama with random weights; nothing is downloaded.
 
 On a GPU with flash-attn the row runs with cu_seqlens (FlashAttentionKwargs); elsewhere with the dense
-block-diagonal mask that pp_batch_mask makes. Positions restart at each prompt either way.
+block-diagonal mask that libprepack makes. Positions restart at each prompt either way.
 
     LD_LIBRARY_PATH=build/libprepack python3 examples/python/pack_transformers.py
 
@@ -21,7 +21,7 @@ except ImportError as missing:
     print(f"pack_transformers: {missing.name or missing} is not installed, nothing was run")
     sys.exit(77)
 
-import prepack_ctypes as prepack
+import libprepack
 
 N_PROMPTS, LONGEST, VOCABULARY = 32, 160, 512
 
@@ -38,30 +38,29 @@ def make_model(device, flash):
 
 def packed_logits(model, arrays, device, flash):
     """[prompts of the bin, vocabulary]: logits of each prompt's last token, from one row."""
-    inputs = {"input_ids": torch.tensor([arrays.tokens], device=device),
-              "position_ids": torch.tensor([arrays.positions], device=device)}
+    inputs = {"input_ids": torch.tensor(arrays.tokens[None], dtype=torch.int64, device=device),
+              "position_ids": torch.tensor(arrays.positions[None], dtype=torch.int64, device=device)}
     if flash:
-        cu_seqlens = torch.tensor(arrays.cu_seqlens, dtype=torch.int32, device=device)
+        cu_seqlens = torch.tensor(arrays.cu_seqlens, device=device)
         inputs |= {"cu_seq_lens_q": cu_seqlens, "cu_seq_lens_k": cu_seqlens,
                    "max_length_q": arrays.max_seqlen, "max_length_k": arrays.max_seqlen}
     else:
-        n = len(arrays.tokens)
-        visible = torch.frombuffer(arrays.mask(), dtype=torch.uint8).view(1, 1, n, n).bool()
-        inputs["attention_mask"] = torch.zeros(visible.shape).masked_fill(
-            ~visible, torch.finfo(torch.float32).min).to(device)
-    return model(**inputs, use_cache=False).logits[0, arrays.last_rows].float()
+        visible = torch.from_numpy(arrays.mask()).to(device)  # [1, tokens, tokens]
+        inputs["attention_mask"] = torch.zeros(visible.shape, device=device).masked_fill(
+            ~visible, torch.finfo(torch.float32).min)[None]
+    return model(**inputs, use_cache=False).logits[0, arrays.last_rows.tolist()].float()
 
 
-def largest_difference(model, prompts, packing, device, flash):
+def largest_difference(model, prompts, plan, device, flash):
     largest, seen = 0.0, []
-    for arrays in packing.bins(prompts):
+    for arrays in plan.batches(prompts):
         packed = packed_logits(model, arrays, device, flash)
-        for row, prompt in zip(packed, arrays.prompts):
+        for row, prompt in zip(packed, arrays.prompts.tolist()):
             alone = model(input_ids=torch.tensor([prompts[prompt]], device=device), use_cache=False)
             largest = max(largest, (row - alone.logits[0, -1].float()).abs().max().item())
-        seen += arrays.prompts
+        seen += arrays.prompts.tolist()
     if sorted(seen) != list(range(len(prompts))):
-        raise prepack.PrepackError(f"the bins hold the prompts {sorted(seen)}")
+        raise libprepack.PrepackError(f"the bins hold the prompts {sorted(seen)}")
     return largest
 
 
@@ -72,8 +71,8 @@ def main():
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     flash = device.type == "cuda" and is_flash_attn_2_available()
     try:
-        packing = prepack.Packing(lengths, policy=prepack.POLICY_FFD)
-        info = packing.info
+        plan = libprepack.Packer().plan(lengths)
+        info = plan.info
         padded, computed = N_PROMPTS * max(lengths), sum(lengths)
         print(f"pack_transformers: {N_PROMPTS} prompts, {info.n_bins} bins of {info.capacity} tokens "
               f"(at least {info.lower_bound}), {100 * info.waste:.1f} % unused")
@@ -81,8 +80,8 @@ def main():
               f"{padded / computed:.2f} times fewer")
         allowed = 0.1 if flash else 1e-4
         with torch.inference_mode():
-            error = largest_difference(make_model(device, flash), prompts, packing, device, flash)
-    except prepack.PrepackError as problem:
+            error = largest_difference(make_model(device, flash), prompts, plan, device, flash)
+    except libprepack.PrepackError as problem:
         print("pack_transformers:", problem)
         return 1
     fine = error <= allowed

@@ -10,7 +10,6 @@ rows that are needed alone, and of several batch sizes the fastest on a part of 
 scores each continuation by itself. --first: so many lines of the file.
 Needs torch and transformers; without them it says so and stops."""
 import argparse
-import ctypes as C
 import json
 import os
 import statistics
@@ -19,6 +18,7 @@ import tempfile
 import time
 
 try:
+    import numpy as np
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
     from transformers.utils import logging
@@ -29,11 +29,6 @@ except ImportError as missing:
     sys.exit(0)
 
 BATCHES = (1, 2, 4, 8, 16, 32)
-
-
-class Continuation(C.Structure):
-    _fields_ = [("tokens", C.POINTER(C.c_int32)), ("n_tokens", C.c_int64), ("n_context", C.c_int64),
-                ("logprob", C.c_double), ("is_greedy", C.c_int32)]
 
 
 def read_questions(path):
@@ -58,22 +53,14 @@ class Prepack:
     """One call for all: contexts are shared, and what several of them begin with."""
 
     def __init__(self, args, checkpoint):
-        self.library = rival_prepack.Library(args.library)
-        self.model, self.session = C.c_void_p(), C.c_void_p()
-        params = rival_prepack.SessionParams()
-        self.library.lib.pp_session_params_init(C.byref(params), C.c_size_t(C.sizeof(params)))
-        params.n_threads = args.threads
-        self.library.call("pp_model_open", checkpoint.encode(), None, C.byref(self.model))
-        self.library.call("pp_session_create", self.model, C.byref(params), C.byref(self.session))
+        self.session = rival_prepack.package(args.library).Session(checkpoint, threads=args.threads, log=False)
 
     def score(self, questions):
-        rows = [(context, continuation) for context, all_of in questions for continuation in all_of]
-        arrays = [(C.c_int32 * (len(a) + len(b)))(*a, *b) for a, b in rows]
-        every = (Continuation * len(rows))(*[Continuation(C.cast(array, C.POINTER(C.c_int32)), len(array), len(a), 0, 0)
-                                             for array, (a, _) in zip(arrays, rows, strict=True)])
+        pairs = [(np.array(context + continuation, np.int32), len(context)) for context, all_of in questions
+                 for continuation in all_of]
         began = time.perf_counter()
-        self.library.call("pp_score_continuations", self.session, every, C.c_int64(len(rows)), None)
-        return time.perf_counter() - began, [one.logprob for one in every]
+        scores = self.session.score_tokens(pairs)
+        return time.perf_counter() - began, [score.logprob for score in scores]
 
 
 class Transformers:

@@ -11,7 +11,7 @@ import importlib.util
 import os
 import sys
 import tempfile
-from ctypes import POINTER, byref, c_float, c_int32, c_int64, c_size_t, c_uint32, c_void_p
+from ctypes import byref, c_int32, c_size_t, c_void_p
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 try:
@@ -23,7 +23,9 @@ except (ImportError, AttributeError) as missing:
     sys.exit(0)
 os.environ["PREPACK_LIBRARY"] = os.path.abspath(sys.argv[1])
 sys.path[:0] = [os.path.join(HERE, "../../examples/python"), os.path.join(HERE, "../golden")]
-import prepack_ctypes as P  # noqa: E402
+import libprepack  # noqa: E402
+from libprepack import _abi  # noqa: E402
+from libprepack._library import call, core, sized  # noqa: E402
 import to_gguf  # noqa: E402
 
 CASES = {"llama_gqa_tied": 2, "llama_mha": 2, "qwen2": 1, "qwen3": 1, "granite": 2, "smollm3": 2, "glm4": 1}
@@ -41,51 +43,27 @@ def report(name, problems):
 
 # ---- here ----
 
-class LlamaCppParams(ctypes.Structure):
-    _fields_ = [("struct_size", c_uint32), ("key_dtype", c_int32), ("value_dtype", c_int32), ("v_trans", c_int32),
-                ("n_streams", c_int32), ("order", c_int32)]
-
-
-def declare():
-    library = P.library()
-    P.declare(library, "pp_prefill", c_void_p, c_void_p, POINTER(P.Prompt), c_int64, POINTER(c_void_p), c_void_p)
-    P.declare(library, "pp_decode", c_void_p, POINTER(c_void_p), POINTER(c_int32), c_int64, POINTER(POINTER(c_float)))
-    P.declare(library, "pp_kvcache_llamacpp_size", c_void_p, POINTER(LlamaCppParams), POINTER(c_size_t))
-    P.declare(library, "pp_kvcache_to_llamacpp", c_void_p, POINTER(LlamaCppParams), c_void_p, c_size_t)
-    P.declare(library, "pp_kvcache_from_llamacpp", c_void_p, c_void_p, c_size_t, POINTER(LlamaCppParams),
-              POINTER(c_void_p))
-
-
 class Here:
-    def __init__(self, path, n_vocab):
-        self.model, self.n_vocab = P.Model(path), n_vocab
-        params = P.SessionParams()
-        P.library().pp_session_params_init(byref(params), ctypes.sizeof(params))
-        params.dtype = P.F32
-        self.session = c_void_p()
-        P.call("pp_session_create", self.model.handle, byref(params), byref(self.session))
+    def __init__(self, path):
+        self.session = libprepack.Session(path, dtype="f32")
 
     def prefill(self, ids):
-        array, cache = (c_int32 * len(ids))(*ids), c_void_p()
-        P.call("pp_prefill", self.session, None, byref(P.Prompt(array, len(ids))), 1, byref(cache), None)
-        return cache
+        return self.session.prefill([ids], logits="none")[0].cache
 
     def step(self, cache, token):
-        logits = POINTER(c_float)()
-        P.call("pp_decode", self.session, byref(cache), byref(c_int32(token)), 1, byref(logits))
-        return np.ctypeslib.as_array(logits, (self.n_vocab,)).copy()
+        return self.session.decode([cache], [token])[0]
 
     def state(self, cache, **fields):
-        params, size = LlamaCppParams(struct_size=ctypes.sizeof(LlamaCppParams), **fields), c_size_t()
-        P.call("pp_kvcache_llamacpp_size", cache, byref(params), byref(size))
+        params, size = sized(_abi.pp_llamacpp_params, **fields), c_size_t()
+        call(core().pp_kvcache_llamacpp_size, cache.handle, byref(params), byref(size))
         memory = ctypes.create_string_buffer(size.value)
-        P.call("pp_kvcache_to_llamacpp", cache, byref(params), memory, size.value)
+        call(core().pp_kvcache_to_llamacpp, cache.handle, byref(params), memory, size.value)
         return memory.raw
 
     def load(self, state, order=0):
-        params, cache = LlamaCppParams(struct_size=ctypes.sizeof(LlamaCppParams), n_streams=1, order=order), c_void_p()
-        P.call("pp_kvcache_from_llamacpp", self.session, state, len(state), byref(params), byref(cache))
-        return cache
+        params, cache = sized(_abi.pp_llamacpp_params, n_streams=1, order=order), c_void_p()
+        call(core().pp_kvcache_from_llamacpp, self.session.handle, state, len(state), byref(params), byref(cache))
+        return libprepack.Cache.adopt(self.session, cache.value)
 
 
 # ---- there ----
@@ -147,9 +125,9 @@ def distance(a, b):
 def both_ways(case, path, kv_type, fused, n_sequences, order):
     """Logits after a prompt that the other side prefilled, against those of the same side alone."""
     there = There(path, kv_type, fused, n_sequences)
-    here = Here(path, there.n_vocab)
+    here = Here(path)
     ids = [(37 * i + 11) % (there.n_vocab - 3) + 3 for i in range(45)]
-    dtype = P.F16 if kv_type == F16 else P.F32
+    dtype = _abi.PP_DTYPE_F16 if kv_type == F16 else _abi.PP_DTYPE_F32
     fields = {"key_dtype": dtype, "value_dtype": dtype, "v_trans": not fused, "n_streams": n_sequences}
     there.run(ids[:-1], 0)
     theirs = there.state()
@@ -223,8 +201,8 @@ def real_text(path):
     """The text goes on as if one side had done it all."""
     for kv_type, fused in ((F16, True), (F32, False)):
         there = There(path, kv_type, fused)
-        here = Here(path, there.n_vocab)
-        dtype = P.F16 if kv_type == F16 else P.F32
+        here = Here(path)
+        dtype = _abi.PP_DTYPE_F16 if kv_type == F16 else _abi.PP_DTYPE_F32
         problems = []
         for text in ("The capital of France is", "The three laws of thermodynamics are"):
             ids = there.tokenize(text)
@@ -256,7 +234,6 @@ def real_text(path):
 
 
 L.llama_log_set(quiet := L.llama_log_callback(lambda level, text, user: None), None)
-declare()
 with tempfile.TemporaryDirectory() as directory:
     small_models(directory)
     real_text(unpacked(directory))

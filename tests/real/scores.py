@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Log-probabilities, hidden states, pooled vectors and scores of labels against transformers, on tiny random
-checkpoints of every family, through the ctypes binding of examples/python.
+checkpoints of every family, through the Python package of examples/python.
 
 usage: scores.py LIBRARY [--seed N] [family ...]
 LIBRARY: a libprepack.so. transformers computes every prompt alone, in float64 (its norms and softmax in float64 too,
@@ -166,16 +166,15 @@ def check_scores(i, tokens, scores, logits):
     return problems
 
 
-def check_vectors(prepack, session, prompts, packing, expected):
+def check_vectors(session, prompts, shared, expected):
     problems = []
-    hidden = session.hidden(prompts, packing)
-    poolings = {"last": (prepack.POOLING_LAST, lambda h: h[-1]), "first": (prepack.POOLING_FIRST, lambda h: h[0]),
-                "mean": (prepack.POOLING_MEAN, lambda h: h.mean(0))}
+    hidden = session.hidden(prompts)
+    poolings = {"last": lambda h: h[-1], "first": lambda h: h[0], "mean": lambda h: h.mean(0)}
     for i, (states, _) in enumerate(expected):
         problems += far(f"hidden states of prompt {i}", hidden[i], states)
-    for name, (pooling, pool) in poolings.items():
-        for normalize in (0, 1):
-            vectors = session.pooled(prompts, pooling, normalize, packing)
+    for name, pool in poolings.items():
+        for normalize in (False, True):
+            vectors = session.embed(prompts, pooling=name, normalize=normalize, min_shared_prefix=shared)
             for i, (states, _) in enumerate(expected):
                 vector = pool(states)
                 vector = vector / vector.norm() if normalize else vector
@@ -183,23 +182,23 @@ def check_vectors(prepack, session, prompts, packing, expected):
     return problems
 
 
-def check_model(prepack, folder, kind, auto, vocab, rng):
+def check_model(libprepack, folder, kind, auto, vocab, rng):
     prompts = draw_prompts(vocab, rng)
     expected = reference(folder, auto, prompts)
-    model = prepack.Model(folder)
-    session = prepack.Session(model=model, dtype=prepack.F32, n_threads=2)
-    packing = rng.choice([None, 4, prepack.Packing([len(p) for p in prompts], capacity=128)])
-    problems = check_vectors(prepack, session, prompts, packing, expected)
-    wanted = {LM: (1, 0), PUBLISHED: (1, 0), BARE: (0, 0)}.get(kind)
-    if wanted and wanted != (model.config.has_lm_head, model.config.n_labels):
-        problems.append(f"has_lm_head {model.config.has_lm_head}, n_labels {model.config.n_labels}")
+    session = libprepack.Session(folder, dtype="f32", threads=2)
+    config, shared = session.model.config, rng.choice([0, 4])
+    problems = check_vectors(session, prompts, shared, expected)
+    wanted = {LM: (True, 0), PUBLISHED: (True, 0), BARE: (False, 0)}.get(kind)
+    if wanted and wanted != (config.has_lm_head, config.n_labels):
+        problems.append(f"has_lm_head {config.has_lm_head}, n_labels {config.n_labels}")
     if kind in (LM, PUBLISHED):
-        for i, scores in enumerate(session.scores(prompts, packing, N_TOP)):
-            if len(scores) != len(prompts[i]) - 1:
-                problems.append(f"prompt {i}: {len(scores)} scores")
-            problems += check_scores(i, prompts[i], scores, expected[i][1])
+        for i, found in enumerate(session.logprobs(prompts, top=N_TOP, min_shared_prefix=shared)):
+            if found.logprobs.size != len(prompts[i]):
+                problems.append(f"prompt {i}: {found.logprobs.size} scores")
+            scores = zip(found.logprobs[1:], found.ranks[1:], map(zip, found.top_tokens[1:], found.top_logprobs[1:]))
+            problems += check_scores(i, prompts[i], [(a, b, list(top)) for a, b, top in scores], expected[i][1])
     if kind == LABELS:
-        for i, labels in enumerate(session.labels(prompts, packing)):
+        for i, labels in enumerate(session.classify(prompts, min_shared_prefix=shared)):
             problems += far(f"labels of prompt {i}", labels, expected[i][1])
     return problems
 
@@ -218,7 +217,7 @@ def main():
     parser.add_argument("families", nargs="*")
     options = parser.parse_args()
     os.environ["PREPACK_LIBRARY"] = os.path.abspath(options.library)
-    import prepack_ctypes as prepack
+    import libprepack
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
     torch.set_num_threads(1)
@@ -231,7 +230,7 @@ def main():
             folder = tempfile.mkdtemp(prefix="prepack-scores-")
             try:
                 auto, vocab = write_checkpoint(folder, family, kind, rng)
-                report(f"{family} {kind}", check_model(prepack, folder, kind, auto, vocab, rng))
+                report(f"{family} {kind}", check_model(libprepack, folder, kind, auto, vocab, rng))
             finally:
                 shutil.rmtree(folder)
     print(f"1..{len(results)}")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _abi
+from ._ids import to_ids, to_list
 from .errors import ArgumentError
 
 
@@ -38,14 +39,17 @@ def integer(name: str, value: SupportsIndex, bits: int = 64) -> int:
 
 
 def integers(name: str, values: Any, dtype: type[np.signedinteger[Any]]) -> NDArray[Any]:
-    """A contiguous array [n] of dtype; what is no integer, or does not fit, is refused."""
+    """A contiguous array [n] of dtype. Raises TypeError for what are no integers, ArgumentError for more dimensions
+    than one, or what does not fit."""
     if not hasattr(values, "__array__") and hasattr(values, "__dlpack__"):
         values = np.from_dlpack(values)
     array = np.asarray(values)
     if array.size == 0:
         array = array.astype(dtype)
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise ArgumentError(f"{name} must be integers in one dimension, not {array.dtype} of shape {array.shape}")
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name} are {array.dtype}; integers are needed")
+    if array.ndim != 1:
+        raise ArgumentError(f"{name} have the shape {list(array.shape)}; one dimension is needed")
     narrow = np.ascontiguousarray(array, dtype)
     if narrow.dtype.itemsize < array.dtype.itemsize or array.dtype.kind == "u":
         wrong = np.flatnonzero((narrow != array) | (narrow < 0) & (array > 0))
@@ -78,11 +82,7 @@ class Prompts:
     """Token ids of prompts as the library takes them. address: of `pp_prompt` [n]; the arrays live as long."""
 
     def __init__(self, prompts: Iterable[Integers]) -> None:
-        self.tokens: list[NDArray[np.int32]] = []
-        for i, prompt in enumerate(prompts):
-            if isinstance(prompt, (str, bytes)):
-                raise TypeError(f"prompt {i} is text: token ids are needed here (Tokenizer.encode makes them)")
-            self.tokens.append(integers(f"prompt {i}", prompt, np.int32))
+        self.tokens = [to_ids(prompt, f"prompt {i}") for i, prompt in enumerate(to_list(prompts, "prompts"))]
         self.array = (_abi.pp_prompt * len(self.tokens))()
         for record, tokens in zip(self.array, self.tokens):
             record.tokens, record.n_tokens = tokens.ctypes.data, tokens.size

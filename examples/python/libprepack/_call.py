@@ -3,12 +3,14 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _abi
+from ._arrays import integer
 from ._interrupt import Interruptible
 from ._library import call, core, sized
 from ._progress import Meter, Progress
@@ -25,8 +27,7 @@ if TYPE_CHECKING:
 
 # None: the items in the order given.
 Plans = Union[Plan, Packer, None]
-# Receives the item's number, the number of the token that the first row is of, and rows [n, vocab_size], which are
-# lent for the call.
+# Receives the item's number, the number of the token that the first row follows, and rows [n, vocab_size].
 Sink = Callable[[int, int, Floats], object]
 
 ITEM: np.dtype[Any] = np.dtype(_abi.pp_item)
@@ -57,104 +58,114 @@ class Call:
         self.done = 0
 
     def __enter__(self) -> Call:
-        self._session.acquire()
-        try:
+        self._held = ExitStack()
+        with self._held:
+            self._session.acquire()
+            self._held.callback(self._session.release)
+            self._stop = None if self._cancel is None else self._held.enter_context(self._cancel.in_use())
             self._meter = Meter(self._progress)
-        except BaseException:
-            self._session.release()
-            raise
+            self._held.callback(self._meter.close)
+            self._held = self._held.pop_all()  # all went well
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._session.release()
-        self._meter.close()
+        self._held.close()
 
     def plan(self, plan: Plans, prompts: Sequence[NDArray[np.int32]]) -> Plan | None:
         """The plan of a run of these prompts: the one that was given, or by the packer that was."""
         return plan.plan(prompts) if isinstance(plan, Packer) else plan
 
     def run(self, items: NDArray[Any], caches: Sequence[Cache | None] | None = None, *,
-            plan: Plan | None = None, min_shared_prefix: int = 0, sink: Sink | None = None,
-            continuations: Any = None) -> list[Cache | None]:
-        """pp_run, or pp_score_continuations of an array of pp_continuation. Returns each item's cache, new ones for
-        items without; None for those that discard theirs.
+            plan: Plan | None = None, min_shared_prefix: int = 0, sink: Sink | None = None) -> list[Cache | None]:
+        """pp_run. Returns each item's cache, new ones for items without; None for those that discard theirs.
 
-        items: from new_items; their `cache` is filled here.
-        """
-        session, held = self._session, _held(caches, len(items))
-        used = [cache for cache in held if cache is not None]
-        for cache in used:
-            cache.check_writable()
+        items: from new_items; their `cache` is filled here."""
+        held: list[Cache | None] = [None] * len(items) if caches is None else list(caches)
         items["cache"] = [cache.handle if cache is not None else 0 for cache in held]
-        n_tokens = (int(items["n_tokens"].sum()) if continuations is None else
-                    sum(one.n_tokens for one in continuations))
+        with ExitStack() as uses:
+            address = None if plan is None else uses.enter_context(plan.in_use())
+            new: list[Cache | None] = []
+
+            def run(handle: int, params: object) -> None:
+                call(core().pp_run, handle, address, items.ctypes.data, len(items), params)
+                new.extend(cache if cache is not None else Cache.adopt(self._session, made) if made else None
+                           for cache, made in zip(held, items["cache"].tolist()))
+
+            self._run(run, int(items["n_tokens"].sum()), [cache for cache in held if cache is not None],
+                      min_shared_prefix, sink)
+        return new
+
+    def score(self, continuations: Any, min_shared_prefix: int) -> None:
+        """pp_score_continuations of a ctypes array of pp_continuation."""
+        self._run(lambda handle, params: call(core().pp_score_continuations, handle, continuations,
+                                              len(continuations), params),
+                  sum(one.n_tokens for one in continuations), [], min_shared_prefix, None)
+
+    def _run(self, function: Callable[[int, object], object], n_tokens: int, caches: Sequence[Cache],
+             min_shared_prefix: int, sink: Sink | None) -> None:
+        """Calls a function with the session's address and the parameters of a run. What callbacks and signal
+        handlers raise ends the run, and is raised when it has ended; then the caches are as before."""
+        for cache in caches:
+            cache.check_writable()
+        handle, lengths = self._session.handle, [len(cache) for cache in caches]
         interrupts = Interruptible(lambda: core().pp_session_cancel(handle),
-                                   2.0 * n_tokens * session.model.n_parameters > _LONG_FLOP)
-        handle = session.handle
-        params = sized(_abi.pp_run_params, min_shared_prefix=min_shared_prefix)
+                                   2.0 * n_tokens * self._session.model.n_parameters > _LONG_FLOP)
+        params = self._params(interrupts, min_shared_prefix, sink)
+        is_done = False
+        for cache in caches:
+            cache.pin(1)
+        with interrupts:
+            try:
+                function(handle, ctypes.byref(params))
+                is_done = True
+            except PrepackError:
+                if interrupts.failure is None:
+                    raise
+            finally:
+                for cache in caches:
+                    cache.pin(-1)
+        if interrupts.failure is not None:
+            for cache, length in zip(caches, lengths):
+                if is_done:  # it came behind the last pass: the run is undone where a window allows it
+                    core().pp_kvcache_truncate(cache.handle, length, None)
+            raise interrupts.failure
+
+    def _params(self, interrupts: Interruptible, min_shared_prefix: int, sink: Sink | None) -> _abi.pp_run_params:
+        """The parameters of a run, with callbacks that raise nothing."""
         before = self.done
 
         def on_progress(_user: int | None, done: int, total: int) -> None:
             try:  # also where nobody looks: signals are handled here
+                interrupts.insist()
                 self.done = before + done
                 if self._meter.is_shown:
                     self._meter.show(self.done, max(self.total, before + total))
             except BaseException as failure:
                 interrupts.fail(failure)
 
-        def on_logits(_user: int | None, piece: int | None) -> int:
+        def on_logits(_user: int | None, address: int | None) -> int:
             try:
-                view = _abi.pp_logits.from_address(piece or 0)
-                rows: Any = (ctypes.c_float * (view.n_rows * view.vocab_size)).from_address(view.logits or 0)
-                array: Floats = np.frombuffer(memoryview(rows), np.float32).reshape(view.n_rows, view.vocab_size)
-                array.flags.writeable = False
                 assert sink is not None
-                sink(view.i_item, view.first_token, array)
+                piece = _abi.pp_logits.from_address(address or 0)
+                rows: Floats = np.empty((piece.n_rows, piece.vocab_size), np.float32)
+                ctypes.memmove(rows.ctypes.data, piece.logits or 0, rows.nbytes)
+                sink(piece.i_item, piece.first_token, rows)
             except BaseException as failure:
                 interrupts.fail(failure)
             return int(interrupts.failure is not None)
 
+        params = sized(_abi.pp_run_params, min_shared_prefix=integer("min_shared_prefix", min_shared_prefix),
+                       cancel=self._stop)
         params.progress = _abi.pp_progress_fn(on_progress)
         if sink is not None:
             params.sink = _abi.pp_logits_fn(on_logits)
-        if self._cancel is not None:
-            params.cancel = self._cancel.handle
-        new: list[Cache | None] = []
-        lengths = [len(cache) for cache in used]
-        for cache in used:
-            cache.pin(1)
-        with interrupts:
-            try:
-                if continuations is not None:
-                    call(core().pp_score_continuations, handle, continuations, len(continuations),
-                         ctypes.byref(params))
-                else:
-                    call(core().pp_run, handle, None if plan is None else plan.handle, items.ctypes.data,
-                         len(items), ctypes.byref(params))
-                    new = [cache if cache is not None else Cache.adopt(session, address) if address else None
-                           for cache, address in zip(held, items["cache"].tolist())]
-            except PrepackError:
-                if interrupts.failure is None:
-                    raise
-            finally:
-                for cache in used:
-                    cache.pin(-1)
-        if interrupts.failure is not None:
-            if new:  # it came behind the last pass: the run is undone where a window allows it
-                for cache, length in zip(used, lengths):
-                    core().pp_kvcache_truncate(cache.handle, length, None)
-            raise interrupts.failure
-        return new
+        return params
 
 
-def _held(caches: Sequence[Cache | None] | None, n: int) -> list[Cache | None]:
-    if caches is None:
-        return [None] * n
-    return list(caches)
-
-
-def check_session(session: Session, caches: Sequence[Cache | None]) -> None:
-    """Refuses caches of other sessions."""
+def check_session(session: Session, caches: Sequence[Cache | None], optional: bool = True) -> None:
+    """Refuses what is no cache, and caches of other sessions."""
     for i, cache in enumerate(caches):
+        if not isinstance(cache, Cache) and not (optional and cache is None):
+            raise TypeError(f"cache {i} is a {type(cache).__name__}; it is a Cache")
         if cache is not None and cache.session is not session:
             raise MisuseError(f"cache {i} belongs to another session", i)

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _abi
+from ._arrays import integer
 from ._call import SCORE, Call, Plans, new_items
-from ._ids import Ids
+from ._ids import Ids, to_ids
 from ._items import fill_tokens
 from ._names import OUTPUTS
 from ._text import StoppableText
@@ -73,13 +74,14 @@ class _Generator:
     def __init__(self, session: Session, running: Call, prompts: Sequence[Ids], options: Options) -> None:
         self.session, self.call, self.options = session, running, options
         stops = [options.stop] if isinstance(options.stop, str) else list(options.stop or ())
-        if "" in stops:
-            raise ValueError("a stop string is empty")
+        if not all(isinstance(stop, str) and stop for stop in stops):
+            raise ValueError(f"stop is {options.stop!r}; it is a text that is not empty, or some")
         needs_text = bool(stops) or options.stream is not None
         tokenizer = session.tokenizer if needs_text or session.has_tokenizer else None
         seeds = _seeds(options.seed, len(prompts))
         n_most = session.model.config.max_position
-        self.stop_tokens = set(map(int, options.stop_tokens or ()))
+        given = () if options.stop_tokens is None else options.stop_tokens
+        self.stop_tokens: set[int] = set(to_ids(given, "stop_tokens").tolist())
         if not options.ignore_eos:
             self.stop_tokens.update(session.model.config.eos_tokens)
             if tokenizer is not None and tokenizer.eos_token is not None:
@@ -169,16 +171,17 @@ class _Generator:
     def _items(self, rows: Sequence[_Row]) -> NDArray[Any]:
         items = new_items(len(rows))
         items["output"] = OUTPUTS["token"]
-        for name in ("temperature", "top_k", "top_p", "min_p"):
+        for name in ("temperature", "top_p", "min_p"):
             items[name] = getattr(self.options, name)
+        items["top_k"] = integer("top_k", self.options.top_k, 32)
         items["seed"] = np.array([row.seed for row in rows], np.uint64)
         return items
 
     def _ask_scores(self, items: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         """Asks for the log-probability of the token that each item draws, and of the most likely ones."""
-        n_top = self.options.n_logprobs
-        if n_top is None:
+        if self.options.n_logprobs is None:
             return ()
+        n_top = integer("n_logprobs", self.options.n_logprobs, 32)
         scores = np.zeros(len(items), SCORE)
         scores["token"], scores["target"] = items["n_tokens"] - 1, _abi.PP_DRAWN_TARGET
         top: NDArray[np.int32] = np.empty((len(items), max(n_top, 0)), np.int32)
@@ -234,7 +237,7 @@ def _logprobs(row: _Row, n_top: int) -> TokenLogprobs:
 
 def generate(session: Session, running: Call, prompts: Sequence[Ids], options: Options) -> list[Generation]:
     """Session.generate, of ids."""
-    if options.max_new_tokens < 1:
+    if integer("max_new_tokens", options.max_new_tokens) < 1:
         raise ArgumentError(f"max_new_tokens is {options.max_new_tokens}; at least 1 is generated")
     config = session.model.config
     for i, ids in enumerate(prompts):  # here, since the library would count those that run together
@@ -267,7 +270,8 @@ def _free_bytes(session: Session) -> int:
     info = session.read_info()
     if session.memory_limit:
         return max(session.memory_limit - info.memory_bytes, 0)
-    if info.device.startswith("cpu"):
-        return get_device(0).available_bytes // 2
     name = ":".join(info.device.split(":")[:2])
-    return next((device.available_bytes for device in devices() if device.device == name), 0) // 2
+    known = [get_device(0)] if info.device.startswith("cpu") else [one for one in devices() if one.device == name]
+    if not known or not known[0].available_bytes:
+        return 2 ** 62  # nobody says: rows wait when memory is short
+    return known[0].available_bytes // 2

@@ -52,7 +52,7 @@ def to_list(prompts: Any, what: str) -> list[Any]:
     """A list of prompts. Raises TypeError where it is a single one, as a str is."""
     if isinstance(prompts, (str, bytes, bytearray)):
         raise TypeError(f"{what} is a single {type(prompts).__name__}; pass a list: [{prompts[:20]!r}]")
-    if not hasattr(prompts, "__iter__"):
+    if not hasattr(prompts, "__iter__") or hasattr(prompts, "keys"):
         raise TypeError(f"{what} is a {type(prompts).__name__}; it is a list, each of whose prompts is a str or "
                         f"token ids")
     return list(prompts)

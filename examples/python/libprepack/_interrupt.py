@@ -3,6 +3,7 @@ until the library has returned. A long pass does not have to end first."""
 from __future__ import annotations
 
 import os
+import select
 import signal
 import threading
 from collections.abc import Callable
@@ -29,10 +30,15 @@ class _Watcher:
             signal.set_wakeup_fd(other)
 
     def _watch(self) -> None:
+        again: float | None = None  # seconds; a call that had not begun yet did not hear the first time
         while True:
+            if not select.select([self._read], [], [], again)[0]:
+                self._cancel()
+                continue
             for number in os.read(self._read, 64):
                 if number == signal.SIGINT:
                     self._cancel()
+                    again = 0.05
                 elif number == 0:  # from `close`: no signal has it
                     return
 
@@ -67,6 +73,11 @@ class Interruptible:
             self.failure = failure
         self._cancel()
 
+    def insist(self) -> None:
+        """Cancels once more after a failure: the call may not have begun when it came."""
+        if self.failure is not None:
+            self._cancel()
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         try:
             self._handlers[number](number, frame)
@@ -87,11 +98,17 @@ class Interruptible:
                 self._watcher = _Watcher(self._cancel)
         except ValueError:  # the main thread of another interpreter than the first
             self._handlers = {}
+        except BaseException:  # a handler that was not wrapped yet
+            self._restore()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._watcher is not None:
             self._watcher.close()
-        for number, handler in self._handlers.items():
-            if signal.getsignal(number) == self._handle:  # a handler may have put another in its place
-                signal.signal(number, handler)
+        self._restore()
+
+    def _restore(self) -> None:
+        for number in sorted(self._handlers, key=lambda number: number == signal.SIGINT):  # which may raise at once
+            if signal.getsignal(number) == self._handle:  # else a handler put another in its place
+                signal.signal(number, self._handlers[number])

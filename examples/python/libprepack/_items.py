@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._arrays import integer
 from ._call import SCORE, Call, Plans, Sink, check_session, new_items
 from ._ids import Ids, Prompt, encode_prompts
 from ._names import OUTPUTS, POOLINGS, constant
@@ -47,7 +48,7 @@ def prefill(session: Session, prompts: Sequence[Prompt], caches: Sequence[Cache]
     if logits != "none":
         items["logits"] = out.ctypes.data + 4 * vocab_size * starts[:-1]
     if caches is not None:
-        check_session(session, caches)
+        check_session(session, caches, False)
     with Call(session, progress, cancel) as running:
         made = running.run(items, caches, plan=running.plan(plan, ids), min_shared_prefix=min_shared_prefix)
     results: list[Prefilled] = []
@@ -68,8 +69,9 @@ class _Outputs:
         slot["pooling"] = constant(POOLINGS, item.pooling, "pooling")
         slot["normalize"] = item.normalize
         slot["discard_cache"] = item.discard_cache
-        for name in ("temperature", "top_k", "top_p", "min_p"):
+        for name in ("temperature", "top_p", "min_p"):
             slot[name] = getattr(item, name)
+        slot["top_k"], slot["n_top"] = integer("top_k", item.top_k, 32), integer("n_top", item.n_top, 32)
         slot["seed"] = item.seed % 2 ** 64
         self.given: dict[str, NDArray[Any]] = {}
         self._kept: list[NDArray[Any]] = [ids]
@@ -97,10 +99,14 @@ class _Outputs:
         slot[field] = self.given[name].ctypes.data
 
     def _fill_scores(self, slot: Any, item: Item) -> None:
-        wanted = np.asarray(item.scores, np.int64).reshape(-1, 2)
+        wanted = np.asarray(item.scores)
+        if wanted.size and (wanted.ndim != 2 or wanted.shape[1] != 2 or wanted.dtype.kind not in "iu"):
+            raise ValueError(f"scores have the shape {list(wanted.shape)} of {wanted.dtype}; they are rows and ids, "
+                             "integers [n_scores, 2]")
+        wanted = wanted.reshape(-1, 2).astype(np.int64)
         self._scores = np.zeros(len(wanted), SCORE)
         self._scores["token"], self._scores["target"] = wanted[:, 0], wanted[:, 1]
-        slot["scores"], slot["n_scores"], slot["n_top"] = self._scores.ctypes.data, len(wanted), item.n_top
+        slot["scores"], slot["n_scores"] = self._scores.ctypes.data, len(wanted)
         top = np.empty((len(wanted), max(item.n_top, 0)), np.int32)
         logprobs = np.empty(top.shape, np.float64)
         slot["top_tokens"], slot["top_logprobs"] = top.ctypes.data, logprobs.ctypes.data

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _abi
+from ._arrays import integer
 from ._call import SCORE, Call, new_items
 from ._ids import Ids, Prompt, encode_prompts, to_ids, to_list
 from ._items import fill_tokens
@@ -106,7 +107,7 @@ def score_tokens(session: Session, pairs: Sequence[tuple[Any, int]], min_shared_
     for slot, tokens, (_, n_context) in zip(wanted, ids, pairs):
         slot.tokens, slot.n_tokens, slot.n_context = tokens.ctypes.data, tokens.size, n_context
     with Call(session, progress, cancel) as running:
-        running.run(new_items(0), min_shared_prefix=min_shared_prefix, continuations=wanted)
+        running.score(wanted, min_shared_prefix)
     return [Score(slot.logprob, bool(slot.is_greedy), slot.n_tokens - slot.n_context, slot.n_context)
             for slot in wanted]
 
@@ -115,6 +116,8 @@ def logprobs(session: Session, prompts: Sequence[Prompt], top: int, min_shared_p
              cancel: Cancel | None) -> list[TokenLogprobs]:
     """Session.logprobs."""
     ids = encode_prompts(prompts, lambda: session.tokenizer)
+    if not 0 <= integer("top", top) <= _abi.PP_MAX_TOP:
+        raise ArgumentError(f"top is {top}; allowed: 0 to {_abi.PP_MAX_TOP}")
     if not ids:
         return []
     results = [TokenLogprobs(each, np.full(each.size, np.nan), np.full(each.size, -1, np.int32),

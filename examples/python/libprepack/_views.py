@@ -5,6 +5,8 @@ An array keeps the object that it shows alive; the object is not closed while on
 from __future__ import annotations
 
 import weakref
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -56,6 +58,15 @@ class SharedHandle(Handle):
         """The address of the C object, for calls of the C library. Raises MisuseError when it is closed."""
         address = self._address
         return super().handle if self._of_one_process or address is None else address
+
+    @contextmanager
+    def in_use(self) -> Generator[int, None, None]:
+        """Its address for a block, in which it cannot be closed."""
+        self._calls.append(None)
+        try:
+            yield self.handle
+        finally:
+            self._calls.pop()
 
     def invoke(self, function: Any, *arguments: Any) -> int:
         """Calls a function whose first parameter is this object."""

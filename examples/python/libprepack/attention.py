@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,7 +97,8 @@ class AttentionPlan(Handle):
             if given is not None:
                 arrays.append(integers(name, given, np.int32))
                 if arrays[-1].size != n:
-                    raise ArgumentError(f"{name} has {arrays[-1].size} numbers; with {rows.size - 1} prompts it has {n}")
+                    raise ArgumentError(f"{name} has {arrays[-1].size} numbers; {n} are needed with "
+                                        f"{rows.size - 1} prompts")
                 setattr(params, name, arrays[-1].ctypes.data)
         params.cu_seqlens_q = rows.ctypes.data
         if cu_seqlens_k is None:
@@ -113,24 +114,25 @@ class AttentionPlan(Handle):
             call(core().pp_attention_plan_create, session.handle, ctypes.byref(params), ctypes.byref(plan))
             super().__init__(plan.value, core().pp_attention_plan_destroy)
             device = session.read_info().device
-        self._device = (CUDA, int(device.partition(":")[2].partition(":")[0] or 0)) if device[:4] == "cuda" else (CPU, 0)
+        kind, _, rest = device.partition(":")
+        self._device = (CUDA, int(rest.partition(":")[0] or 0)) if kind == "cuda" else (CPU, 0)
         struct = sized(_abi.pp_attention_plan_info)
         call(core().pp_attention_plan_get_info, self.handle, ctypes.byref(struct))
         values = values_of(struct, AttentionInfo)
         values.update(dtype=name_of(struct.dtype, DTYPES))
         self.info = info = AttentionInfo(**values)
-        rows_q, keys = (info.total_q, n_heads, head_dim), (info.total_k, n_kv_heads, head_dim)
-        if page_size:
-            keys = (None, page_size, n_kv_heads, head_dim)
+        rows_q = (info.total_q, n_heads, head_dim)
+        keys = (None, page_size, n_kv_heads, head_dim) if page_size else (info.total_k, n_kv_heads, head_dim)
         self._shapes: dict[str, tuple[int | None, ...]] = {
             "q": rows_q, "k": keys, "v": keys, "out": rows_q, "lse": (n_heads, info.total_q),
             "block_table": (params.n_prompts, block_table_stride)}
-        self._strides = {name: ("page", "row", "head") if page_size and name in ("k", "v") else ("row", "head")
-                         for name in ("q", "k", "v", "out")}
+        self._strides: dict[str, tuple[str, ...]] = {
+            name: ("page", "row", "head") if page_size and name in ("k", "v") else ("row", "head")
+            for name in ("q", "k", "v", "out")}
         self._strides["lse"] = ("head",)
 
     @contextmanager
-    def _exclusive(self) -> Iterator[None]:
+    def _exclusive(self) -> Generator[None, None, None]:
         self._session.acquire()
         try:
             yield
@@ -204,8 +206,10 @@ class AttentionPlan(Handle):
         dtype = {"lse": "f32", "block_table": "i32"}.get(name, self.info.dtype)
         if tensor.dtype != dtype and (tensor.dtype, dtype) != ("u16", "bf16"):  # the bits, for NumPy
             raise ArgumentError(f"{name} is {tensor.dtype}; {dtype} is needed")
-        if shape[-1] > 1 and tensor.strides[-1] != 1 or name == "block_table" and tensor.strides != packed(shape):
-            raise ArgumentError(f"{name} has gaps" if name == "block_table" else f"the last dimension of {name} has gaps")
+        if name == "block_table" and tensor.strides != packed(shape):
+            raise ArgumentError("block_table has gaps")
+        if shape[-1] > 1 and tensor.strides[-1] != 1:
+            raise ArgumentError(f"the last dimension of {name} has gaps")
         if name in ("out", "lse") and isinstance(given, np.ndarray) and not given.flags.writeable:
             raise ArgumentError(f"{name} is not to be written")
         setattr(params, name, tensor.address or None)
@@ -223,8 +227,8 @@ _BYTES = {"f32": 4, "f16": 2, "bf16": 2, "i32": 4, "i64": 8, "u8": 1, "u16": 2, 
 
 def _new_like(q: Any) -> Any:
     if isinstance(q, np.ndarray):
-        array: NDArray[Any] = np.empty(q.shape, q.dtype)
-        return array
+        array = cast("NDArray[Any]", q)
+        return np.empty(array.shape, array.dtype)
     if hasattr(q, "new_empty"):  # a tensor of PyTorch
         return q.new_empty(q.shape)
     raise TypeError(f"out is needed where q is a {type(q).__name__}")

@@ -3,10 +3,11 @@ from __future__ import annotations
 
 import ctypes
 
-from ._library import Handle, call, core
+from ._library import call, core
+from ._views import SharedHandle
 
 
-class Cancel(Handle):
+class Cancel(SharedHandle):
     """Ends the calls that it is given to, now or later, before their next layer: they raise CancelledError.
 
         stop = libprepack.Cancel()
@@ -23,12 +24,14 @@ class Cancel(Handle):
 
     def request(self) -> None:
         """Ends the calls. There is no way back: the next calls need another token."""
-        core().pp_cancel_request(self.handle)
+        with self.in_use() as handle:
+            core().pp_cancel_request(handle)
 
     @property
     def is_requested(self) -> bool:
         """Whether `request` was called."""
-        return bool(core().pp_cancel_is_requested(self.handle))
+        with self.in_use() as handle:
+            return bool(core().pp_cancel_is_requested(handle))
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "requested" if self.is_requested else "not requested"

@@ -100,20 +100,23 @@ def measure_cost(session: Session, *, cache_only: bool = False, max_tokens: int 
     spend, about; passes grow until half of it is gone (CostModel.max_tokens says how far). The session's caches
     stay as they are.
 
-    Raises ArgumentError (a parameter, a session without a model), MisuseError (a call of the session runs), CancelledError, OutOfMemoryError, DeviceMemoryError (not even
-    the smallest passes fit), DeviceError."""
+    Raises ArgumentError (a parameter, a session without a model), MisuseError (a call of the session runs),
+    CancelledError, OutOfMemoryError, DeviceMemoryError (not even the smallest passes fit), DeviceError."""
     params, result = _abi.pp_cost_params(), sized(_abi.pp_cost_model)
     core().pp_cost_params_init(ctypes.byref(params), ctypes.sizeof(params))
     params.cache_only = int(cache_only)
     params.max_tokens, params.max_length = integer("max_tokens", max_tokens), integer("max_length", max_length)
     params.seconds, params.seed = seconds, integer("seed", seed)
     problems: list[BaseException] = []
+    done = threading.Event()  # Thread.join takes a thread for ended when a signal interrupts it
 
     def measure() -> None:
         try:
             call(core().pp_cost_measure, session.handle, ctypes.byref(params), ctypes.byref(result))
         except BaseException as problem:  # for the thread that waits
             problems.append(problem)
+        finally:
+            done.set()
 
     # In a thread of its own, since a signal is only seen by a main thread that runs Python.
     session.acquire()
@@ -121,11 +124,10 @@ def measure_cost(session: Session, *, cache_only: bool = False, max_tokens: int 
         thread = threading.Thread(target=measure, name="libprepack-measure")
         thread.start()
         try:
-            thread.join()
+            done.wait()
         except BaseException:
-            while thread.is_alive():
+            while not done.wait(0.05):
                 session.cancel()
-                thread.join(0.05)
             raise
     finally:
         session.release()

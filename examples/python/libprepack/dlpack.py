@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from ctypes import POINTER, Structure, c_char_p, c_int32, c_int64, c_uint8, c_uint16, c_uint32, c_uint64, c_void_p
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,7 @@ _pointer = ctypes.pythonapi.PyCapsule_GetPointer
 _pointer.argtypes, _pointer.restype = [ctypes.py_object, c_char_p], c_void_p
 
 
-def _unpack(capsule: object) -> tuple[Any, Any]:
+def unpack(capsule: object) -> tuple[Any, Any]:
     """The DLTensor of a capsule, and the DLManagedTensorVersioned if it is one; they live as long as the capsule."""
     if _is_valid(capsule, b"dltensor_versioned"):
         managed = _Versioned.from_address(_pointer(capsule, b"dltensor_versioned"))
@@ -94,7 +94,7 @@ class Export:
             if copy is False:
                 raise ValueError(f"{self.dtype} as {np.dtype(dtype)} is a copy")
             return array.astype(dtype)
-        return array.copy() if copy else array
+        return np.array(array) if copy else array
 
     def __dlpack_device__(self) -> tuple[int, int]:
         """DLDeviceType (1: CPU, 2: CUDA) and the device's number."""
@@ -113,12 +113,11 @@ class Export:
             raise BufferError(f"the memory is on the device {self.device}, not on {tuple(dl_device)}")
         if self._synchronize is not None and stream != -1:
             self._synchronize()
-        interface = {"version": 3, "shape": self.shape, "typestr": self._array.dtype.str,
+        interface: dict[str, Any] = {"version": 3, "shape": self.shape, "typestr": self._array.dtype.str,
                      "strides": self._bytes(self.strides, self.dtype), "data": (self._address, False)}
         array: Any = np.asarray(Memory(self.memory, interface))
-        versioned = max_version is not None and max_version[0] >= 1 and np.lib.NumpyVersion(np.__version__) >= "2.1.0"
-        capsule: object = array.__dlpack__(max_version=(1, 0)) if versioned else array.__dlpack__()
-        tensor, managed = _unpack(capsule)
+        capsule = _capsule(array, max_version is not None and max_version[0] >= 1)
+        tensor, managed = unpack(capsule)
         tensor.code, tensor.bits = DTYPES[self.dtype]
         tensor.device_type, tensor.device_id = self.device
         if managed is not None:
@@ -149,6 +148,15 @@ def page(owner: object, struct: _abi.pp_kvcache_page, n_kv_heads: int, head_dim:
                   (CUDA, device_number) if struct.on_device else (CPU, 0), synchronize if struct.on_device else None)
 
 
+def _capsule(array: Any, versioned: bool) -> object:
+    if versioned:
+        try:
+            return array.__dlpack__(max_version=(1, 0))
+        except TypeError:  # a NumPy before 2.1
+            pass
+    return array.__dlpack__()
+
+
 class Tensor(NamedTuple):
     """Where a tensor of another library lies. strides: in elements; dtype: "f32", ...; keep: what keeps it there."""
 
@@ -165,14 +173,14 @@ def borrow(array: Any, name: str) -> Tensor:
 
     Raises TypeError for anything else, and for dtypes that are not among DTYPES."""
     if isinstance(array, np.ndarray):
-        key = {"f": "f", "i": "i", "u": "u", "b": "bool"}.get(array.dtype.kind, "?")
-        dtype = key if key == "bool" else f"{key}{array.dtype.itemsize * 8}"
-        strides = tuple(stride // max(array.itemsize, 1) for stride in array.strides)
-        found = Tensor(array.ctypes.data, array.shape, strides, dtype, (CPU, 0), array)
+        given = cast("NDArray[Any]", array)
+        dtype = "bool" if given.dtype == bool else f"{given.dtype.kind}{given.itemsize * 8}"
+        strides = tuple(stride // max(given.itemsize, 1) for stride in given.strides)
+        found = Tensor(given.ctypes.data, given.shape, strides, dtype, (CPU, 0), given)
     elif hasattr(array, "__dlpack__"):
         kind, number = array.__dlpack_device__()
         capsule = array.__dlpack__(stream=-1) if kind == CUDA else array.__dlpack__()
-        tensor, _ = _unpack(capsule)
+        tensor, _ = unpack(capsule)
         shape = tuple(tensor.shape[:tensor.ndim])
         strides = tuple(tensor.strides[:tensor.ndim]) if tensor.strides else packed(shape)
         names = {code: key for key, code in DTYPES.items()}

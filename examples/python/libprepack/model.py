@@ -10,7 +10,8 @@ from typing import Any, Union
 
 from . import _abi
 from ._arrays import integer
-from ._library import Handle, call, core, log_to_logging, sized
+from ._library import call, core, log_to_logging, sized
+from ._views import SharedHandle
 from ._names import DTYPES, POOLINGS, ROPES, WEIGHTS, constant, decoded, name_of
 
 Path = Union[str, "os.PathLike[str]"]
@@ -76,7 +77,7 @@ def presets() -> list[str]:
         names.append(decoded(name))
 
 
-class Model(Handle):
+class Model(SharedHandle):
     """A model: a Hugging Face directory, a GGUF file, or a directory that `convert` wrote.
 
     path: config.json with model.safetensors (or its shards), a GGUF file, or a directory with a single one. Nothing
@@ -86,7 +87,7 @@ class Model(Handle):
     log: whether the library's notes go to the logger "libprepack".
 
     Immutable; threads and sessions share it. Sessions hold it: it may be closed before them. What is known of it
-    stays known when it is closed, and in a child after fork.
+    stays known when it is closed. Children after fork may use it, too.
     Raises FileError, FormatError, UnsupportedError, LimitError, PathError, ArgumentError: the sentence names file
     and place.
     """
@@ -128,7 +129,7 @@ class Model(Handle):
     def _adopt(self, address: ctypes.c_void_p) -> None:
         super().__init__(address.value, core().pp_model_unref)
         config = sized(_abi.pp_model_config)
-        call(core().pp_model_get_config, self.handle, ctypes.byref(config))
+        self.invoke(core().pp_model_get_config, ctypes.byref(config))
         self._config = _config(config)  # sessions ask for it when the model may be closed
         self._layers = tuple(self._read_layer(i) for i in range(config.n_layers))
         self._n_parameters = int(core().pp_model_n_parameters(self.handle))
@@ -136,7 +137,7 @@ class Model(Handle):
 
     def _read_layer(self, i: int) -> LayerConfig:
         layer = sized(_abi.pp_layer_config)
-        call(core().pp_model_get_layer, self.handle, i, ctypes.byref(layer))
+        self.invoke(core().pp_model_get_layer, i, ctypes.byref(layer))
         return LayerConfig(layer.sliding_window, name_of(ROPES, layer.rope_type), layer.rotary_dim, layer.rope_theta,
                            layer.rope_factor, layer.n_kv_heads, layer.head_dim)
 
@@ -172,7 +173,7 @@ class Model(Handle):
 
         Reads a few bytes of each stored tensor. Raises FileError."""
         identity = ctypes.c_uint64()
-        call(core().pp_model_identity, self.handle, ctypes.byref(identity))
+        self.invoke(core().pp_model_identity, ctypes.byref(identity))
         return identity.value
 
     def convert(self, directory: Path, *, weights: str = "int4", threads: int = 0,
@@ -198,7 +199,7 @@ class Model(Handle):
         params = sized(_abi.pp_convert_params, weights=constant(WEIGHTS, weights, "weights"), n_threads=integer("threads", threads, 32),
                        progress=ctypes.cast(callback, ctypes.c_void_p).value)
         try:
-            call(core().pp_model_convert, self.handle, os.fsencode(directory), ctypes.byref(params))
+            self.invoke(core().pp_model_convert, os.fsencode(directory), ctypes.byref(params))
         except Exception:
             if failure:
                 raise failure[0] from None

@@ -23,10 +23,7 @@ POLICIES = {"ffd": _abi.PP_POLICY_FFD, "bfd": _abi.PP_POLICY_BFD, "arrival": _ab
             "exact": _abi.PP_POLICY_EXACT, "auto": _abi.PP_POLICY_AUTO}
 LIMITS = {"": 0, "max_steps": 1, "max_seconds": 2}
 
-SEGMENT = np.dtype({"names": [name for name, _ in _abi.pp_segment._fields_],
-                    "formats": [np.int32, np.int64, np.int64, np.int64, np.int64],
-                    "offsets": [getattr(_abi.pp_segment, name).offset for name, _ in _abi.pp_segment._fields_],
-                    "itemsize": ctypes.sizeof(_abi.pp_segment)})
+SEGMENT: np.dtype[Any] = np.dtype(_abi.pp_segment)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,7 +185,7 @@ class Plan(SharedHandle):
             start        place in the bin, alignment included
             after        the segment, in an earlier bin, whose KV cache this one continues; or -1
         """
-        segments = np.zeros(self.info.n_segments, SEGMENT)
+        segments: NDArray[Any] = np.zeros(self.info.n_segments, SEGMENT)
         address, size = segments.ctypes.data, SEGMENT.itemsize
         for i in range(len(segments)):
             self.invoke(core().pp_plan_get_segment, i, address + i * size)

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import ctypes
 import inspect
-from typing import Any, Iterable, SupportsIndex, Union
+from typing import Any, Iterable, Union
 
 import numpy as np
 
 from . import _abi
 from ._arrays import Integers, Prompts, choice, integer, integers, is_lengths
+from ._ids import to_list
 from ._library import call, core, sized
 from ._views import SharedHandle
 from .cost import CostModel
@@ -121,7 +122,7 @@ class Packer(SharedHandle):
         another; shared prefixes without tokens), TooLongError (a prompt longer than the capacity: `index`; what
         belongs together does not fit into a bin), UnsupportedError (a constraint that this objective cannot
         keep)."""
-        given = prompts if hasattr(prompts, "ndim") or hasattr(prompts, "__dlpack__") else list(prompts)
+        given: Any = prompts if hasattr(prompts, "ndim") else to_list(prompts, "prompts")
         n = len(given)
         struct = sized(_abi.pp_plan_input, n=n)
         if is_lengths(given):

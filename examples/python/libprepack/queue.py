@@ -19,7 +19,7 @@ import math
 import os
 import threading
 import time
-from typing import Iterator, NamedTuple
+from typing import Any, Iterator, NamedTuple
 
 import numpy as np
 
@@ -51,10 +51,7 @@ class StepPrompt(NamedTuple):
     continues: bool  # later steps hold the rest of the prompt
 
 
-RECORD = np.dtype({"names": [name for name, _ in _abi.pp_step_prompt._fields_],
-                   "formats": [np.int64, np.int64, np.int64, np.int64, np.float64, np.int32],
-                   "offsets": [getattr(_abi.pp_step_prompt, name).offset for name, _ in _abi.pp_step_prompt._fields_],
-                   "itemsize": ctypes.sizeof(_abi.pp_step_prompt)})
+RECORD: np.dtype[Any] = np.dtype(_abi.pp_step_prompt)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,7 +187,8 @@ class Queue(SharedHandle):
             max_wait = end - time.monotonic()
             if not main or max_wait <= 0:
                 return None
-        prompts = tuple(StepPrompt(*record[:5], bool(record[5])) for record in records[:step.n_prompts].tolist())
+        prompts = tuple(StepPrompt(id, first, n, start, age, bool(continues)) for id, first, n, start, age, continues
+                        in records[:step.n_prompts].tolist())
         return Step(prompts, step.tokens, step.used, step.capacity, step.n_waiting, step.cost)
 
     def cancel(self, id: int) -> bool:

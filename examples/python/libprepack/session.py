@@ -64,6 +64,8 @@ class Session(Handle):
     def __init__(self, model: Model | Path | None, *, device: str = "cpu", dtype: str = "auto", weights: str = "auto",
                  threads: int = 0, max_pass_tokens: int = 0, memory_limit: int = 0, keep_window_pages: bool = False,
                  tokenizer: Tokenizer | Path | None = None, stream: int | None = None, log: bool = True) -> None:
+        if model is not None and not isinstance(model, (str, os.PathLike, Model)):
+            raise TypeError(f"model is a {type(model).__name__}; it is a path, a Model, or None")
         self._model = Model(model, log=log) if isinstance(model, (str, os.PathLike)) else model
         self._tokenizer = tokenizer if isinstance(tokenizer, Tokenizer) else None
         self._tokenizer_path = None if isinstance(tokenizer, Tokenizer) else tokenizer
@@ -78,8 +80,11 @@ class Session(Handle):
         if log:
             params.log = log_to_logging
         address = ctypes.c_void_p()
-        call(core().pp_session_create, None if self._model is None else self._model.handle, ctypes.byref(params),
-             ctypes.byref(address))
+        if self._model is None:
+            call(core().pp_session_create, None, ctypes.byref(params), ctypes.byref(address))
+        else:
+            with self._model.in_use() as handle:
+                call(core().pp_session_create, handle, ctypes.byref(params), ctypes.byref(address))
         super().__init__(address.value, core().pp_session_destroy)
 
     # ---- what it is ----
@@ -188,7 +193,7 @@ class Session(Handle):
         progress: False, True (a bar, where tqdm is installed), or a function of the tokens done, and all.
         cancel: ends the run from another thread.
         sink: receives logits of "last_logits" and "all_logits" in pieces, in place of the results: sink(i_item,
-            first_token, rows), rows [n, vocab_size] lent for the call.
+            first_token, rows), rows f32 [n, vocab_size], the first of which follows the item's token first_token.
         Raises ArgumentError (index: the item), TooLongError, UnsupportedError (an output that the model has no head
         for), OutOfMemoryError, DeviceMemoryError, DeviceError, CancelledError, NotFiniteError, BufferError. Then
         every cache is as before, and the session usable.

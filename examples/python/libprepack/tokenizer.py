@@ -16,6 +16,7 @@ from ._ids import Ids, Prompt, to_ids
 from ._library import Handle, call, log_to_logging, sized
 from ._library import text as library
 from ._names import SPECIALS, TOKENIZERS, constant, decoded, name_of
+from ._views import SharedHandle
 from .model import Path
 
 
@@ -41,14 +42,14 @@ class Encoded:
         return int(self.ids.size)
 
 
-class Tokenizer(Handle):
+class Tokenizer(SharedHandle):
     """The tokenizer of a model.
 
     path: a directory (tokenizer.json, tekken.json, tokenizer.model or a GGUF file, with tokenizer_config.json), or one
         of these files.
 
     The ids are those of the Hugging Face library `tokenizers`, of SentencePiece, mistral_common or llama.cpp,
-    whichever the file belongs to. Immutable: threads may share it.
+    whichever the file belongs to. Immutable: threads, and children after fork, may share it.
     Raises FileError where there is none, FormatError, UnsupportedError (the sentence names what the file asks for).
     """
 
@@ -57,11 +58,12 @@ class Tokenizer(Handle):
         if log:
             params.log = log_to_logging
         address = ctypes.c_void_p()
+        self._streams: set[int] = set()
         call(library().pp_tokenizer_open, os.fsencode(path), ctypes.byref(params), ctypes.byref(address))
         super().__init__(address.value, library().pp_tokenizer_destroy)
         self._path = os.fspath(path)
         self._info = sized(_abi.pp_tokenizer_info)
-        call(library().pp_tokenizer_get_info, self.handle, ctypes.byref(self._info))
+        self.invoke(library().pp_tokenizer_get_info, ctypes.byref(self._info))
         self._edges: tuple[Ids, Ids] | None = None
 
     # ---- what it says of itself ----
@@ -117,7 +119,7 @@ class Tokenizer(Handle):
         tokens: list[SpecialToken] = []
         special = sized(_abi.pp_special_token)
         for i in range(self._info.n_special_tokens):
-            call(library().pp_tokenizer_get_special, self.handle, i, ctypes.byref(special))
+            self.invoke(library().pp_tokenizer_get_special, i, ctypes.byref(special))
             tokens.append(SpecialToken(special.id, decoded(special.text), bool(special.is_special)))
         return tokens
 
@@ -134,13 +136,15 @@ class Tokenizer(Handle):
     def token(self, id: int) -> str | None:
         """A token as its file spells it ("Ġthe", "▁the", "<0x0A>"); None for an id that no token has."""
         n_bytes = ctypes.c_size_t()
-        spelled: bytes | None = library().pp_tokenizer_token(self.handle, integer("id", id, 32), ctypes.byref(n_bytes))
+        with self.in_use() as handle:
+            spelled: bytes | None = library().pp_tokenizer_token(handle, integer("id", id, 32), ctypes.byref(n_bytes))
         return None if spelled is None else decoded(spelled)
 
     def id(self, token: str) -> int | None:
         """The id of a token, spelled as its file does; None where there is none."""
         spelled = token.encode()
-        return _known(int(library().pp_tokenizer_id(self.handle, spelled, len(spelled))))
+        with self.in_use() as handle:
+            return _known(int(library().pp_tokenizer_id(handle, spelled, len(spelled))))
 
     # ---- text to ids ----
 
@@ -182,8 +186,7 @@ class Tokenizer(Handle):
         params = sized(_abi.pp_encode_params, special=constant(SPECIALS, special, "special"), no_edges=int(not edges),
                        offsets=int(offsets), n_threads=integer("threads", threads, 32))
         encoding = ctypes.c_void_p()
-        call(library().pp_tokenizer_encode, self.handle, given, len(encoded), ctypes.byref(params),
-             ctypes.byref(encoding))
+        self.invoke(library().pp_tokenizer_encode, given, len(encoded), ctypes.byref(params), ctypes.byref(encoding))
         try:
             return [_encoded(encoding, i) for i in range(len(encoded))]
         finally:
@@ -203,8 +206,8 @@ class Tokenizer(Handle):
             memory = ctypes.create_string_buffer(room)
             n_bytes.value = 0
             try:
-                call(library().pp_tokenizer_decode, self.handle, array.ctypes.data, array.size, ctypes.byref(params),
-                     memory, room, ctypes.byref(n_bytes))
+                self.invoke(library().pp_tokenizer_decode, array.ctypes.data, array.size, ctypes.byref(params), memory,
+                            room, ctypes.byref(n_bytes))
                 return memory.raw[:n_bytes.value].decode("utf-8", "replace")
             except ValueError:
                 if n_bytes.value < room:
@@ -214,6 +217,21 @@ class Tokenizer(Handle):
     def stream(self, *, keep_special: bool = False) -> TextStream:
         """Text from ids that come one by one."""
         return TextStream(self, keep_special)
+
+    def keep_stream(self, address: int) -> None:
+        """Its streams end before it does, whichever the collector takes first."""
+        self._streams.add(address)
+
+    def end_stream(self, address: int) -> None:
+        """Ends a stream, unless it ended with the tokenizer."""
+        if address in self._streams:
+            self._streams.discard(address)
+            library().pp_text_stream_destroy(address)
+
+    def _free(self) -> None:
+        for address in list(self._streams):
+            self.end_stream(address)
+        super()._free()
 
     def __repr__(self) -> str:
         if self.closed:
@@ -229,25 +247,23 @@ class TextStream(Handle):
     def __init__(self, tokenizer: Tokenizer, keep_special: bool = False) -> None:
         params = sized(_abi.pp_decode_params, keep_special=int(keep_special))
         address = ctypes.c_void_p()
-        call(library().pp_text_stream_create, tokenizer.handle, ctypes.byref(params), ctypes.byref(address))
-        super().__init__(address.value, library().pp_text_stream_destroy)
-        self._tokenizer = tokenizer  # which must outlive it
+        tokenizer.invoke(library().pp_text_stream_create, ctypes.byref(params), ctypes.byref(address))
+        tokenizer.keep_stream(address.value or 0)
+        super().__init__(address.value, tokenizer.end_stream)
+        self._tokenizer = tokenizer
         self._piece = _abi.pp_text()
 
     def push(self, id: int) -> str:
         """What the id completes: whole characters, often none."""
-        self._check()
-        call(library().pp_text_stream_push, self.handle, integer("id", id, 32), ctypes.byref(self._piece))
-        return self._text()
+        with self._tokenizer.in_use():
+            call(library().pp_text_stream_push, self.handle, integer("id", id, 32), ctypes.byref(self._piece))
+            return self._text()
 
     def finish(self) -> str:
         """What was held back; the stream begins anew."""
-        self._check()
-        call(library().pp_text_stream_finish, self.handle, ctypes.byref(self._piece))
-        return self._text()
-
-    def _check(self) -> None:
-        self._tokenizer.handle  # raises where the tokenizer is closed
+        with self._tokenizer.in_use():
+            call(library().pp_text_stream_finish, self.handle, ctypes.byref(self._piece))
+            return self._text()
 
     def _text(self) -> str:
         if not self._piece.n_bytes:

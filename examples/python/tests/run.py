@@ -7,6 +7,7 @@ The libraries are those of PREPACK_LIBRARY and PREPACK_TOKENIZER_LIBRARY, as for
 """
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 import traceback
@@ -66,6 +67,9 @@ def methods(suite: unittest.TestSuite | unittest.TestCase) -> Iterator[unittest.
 
 
 def main(names: list[str]) -> int:
+    if importlib.util.find_spec("numpy") is None:
+        print("1..0 # SKIP NumPy is not installed")
+        return 0
     sys.path[:0] = [FOLDER, os.path.dirname(FOLDER)]
     found = unittest.defaultTestLoader.discover(FOLDER, pattern="test_*.py", top_level_dir=FOLDER)
     tests = [test for test in methods(found) if not names or any(name in test.id() for name in names)]

@@ -139,6 +139,11 @@ class CacheTest(unittest.TestCase):
         other = demo(dtype="f32")
         self.assertRaisesRegex(libprepack.MisuseError, "another session", other.decode, [self.cache()], [1])
         self.assertRaises(TypeError, libprepack.Cache)
+        for wrong in (None, "cache", 7):
+            self.assertRaisesRegex(TypeError, "it is a Cache", self.session.append, [wrong], ["x"])
+        self.assertRaises(libprepack.ArgumentError, self.session.decode, [self.cache()] * 1 + [self.cache()], [5, 5000])
+        cache = self.cache()
+        self.assertRaises(libprepack.ArgumentError, self.session.decode, [cache, cache], [5, 6])
 
     def test_memory_comes_back(self) -> None:
         caches = [one.cache for one in self.session.prefill(TEXTS)]

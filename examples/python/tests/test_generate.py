@@ -76,7 +76,7 @@ class GenerateTest(unittest.TestCase):
         whole, = self.session.generate([TEXTS[1]], max_new_tokens=24)
         self.assertEqual(whole.tokens[-1], self.session.model.config.eos_tokens[0])
         self.assertEqual(whole.finish_reason, "stop")
-        stopped, = self.session.generate([TEXTS[1]], max_new_tokens=24, stop_tokens=[int(whole.tokens[2])])
+        stopped, = self.session.generate([TEXTS[1]], max_new_tokens=24, stop_tokens=whole.tokens[2:3])
         np.testing.assert_array_equal(stopped.tokens, whole.tokens[:3])
         self.assertEqual(stopped.text.strip(), self.session.tokenizer.decode(whole.tokens[:2]))
         self.assertTrue(whole.text.startswith(stopped.text))
@@ -127,7 +127,10 @@ class GenerateTest(unittest.TestCase):
         for options, kind in (({"max_new_tokens": 0}, ValueError), ({"temperature": -1}, ValueError),
                               ({"top_p": 2}, ValueError), ({"seed": [1, 2]}, ValueError), ({"stop": ""}, ValueError),
                               ({"n_logprobs": 257}, ValueError), ({"n_logprobs": -1}, ValueError),
-                              ({"max_new_tokens": "4"}, TypeError)):
+                              ({"max_new_tokens": "4"}, TypeError),
+                              ({"max_new_tokens": 2.5}, TypeError), ({"top_k": 2 ** 40}, ValueError),
+                              ({"stop": [1]}, ValueError), ({"stop_tokens": [1.5]}, TypeError),
+                              ({"temperature": float("nan")}, ValueError)):
             with self.subTest(options=options), self.assertRaises(kind):
                 self.session.generate(TEXTS[:1], **options)
         self.assertEqual(len(self.session.generate(TEXTS[:1], max_new_tokens=2)), 1)

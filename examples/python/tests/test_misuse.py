@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 import unittest
+from unittest import mock
 
 import libprepack
 import numpy as np
@@ -74,8 +75,7 @@ class MisuseTest(unittest.TestCase):
         if child == 0:
             status = 1
             try:
-                uses = (lambda: session.prefill(["a"]), lambda: len(cache), lambda: session.info,
-                        lambda: session.tokenizer.encode("a"), lambda: session.model.identity)
+                uses = (lambda: session.prefill(["a"]), lambda: len(cache), lambda: session.info, lambda: cache.keys(0))
                 for use in uses:
                     try:
                         use()
@@ -84,10 +84,11 @@ class MisuseTest(unittest.TestCase):
                         if "after fork" not in str(error):
                             break
                 else:
+                    new = libprepack.Session(session.model, threads=2, tokenizer=session.tokenizer)
                     cache.close()
                     session.close()
                     del cache, session
-                    status = 0 if libprepack.Session(DEMO, threads=2).prefill(["a"]) else 1
+                    status = 0 if new.prefill(["a"]) and new.model.identity else 1
             finally:
                 os._exit(status)
         self.assertEqual(os.waitpid(child, 0)[1], 0)
@@ -111,6 +112,27 @@ class MisuseTest(unittest.TestCase):
             timer.join()
             self.assertIs(signal.getsignal(signal.SIGINT), before)
             self.assert_as_before()
+
+    def test_ctrl_c_before_a_run_has_begun(self) -> None:
+        from libprepack import _call
+        params = _call.Call._params
+
+        def interrupted(*args: object) -> object:
+            os.kill(os.getpid(), signal.SIGINT)
+            return params(*args)
+
+        def enter(interrupts: _call.Interruptible) -> _call.Interruptible:
+            result = entered(interrupts)
+            os.kill(os.getpid(), signal.SIGINT)
+            return result
+
+        entered, before = _call.Interruptible.__enter__, self.session.info.tokens_computed
+        with mock.patch.object(_call.Call, "_params", interrupted):
+            self.assertRaises(KeyboardInterrupt, self.session.prefill, PROMPTS)
+        with mock.patch.object(_call.Interruptible, "__enter__", enter):
+            self.assertRaises(KeyboardInterrupt, self.session.prefill, PROMPTS)
+        self.assertLessEqual(self.session.info.tokens_computed - before, 512)
+        self.assert_as_before()
 
     def test_what_another_handler_raises(self) -> None:
         def handler(number: int, frame: object) -> None:
@@ -164,6 +186,18 @@ class MisuseTest(unittest.TestCase):
             self.assertEqual(len(cache), 2)
         cache.close()
         self.assert_as_before()
+
+    def test_a_failure_behind_the_last_pass_undoes_the_run(self) -> None:
+        def fail_at_last(done: int, total: int) -> None:
+            if done == total:
+                raise Interrupted
+
+        cache = self.session.prefill([[5, 6, 7]])[0].cache
+        expected = self.session.decode([cache.fork()], [8])
+        for prompts in ([[5] * 20], [[5] * 500]):
+            self.assertRaises(Interrupted, self.session.append, [cache], prompts, progress=fail_at_last)
+            self.assertEqual(len(cache), 3)
+        np.testing.assert_array_equal(self.session.decode([cache], [8]), expected)
 
     def test_cancel(self) -> None:
         token = libprepack.Cancel()

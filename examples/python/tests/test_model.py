@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import logging
 import os
 import subprocess
@@ -139,6 +140,22 @@ class TokenizerTest(unittest.TestCase):
             self.assertEqual("".join(pieces), self.tokenizer.decode(ids))
             for piece in pieces:
                 piece.encode()
+
+    def test_streams_and_tokenizers_end_in_any_order(self) -> None:
+        for first in ("stream", "tokenizer", "cycle"):
+            tokenizer = libprepack.Tokenizer(DEMO)
+            stream = tokenizer.stream()
+            stream.push(300)
+            if first == "stream":
+                stream.close()
+                tokenizer.close()
+            elif first == "tokenizer":
+                tokenizer.close()
+                stream.close()
+            else:
+                tokenizer.mine = stream  # the two refer to one another
+            del stream, tokenizer
+            gc.collect()
 
     def test_what_is_no_text_is_refused(self) -> None:
         self.assertRaises(libprepack.ArgumentError, self.tokenizer.encode, "\ud800")

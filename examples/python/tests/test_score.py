@@ -150,11 +150,21 @@ class ScoreTest(unittest.TestCase):
         np.testing.assert_array_equal(drawn.top_tokens[0], scored.top_tokens[3])
         self.assertEqual(drawn.ranks[2], -1)
 
+    def test_items_that_are_wrong(self) -> None:
+        Item = libprepack.Item
+        for item, kind in (("text", TypeError), (Item("a", output="nothing"), ValueError),
+                           (Item("a", output="token", top_k=2 ** 40), ValueError), (Item("a", n_top=1.5), TypeError),
+                           (Item("a", scores=[1, 2, 3]), ValueError), (Item("a", scores=[(9, 1)]), ValueError),
+                           (Item("a", scores=[(1, -2)]), ValueError), (Item("a", cache="x"), TypeError),
+                           (Item("a", output="hidden", hidden_tokens=[7]), ValueError)):
+            with self.subTest(item=item), self.assertRaises(kind):
+                self.session.run([item])
+
     def test_a_sink_gets_the_logits_in_pieces(self) -> None:
         session, seen = self.session, []
         ids = (np.arange(150) * 7 % 900 + 5).tolist()
         items = [libprepack.Item(ids, output="all_logits"), libprepack.Item(ids[:3], output="last_logits")]
-        results = session.run(items, sink=lambda i, first, rows: seen.append((i, first, rows.copy())))
+        results = session.run(items, sink=lambda i, first, rows: seen.append((i, first, rows)))
         self.assertEqual([one.logits for one in results], [None, None])
         whole = np.concatenate([rows for i, _, rows in sorted(seen, key=lambda one: one[:2]) if i == 0])
         np.testing.assert_array_equal(whole, session.prefill([ids], logits="all")[0].logits)

@@ -40,7 +40,8 @@ class SessionTest(unittest.TestCase):
                 ("a text", TypeError, "single str"), (7, TypeError, "int"), ([1, 2], TypeError, "single prompt"),
                 ([[True, False]], TypeError, "bool"), ([[1.0]], TypeError, "float64"), ([b"x"], TypeError, "bytes"),
                 ([np.zeros((2, 2), int)], ValueError, "shape"), ([[2 ** 40]], ValueError, "32 bits"),
-                ([[None]], TypeError, "object"), ([None], TypeError, "None")):
+                ([[None]], TypeError, "object"), ([None], TypeError, "None"),
+                ({"a": 1}, TypeError, "dict")):
             with self.subTest(prompts=prompts), self.assertRaisesRegex(kind, words):
                 self.session.prefill(prompts)
 
