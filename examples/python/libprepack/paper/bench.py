@@ -68,7 +68,7 @@ def row_of(times: Times, base: Times, info: SessionInfo, **keys: Any) -> Row:
             "speedup": best, "speedup_low": low, "speedup_high": high,
             "processor_seconds_per_batch": busy / len(steps) if on_cpu else None,
             "processor_speedup": times.processor_speedup(base) if on_cpu else None,
-            "processor_share": min(1.0, busy / (info.n_threads * sum(map(min, times.seconds)))) if on_cpu else None}
+            "processor_share": min(1.0, busy / (info.n_threads * sum(min(each) for each in times.seconds))) if on_cpu else None}
 
 
 def rows_of(all_times: dict[str, Times], info: SessionInfo, **keys: Any) -> list[Row]:
