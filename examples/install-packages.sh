@@ -32,6 +32,8 @@ if [ "${1-}" = tests ]; then
     need_program ccache ccache
     need_program mypy mypy
     need_module numpy python3-numpy
+    need_module uvicorn python3-uvicorn
+    need_module starlette python3-starlette
     need_module ensurepip python3-venv
 fi
 if [ "${1-}" = rust ]; then
