@@ -15,6 +15,7 @@ from reference import reference
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
+PICTURES = (".png", ".svg")
 LANGUAGES = {".c": "c", ".h": "c", ".cpp": "cpp", ".hpp": "cpp", ".py": "python", ".sh": "sh", ".txt": "cmake"}
 
 
@@ -82,7 +83,7 @@ def repository_docs():
 
 
 def repository_pages(folder, places):
-    """README.md, docs/ and what can be reached from there."""
+    """README.md, docs/ and what can be reached from there; pictures as they are."""
     waiting = repository_docs()
     own = set(waiting)
     done = set()
@@ -99,6 +100,10 @@ def repository_pages(folder, places):
             other = os.path.normpath(os.path.join(os.path.dirname(path), file))
             if not os.path.isfile(os.path.join(ROOT, other)):
                 raise SystemExit(f"{path} links to {file}, which is no file")
+            if other.endswith(PICTURES):
+                os.makedirs(os.path.dirname(os.path.join(folder, other)), exist_ok=True)
+                shutil.copy(os.path.join(ROOT, other), os.path.join(folder, other))
+                return found[0]
             waiting.append(other)
             return f"]({file}{'' if other.endswith('.md') else '.md'}{'#' + anchor if anchor else ''})"
 
