@@ -30,7 +30,7 @@ test_go() {
     "$work/prefill" -model examples/demo-model score "The capital of Germany is Berlin." >"$work/go.txt"
     "$work/prefill" -model examples/demo-model embed <examples/demo-model/examples.txt >"$work/go.jsonl"
     [ "$(wc -l <"$work/go.jsonl")" = "$(wc -l <examples/demo-model/examples.txt)" ]
-    HOME="$work/home" python3 tests/first_steps.py Go
+    python3 tests/first_steps.py Go "$work/home"
 }
 
 test_rust() {
@@ -41,7 +41,7 @@ test_rust() {
     "$examples/prefill" examples/demo-model "The capital of Germany is" | grep -q Berlin
     "$examples/score" examples/demo-model "The capital of Germany is Berlin." >"$work/rust.txt"
     "$examples/plan" 512 300 77 210 9 180 | grep -q "6 prompts in 3 bins"
-    HOME="$work/home" CARGO_NET_OFFLINE=true python3 tests/first_steps.py Rust
+    CARGO_NET_OFFLINE=true python3 tests/first_steps.py Rust "$work/home"
 }
 
 [ $# -gt 0 ] || set -- rust go

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Runs the commands that docs/first-steps.md shows and compares what they print with what stands below them.
 
-usage: first_steps.py SECTION
+usage: first_steps.py SECTION HOME
 
 SECTION: the words of a heading. Its blocks of the language "console" are one shell, which begins in the home folder:
 a line "$ COMMAND", then what it prints, errors among it. "..." stands for any text, on a line of its own for any
-lines. HOME has libprepack (the source) and prepack (what was installed).
+lines. HOME: that folder, with libprepack (the source) and prepack (what was installed).
 """
 import os
 import re
@@ -34,12 +34,13 @@ def fits(printed, wanted):
     return re.fullmatch(pattern, printed.strip("\n")) is not None
 
 
-def main(section):
+def main(section, home):
     wanted = steps(section)
     if not wanted:
         sys.exit(f"the section {section} of docs/first-steps.md shows no commands")
     script = "cd\n" + "".join(f"{command}\necho\necho '{END}'\n" for command, _ in wanted)
-    run = subprocess.run(["bash", "-c", script], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    env = {"RUSTUP_HOME": os.path.expanduser("~/.rustup"), **os.environ, "HOME": home}  # a cargo of rustup asks for it
+    run = subprocess.run(["bash", "-c", script], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                          stderr=subprocess.STDOUT, text=True, check=False)
     printed = run.stdout.split(END + "\n")
     for i, (command, text) in enumerate(wanted):
@@ -50,6 +51,6 @@ def main(section):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) != 3:
         sys.exit(__doc__)
-    main(sys.argv[1])
+    main(*sys.argv[1:])

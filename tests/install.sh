@@ -65,7 +65,7 @@ mkdir "$work/home"
 ln -s "$PWD" "$work/home/libprepack"
 ln -s "$work/other/place" "$work/home/prepack"
 first_steps() {
-    HOME="$work/home" LD_LIBRARY_PATH="$libdir" python3 tests/first_steps.py "$1"
+    LD_LIBRARY_PATH="$libdir" python3 tests/first_steps.py "$1" "$work/home"
 }
 first_steps "The program"
 first_steps "C and C++"
