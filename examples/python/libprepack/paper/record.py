@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 import platform
-import sys
 from datetime import datetime, timezone
 from importlib import metadata
 from typing import Any
@@ -69,7 +68,7 @@ def write_json(path: str, figure: Figure, options: Options, result: Result) -> N
     """The rows, and what they were made with."""
     document = {"figure": figure.name, "title": figure.title, "source": figure.source,
                 "made": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), "machine": machine(),
-                "versions": versions(), "command": sys.argv[1:], "options": _options(options), **result.summary,
+                "versions": versions(), "options": _options(options), **result.summary,
                 "rows": result.rows}
     with open(path, "w", encoding="utf-8") as file:
         json.dump(document, file, indent=1)
