@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs a build into a scratch folder and tests the Rust crates and the Go module against it, as a
-# stranger would use them: their own tests, their programs, and the first steps of their READMEs in a
-# project of its own. Nothing is written into the tree and nothing is fetched.
+# stranger would use them: their own tests, their programs, and the first steps of their READMEs as
+# docs/first-steps.md takes them, in a home of its own. Nothing is written into the tree and nothing is fetched.
 #
 # usage: bindings.sh BUILD_FOLDER [rust|go]...
 set -eu
@@ -17,15 +17,8 @@ DESTDIR="$work" meson install -C "$build" --no-rebuild >"$work/install.log"
 libdir=$(dirname "$(dirname "$(find "$work" -name prepack.pc)")")
 export PKG_CONFIG_PATH="$libdir/pkgconfig" LD_LIBRARY_PATH="$libdir" # prepack.pc knows where it is
 
-# The program that the README of folder $1 shows in language $2.
-readme_program() {
-    sed -n "/^ *\`\`\`$2\$/,/^ *\`\`\`\$/p" "$1/README.md" | sed '1d;$d;s/^   //'
-}
-
-# What a program of its first steps answers about the demo model.
-ask() {
-    "$@" examples/demo-model "The capital of Germany is" | grep -q "Germany is Berlin"
-}
+mkdir "$work/home"
+ln -s "$top" "$work/home/libprepack"
 
 test_go() {
     export GOCACHE="$work/go-cache" GOPATH="$work/go" GOPROXY=off GOFLAGS=-mod=mod GOTOOLCHAIN=local
@@ -37,27 +30,18 @@ test_go() {
     "$work/prefill" -model examples/demo-model score "The capital of Germany is Berlin." >"$work/go.txt"
     "$work/prefill" -model examples/demo-model embed <examples/demo-model/examples.txt >"$work/go.jsonl"
     [ "$(wc -l <"$work/go.jsonl")" = "$(wc -l <examples/demo-model/examples.txt)" ]
-    mkdir "$work/hello-go"
-    readme_program examples/go go >"$work/hello-go/main.go"
-    (cd "$work/hello-go" && go mod init hello 2>/dev/null &&
-        go mod edit -require=prepack@v0.0.0 -replace="prepack=$top/examples/go" && go build -o hello .)
-    ask "$work/hello-go/hello"
+    python3 tests/first_steps.py Go "$work/home"
 }
 
 test_rust() {
     export CARGO_TARGET_DIR="$work/target" CARGO_HOME="$work/cargo" CARGO_INCREMENTAL=0
     export CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_TEST_DEBUG=0
-    mkdir -p "$work/hello-rust/src"
-    readme_program examples/rust rust >"$work/hello-rust/src/main.rs"
-    printf '[package]\nname = "hello"\nversion = "0.1.0"\nedition = "2021"\n[dependencies]\nprepack = { path = "%s" }\n' \
-        "$top/examples/rust/prepack" >"$work/hello-rust/Cargo.toml"
     (cd examples/rust && cargo test --offline --locked --workspace)
     examples=$work/target/debug/examples
     "$examples/prefill" examples/demo-model "The capital of Germany is" | grep -q Berlin
     "$examples/score" examples/demo-model "The capital of Germany is Berlin." >"$work/rust.txt"
     "$examples/plan" 512 300 77 210 9 180 | grep -q "6 prompts in 3 bins"
-    (cd "$work/hello-rust" && cargo build --offline)
-    ask "$work/target/debug/hello"
+    CARGO_NET_OFFLINE=true python3 tests/first_steps.py Rust "$work/home"
 }
 
 [ $# -gt 0 ] || set -- rust go

@@ -60,6 +60,16 @@ for standard in 17 20; do # prints more behind the same lines
     grep -q "prompt 2 goes on: " "$work/cpp.txt"
 done
 
+# the commands of a page for newcomers, in a home of their own
+mkdir "$work/home"
+ln -s "$PWD" "$work/home/libprepack"
+ln -s "$work/other/place" "$work/home/prepack"
+first_steps() {
+    LD_LIBRARY_PATH="$libdir" python3 tests/first_steps.py "$1" "$work/home"
+}
+first_steps "The program"
+first_steps "C and C++"
+
 # CMake: the examples, and a project in C alone with the static libraries
 if command -v cmake >/dev/null 2>&1; then
     mkdir "$work/c-only"
@@ -74,7 +84,8 @@ END
         { cmake -S "$1" -B "$2" -DCMAKE_PREFIX_PATH="$work/other/place" && cmake --build "$2"; } \
             >"$2.log" 2>&1 || { cat "$2.log"; return 1; }
     }
-    cmake_in examples/cmake "$work/cmake"
+    first_steps CMake
+    mv "$work/home/cmake-build" "$work/cmake"
     cmake_in "$work/c-only" "$work/cmake-static"
     "$work/cmake/pack_and_prefill" | cmp - "$work/shared.txt"
     "$work/cmake/pack_and_prefill_cpp" | cmp - "$work/cpp.txt"
@@ -83,14 +94,14 @@ END
     # what must not be found
     for wanted in "9.0" "0.1 COMPONENTS no_such_part"; do
         mkdir -p "$work/refused"
-        printf 'cmake_minimum_required(VERSION 3.18)\nproject(refused LANGUAGES NONE)\n%s\n' \
+        printf 'cmake_minimum_required(VERSION 3.18)\nproject(refused LANGUAGES C)\n%s\n' \
             "find_package(prepack $wanted REQUIRED)" >"$work/refused/CMakeLists.txt"
         if cmake -S "$work/refused" -B "$work/refused/build" -DCMAKE_PREFIX_PATH="$work/other/place" \
             >"$work/refused.log" 2>&1; then
             echo "find_package(prepack $wanted) found something" >&2
             exit 1
         fi
-        grep -q "prepack" "$work/refused.log"
+        grep -Eq "prepackConfig.cmake, version|no_such_part is not installed" "$work/refused.log"
     done
 else
     echo "# skipped: projects with CMake, which is not installed"

@@ -1,21 +1,41 @@
 """The build backend of pyproject.toml: meson-python, whose wheels are then marked as good for every Python 3.
 
 The libraries are called through ctypes and know nothing of Python. meson-python takes every library inside a
-package for an extension module of the Python that builds it.
+package for an extension module of the Python that builds it. Where meson fails, a sentence says what it needs.
 """
 import base64
+import contextlib
 import hashlib
 import os
 import re
+import sys
 import zipfile
 
 import mesonpy
 from mesonpy import *  # noqa: F401,F403 (the other hooks)
 
+NEEDS = """
+libprepack could not be built: meson's words are above. Its libraries are compiled here, which needs a C and a C++
+compiler and the headers of PCRE2, utf8proc and SentencePiece (pkg-config: libpcre2-8, libutf8proc, sentencepiece).
+On Debian and Ubuntu `sh examples/install-packages.sh` installs them. Without a tokenizer, for token ids alone, a C
+compiler is enough: pip install . --config-settings=setup-args=-Dtokenizer=disabled
+"""
+
+
+@contextlib.contextmanager
+def explained():
+    """Says what a build needs behind the words of one that failed."""
+    try:
+        yield
+    except (Exception, SystemExit):
+        print(NEEDS, file=sys.stderr, flush=True)
+        raise
+
 
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     """Makes a wheel and returns its file name."""
-    name = mesonpy.build_wheel(wheel_directory, config_settings, metadata_directory)
+    with explained():
+        name = mesonpy.build_wheel(wheel_directory, config_settings, metadata_directory)
     path = os.path.join(wheel_directory, name)
     distribution, version, *_, platform = name[:-len(".whl")].split("-")
     tag = f"py3-none-{platform}"

@@ -25,6 +25,10 @@
 #ifndef PREPACK_BASE_HPP
 #define PREPACK_BASE_HPP
 
+#if __cplusplus < 201703L
+#error "the C++ headers of prepack need C++17 or newer: add -std=c++17 (prepack.h alone needs C++11)"
+#endif
+
 #include "common.h"
 #include "span.hpp"
 

@@ -12,6 +12,8 @@ any others. docs/python.md is the guide.
 """
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ._names import version
 from .attention import AttentionInfo, AttentionPlan, stream_address
 from .batch import Batch
@@ -116,3 +118,12 @@ __all__ = [
     "stream_address",
     "version",
 ]
+
+__version__: str  # that of the library, which is loaded when somebody asks
+
+if not TYPE_CHECKING:  # a checker would take every name for one that is here
+
+    def __getattr__(name: str) -> str:
+        if name == "__version__":
+            return version()
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -32,7 +32,10 @@ Integers = Union[Sequence[int], NDArray[np.integer[Any]], SupportsArray, Support
 
 def integer(name: str, value: SupportsIndex, bits: int = 64) -> int:
     """An int that fits into so many bits; ctypes would cut off what does not."""
-    number = operator.index(value)
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} has the type {type(value).__name__}; a whole number is needed") from None
     if not -(1 << bits - 1) <= number < 1 << bits - 1:
         raise ArgumentError(f"{name} is {number}, which {bits} bits cannot hold")
     return number
@@ -47,7 +50,7 @@ def integers(name: str, values: Any, dtype: type[np.signedinteger[Any]]) -> NDAr
     if array.size == 0:
         array = array.astype(dtype)
     if array.dtype.kind not in "iu":
-        raise TypeError(f"{name} are {array.dtype}; integers are needed")
+        raise TypeError(f"{name} are {'texts' if array.dtype.kind == 'U' else array.dtype}; integers are needed")
     if array.ndim != 1:
         raise ArgumentError(f"{name} have the shape {list(array.shape)}; one dimension is needed")
     narrow = np.ascontiguousarray(array, dtype)

@@ -27,21 +27,30 @@ def open_template(session: Session) -> Any:
     except ImportError as error:
         raise ImportError(f"chat templates are filled in by the package transformers: {error}. Without it fill them "
                           "in yourself, and pass texts to generate") from None
-    template = transformers.AutoTokenizer.from_pretrained(path)
+    try:
+        template = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True)
+    except Exception as error:  # it raises what the many libraries below it raise
+        raise UnsupportedError(f"transformers, which fills in chat templates, cannot read the tokenizer of {path}: "
+                               f"{error}") from error
     if not template.chat_template:
         raise UnsupportedError(f"{path} has no chat template: fill one in yourself, and pass texts to generate")
     return template
 
 
-def chat_tokens(session: Session, template: Any, conversations: Sequence[Conversation],
-                options: Mapping[str, Any]) -> list[Ids]:
-    """The ids of conversations. The template has all that begins a text: the tokenizer adds nothing."""
-    given = to_list(conversations, "conversations")
-    for i, conversation in enumerate(given):
+def conversations_of(given: Any) -> list[Conversation]:
+    """A list of lists of messages. Raises TypeError for what is none."""
+    conversations: list[Conversation] = to_list(given, "conversations")
+    for i, conversation in enumerate(conversations):
         if isinstance(conversation, (str, bytes)) or hasattr(conversation, "keys"):
             raise TypeError(f"conversation {i} is a {type(conversation).__name__}; conversations are a list of lists "
                             f"of messages: [[{{'role': 'user', 'content': ...}}]]")
+    return conversations
+
+
+def chat_tokens(session: Session, template: Any, conversations: Sequence[Conversation],
+                options: Mapping[str, Any]) -> list[Ids]:
+    """The ids of conversations. The template has all that begins a text: the tokenizer adds nothing."""
     texts: list[str] = [template.apply_chat_template(list(conversation), tokenize=False,
                                                      **{"add_generation_prompt": True, **options})
-                        for conversation in given]
+                        for conversation in conversations]
     return session.tokenizer.encode(texts, edges=False)

@@ -48,10 +48,14 @@ def to_ids(ids: Any, what: str) -> Ids:
     return np.ascontiguousarray(array, np.int32)
 
 
+def _short(text: Any) -> Any:
+    return text if len(text) <= 40 else text[:37] + type(text)(b"..." if isinstance(text, (bytes, bytearray)) else "...")
+
+
 def to_list(prompts: Any, what: str) -> list[Any]:
     """A list of prompts. Raises TypeError where it is a single one, as a str is."""
     if isinstance(prompts, (str, bytes, bytearray)):
-        raise TypeError(f"{what} is a single {type(prompts).__name__}; pass a list: [{prompts[:20]!r}]")
+        raise TypeError(f"{what} is a single {type(prompts).__name__}; pass a list: [{_short(prompts)!r}]")
     if not hasattr(prompts, "__iter__") or hasattr(prompts, "keys"):
         raise TypeError(f"{what} is a {type(prompts).__name__}; it is a list, each of whose prompts is a str or "
                         f"token ids")

@@ -36,7 +36,7 @@ def _load(name: str, variable: str, functions: dict[str, tuple[Any, ...]]) -> ct
             for function, (result, *parameters) in functions.items():
                 declared = getattr(library, function, None)
                 if declared is None:
-                    raise ImportError(f"{path} has no {function}: it is older than this package")
+                    raise ImportError(f"{path} has no {function}: it is older than this package, or no {name}")
                 declared.restype, declared.argtypes = result, parameters
             _loaded[name] = library
     return library
@@ -112,6 +112,15 @@ class Handle:
     def closed(self) -> bool:
         """Whether `close` was called."""
         return self._address is None
+
+    @property
+    def _unusable(self) -> str:
+        """What a repr says instead of the rest; "" where the object can be asked."""
+        if self._address is None:
+            return f"<libprepack.{type(self).__name__}: closed>"
+        if self._process != os.getpid():
+            return f"<libprepack.{type(self).__name__} of process {self._process}>"
+        return ""
 
     def close(self) -> None:
         """Gives back what it holds. Calling it again does nothing."""

@@ -131,6 +131,10 @@ class AttentionPlan(Handle):
             for name in ("q", "k", "v", "out")}
         self._strides["lse"] = ("head",)
 
+    def __repr__(self) -> str:
+        return self._unusable or (f"<libprepack.AttentionPlan: {self.info.dtype}, {self.info.total_q} rows on "
+                                  f"{self.info.total_k} keys>")
+
     @contextmanager
     def _exclusive(self) -> Generator[None, None, None]:
         self._session.acquire()

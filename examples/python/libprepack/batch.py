@@ -46,6 +46,12 @@ class Batch(SharedHandle):
         self.n_rows, self.row_len, self.n_prompts = int(view.n_rows), int(view.row_len), int(view.n_prompts)
         self.n_tokens, self.max_seqlen = int(view.n_tokens), int(view.max_seqlen)
 
+    def __repr__(self) -> str:
+        if self.closed:
+            return "<libprepack.Batch: closed>"
+        return (f"<libprepack.Batch, {self.layout}: {self.n_prompts} prompts, {self.n_tokens} tokens in {self.n_rows} "
+                f"rows of {self.row_len}>")
+
     def _rows(self, address: int | None) -> NDArray[Any]:
         shape = (self.n_tokens,) if self.layout == "ragged" else (self.n_rows, self.row_len)
         return self._view(address, shape, np.int32)

@@ -324,6 +324,4 @@ class Cache(Handle):
         return params, ids
 
     def __repr__(self) -> str:
-        if self.closed:
-            return "<libprepack.Cache: closed>"
-        return f"<libprepack.Cache: {len(self)} tokens, {self.n_bytes:,} bytes>"
+        return self._unusable or f"<libprepack.Cache: {len(self)} tokens, {self.n_bytes:,} bytes>"

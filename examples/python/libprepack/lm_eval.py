@@ -18,15 +18,23 @@ import importlib
 import json
 import logging
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Optional, Union
 
 import numpy as np
-from lm_eval.api.model import TemplateLM
-from lm_eval.api.registry import register_model
-from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs
-from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
-from tqdm import tqdm
+
+try:
+    from lm_eval.api.model import TemplateLM
+    from lm_eval.api.registry import register_model
+    from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs
+    from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
+    from tqdm import tqdm
+except ModuleNotFoundError as missing:
+    sentence = f"libprepack.lm_eval needs lm-evaluation-harness: {missing} (pip install lm-eval)"
+    if __name__ == "__main__":
+        sys.exit(sentence)
+    raise ModuleNotFoundError(sentence, name=missing.name) from None
 
 from ._eval_tokens import HarnessTokenizer
 from ._eval_world import World

@@ -227,6 +227,12 @@ class Queue(SharedHandle):
     def __bool__(self) -> bool:
         return True
 
+    def __repr__(self) -> str:
+        if self._unusable:
+            return self._unusable
+        stats = self.stats
+        return f"<libprepack.Queue: {'closed, ' if stats.closed else ''}{stats.waiting} prompts wait>"
+
     def _free(self) -> None:
         # A child after fork has copies of waiting threads' locks, and would wait for these threads.
         if self._process == os.getpid():

@@ -12,7 +12,7 @@ import numpy as np
 from . import _abi, _generate, _predict, _score, _states
 from ._arrays import Integers, integer
 from ._call import Call, Plans, Sink
-from ._chat import Conversation, chat_tokens, open_template
+from ._chat import Conversation, chat_tokens, conversations_of, open_template
 from ._ids import Ids, Prompt, encode_prompts, to_ids
 from ._items import prefill, run
 from ._library import Handle, call, core, log_to_logging, logger, sized
@@ -65,7 +65,7 @@ class Session(Handle):
                  threads: int = 0, max_pass_tokens: int = 0, memory_limit: int = 0, keep_window_pages: bool = False,
                  tokenizer: Tokenizer | Path | None = None, stream: int | None = None, log: bool = True) -> None:
         if model is not None and not isinstance(model, (str, os.PathLike, Model)):
-            raise TypeError(f"model is a {type(model).__name__}; it is a path, a Model, or None")
+            raise TypeError(f"model has the type {type(model).__name__}; it is a path, a Model, or None")
         self._model = Model(model, log=log) if isinstance(model, (str, os.PathLike)) else model
         self._tokenizer = tokenizer if isinstance(tokenizer, Tokenizer) else None
         self._tokenizer_path = None if isinstance(tokenizer, Tokenizer) else tokenizer
@@ -268,9 +268,10 @@ class Session(Handle):
     def chat_tokens(self, conversations: Sequence[Conversation], **template: Any) -> list[Ids]:
         """The ids of conversations as `chat` makes them, for prefill and the others. template:
         add_generation_prompt (True), and what the template knows besides."""
+        given = conversations_of(conversations)
         if self._template is None:
             self._template = open_template(self)
-        return chat_tokens(self, self._template, conversations, template)
+        return chat_tokens(self, self._template, given, template)
 
     def score(self, contexts: Sequence[Prompt], continuations: Sequence[Prompt], *, min_shared_prefix: int = 16,
               progress: Progress = False, cancel: Cancel | None = None) -> list[Score]:
@@ -362,8 +363,8 @@ class Session(Handle):
             self.release()
 
     def __repr__(self) -> str:
-        if self.closed:
-            return "<libprepack.Session: closed>"
+        if self._unusable:
+            return self._unusable
         if self._lock.locked():
             return f"<libprepack.Session in use: {self._model!r}>"
         info = self.read_info()

@@ -253,6 +253,9 @@ class TextStream(Handle):
         self._tokenizer = tokenizer
         self._piece = _abi.pp_text()
 
+    def __repr__(self) -> str:
+        return self._unusable or f"<libprepack.TextStream of {self._tokenizer!r}>"
+
     def push(self, id: int) -> str:
         """What the id completes: whole characters, often none."""
         with self._tokenizer.in_use():

@@ -144,7 +144,8 @@ class TestFigures(unittest.TestCase):
             with open(os.path.join(folder, name + ".json"), encoding="utf-8") as file:
                 document: dict[str, Any] = json.load(file)
             self.assertEqual(len(rows), len(document["rows"]))
-            for key in ("machine", "versions", "options", "source", "made"):
+            self.assertEqual(document["command"], [*arguments, "--out", folder, "--quiet"])
+            for key in ("machine", "versions", "options", "source", "command", "made"):
                 self.assertTrue(document[key], key)
             pictures = {name + ".png", name + ".svg"} & set(os.listdir(folder))
             if library() is None:

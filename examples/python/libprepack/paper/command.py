@@ -17,7 +17,7 @@ from .shapes import known
 
 FIGURES: tuple[Figure, ...] = tuple(module.FIGURE for module in (
     by_dataset, by_batch_size, memory, resources, dataset_level, gain, batching, lengths, generation, packing))
-NO_PICTURES = "matplotlib is not installed, so no pictures were drawn; the numbers are in the CSV and JSON files"
+NO_PICTURES = "matplotlib is not installed, so no pictures are drawn; the numbers go into the CSV and JSON files"
 
 
 def _positive(text: str) -> int:
@@ -74,8 +74,8 @@ def _list() -> str:
     return "\n".join(lines)
 
 
-def make(figure: Figure, options: Options, out: str, quiet: bool) -> list[str]:
-    """Makes a figure; gives the paths of its files."""
+def make(figure: Figure, options: Options, out: str, quiet: bool, command: Sequence[str]) -> list[str]:
+    """Makes a figure; gives the paths of its files. command: the words that asked for it."""
     began = time.perf_counter()
     if not quiet:
         options.say = lambda text: print(f"  {figure.name}: {text}", file=sys.stderr, flush=True)
@@ -84,7 +84,7 @@ def make(figure: Figure, options: Options, out: str, quiet: bool) -> list[str]:
     os.makedirs(out, exist_ok=True)
     stem = os.path.join(out, figure.name)
     write_csv(stem + ".csv", result.rows)
-    write_json(stem + ".json", figure, options, result)
+    write_json(stem + ".json", figure, options, result, command)
     paths = [stem + ".csv", stem + ".json"]
     plt = pictures.library()
     if plt is not None:
@@ -99,7 +99,8 @@ def make(figure: Figure, options: Options, out: str, quiet: bool) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; gives its exit status."""
     parser = _parser()
-    parsed = parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    parsed = parser.parse_args(given)
     if parsed.figure == "list":
         print(_list())
         return 0
@@ -107,9 +108,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if parsed.figure != "all" and parsed.figure not in by_name:
         parser.error(f"there is no figure '{parsed.figure}'; there are {', '.join(by_name)}, all, list")
     status = 0
+    no_pictures = pictures.library() is None
+    if no_pictures and not parsed.quiet:  # before the hours that it may take
+        print(NO_PICTURES, file=sys.stderr)
     for figure in FIGURES if parsed.figure == "all" else [by_name[parsed.figure]]:
         try:
-            paths = make(figure, _options(figure, parsed), parsed.out, parsed.quiet)
+            paths = make(figure, _options(figure, parsed), parsed.out, parsed.quiet, given)
             print(f"{figure.name}: {' '.join(paths)}")
         except (ValueError, OSError, ImportError, errors.PrepackError) as error:
             print(f"libprepack.paper: {figure.name}: {error}", file=sys.stderr)
@@ -117,8 +121,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             print(f"libprepack.paper: {figure.name}: interrupted", file=sys.stderr)
             return 130
-    if status:
-        return status
-    if pictures.library() is None:
+    if no_pictures and parsed.quiet and not status:
         print(NO_PICTURES, file=sys.stderr)
-    return 0
+    return status

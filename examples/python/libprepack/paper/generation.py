@@ -24,6 +24,7 @@ def demo_model() -> str:
     """The folder of the demo model. Raises FileNotFoundError."""
     here = os.path.dirname(os.path.abspath(__file__))
     places = [os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(here))), "demo-model"),
+              os.path.join("examples", "demo-model"),  # in the source's own folder, for a package that was installed
               *(os.path.join(prefix, "share", "prepack", "demo-model")
                 for prefix in (sys.prefix, "/usr/local", "/usr"))]
     for place in places:

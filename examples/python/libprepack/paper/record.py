@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import platform
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from importlib import metadata
 from typing import Any
@@ -64,11 +65,11 @@ def write_csv(path: str, rows: list[Row]) -> None:
                          for row in rows)
 
 
-def write_json(path: str, figure: Figure, options: Options, result: Result) -> None:
-    """The rows, and what they were made with."""
+def write_json(path: str, figure: Figure, options: Options, result: Result, command: Sequence[str]) -> None:
+    """The rows, and what they were made with. command: the words after `python -m libprepack.paper`."""
     document = {"figure": figure.name, "title": figure.title, "source": figure.source,
                 "made": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), "machine": machine(),
-                "versions": versions(), "options": _options(options), **result.summary,
+                "versions": versions(), "command": list(command), "options": _options(options), **result.summary,
                 "rows": result.rows}
     with open(path, "w", encoding="utf-8") as file:
         json.dump(document, file, indent=1)

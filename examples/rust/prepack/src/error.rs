@@ -68,7 +68,7 @@ impl ErrorKind {
 }
 
 /// The error of every call: its kind, who was at fault, and one sentence.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Error {
     kind: ErrorKind,
     index: Option<usize>,
@@ -127,6 +127,20 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
+    }
+}
+
+/// What `unwrap` and a `main` that returns a [`Result`] print: the sentence, then all else.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({:?}", self.message, self.kind)?;
+        if let Some(index) = self.index {
+            write!(f, ", index {index}")?;
+        }
+        if self.native_code != 0 {
+            write!(f, ", native code {}", self.native_code)?;
+        }
+        f.write_str(")")
     }
 }
 
