@@ -72,58 +72,102 @@ for kind in normal sanitized; do
         run_suite "$build"
     fi
 done
-step "the installed library and program work" sh tests/install.sh build-normal
 
-# Crates and module for other languages; where their compilers cannot be had, a reason instead.
-for language in rust go; do
-    echo "== the bindings for $language"
-    if sh examples/install-packages.sh $language; then
-        step "the bindings for $language" sh tests/bindings.sh build-normal $language
+# What is left are programs that use one processor: two lanes of them. Packages are installed by one lane alone.
+bindings() {
+    for language in rust go; do
+        echo "== the bindings for $language"
+        if sh examples/install-packages.sh $language; then
+            step "the bindings for $language" sh tests/bindings.sh build-normal $language
+        else
+            echo "# skipped: the packages for $language could not be installed"
+        fi
+    done
+}
+
+mpi() {
+    echo "== an example on several processes"
+    if sh examples/install-packages.sh mpi; then
+        step "the example for MPI" sh tests/mpi.sh build-normal
     else
-        echo "# skipped: the packages for $language could not be installed"
+        echo "# skipped: no MPI could be installed"
     fi
-done
+}
 
-echo "== an example on several processes"
-if sh examples/install-packages.sh mpi; then
-    step "the example for MPI" sh tests/mpi.sh build-normal
-else
-    echo "# skipped: no MPI could be installed"
-fi
+documentation() {
+    echo "== the documentation as a site"
+    if sh examples/install-packages.sh docs; then
+        step "the documentation has no broken link and no gap" sh docs/site/build.sh build-docs
+    else
+        echo "# skipped: mkdocs could not be installed"
+    fi
+}
 
-echo "== the documentation as a site"
-if sh examples/install-packages.sh docs; then
-    step "the documentation has no broken link and no gap" sh docs/site/build.sh build-docs
-else
-    echo "# skipped: mkdocs could not be installed"
-fi
+# Kernels of another processor, under an emulator.
+aarch64() {
+    echo "== aarch64 under qemu-user"
+    if sh examples/install-packages.sh aarch64; then
+        log="build-aarch64.log"
+        status=0
+        sh tests/cross/run.sh --brief build-aarch64 >$log 2>&1 || status=$?
+        grep -v '^# seed' $log || true
+        if [ $status -ne 77 ]; then
+            step "the kernels for aarch64" test $status -eq 0
+        fi
+    else
+        echo "# skipped: the packages for aarch64 could not be installed"
+    fi
+}
+
+installation() {
+    echo "== an installation"
+    step "the installed library and program work" sh tests/install.sh build-normal
+}
 
 # The Python package from a wheel, where PyPI can be reached.
-echo "== the Python package in a fresh environment"
-status=0
-sh tests/wheel.sh build-normal || status=$?
-if [ $status -ne 77 ]; then
-    step "a wheel of the Python package works" test $status -eq 0
-fi
-
-# Kernels of another processor, under an emulator; where its packages cannot be had, a reason instead.
-echo "== aarch64 under qemu-user"
-if sh examples/install-packages.sh aarch64; then
-    log="build-aarch64.log"
+wheel() {
+    echo "== the Python package in a fresh environment"
     status=0
-    sh tests/cross/run.sh --brief build-aarch64 >$log 2>&1 || status=$?
-    grep -v '^# seed' $log || true
+    sh tests/wheel.sh build-normal || status=$?
     if [ $status -ne 77 ]; then
-        step "the kernels for aarch64" test $status -eq 0
+        step "a wheel of the Python package works" test $status -eq 0
     fi
-else
-    echo "# skipped: the packages for aarch64 could not be installed"
-fi
+}
 
-if [ -d .git ] && command -v git >/dev/null 2>&1; then
-    echo "== quick start in a fresh clone"
-    step "quick start in a fresh clone" sh tests/fresh_clone.sh
-fi
+fresh_clone() {
+    if [ -d .git ] && command -v git >/dev/null 2>&1; then
+        echo "== quick start in a fresh clone"
+        step "quick start in a fresh clone" sh tests/fresh_clone.sh
+    fi
+}
+
+# Runs some of the above; their counts go to a file. usage: lane FILE PART...
+lane() {
+    counts=$1
+    shift
+    passed=0
+    failed=0
+    for part in "$@"; do
+        $part
+    done
+    echo "$passed $failed" >"$counts"
+}
+
+rm -f build-lane1.counts build-lane2.counts
+(lane build-lane1.counts bindings mpi documentation aarch64) >build-lane1.log 2>&1 &
+with_packages=$!
+(lane build-lane2.counts installation wheel fresh_clone) &
+others=$!
+wait $others || true
+wait $with_packages || true
+cat build-lane1.log
+for counts in build-lane1.counts build-lane2.counts; do
+    good=0
+    bad=1 # a lane that did not reach its end
+    [ ! -f $counts ] || read -r good bad <$counts
+    passed=$((passed + good))
+    failed=$((failed + bad))
+done
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -2,7 +2,7 @@
 
     import ray, libprepack.ray
     ds = ray.data.read_parquet("prompts.parquet")
-    ds = ds.map_batches(libprepack.ray.Prefill, concurrency=2, num_cpus=8, batch_size=1024,
+    ds = ds.map_batches(libprepack.ray.Prefill, compute=ray.data.ActorPoolStrategy(size=2), num_cpus=8, batch_size=1024,
                         fn_constructor_kwargs=dict(model="model-dir", output="embed", column="text"))
 
 A batch is one run: its prompts are packed into forward passes together, and what they begin with alike is computed
