@@ -26,7 +26,7 @@
 #define PREPACK_BASE_HPP
 
 #if __cplusplus < 201703L
-#error "the C++ headers of prepack need C++17 or newer: add -std=c++17 (prepack.h alone needs C++11)"
+#error "prepack's C++ headers need C++17 or newer (-std=c++17); prepack.h alone needs C++11"
 #endif
 
 #include "common.h"
