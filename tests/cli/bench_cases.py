@@ -212,6 +212,7 @@ def bench_lengths(program):
     assert longest["attention"][0]["most_tokens"] <= 4096  # what tiny takes
 
 
+@long
 def bench_heads(program):
     """--heads and --head-dim change a shape's attention, and nothing else"""
     args = ["bench", "all", "--num-runs", 1, "--threads", 2, "--rows", 5, "--tokens", 5000,

@@ -4,6 +4,7 @@ import json
 import os
 
 from demo_models import SOURCE
+from harness import long
 from usage_cases import interrupted
 
 
@@ -25,6 +26,7 @@ def converts_and_opens(program):
         assert word == "bf16" or f"weights {word}" in text, text
 
 
+@long
 def spells_as_the_paper(program):
     """--loadbit 8 and 4 are --weights int8 and int4, in every command that runs a model"""
     path = program.file("a.lengths", "5\n9\n")

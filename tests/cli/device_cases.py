@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 
-from harness import Skip
+from harness import Skip, long
 from model_cases import METHODS
 from plan_cases import demo_tokenizer
 
@@ -28,6 +28,7 @@ def common(path):
             "--methods", ",".join(METHODS)]
 
 
+@long
 def dry_run_is_the_run(program):
     """a dry run foretells passes, tokens and memory of the run"""
     path, lengths = lengths_file(program)
