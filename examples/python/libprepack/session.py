@@ -15,11 +15,11 @@ from ._call import Call, Plans, Sink
 from ._chat import Conversation, chat_tokens, open_template
 from ._ids import Ids, Prompt, encode_prompts, to_ids
 from ._items import prefill, run
-from ._library import Handle, call, core, log_to_logging, logger, sized
+from ._library import Handle, call, core, log_to_logging, logger, path_bytes, sized
 from ._names import DTYPES, WEIGHTS, constant, decoded, name_of
 from ._progress import Progress
 from .cache import Cache
-from .errors import MisuseError, PrepackError
+from .errors import ArgumentError, MisuseError, PrepackError
 from .model import Model, Path
 from .results import (Floats, Generation, Item, ItemResult, PageClass, Prediction, Prefilled, Score,
                       SessionInfo, TokenLogprobs)
@@ -74,7 +74,7 @@ class Session(Handle):
         self._lock = threading.Lock()
         self.is_cancelled = False
         params = sized(
-            _abi.pp_session_params, device=device.encode(), dtype=constant(DTYPES, dtype, "dtype"),
+            _abi.pp_session_params, device=_device_bytes(device), dtype=constant(DTYPES, dtype, "dtype"),
             weights=constant(WEIGHTS, weights, "weights"), n_threads=integer("threads", threads, 32),
             max_pass_tokens=integer("max_pass_tokens", max_pass_tokens, 32),
             memory_limit=integer("memory_limit", memory_limit), keep_window_pages=int(keep_window_pages), stream=stream)
@@ -112,10 +112,12 @@ class Session(Handle):
 
     @property
     def has_tokenizer(self) -> bool:
-        """Whether `tokenizer` can be opened."""
+        """Whether `tokenizer` can be opened. Raises where that is not so of one that was named."""
         try:
             self.tokenizer
         except (PrepackError, ImportError) as error:
+            if self._tokenizer_path is not None:  # one was asked for
+                raise
             logger.info("no tokenizer: %s", error)
             return False
         return True
@@ -345,7 +347,7 @@ class Session(Handle):
 
         Raises ArgumentError (of another model, dtype or format of weights; the sentence names both), FormatError (cut
         off or damaged), UnsupportedError, LimitError, FileError, OutOfMemoryError."""
-        return self._new_cache(core().pp_kvcache_load, os.fsencode(path))
+        return self._new_cache(core().pp_kvcache_load, path_bytes(path))
 
     def import_cache(self, data: bytes | bytearray | memoryview) -> Cache:
         """A cache from the bytes that Cache.export gave. Raises as `load_cache`."""
@@ -368,6 +370,14 @@ class Session(Handle):
             return f"<libprepack.Session in use: {self._model!r}>"
         info = self.read_info()
         return f"<libprepack.Session on {info.device}, {info.dtype}: {self._model!r}>"
+
+
+def _device_bytes(device: str) -> bytes:
+    if not isinstance(device, str):
+        raise TypeError(f"device is a {type(device).__name__}; it is a str, as \"cpu\"")
+    if "\0" in device:
+        raise ArgumentError(f"device is {device!r}; no device has a NUL character in its name")
+    return device.encode()
 
 
 def _info(info: _abi.pp_session_info) -> SessionInfo:

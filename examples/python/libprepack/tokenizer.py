@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from . import _abi
 from ._arrays import integer
 from ._ids import Ids, Prompt, to_ids
-from ._library import Handle, call, log_to_logging, sized
+from ._library import Handle, call, log_to_logging, path_bytes, sized
 from ._library import text as library
 from ._names import SPECIALS, TOKENIZERS, constant, decoded, name_of
 from ._views import SharedHandle
@@ -59,7 +59,7 @@ class Tokenizer(SharedHandle):
             params.log = log_to_logging
         address = ctypes.c_void_p()
         self._streams: set[int] = set()
-        call(library().pp_tokenizer_open, os.fsencode(path), ctypes.byref(params), ctypes.byref(address))
+        call(library().pp_tokenizer_open, path_bytes(path), ctypes.byref(params), ctypes.byref(address))
         super().__init__(address.value, library().pp_tokenizer_destroy)
         self._path = os.fspath(path)
         self._info = sized(_abi.pp_tokenizer_info)
