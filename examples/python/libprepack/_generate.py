@@ -5,7 +5,7 @@ import operator
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -286,7 +286,7 @@ def _seeds(seed: int | Sequence[int], n: int) -> list[int]:
         first = operator.index(seed)
         return [(first + i) % 2 ** 64 for i in range(n)]
     try:
-        seeds = [operator.index(each) % 2 ** 64 for each in seed]
+        seeds = [operator.index(each) % 2 ** 64 for each in cast("Sequence[int]", seed)]
     except TypeError:
         raise TypeError(f"seed is {seed!r}; it is an integer, or one for each prompt") from None
     if len(seeds) != n:
