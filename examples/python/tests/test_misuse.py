@@ -65,6 +65,43 @@ class MisuseTest(unittest.TestCase):
         caches.clear()
         self.assert_as_before()
 
+    def test_threads_that_share_a_stream_of_text(self) -> None:
+        streams, errors, before = [self.session.tokenizer.stream()], [], sys.getswitchinterval()
+
+        def use(number: int) -> None:
+            for i in range(200):
+                stream = streams[0]
+                try:
+                    if (number + i) % 3 == 0:
+                        stream.close()
+                        streams[0] = self.session.tokenizer.stream()
+                    stream.push(5 + i)
+                    stream.finish()
+                except libprepack.MisuseError:  # closed, or in use
+                    pass
+                except Exception as error:
+                    errors.append(error)
+
+        sys.setswitchinterval(1e-6)
+        try:
+            threads = [threading.Thread(target=use, args=(number,)) for number in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        finally:
+            sys.setswitchinterval(before)
+        self.assertEqual(errors, [])
+
+    def test_a_stream_whose_tokenizer_is_closed(self) -> None:
+        tokenizer = libprepack.Tokenizer(DEMO)
+        stream, other = tokenizer.stream(), tokenizer.stream()
+        other.close()
+        tokenizer.close()
+        self.assertRaisesRegex(libprepack.MisuseError, "closed", stream.push, 5)
+        stream.close()
+        self.assertTrue(stream.closed)
+
     def test_a_cache_is_not_closed_between_its_address_and_its_run(self) -> None:
         from libprepack import _call
         cache, params = self.session.prefill(["a"])[0].cache, _call.Call._params
