@@ -98,6 +98,11 @@ class Session(Handle):
         return self._model
 
     @property
+    def has_model(self) -> bool:
+        """Whether it has one."""
+        return self._model is not None
+
+    @property
     def tokenizer(self) -> Tokenizer:
         """Its tokenizer: the one that was given, or that beside the model, which is opened now.
 
@@ -327,7 +332,8 @@ class Session(Handle):
     def predict(self, lengths: Integers | Plan, cost: CostModel | None = None) -> Prediction:
         """What a run of new prompts would take; nothing runs.
 
-        lengths: tokens of each prompt, or a Plan. cost: a CostModel; None: a pass costs its tokens."""
+        lengths: tokens of each prompt, or a Plan. cost: a CostModel; None: a pass costs its tokens.
+        Raises TooLongError where a prompt has more tokens than the model has positions for."""
         return _predict.predict(self, lengths, cost)
 
     # ---- caches ----

@@ -145,7 +145,9 @@ class Tokenizer(SharedHandle):
 
     def id(self, token: str) -> int | None:
         """The id of a token, spelled as its file does; None where there is none."""
-        spelled = token.encode()
+        if not isinstance(token, str):
+            raise TypeError(f"token is a {type(token).__name__}; it is a str")
+        spelled = token.encode("utf-8", "surrogatepass")
         with self.in_use() as handle:
             return _known(int(library().pp_tokenizer_id(handle, spelled, len(spelled))))
 

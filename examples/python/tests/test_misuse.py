@@ -217,6 +217,12 @@ class MisuseTest(unittest.TestCase):
             (TypeError, "hidden_tokens are float64",
              lambda: session.run([item([5], output="hidden", hidden_tokens=[.5])])),
             (TypeError, "integer", lambda: session.run([item([5], output="token", seed=1.5)])),
+            (TypeError, "cost is a int", lambda: session.predict([5], 5)),
+            (TypeError, "cost is a int", lambda: libprepack.Queue(5, cost=5)),
+            (TypeError, "token is a int", lambda: session.tokenizer.id(5)),
+            (libprepack.TooLongError, "prompt 1 has", lambda: session.predict([5, 2 ** 62])),
+            (libprepack.TooLongError, "of the plan has",
+             lambda: session.predict(libprepack.Packer(2 ** 50).plan([2 ** 50]))),
             (TypeError, "device is a NoneType", lambda: libprepack.Session(session.model, device=None)),
             (ValueError, "NUL", lambda: libprepack.Session(session.model, device="cpu\0x"))]
         for kind, sentence, call in wrong:
