@@ -110,6 +110,8 @@ class Model(SharedHandle):
         """
         text: bytes
         if isinstance(config, str):
+            if "\0" in config:
+                raise ValueError("config has a NUL character; no preset and no JSON has one")
             text = core().pp_model_preset(config.encode()) or config.encode()
             if not config.lstrip().startswith("{") and text == config.encode():
                 raise ValueError(f"config is {config!r}; it is the text of a config.json or one of "

@@ -141,7 +141,7 @@ class Packer(SharedHandle):
                 setattr(struct, name, classes[-1].ctypes.data)
         address = ctypes.c_void_p()
         self.invoke(core().pp_packer_plan_input, ctypes.byref(struct), ctypes.byref(address))
-        return Plan(address.value)
+        return Plan.adopt(address.value)
 
 
 _DEFAULTS = {parameter.name: parameter.default for parameter in inspect.signature(Packer.__init__).parameters.values()}

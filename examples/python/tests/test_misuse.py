@@ -218,6 +218,10 @@ class MisuseTest(unittest.TestCase):
              lambda: session.run([item([5], output="hidden", hidden_tokens=[.5])])),
             (TypeError, "integer", lambda: session.run([item([5], output="token", seed=1.5)])),
             (TypeError, "cost is a int", lambda: session.predict([5], 5)),
+            (TypeError, "made by Packer.plan", lambda: libprepack.Plan()),
+            (TypeError, "made by Plan.batch", lambda: libprepack.Batch()),
+            (TypeError, "1 positional", lambda: libprepack.Plan(5)),  # no address of anything
+            (ValueError, "NUL", lambda: libprepack.Model.random("tiny\0x")),
             (TypeError, "cost is a int", lambda: libprepack.Queue(5, cost=5)),
             (TypeError, "token is a int", lambda: session.tokenizer.id(5)),
             (libprepack.TooLongError, "prompt 1 has", lambda: session.predict([5, 2 ** 62])),
