@@ -110,7 +110,7 @@ func (c *Cache) FirstToken(layer int) (int, error) {
 		return 0, err
 	}
 	defer c.leave()
-	return int(C.pp_kvcache_first_token(object, C.int32_t(layer))), nil
+	return int(C.pp_kvcache_first_token(object, narrow(layer))), nil
 }
 
 // Fork is a new cache that holds the first n tokens of this one and shares its pages.
@@ -165,7 +165,7 @@ func (c *Cache) read(part Part, dtype DType, to unsafe.Pointer, bytes int) error
 	}
 	defer c.leave()
 	details := newError()
-	return check(C.pp_kvcache_read(object, C.int32_t(part.Layer), C.int32_t(part.Half),
+	return check(C.pp_kvcache_read(object, narrow(part.Layer), C.int32_t(part.Half),
 		C.int32_t(part.Layout), C.int32_t(dtype), C.int64_t(part.FirstToken),
 		C.int64_t(part.Tokens), to, C.size_t(bytes), details), details)
 }
@@ -187,7 +187,7 @@ func (c *Cache) write(part Part, dtype DType, from unsafe.Pointer, bytes int) er
 	}
 	defer c.leave()
 	details := newError()
-	return check(C.pp_kvcache_write(object, C.int32_t(part.Layer), C.int32_t(part.Half),
+	return check(C.pp_kvcache_write(object, narrow(part.Layer), C.int32_t(part.Half),
 		C.int32_t(part.Layout), C.int32_t(dtype), C.int64_t(part.FirstToken),
 		C.int64_t(part.Tokens), from, C.size_t(bytes), details), details)
 }
@@ -219,7 +219,7 @@ func (c *Cache) ViewPage(layer int, half Half, token int, view func(Page) error)
 	defer c.leave()
 	p := C.pp_kvcache_page{struct_size: C.sizeof_pp_kvcache_page}
 	details := newError()
-	err = check(C.pp_kvcache_get_page(object, C.int32_t(layer), C.int32_t(half), C.int64_t(token),
+	err = check(C.pp_kvcache_get_page(object, narrow(layer), C.int32_t(half), C.int64_t(token),
 		&p, details), details)
 	if err != nil {
 		return err

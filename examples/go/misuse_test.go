@@ -187,3 +187,22 @@ func TestForgottenObjectsAreClosed(t *testing.T) {
 		t.Errorf("%d objects were not closed", n)
 	}
 }
+
+func TestNumbersAreNotCutOff(t *testing.T) {
+	model := must[*Model](t)(OpenModel(demo, nil))
+	defer model.Close()
+	session := must[*Session](t)(NewSession(model, nil))
+	defer session.Close()
+	cache := must[*Cache](t)(session.NewCache(3, nil))
+	defer cache.Close()
+	for _, n := range []int{1 << 32, -1 << 32, 1<<32 + 1} {
+		_, layerErr := model.Layer(n)
+		_, sessionErr := NewSession(model, &SessionOptions{Threads: n})
+		readErr := cache.Read(Part{Layer: n, Half: Keys, Layout: NHD}, nil)
+		for what, err := range map[string]error{"Layer": layerErr, "NewSession": sessionErr, "Read": readErr} {
+			if !errors.Is(err, ErrArg) {
+				t.Errorf("%s with %d: %v", what, n, err)
+			}
+		}
+	}
+}

@@ -76,7 +76,7 @@ func newModel(options *ModelOptions, open func(*C.pp_model_params, C.uintptr_t, 
 	C.pp_model_params_init(&params, C.sizeof_pp_model_params)
 	var log uintptr
 	if options != nil {
-		params.sliding_window = C.int32_t(options.SlidingWindow)
+		params.sliding_window = narrow(options.SlidingWindow)
 		log = keepLog(options.Log)
 	}
 	var object *C.pp_model
@@ -211,7 +211,7 @@ func (m *Model) Layer(i int) (LayerConfig, error) {
 	defer m.h.leave()
 	c := C.pp_layer_config{struct_size: C.sizeof_pp_layer_config}
 	details := newError()
-	if err := check(C.pp_model_get_layer(object, C.int32_t(i), &c, details), details); err != nil {
+	if err := check(C.pp_model_get_layer(object, narrow(i), &c, details), details); err != nil {
 		return LayerConfig{}, err
 	}
 	return LayerConfig{
@@ -287,7 +287,7 @@ func (m *Model) Convert(ctx context.Context, directory string, options ConvertOp
 	var params C.pp_convert_params
 	C.pp_convert_params_init(&params, C.sizeof_pp_convert_params)
 	params.weights = C.int32_t(options.Weights)
-	params.n_threads = C.int32_t(options.Threads)
+	params.n_threads = narrow(options.Threads)
 	details := newError()
 	err = check(C.ppgo_model_convert(object, text, &params, C.uintptr_t(id), details), details)
 	if callback.broken {

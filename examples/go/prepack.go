@@ -37,6 +37,7 @@ package prepack
 import "C"
 
 import (
+	"math"
 	"strings"
 	"unsafe"
 )
@@ -111,6 +112,18 @@ func flat(all [][]int32) (tokens []int32, lengths []int64) {
 		tokens = append(tokens, some...)
 	}
 	return tokens, lengths
+}
+
+// narrow is a number for C, which has 32 bits there: one that does not fit becomes the nearest that
+// does, which the library refuses as it would the number itself.
+func narrow(n int) C.int32_t {
+	if n > math.MaxInt32 {
+		return math.MaxInt32
+	}
+	if n < math.MinInt32 {
+		return math.MinInt32
+	}
+	return C.int32_t(n)
 }
 
 // cString is a NUL-ended copy of a text that free takes; a text with a NUL inside is refused, where

@@ -52,8 +52,8 @@ func paramsOf(options *SessionOptions) (params C.pp_session_params, release func
 		return params, func() {}, nil
 	}
 	params.dtype = C.int32_t(options.DType)
-	params.n_threads = C.int32_t(options.Threads)
-	params.max_pass_tokens = C.int32_t(options.MaxPassTokens)
+	params.n_threads = narrow(options.Threads)
+	params.max_pass_tokens = narrow(options.MaxPassTokens)
 	params.memory_limit = C.int64_t(options.MemoryLimit)
 	params.keep_window_pages = truth(options.KeepWindowPages)
 	params.weights = C.int32_t(options.Weights)

@@ -130,7 +130,7 @@ func (t *Tokenizer) SpecialTokens() ([]SpecialToken, error) {
 	for i := range all {
 		c := C.pp_special_token{struct_size: C.sizeof_pp_special_token}
 		details := newError()
-		err := check(C.pp_tokenizer_get_special(object, C.int32_t(i), &c, details), details)
+		err := check(C.pp_tokenizer_get_special(object, narrow(i), &c, details), details)
 		if err != nil {
 			return nil, err
 		}
@@ -207,7 +207,7 @@ func (t *Tokenizer) EncodeAll(texts []string, options *EncodeOptions) ([]Encoded
 		}
 		params.no_edges = truth(options.NoEdges)
 		params.offsets = truth(options.Offsets)
-		params.n_threads = C.int32_t(options.Threads)
+		params.n_threads = narrow(options.Threads)
 	}
 	bytes, lengths := flatTexts(texts)
 	var encoding *C.pp_encoding

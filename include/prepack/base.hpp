@@ -106,6 +106,15 @@ pp_status call(Function *function, Arguments... arguments)
     return status;
 }
 
+/* A text for C, which sees its end at the first NUL. */
+inline const char *c_text(const std::string &text)
+{
+    if (text.find('\0') != std::string::npos)
+        throw Error(PP_ERR_ARG, "a NUL character in \"" + std::string(text.c_str()) +
+                                    "...\": C would see the end of the text there");
+    return text.c_str();
+}
+
 /* Owns one C handle. */
 template <class T, void (*destroy)(T *)> class Handle {
   public:

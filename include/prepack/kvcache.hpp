@@ -109,7 +109,7 @@ class Cache : public Handle<pp_kvcache, pp_kvcache_destroy> {
     void save(const std::string &path, span<const int32_t> tokens = {}) const
     {
         const pp_kvcache_save_params params = saving(tokens);
-        call(pp_kvcache_save, held(), path.c_str(), &params);
+        call(pp_kvcache_save, held(), c_text(path), &params);
     }
     std::vector<unsigned char> to_bytes(span<const int32_t> tokens = {}) const
     {

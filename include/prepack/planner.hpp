@@ -71,13 +71,14 @@ class Plan : public Handle<pp_plan, pp_plan_destroy> {
         return info;
     }
     /* Which prompts lie in a bin, in their order: a view that lives as long as the plan. */
-    span<const int32_t> bin(int64_t i) const
+    span<const int32_t> bin(int64_t i) const &
     {
         const int32_t *prompts = nullptr;
         int64_t n = 0;
         call(pp_plan_get_bin, held(), i, &prompts, &n, nullptr);
         return {prompts, static_cast<size_t>(n)};
     }
+    span<const int32_t> bin(int64_t i) const && = delete;
     pp_bin_info bin_info(int64_t i) const
     {
         auto info = defaults<pp_bin_info>();

@@ -34,9 +34,13 @@ class Step {
   public:
     /* max_prompts: at least 1; a step has no more than this. */
     explicit Step(size_t max_prompts) : prompts_(max_prompts) {}
+    Step(Step &&) noexcept = default; /* a copy would show the prompts of the first */
+    Step &operator=(Step &&) noexcept = default;
     /* A view that lives until the next step is taken into this object, or its end. */
     span<const pp_step_prompt> prompts() const noexcept
     {
+        if (prompts_.empty()) /* moved from */
+            return {};
         return {prompts_.data(), static_cast<size_t>(step_.n_prompts)};
     }
     /* The other figures: tokens, cost, n_waiting. `prompts` in it is a view as above. */

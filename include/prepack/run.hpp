@@ -16,6 +16,7 @@
 #include "planner.hpp"
 #include "run.h"
 
+#include <array>
 #include <exception>
 #include <functional>
 
@@ -60,6 +61,8 @@ class Item : public pp_item {
     }
     /* Nobody would own these tokens. */
     explicit Item(const std::vector<int32_t> &&ids, Cache onto = Cache()) = delete;
+    template <size_t n>
+    explicit Item(const std::array<int32_t, n> &&ids, Cache onto = Cache()) = delete;
 
     void set_tokens(span<const int32_t> ids) noexcept
     {
@@ -67,6 +70,7 @@ class Item : public pp_item {
         n_tokens = count(ids.size());
     }
     void set_tokens(const std::vector<int32_t> &&ids) = delete;
+    template <size_t n> void set_tokens(const std::array<int32_t, n> &&ids) = delete;
 
     /* The cache, which the item does not have any more; empty where it had none. */
     Cache take_cache() noexcept
@@ -123,6 +127,8 @@ class RunCallbacks {
     RunCallbacks(const RunOptions &options, pp_session *session)
         : options_(options), session_(session)
     {
+        if ((options.plan && !*options.plan) || (options.cancel && !*options.cancel))
+            throw Error(PP_ERR_ARG, "the options of a run point to an empty Plan or Cancel");
         params_.cancel = options.cancel ? options.cancel->get() : nullptr;
         params_.min_shared_prefix = options.min_shared_prefix;
         params_.sink = options.sink ? sink : nullptr;

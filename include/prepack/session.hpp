@@ -46,7 +46,7 @@ class Model : public Handle<pp_model, pp_model_unref> {
                    const pp_model_params &params = defaults<pp_model_params>())
     {
         pp_model *model = nullptr;
-        call(pp_model_open, path.c_str(), &params, &model);
+        call(pp_model_open, c_text(path), &params, &model);
         reset(model);
     }
     /* Pseudo-random weights of the shape that the text of a config.json gives. */
@@ -54,7 +54,7 @@ class Model : public Handle<pp_model, pp_model_unref> {
                         const pp_model_params &params = defaults<pp_model_params>())
     {
         pp_model *model = nullptr;
-        call(pp_model_create_random, config_json.c_str(), seed, &params, &model);
+        call(pp_model_create_random, c_text(config_json), seed, &params, &model);
         return Model(model);
     }
     /* Another reference to the same model. */
@@ -89,7 +89,7 @@ class Model : public Handle<pp_model, pp_model_unref> {
     /* Writes it as a directory with matrices in params.weights. */
     void convert(const std::string &directory, const pp_convert_params &params) const
     {
-        call(pp_model_convert, held(), directory.c_str(), &params);
+        call(pp_model_convert, held(), c_text(directory), &params);
     }
 };
 
@@ -190,7 +190,7 @@ inline Cache Cache::zeros(const Session &session, int64_t n_tokens, span<const i
 inline Cache Cache::load(const Session &session, const std::string &path)
 {
     pp_kvcache *cache = nullptr;
-    call(pp_kvcache_load, session.get(), path.c_str(), &cache);
+    call(pp_kvcache_load, session.get(), c_text(path), &cache);
     return Cache(cache);
 }
 

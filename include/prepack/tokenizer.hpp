@@ -71,7 +71,7 @@ class Tokenizer : public Handle<pp_tokenizer, pp_tokenizer_destroy> {
                        const pp_tokenizer_params &params = defaults<pp_tokenizer_params>())
     {
         pp_tokenizer *tokenizer = nullptr;
-        call(pp_tokenizer_open, path.c_str(), &params, &tokenizer);
+        call(pp_tokenizer_open, c_text(path), &params, &tokenizer);
         reset(tokenizer);
     }
 
@@ -148,6 +148,9 @@ class TextStream : public Handle<pp_text_stream, pp_text_stream_destroy> {
         call(pp_text_stream_create, tokenizer.get(), &params, &stream);
         reset(stream);
     }
+    /* Nobody would keep this tokenizer. */
+    explicit TextStream(const Tokenizer &&tokenizer,
+                        const pp_decode_params &params = defaults<pp_decode_params>()) = delete;
     /* What the id completes: whole characters, often none. */
     std::string push(int32_t id)
     {

@@ -212,6 +212,8 @@ START_TEST(objects_own_their_handles)
     static_assert(!std::is_copy_constructible_v<Cache> && !std::is_copy_assignable_v<Session>);
     static_assert(std::is_nothrow_move_constructible_v<Item> &&
                   !std::is_copy_constructible_v<Item>);
+    static_assert(!std::is_constructible_v<Item, std::array<int32_t, 2>> &&
+                  std::is_constructible_v<Item, std::array<int32_t, 2> &>);
     static_assert(!std::is_constructible_v<Item, Ids> && std::is_constructible_v<Item, Ids &>);
     Session session = new_session();
     Item item(PROMPTS[0]);
@@ -240,6 +242,26 @@ START_TEST(objects_own_their_handles)
     const std::vector<float> before = bits_of(by_hand);
     session = Session(); /* the cache keeps the session's memory */
     ck_assert(same_bits(bits_of(by_hand), before));
+}
+END_TEST
+
+START_TEST(what_is_empty_or_cut_off_is_refused)
+{
+    Session session = new_session();
+    Plan plan;
+    Cancel cancel(nullptr);
+    RunOptions with_plan, with_cancel;
+    with_plan.plan = &plan;
+    with_cancel.cancel = &cancel;
+    Item item(PROMPTS[0]);
+    const std::string path("model\0else", 10);
+    ck_assert_int_eq(thrown_by([&] { session.run(item, with_plan); }), PP_ERR_ARG);
+    ck_assert_int_eq(thrown_by([&] { session.run(item, with_cancel); }), PP_ERR_ARG);
+    ck_assert_int_eq(thrown_by([&] { Model{path}; }), PP_ERR_ARG);
+    ck_assert_int_eq(thrown_by([&] { Cache::load(session, path); }), PP_ERR_ARG);
+    ck_assert_int_eq(thrown_by([&] { Cache::zeros(session, 3).save(path); }), PP_ERR_ARG);
+    session.run(item);
+    ck_assert_int_eq(pp_kvcache_length(item.cache), 9);
 }
 END_TEST
 
@@ -352,6 +374,29 @@ START_TEST(spans_view_what_is_there)
 }
 END_TEST
 
+/* Whether a view of a T that nobody keeps can be asked for. */
+template <class T, class = void> static constexpr bool lends_bins = false;
+template <class T>
+static constexpr bool lends_bins<T, std::void_t<decltype(std::declval<T>().bin(0))>> = true;
+
+START_TEST(views_of_what_is_gone_cannot_be_had)
+{
+    static_assert(lends_bins<Plan &> && lends_bins<const Plan &> && !lends_bins<Plan>);
+    static_assert(!std::is_copy_constructible_v<Step>);
+    auto params = defaults<pp_queue_params>();
+    params.capacity = 10;
+    const Queue queue(params);
+    ck_assert(queue.add(7, 10));
+    Step step(4);
+    ck_assert(queue.wait(step));
+    const Step moved = std::move(step);
+    ck_assert_uint_eq(moved.prompts().size(), 1);
+    ck_assert_int_eq(moved.prompts()[0].id, 7);
+    ck_assert(step.prompts().empty());
+    ck_assert_int_eq(thrown_by([&] { queue.next(0, step); }), PP_ERR_ARG);
+}
+END_TEST
+
 START_TEST(a_queue_serves_threads)
 {
     auto params = defaults<pp_queue_params>();
@@ -418,10 +463,12 @@ int main()
     tcase_add_test(tests, an_error_while_generating_names_the_prompt);
     tcase_add_test(tests, errors_say_what_and_where);
     tcase_add_test(tests, objects_own_their_handles);
+    tcase_add_test(tests, what_is_empty_or_cut_off_is_refused);
     tcase_add_test(tests, callbacks_may_throw);
     tcase_add_test(tests, caches_are_saved_and_forked);
     tcase_add_test(tests, plans_and_batches_are_views);
     tcase_add_test(tests, spans_view_what_is_there);
+    tcase_add_test(tests, views_of_what_is_gone_cannot_be_had);
     tcase_add_test(tests, a_queue_serves_threads);
     tcase_add_test(tests, structs_have_their_defaults);
     suite_add_tcase(suite, tests);

@@ -42,6 +42,8 @@ END_TEST
 
 START_TEST(a_stream_gives_the_same_text)
 {
+    static_assert(!std::is_constructible_v<TextStream, Tokenizer> &&
+                  std::is_constructible_v<TextStream, const Tokenizer &>);
     const Tokenizer tokenizer(model_dir);
     const std::vector<int32_t> ids = tokenizer.encode("naïve – 世界 🙂");
     TextStream stream(tokenizer);

@@ -15,13 +15,13 @@ from ._interrupt import Interruptible
 from ._library import call, core, sized
 from ._progress import Meter, Progress
 from .cache import Cache
+from .cancel import Cancel
 from .errors import CancelledError, MisuseError, PrepackError
 from .plan import Plan
 from .planner import Packer
 from .results import Floats
 
 if TYPE_CHECKING:
-    from .cancel import Cancel
     from .session import Session
 
 
@@ -63,6 +63,8 @@ class Call:
             self._session.acquire()
             self._held.callback(self._session.release)
             self._session.is_cancelled = False
+            if self._cancel is not None and not isinstance(self._cancel, Cancel):
+                raise TypeError(f"cancel is a {type(self._cancel).__name__}; it is a Cancel, or None")
             self._stop = None if self._cancel is None else self._held.enter_context(self._cancel.in_use())
             self._meter = Meter(self._progress)
             self._held.callback(self._meter.close)
@@ -74,6 +76,8 @@ class Call:
 
     def plan(self, plan: Plans, prompts: Sequence[NDArray[np.int32]]) -> Plan | None:
         """The plan of a run of these prompts: the one that was given, or by the packer that was."""
+        if plan is not None and not isinstance(plan, (Plan, Packer)):
+            raise TypeError(f"plan is a {type(plan).__name__}; it is a Plan, a Packer, or None")
         return plan.plan(prompts) if isinstance(plan, Packer) else plan
 
     def run(self, items: NDArray[Any], caches: Sequence[Cache | None] | None = None, *,
@@ -82,8 +86,8 @@ class Call:
 
         items: from new_items; their `cache` is filled here."""
         held: list[Cache | None] = [None] * len(items) if caches is None else list(caches)
-        items["cache"] = [cache.handle if cache is not None else 0 for cache in held]
-        with ExitStack() as uses:
+        with ExitStack() as uses:  # nobody closes what the run uses
+            items["cache"] = [_hold(cache, uses) if cache is not None else 0 for cache in held]
             address = None if plan is None else uses.enter_context(plan.in_use())
             new: list[Cache | None] = []
 
@@ -92,8 +96,14 @@ class Call:
                 new.extend(cache if cache is not None else Cache.adopt(self._session, made) if made else None
                            for cache, made in zip(held, items["cache"].tolist()))
 
-            self._run(run, int(items["n_tokens"].sum()), [cache for cache in held if cache is not None],
-                      min_shared_prefix, sink)
+            try:
+                self._run(run, int(items["n_tokens"].sum()), [cache for cache in held if cache is not None],
+                          min_shared_prefix, sink)
+            except BaseException:  # whose traceback would keep them
+                for given, cache in zip(held, new):
+                    if given is None and cache is not None:
+                        cache.close()
+                raise
         return new
 
     def score(self, continuations: Any, min_shared_prefix: int) -> None:
@@ -115,8 +125,6 @@ class Call:
                                    2.0 * n_tokens * self._session.model.n_parameters > _LONG_FLOP)
         params = self._params(interrupts, min_shared_prefix, sink)
         is_done = False
-        for cache in caches:
-            cache.pin(1)
         with interrupts:
             try:
                 function(handle, ctypes.byref(params))
@@ -124,9 +132,6 @@ class Call:
             except PrepackError:
                 if interrupts.failure is None:
                     raise
-            finally:
-                for cache in caches:
-                    cache.pin(-1)
         if interrupts.failure is not None:
             for cache, length in zip(caches, lengths):
                 if is_done:  # it came behind the last pass: the run is undone where a window allows it
@@ -165,6 +170,13 @@ class Call:
         if sink is not None:
             params.sink = _abi.pp_logits_fn(on_logits)
         return params
+
+
+def _hold(cache: Cache, uses: ExitStack) -> int:
+    """A cache's address; nobody closes it before the uses end."""
+    address = cache.hold()
+    uses.callback(cache.let_go)
+    return address
 
 
 def check_session(session: Session, caches: Sequence[Cache | None], optional: bool = True) -> None:

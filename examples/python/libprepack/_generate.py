@@ -1,10 +1,11 @@
 """How prompts go on: packed prefill, then a token at a time for all that run, as many as memory holds."""
 from __future__ import annotations
 
+import operator
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,9 +74,9 @@ class _Generator:
 
     def __init__(self, session: Session, running: Call, prompts: Sequence[Ids], options: Options) -> None:
         self.session, self.call, self.options = session, running, options
-        stops = [options.stop] if isinstance(options.stop, str) else list(options.stop or ())
-        if not all(isinstance(stop, str) and stop for stop in stops):
-            raise ValueError(f"stop is {options.stop!r}; it is a text that is not empty, or some")
+        stops = _stops(options.stop)
+        if options.stream is not None and not callable(options.stream):
+            raise TypeError(f"stream is a {type(options.stream).__name__}; it is a function of a number and a text")
         needs_text = bool(stops) or options.stream is not None
         tokenizer = session.tokenizer if needs_text or session.has_tokenizer else None
         seeds = _seeds(options.seed, len(prompts))
@@ -93,6 +94,7 @@ class _Generator:
         self.page_tokens, self.page_bytes = info.page_tokens, info.page_bytes
         self.room = _free_bytes(session) + info.kv_pool_bytes - info.kv_bytes
         self.max_rows = MAX_ROWS
+        self.plan = options.plan
         self.waiting: deque[_Row] = deque(self.rows)
         self.active: list[_Row] = []
         running.total = sum(ids.size + row.max_tokens - 1 for ids, row in zip(prompts, self.rows))
@@ -108,7 +110,7 @@ class _Generator:
     def _admit(self) -> list[_Row]:
         """Rows that may begin now: as many as memory has room for, at least one where none is active."""
         admitted: list[_Row] = []
-        if isinstance(self.options.plan, Plan):  # of all of them
+        if isinstance(self.plan, Plan):  # of all of them
             admitted.extend(self.waiting)
             self.waiting.clear()
             return admitted
@@ -128,8 +130,11 @@ class _Generator:
         items = self._items(rows)
         fill_tokens(items, ids)
         scores = self._ask_scores(items)
+        plan = self.call.plan(self.plan, ids)
+        if isinstance(self.plan, Plan):  # of all of them: not of those that wait for memory
+            self.plan = None
         try:
-            caches = self.call.run(items, plan=self.call.plan(self.options.plan, ids),
+            caches = self.call.run(items, plan=plan,
                                    min_shared_prefix=self.options.min_shared_prefix)
         except (OutOfMemoryError, DeviceMemoryError) as error:
             if len(rows) == 1 and not self.active:
@@ -220,6 +225,11 @@ class _Generator:
         if piece and self.options.stream is not None:
             self.options.stream(row.i, piece)
 
+    def drop_all(self) -> None:
+        """Gives all caches back."""
+        for row in self.rows:
+            self._drop(row)
+
     @staticmethod
     def _drop(row: _Row) -> None:
         cache, row.cache = row.cache, None
@@ -228,11 +238,12 @@ class _Generator:
 
 
 def _logprobs(row: _Row, n_top: int) -> TokenLogprobs:
-    """Those of the tokens that a row drew."""
+    """Those of the tokens that a row drew. With n_top 0 there is a row without elements for each."""
+    shape = (len(row.tokens), n_top)
     scores: Any = np.array([score for score, _, _ in row.scores], SCORE)
     return TokenLogprobs(np.array(row.tokens, np.int32), np.array(scores["logprob"]), np.array(scores["rank"]),
-                         np.array([top for _, top, _ in row.scores], np.int32).reshape(-1, n_top),
-                         np.array([logprobs for _, _, logprobs in row.scores], np.float64).reshape(-1, n_top))
+                         np.array([top for _, top, _ in row.scores], np.int32).reshape(shape),
+                         np.array([logprobs for _, _, logprobs in row.scores], np.float64).reshape(shape))
 
 
 def generate(session: Session, running: Call, prompts: Sequence[Ids], options: Options) -> list[Generation]:
@@ -249,17 +260,35 @@ def generate(session: Session, running: Call, prompts: Sequence[Ids], options: O
         if wrong.size:
             raise ArgumentError(f"prompt {i}: token {ids[wrong[0]]} at {wrong[0]} is outside [0, {config.vocab_size})", i)
     rows = _Generator(session, running, prompts, options)
-    rows.run()
-    n_top = options.n_logprobs
+    try:
+        rows.run()
+    except BaseException:  # whose traceback would keep the caches
+        rows.drop_all()
+        raise
+    n_top = None if options.n_logprobs is None else integer("n_logprobs", options.n_logprobs)
     return [Generation(row.text.text if row.text is not None else "", np.array(row.tokens, np.int32),
                        row.finish_reason, None if n_top is None else _logprobs(row, n_top), row.cache)
             for row in rows.rows]
 
 
+def _stops(stop: str | Sequence[str] | None) -> list[str]:
+    """The texts that end a generation."""
+    if stop is None:
+        return []
+    stops = [stop] if isinstance(stop, str) or not isinstance(stop, Iterable) else list(stop)
+    if not all(isinstance(each, str) and each for each in stops):
+        raise ValueError(f"stop is {stop!r}; it is a text that is not empty, or some")
+    return stops
+
+
 def _seeds(seed: int | Sequence[int], n: int) -> list[int]:
-    if isinstance(seed, (int, np.integer)):
-        return [(int(seed) + i) % 2 ** 64 for i in range(n)]
-    seeds = [int(each) % 2 ** 64 for each in seed]
+    if hasattr(seed, "__index__") and not getattr(seed, "ndim", 0):
+        first = operator.index(seed)
+        return [(first + i) % 2 ** 64 for i in range(n)]
+    try:
+        seeds = [operator.index(each) % 2 ** 64 for each in cast("Sequence[int]", seed)]
+    except TypeError:
+        raise TypeError(f"seed is {seed!r}; it is an integer, or one for each prompt") from None
     if len(seeds) != n:
         raise ValueError(f"{len(seeds)} seeds were given for {n} prompts")
     return seeds

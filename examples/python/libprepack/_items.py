@@ -1,13 +1,14 @@
 """Items of a run: from what callers say to arrays of pp_item, and from these to results."""
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._arrays import integer
+from ._arrays import integer, integers
 from ._call import SCORE, Call, Plans, Sink, check_session, new_items
 from ._ids import Ids, Prompt, encode_prompts
 from ._names import OUTPUTS, POOLINGS, constant
@@ -72,7 +73,7 @@ class _Outputs:
         for name in ("temperature", "top_p", "min_p"):
             slot[name] = getattr(item, name)
         slot["top_k"], slot["n_top"] = integer("top_k", item.top_k, 32), integer("n_top", item.n_top, 32)
-        slot["seed"] = item.seed % 2 ** 64
+        slot["seed"] = operator.index(item.seed) % 2 ** 64
         self.given: dict[str, NDArray[Any]] = {}
         self._kept: list[NDArray[Any]] = [ids]
         self._scores: NDArray[Any] | None = None
@@ -86,7 +87,7 @@ class _Outputs:
         elif output == "hidden":
             n_hidden = ids.size
             if item.hidden_tokens is not None:
-                tokens = np.ascontiguousarray(item.hidden_tokens, np.int64)
+                tokens = integers("hidden_tokens", item.hidden_tokens, np.int64)
                 n_hidden = tokens.size
                 slot["hidden_tokens"], slot["n_hidden"] = tokens.ctypes.data, n_hidden
                 self._kept.append(tokens)
@@ -103,9 +104,10 @@ class _Outputs:
         if wanted.size and (wanted.ndim != 2 or wanted.shape[1] != 2 or wanted.dtype.kind not in "iu"):
             raise ValueError(f"scores have the shape {list(wanted.shape)} of {wanted.dtype}; they are rows and ids, "
                              "integers [n_scores, 2]")
-        wanted = wanted.reshape(-1, 2).astype(np.int64)
+        wanted = wanted.reshape(-1, 2)
         self._scores = np.zeros(len(wanted), SCORE)
-        self._scores["token"], self._scores["target"] = wanted[:, 0], wanted[:, 1]
+        self._scores["token"] = integers("rows of scores", wanted[:, 0], np.int64)
+        self._scores["target"] = integers("ids of scores", wanted[:, 1], np.int32)
         slot["scores"], slot["n_scores"] = self._scores.ctypes.data, len(wanted)
         top = np.empty((len(wanted), max(item.n_top, 0)), np.int32)
         logprobs = np.empty(top.shape, np.float64)

@@ -80,6 +80,14 @@ def sized(struct: type[S], **fields: Any) -> S:
     return struct(struct_size=ctypes.sizeof(struct), **fields)
 
 
+def path_bytes(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> bytes:
+    """A path for the library. Raises ValueError for one with a NUL, where C would see its end."""
+    name = os.fsencode(path)
+    if b"\0" in name:
+        raise ValueError(f"the path {path!r} has a NUL character, which no name of a file has")
+    return name
+
+
 def _log(_user: int | None, level: int, message: bytes) -> None:
     """The library's log, as records of the logger "libprepack"."""
     logger.log(logging.WARNING if level == _abi.PP_LOG_WARNING else logging.INFO, "%s",
@@ -101,12 +109,13 @@ class Handle:
     @property
     def handle(self) -> int:
         """The address of the C object, for calls of the C library. Raises MisuseError when it is not to be used."""
-        if self._address is None:
+        address = self._address  # once: another thread may close it
+        if address is None:
             raise MisuseError(f"this {type(self).__name__} is closed")
         if self._process != os.getpid():
             raise MisuseError(f"this {type(self).__name__} belongs to process {self._process}, and this is its "
                               f"child {os.getpid()}: make a new one after fork")
-        return self._address
+        return address
 
     @property
     def closed(self) -> bool:

@@ -100,12 +100,16 @@ _NONE: Ids = np.zeros(0, np.int32)
 def score_tokens(session: Session, pairs: Sequence[tuple[Any, int]], min_shared_prefix: int, progress: Progress,
                  cancel: Cancel | None) -> list[Score]:
     """Session.score_tokens."""
+    pairs = list(pairs)
+    for i, pair in enumerate(pairs):
+        if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
+            raise TypeError(f"pair {i} is {str(pair)[:40]}; it is (tokens, n_context)")
     if not pairs:
         return []
     ids = [to_ids(tokens, f"pair {i}") for i, (tokens, _) in enumerate(pairs)]
     wanted = (_abi.pp_continuation * len(ids))()
     for slot, tokens, (_, n_context) in zip(wanted, ids, pairs):
-        slot.tokens, slot.n_tokens, slot.n_context = tokens.ctypes.data, tokens.size, n_context
+        slot.tokens, slot.n_tokens, slot.n_context = tokens.ctypes.data, tokens.size, integer("n_context", n_context)
     with Call(session, progress, cancel) as running:
         running.score(wanted, min_shared_prefix)
     return [Score(slot.logprob, bool(slot.is_greedy), slot.n_tokens - slot.n_context, slot.n_context)

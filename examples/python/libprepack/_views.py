@@ -59,14 +59,27 @@ class SharedHandle(Handle):
         address = self._address
         return super().handle if self._of_one_process or address is None else address
 
+    def hold(self) -> int:
+        """Its address; it cannot be closed until `let_go`."""
+        self._calls.append(None)
+        try:
+            return self.handle
+        except BaseException:
+            self._calls.pop()
+            raise
+
+    def let_go(self) -> None:
+        """Ends a `hold`."""
+        self._calls.pop()
+
     @contextmanager
     def in_use(self) -> Generator[int, None, None]:
         """Its address for a block, in which it cannot be closed."""
-        self._calls.append(None)
+        handle = self.hold()
         try:
-            yield self.handle
+            yield handle
         finally:
-            self._calls.pop()
+            self.let_go()
 
     def invoke(self, function: Any, *arguments: Any) -> int:
         """Calls a function whose first parameter is this object."""
@@ -93,7 +106,8 @@ class SharedHandle(Handle):
         if self._calls or len(self._memory):
             self._address = address
             if self._calls:
-                raise MisuseError(f"this {type(self).__name__} is in use by another thread")
+                raise MisuseError(f"this {type(self).__name__} is in use by another thread, or by the call whose "
+                                  "callback this is")
             raise BufferError(f"this {type(self).__name__} has views: arrays that show its memory")
         self._free()
 

@@ -37,14 +37,28 @@ class Batch(SharedHandle):
     n_rows, row_len: 1 and all tokens where ragged. n_tokens: without pads. max_seqlen: the longest prompt.
     """
 
-    def __init__(self, address: int | None, layout: str) -> None:
-        super().__init__(address, core().pp_batch_destroy)
+    def __init__(self) -> None:
+        raise TypeError("batches are made by Plan.batch and Plan.batches")
+
+    @classmethod
+    def adopt(cls, address: int | None, layout: str) -> Batch:
+        """The object for a pp_batch, which it owns from now on."""
+        batch = cls.__new__(cls)
+        SharedHandle.__init__(batch, address, core().pp_batch_destroy)
         view = sized(_abi.pp_batch_view)
-        self.invoke(core().pp_batch_get_view, ctypes.byref(view))
-        self._fields = view
-        self.layout = layout
-        self.n_rows, self.row_len, self.n_prompts = int(view.n_rows), int(view.row_len), int(view.n_prompts)
-        self.n_tokens, self.max_seqlen = int(view.n_tokens), int(view.max_seqlen)
+        batch.invoke(core().pp_batch_get_view, ctypes.byref(view))
+        batch._fields, batch.layout = view, layout
+        batch.n_rows, batch.row_len, batch.n_prompts = int(view.n_rows), int(view.row_len), int(view.n_prompts)
+        batch.n_tokens, batch.max_seqlen = int(view.n_tokens), int(view.max_seqlen)
+        return batch
+
+    _fields: _abi.pp_batch_view
+    layout: str
+    n_rows: int
+    row_len: int
+    n_prompts: int
+    n_tokens: int
+    max_seqlen: int
 
     def __repr__(self) -> str:
         if self.closed:
@@ -113,4 +127,4 @@ def build(plan: Plan, prompts: Prompts, layout: str, pad_token: int, first_bin: 
     params.first_bin, params.n_bins = integer("first_bin", first_bin), integer("n_bins", n_bins)
     params.row_len = integer("row_len", row_len)
     plan.invoke(core().pp_batch_build, prompts.array, len(prompts), ctypes.byref(params), ctypes.byref(batch))
-    return Batch(batch.value, layout)
+    return Batch.adopt(batch.value, layout)

@@ -2,8 +2,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
-import weakref
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,13 +13,13 @@ from numpy.typing import NDArray
 from . import _abi
 from ._arrays import integer
 from ._ids import Ids, Prompt, to_ids
-from ._library import Handle, call, core, sized
+from ._library import call, core, path_bytes, sized
 from ._names import DTYPES, HALVES, constant, decoded, name_of
 from ._transformers import from_transformers, to_transformers
-from ._views import Memory
+from ._views import SharedHandle
 from .dlpack import Export
 from .dlpack import page as page_export
-from .errors import ArgumentError, MisuseError
+from .errors import ArgumentError
 from .model import Path
 
 if TYPE_CHECKING:
@@ -56,17 +54,17 @@ def inspect_cache(path: Path) -> CacheFile:
 
     Raises FileError, FormatError, LimitError."""
     info = sized(_abi.pp_kvcache_file_info)
-    call(core().pp_kvcache_inspect, os.fsencode(path), ctypes.byref(info), None, 0)
+    call(core().pp_kvcache_inspect, path_bytes(path), ctypes.byref(info), None, 0)
     tokens: Ids | None = None
     if info.has_tokens:
         tokens = np.empty(info.n_tokens, np.int32)
-        call(core().pp_kvcache_inspect, os.fsencode(path), ctypes.byref(info), tokens.ctypes.data, tokens.size)
+        call(core().pp_kvcache_inspect, path_bytes(path), ctypes.byref(info), tokens.ctypes.data, tokens.size)
     return CacheFile(info.n_tokens, info.bytes, info.model, name_of(DTYPES, info.dtype), decoded(info.weights),
                      decoded(info.device), decoded(info.architecture), decoded(info.producer), info.n_layers,
                      info.n_kv_heads, info.head_dim, tokens)
 
 
-class Cache(Handle):
+class Cache(SharedHandle):
     """The KV cache of one prompt: len(cache) tokens. Runs make them (Session.prefill, Session.run), and
     Session.create_cache, load_cache and import_cache.
 
@@ -83,21 +81,19 @@ class Cache(Handle):
         """The object for a pp_kvcache of the session, which it owns from now on."""
         cache = cls.__new__(cls)
         cache._session = session
-        cache._views = weakref.WeakSet()
-        cache._n_runs = cache._least = 0
-        Handle.__init__(cache, address, core().pp_kvcache_destroy)
+        cache._least = 0
+        SharedHandle.__init__(cache, address, core().pp_kvcache_destroy)
         return cache
 
+    _of_one_process = True
     _session: Session
-    _views: weakref.WeakSet[Memory]
-    _n_runs: int
     _least: int
 
     # ---- what it is ----
 
     def __len__(self) -> int:
         """Its tokens."""
-        return int(core().pp_kvcache_length(self.handle))
+        return self._ask(core().pp_kvcache_length)
 
     def __bool__(self) -> bool:
         """True, also of a cache without tokens."""
@@ -111,11 +107,19 @@ class Cache(Handle):
     @property
     def n_bytes(self) -> int:
         """Bytes of the pages that it refers to; pages that others share count fully."""
-        return int(core().pp_kvcache_bytes(self.handle))
+        return self._ask(core().pp_kvcache_bytes)
 
     def first_token(self, layer: int) -> int:
         """The first token whose keys and values a layer holds; 0 for layers without a window."""
-        return int(core().pp_kvcache_first_token(self.handle, self._layer(layer)))
+        return self._ask(core().pp_kvcache_first_token, self._layer(layer))
+
+    def _ask(self, function: Any, *arguments: Any) -> int:
+        """What a function that cannot fail says of it, while nobody closes it."""
+        handle = self.hold()
+        try:
+            return int(function(handle, *arguments))
+        finally:
+            self.let_go()
 
     def _layer(self, layer: int) -> int:
         self._session.model.layer(layer)  # raises where there is none
@@ -125,23 +129,20 @@ class Cache(Handle):
 
     @contextmanager
     def _exclusive(self, writes: bool = False) -> Generator[int, None, None]:
-        """Its address, while no other thread may use the session."""
+        """Its address, while no other thread may use the session, or close the cache."""
         self._session.acquire()
         try:
             if writes:
                 self.check_writable()
-            yield self.handle
+            with self.in_use() as handle:
+                yield handle
         finally:
             self._session.release()
 
     def check_writable(self) -> None:
         """Raises BufferError while views of its pages exist."""
-        if len(self._views):
+        if len(self._memory):
             raise BufferError("arrays show the cache's pages: drop them before it changes")
-
-    def pin(self, by: int) -> None:
-        """Counts the runs that use it, which it cannot be closed under."""
-        self._n_runs += by
 
     def fork(self, n_tokens: int | None = None) -> Cache:
         """A new cache that holds the first n_tokens tokens (None: all). It shares pages, which are copied when one of
@@ -173,12 +174,7 @@ class Cache(Handle):
         return integer("n_tokens", n_tokens)
 
     def close(self) -> None:
-        """Gives its pages back. Raises BufferError while views of them exist, MisuseError while a run uses it."""
-        if self._address is None:
-            return
-        self.check_writable()
-        if self._n_runs:
-            raise MisuseError("a run uses this cache")
+        """Gives its pages back. Raises BufferError while views of them exist, MisuseError while a call uses it."""
         super().close()
 
     # ---- copies ----
@@ -198,8 +194,8 @@ class Cache(Handle):
         return self._read("values", layer, dtype, first_token, n_tokens)
 
     def _read(self, half: str, layer: int, dtype: str, first_token: int | None, n_tokens: int | None) -> NDArray[Any]:
-        first = self.first_token(layer) if first_token is None else first_token
-        n = len(self) - first if n_tokens is None else n_tokens
+        first = self.first_token(layer) if first_token is None else integer("first_token", first_token)
+        n = len(self) - first if n_tokens is None else integer("n_tokens", n_tokens)
         config = self._session.model.layer(layer)
         kind = constant(DTYPES, dtype, "dtype")
         out: NDArray[Any] = np.empty((max(n, 0), config.n_kv_heads, config.head_dim),
@@ -224,7 +220,7 @@ class Cache(Handle):
         self._write("values", layer, values, first_token)
 
     def _write(self, half: str, layer: int, array: NDArray[Any], first_token: int | None) -> None:
-        first = self.first_token(layer) if first_token is None else first_token
+        first = self.first_token(layer) if first_token is None else integer("first_token", first_token)
         config = self._session.model.layer(layer)
         source = np.ascontiguousarray(array)
         dtype = next((name for name, known in NUMPY_DTYPES.items() if known == source.dtype), None)
@@ -253,7 +249,7 @@ class Cache(Handle):
         number = self._session.read_info().device.split(":")[1:2] if page.on_device else ["0"]
         export = page_export(self, page, config.n_kv_heads, config.head_dim,
                              int(number[0]) if number and number[0].isdigit() else 0, self._session.synchronize)
-        self._views.add(export.memory)
+        self._memory.add(export.memory)
         return export
 
     def first_token_of_page(self, layer: int, token: int) -> int:
@@ -277,7 +273,7 @@ class Cache(Handle):
         Raises FileError, ArgumentError for tokens that are not so many."""
         params = self._save_params(tokens)
         with self._exclusive() as handle:
-            call(core().pp_kvcache_save, handle, os.fsencode(path), ctypes.byref(params[0]))
+            call(core().pp_kvcache_save, handle, path_bytes(path), ctypes.byref(params[0]))
 
     def export(self, tokens: Prompt | None = None) -> bytes:
         """The bytes that `save` writes. Session.import_cache takes them."""

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from .session import Session
 
 
+def cost_struct(cost: CostModel | None) -> _abi.pp_cost_model | None:
+    """For calls of the C library; None for None."""
+    if cost is not None and not isinstance(cost, CostModel):
+        raise TypeError(f"cost is a {type(cost).__name__}; it is a CostModel, or None")
+    return None if cost is None else cost.struct
+
+
 @dataclasses.dataclass(frozen=True)
 class CostModel:
     """A pass of n prompts of lengths l costs, in seconds when it was measured,

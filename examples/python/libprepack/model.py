@@ -10,7 +10,7 @@ from typing import Any, Union
 
 from . import _abi
 from ._arrays import integer
-from ._library import call, core, log_to_logging, sized
+from ._library import call, core, log_to_logging, path_bytes, sized
 from ._views import SharedHandle
 from ._names import DTYPES, POOLINGS, ROPES, WEIGHTS, constant, decoded, name_of
 
@@ -98,7 +98,7 @@ class Model(SharedHandle):
             params.log = log_to_logging
         address = ctypes.c_void_p()
         self._path: str | None = os.fspath(path)
-        call(core().pp_model_open, os.fsencode(path), ctypes.byref(params), ctypes.byref(address))
+        call(core().pp_model_open, path_bytes(path), ctypes.byref(params), ctypes.byref(address))
         self._adopt(address)
 
     @classmethod
@@ -110,6 +110,8 @@ class Model(SharedHandle):
         """
         text: bytes
         if isinstance(config, str):
+            if "\0" in config:
+                raise ValueError("config has a NUL character; no preset and no JSON has one")
             text = core().pp_model_preset(config.encode()) or config.encode()
             if not config.lstrip().startswith("{") and text == config.encode():
                 raise ValueError(f"config is {config!r}; it is the text of a config.json or one of "
@@ -199,7 +201,7 @@ class Model(SharedHandle):
         params = sized(_abi.pp_convert_params, weights=constant(WEIGHTS, weights, "weights"), n_threads=integer("threads", threads, 32),
                        progress=ctypes.cast(callback, ctypes.c_void_p).value)
         try:
-            self.invoke(core().pp_model_convert, os.fsencode(directory), ctypes.byref(params))
+            self.invoke(core().pp_model_convert, path_bytes(directory), ctypes.byref(params))
         except Exception:
             if failure:
                 raise failure[0] from None

@@ -141,15 +141,24 @@ class Plan(SharedHandle):
     Where prompts are split or share prefixes a bin lists its segments' prompts, so that one may be in several.
     """
 
-    def __init__(self, address: int | None) -> None:
-        super().__init__(address, core().pp_plan_destroy)
+    def __init__(self) -> None:
+        raise TypeError("plans are made by Packer.plan and Plan.from_json")
+
+    @classmethod
+    def adopt(cls, address: int | None) -> Plan:
+        """The object for a pp_plan, which it owns from now on."""
+        plan = cls.__new__(cls)
+        SharedHandle.__init__(plan, address, core().pp_plan_destroy)
         struct = sized(_abi.pp_plan_info)
-        self.invoke(core().pp_plan_get_info, ctypes.byref(struct))
+        plan.invoke(core().pp_plan_get_info, ctypes.byref(struct))
         values = values_of(struct, PlanInfo)
         values.update(policy=name_of(struct.policy, POLICIES), objective=name_of(struct.objective, OBJECTIVES),
                       proven_optimal=bool(struct.proven_optimal),
                       limit_reached=name_of(struct.limit_reached, LIMITS))
-        self.info = PlanInfo(**values)
+        plan.info = PlanInfo(**values)
+        return plan
+
+    info: PlanInfo
 
     def __len__(self) -> int:
         """The number of bins."""
@@ -218,7 +227,7 @@ class Plan(SharedHandle):
         given = text.encode() if isinstance(text, str) else bytes(text)
         address = ctypes.c_void_p()
         call(core().pp_plan_from_json, given, len(given), None, ctypes.byref(address))
-        return cls(address.value)
+        return cls.adopt(address.value)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self).from_json, (self.to_json(),)

@@ -19,7 +19,7 @@ from ._arrays import Integers, Prompts, choice, integer, integers, is_lengths
 from ._ids import to_list
 from ._library import call, core, sized
 from ._views import SharedHandle
-from .cost import CostModel
+from .cost import CostModel, cost_struct
 from .errors import ArgumentError
 from .plan import OBJECTIVES, POLICIES, BinInfo, Partition, Plan, PlanInfo
 
@@ -82,8 +82,9 @@ class Packer(SharedHandle):
             alive.append(of)
             return ctypes.addressof(of)
 
-        if cost is not None:
-            params.cost = address(cost.struct)
+        model = cost_struct(cost)
+        if model is not None:
+            params.cost = address(model)
         if policy is not None or capacities is not None or min_shared_prefix:
             fewest = sized(_abi.pp_fewest_params, policy=choice("policy", policy or "ffd", POLICIES),
                            min_shared_prefix=integer("min_shared_prefix", min_shared_prefix))
@@ -140,7 +141,7 @@ class Packer(SharedHandle):
                 setattr(struct, name, classes[-1].ctypes.data)
         address = ctypes.c_void_p()
         self.invoke(core().pp_packer_plan_input, ctypes.byref(struct), ctypes.byref(address))
-        return Plan(address.value)
+        return Plan.adopt(address.value)
 
 
 _DEFAULTS = {parameter.name: parameter.default for parameter in inspect.signature(Packer.__init__).parameters.values()}

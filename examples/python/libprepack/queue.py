@@ -27,7 +27,7 @@ from . import _abi
 from ._arrays import choice, integer
 from ._library import call, core, sized
 from ._views import SharedHandle
-from .cost import CostModel
+from .cost import CostModel, cost_struct
 from .errors import CancelledError
 from .plan import values_of
 from .planner import OVERSIZE
@@ -144,7 +144,7 @@ class Queue(SharedHandle):
         params.bin_alignment = integer("bin_alignment", bin_alignment)
         params.prompt_alignment = integer("prompt_alignment", prompt_alignment)
         params.max_age, params.priority_age = max_age, priority_age
-        model = cost.struct if cost is not None else None
+        model = cost_struct(cost)
         if model is not None:
             params.cost = ctypes.addressof(model)
         call(core().pp_queue_create, ctypes.byref(params), ctypes.byref(queue))

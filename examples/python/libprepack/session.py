@@ -15,11 +15,11 @@ from ._call import Call, Plans, Sink
 from ._chat import Conversation, chat_tokens, conversations_of, open_template
 from ._ids import Ids, Prompt, encode_prompts, to_ids
 from ._items import prefill, run
-from ._library import Handle, call, core, log_to_logging, logger, sized
+from ._library import Handle, call, core, log_to_logging, logger, path_bytes, sized
 from ._names import DTYPES, WEIGHTS, constant, decoded, name_of
 from ._progress import Progress
 from .cache import Cache
-from .errors import MisuseError, PrepackError
+from .errors import ArgumentError, MisuseError, PrepackError
 from .model import Model, Path
 from .results import (Floats, Generation, Item, ItemResult, PageClass, Prediction, Prefilled, Score,
                       SessionInfo, TokenLogprobs)
@@ -74,7 +74,7 @@ class Session(Handle):
         self._lock = threading.Lock()
         self.is_cancelled = False
         params = sized(
-            _abi.pp_session_params, device=device.encode(), dtype=constant(DTYPES, dtype, "dtype"),
+            _abi.pp_session_params, device=_device_bytes(device), dtype=constant(DTYPES, dtype, "dtype"),
             weights=constant(WEIGHTS, weights, "weights"), n_threads=integer("threads", threads, 32),
             max_pass_tokens=integer("max_pass_tokens", max_pass_tokens, 32),
             memory_limit=integer("memory_limit", memory_limit), keep_window_pages=int(keep_window_pages), stream=stream)
@@ -98,6 +98,11 @@ class Session(Handle):
         return self._model
 
     @property
+    def has_model(self) -> bool:
+        """Whether it has one."""
+        return self._model is not None
+
+    @property
     def tokenizer(self) -> Tokenizer:
         """Its tokenizer: the one that was given, or that beside the model, which is opened now.
 
@@ -112,10 +117,12 @@ class Session(Handle):
 
     @property
     def has_tokenizer(self) -> bool:
-        """Whether `tokenizer` can be opened."""
+        """Whether `tokenizer` can be opened. Raises where that is not so of one that was named."""
         try:
             self.tokenizer
         except (PrepackError, ImportError) as error:
+            if self._tokenizer_path is not None:  # one was asked for
+                raise
             logger.info("no tokenizer: %s", error)
             return False
         return True
@@ -326,7 +333,8 @@ class Session(Handle):
     def predict(self, lengths: Integers | Plan, cost: CostModel | None = None) -> Prediction:
         """What a run of new prompts would take; nothing runs.
 
-        lengths: tokens of each prompt, or a Plan. cost: a CostModel; None: a pass costs its tokens."""
+        lengths: tokens of each prompt, or a Plan. cost: a CostModel; None: a pass costs its tokens.
+        Raises TooLongError where a prompt has more tokens than the model has positions for."""
         return _predict.predict(self, lengths, cost)
 
     # ---- caches ----
@@ -346,7 +354,7 @@ class Session(Handle):
 
         Raises ArgumentError (of another model, dtype or format of weights; the sentence names both), FormatError (cut
         off or damaged), UnsupportedError, LimitError, FileError, OutOfMemoryError."""
-        return self._new_cache(core().pp_kvcache_load, os.fsencode(path))
+        return self._new_cache(core().pp_kvcache_load, path_bytes(path))
 
     def import_cache(self, data: bytes | bytearray | memoryview) -> Cache:
         """A cache from the bytes that Cache.export gave. Raises as `load_cache`."""
@@ -369,6 +377,14 @@ class Session(Handle):
             return f"<libprepack.Session in use: {self._model!r}>"
         info = self.read_info()
         return f"<libprepack.Session on {info.device}, {info.dtype}: {self._model!r}>"
+
+
+def _device_bytes(device: str) -> bytes:
+    if not isinstance(device, str):
+        raise TypeError(f"device is a {type(device).__name__}; it is a str, as \"cpu\"")
+    if "\0" in device:
+        raise ArgumentError(f"device is {device!r}; no device has a NUL character in its name")
+    return device.encode()
 
 
 def _info(info: _abi.pp_session_info) -> SessionInfo:

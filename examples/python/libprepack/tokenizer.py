@@ -3,7 +3,9 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import overload
 
@@ -13,10 +15,11 @@ from numpy.typing import NDArray
 from . import _abi
 from ._arrays import integer
 from ._ids import Ids, Prompt, to_ids
-from ._library import Handle, call, log_to_logging, sized
+from ._library import Handle, call, log_to_logging, path_bytes, sized
 from ._library import text as library
 from ._names import SPECIALS, TOKENIZERS, constant, decoded, name_of
 from ._views import SharedHandle
+from .errors import MisuseError
 from .model import Path
 
 
@@ -59,7 +62,7 @@ class Tokenizer(SharedHandle):
             params.log = log_to_logging
         address = ctypes.c_void_p()
         self._streams: set[int] = set()
-        call(library().pp_tokenizer_open, os.fsencode(path), ctypes.byref(params), ctypes.byref(address))
+        call(library().pp_tokenizer_open, path_bytes(path), ctypes.byref(params), ctypes.byref(address))
         super().__init__(address.value, library().pp_tokenizer_destroy)
         self._path = os.fspath(path)
         self._info = sized(_abi.pp_tokenizer_info)
@@ -142,7 +145,9 @@ class Tokenizer(SharedHandle):
 
     def id(self, token: str) -> int | None:
         """The id of a token, spelled as its file does; None where there is none."""
-        spelled = token.encode()
+        if not isinstance(token, str):
+            raise TypeError(f"token is a {type(token).__name__}; it is a str")
+        spelled = token.encode("utf-8", "surrogatepass")
         with self.in_use() as handle:
             return _known(int(library().pp_tokenizer_id(handle, spelled, len(spelled))))
 
@@ -224,8 +229,11 @@ class Tokenizer(SharedHandle):
 
     def end_stream(self, address: int) -> None:
         """Ends a stream, unless it ended with the tokenizer."""
-        if address in self._streams:
-            self._streams.discard(address)
+        try:
+            self._streams.remove(address)  # of two threads one succeeds
+        except KeyError:
+            pass
+        else:
             library().pp_text_stream_destroy(address)
 
     def _free(self) -> None:
@@ -242,30 +250,55 @@ class Tokenizer(SharedHandle):
 class TextStream(Handle):
     """Text from ids that come one by one: the pieces, one behind the other, are what `decode` gives for all the ids.
 
-    One thread at a time."""
+    One thread at a time: another gets MisuseError."""
 
     def __init__(self, tokenizer: Tokenizer, keep_special: bool = False) -> None:
         params = sized(_abi.pp_decode_params, keep_special=int(keep_special))
         address = ctypes.c_void_p()
-        tokenizer.invoke(library().pp_text_stream_create, ctypes.byref(params), ctypes.byref(address))
-        tokenizer.keep_stream(address.value or 0)
-        super().__init__(address.value, tokenizer.end_stream)
+        with tokenizer.in_use() as handle:
+            call(library().pp_text_stream_create, handle, ctypes.byref(params), ctypes.byref(address))
+            tokenizer.keep_stream(address.value or 0)
         self._tokenizer = tokenizer
+        self._turn = threading.Lock()
+        super().__init__(address.value, tokenizer.end_stream)
         self._piece = _abi.pp_text()
 
     def __repr__(self) -> str:
         return self._unusable or f"<libprepack.TextStream of {self._tokenizer!r}>"
 
+    @contextmanager
+    def _alone(self) -> Generator[int, None, None]:
+        """Its address, while no other thread uses it and its tokenizer is open."""
+        if not self._turn.acquire(blocking=False):
+            raise MisuseError("another thread uses this TextStream: one at a time does")
+        try:
+            with self._tokenizer.in_use():
+                yield self.handle
+        finally:
+            self._turn.release()
+
+    def close(self) -> None:
+        """Gives back what it holds. Raises MisuseError while another thread uses it."""
+        if not self._turn.acquire(blocking=False):
+            raise MisuseError("another thread uses this TextStream")
+        try:
+            with self._tokenizer.in_use():
+                super().close()
+        except MisuseError:  # the tokenizer is closed, and with it this
+            self._address = None
+        finally:
+            self._turn.release()
+
     def push(self, id: int) -> str:
         """What the id completes: whole characters, often none."""
-        with self._tokenizer.in_use():
-            call(library().pp_text_stream_push, self.handle, integer("id", id, 32), ctypes.byref(self._piece))
+        with self._alone() as handle:
+            call(library().pp_text_stream_push, handle, integer("id", id, 32), ctypes.byref(self._piece))
             return self._text()
 
     def finish(self) -> str:
         """What was held back; the stream begins anew."""
-        with self._tokenizer.in_use():
-            call(library().pp_text_stream_finish, self.handle, ctypes.byref(self._piece))
+        with self._alone() as handle:
+            call(library().pp_text_stream_finish, handle, ctypes.byref(self._piece))
             return self._text()
 
     def _text(self) -> str:

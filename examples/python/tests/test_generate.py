@@ -51,6 +51,20 @@ class GenerateTest(unittest.TestCase):
             self.assertEqual(one.text, three.text)
         self.assertEqual(small.info.kv_bytes, 0)
 
+    def test_a_plan_is_of_the_first_run_alone(self) -> None:
+        prompts = [[5 + i] * 150 for i in range(32)]
+        expected = self.session.generate(prompts, max_new_tokens=20, ignore_eos=True)
+        plan = libprepack.Packer(2048).plan([150] * len(prompts))
+        info = self.session.info
+        small = demo(memory_limit=info.memory_bytes - info.kv_pool_bytes + 100 * info.page_bytes)
+        self.assertRaises(libprepack.OutOfMemoryError, small.prefill, prompts, plan=plan)
+        short = small.generate(prompts, max_new_tokens=20, ignore_eos=True, plan=plan)
+        for one, two in zip(expected, short):
+            np.testing.assert_array_equal(one.tokens, two.tokens)
+        self.assertEqual(small.info.kv_bytes, 0)
+        with self.assertRaisesRegex(libprepack.ArgumentError, "31 prompts given"):
+            self.session.generate(prompts[1:], plan=plan)
+
     def test_what_fits_nowhere_is_out_of_memory(self) -> None:
         info = self.session.info
         small = demo(memory_limit=info.memory_bytes + 20 * info.page_bytes)
@@ -98,6 +112,12 @@ class GenerateTest(unittest.TestCase):
         np.testing.assert_array_equal(one.logprobs.logprobs, scored.logprobs[-n:])
         np.testing.assert_array_equal(one.logprobs.ranks, scored.ranks[-n:])
         np.testing.assert_array_equal(one.logprobs.top_logprobs, scored.top_logprobs[-n:])
+
+    def test_logprobs_without_others(self) -> None:
+        alone, = self.session.generate([TEXTS[0]], max_new_tokens=5, n_logprobs=0)
+        more, = self.session.generate([TEXTS[0]], max_new_tokens=5, n_logprobs=2)
+        self.assertEqual(alone.logprobs.top_tokens.shape, (alone.tokens.size, 0))
+        np.testing.assert_array_equal(alone.logprobs.logprobs, more.logprobs.logprobs)
 
     def test_caches_are_kept_and_go_on(self) -> None:
         one, = self.session.generate([TEXTS[0]], max_new_tokens=8, keep_caches=True, ignore_eos=True)

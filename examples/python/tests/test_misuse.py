@@ -4,10 +4,13 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import sys
+import tempfile
 import threading
 import time
 import unittest
 from collections.abc import Callable
+from typing import Any
 from unittest import mock
 
 import libprepack
@@ -32,6 +35,100 @@ class MisuseTest(unittest.TestCase):
         self.assertEqual(len(self.session.prefill(["a"])[0].cache), 2)
 
     # ---- threads and processes ----
+
+    def test_threads_that_close_what_others_use(self) -> None:
+        session, errors, before = self.session, [], sys.getswitchinterval()
+        caches = [each.cache for each in session.prefill([[5, 6, 7] * 5] * 2)]
+
+        def use(number: int) -> None:
+            for i in range(60):
+                cache = caches[(number + i) % len(caches)]
+                calls = (cache.close, lambda: cache.keys(0), lambda: len(cache), lambda: session.append([cache], [[5]]),
+                         lambda: caches.__setitem__((number + i) % len(caches), session.prefill([[5]])[0].cache))
+                try:
+                    calls[(number + 3 * i) % len(calls)]()
+                except libprepack.MisuseError:  # closed, or in use
+                    pass
+                except Exception as error:
+                    errors.append(error)
+
+        sys.setswitchinterval(1e-6)
+        try:
+            threads = [threading.Thread(target=use, args=(number,)) for number in range(16)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        finally:
+            sys.setswitchinterval(before)
+        self.assertEqual(errors, [])
+        caches.clear()
+        self.assert_as_before()
+
+    def test_threads_that_share_a_stream_of_text(self) -> None:
+        streams, errors, before = [self.session.tokenizer.stream()], [], sys.getswitchinterval()
+
+        def use(number: int) -> None:
+            for i in range(200):
+                stream = streams[0]
+                try:
+                    if (number + i) % 3 == 0:
+                        stream.close()
+                        streams[0] = self.session.tokenizer.stream()
+                    stream.push(5 + i)
+                    stream.finish()
+                except libprepack.MisuseError:  # closed, or in use
+                    pass
+                except Exception as error:
+                    errors.append(error)
+
+        sys.setswitchinterval(1e-6)
+        try:
+            threads = [threading.Thread(target=use, args=(number,)) for number in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        finally:
+            sys.setswitchinterval(before)
+        self.assertEqual(errors, [])
+
+    def test_a_stream_whose_tokenizer_is_closed(self) -> None:
+        tokenizer = libprepack.Tokenizer(DEMO)
+        stream, other = tokenizer.stream(), tokenizer.stream()
+        other.close()
+        tokenizer.close()
+        self.assertRaisesRegex(libprepack.MisuseError, "closed", stream.push, 5)
+        stream.close()
+        self.assertTrue(stream.closed)
+
+    def test_a_cache_is_not_closed_between_its_address_and_its_run(self) -> None:
+        from libprepack import _call
+        cache, params = self.session.prefill(["a"])[0].cache, _call.Call._params
+
+        def close_first(*arguments: Any) -> Any:
+            self.assertRaisesRegex(libprepack.MisuseError, "in use", cache.close)
+            return params(*arguments)
+
+        with mock.patch.object(_call.Call, "_params", close_first):
+            self.session.append([cache], [[5]])
+        self.assertEqual(len(cache), 3)
+        cache.close()
+
+    def test_an_exception_that_is_kept_keeps_no_cache(self) -> None:
+        def fail(*_: Any) -> None:
+            raise Interrupted
+
+        for call in (lambda: self.session.generate(["a b"], stream=fail),
+                     lambda: self.session.prefill(["a b"], progress=fail),
+                     lambda: self.session.generate(["a b"] * 3, progress=fail)):
+            kept: list[BaseException] = []
+            try:
+                call()
+            except Interrupted as error:
+                kept.append(error)
+            self.assertEqual(len(kept), 1)
+            self.assertEqual(self.session.info.kv_bytes, 0)
 
     def test_two_threads_at_once(self) -> None:
         inside, go_on, seen = threading.Event(), threading.Event(), []
@@ -65,7 +162,7 @@ class MisuseTest(unittest.TestCase):
 
     def test_a_cache_in_a_run_is_not_closed(self) -> None:
         cache = self.session.prefill(["a"])[0].cache
-        with self.assertRaisesRegex(libprepack.MisuseError, "a run uses"):
+        with self.assertRaisesRegex(libprepack.MisuseError, "call whose callback"):
             self.session.append([cache], [[5] * 20], progress=lambda done, total: cache.close())
         self.assertEqual(len(cache), 2)
         cache.close()
@@ -99,6 +196,58 @@ class MisuseTest(unittest.TestCase):
     def test_nothing_is_pickled(self) -> None:
         for thing in (self.session, self.session.model, libprepack.Cancel()):
             self.assertRaisesRegex(TypeError, "pickled", pickle.dumps, thing)
+
+    # ---- what is no argument ----
+
+    def test_wrong_arguments(self) -> None:
+        session, cache = self.session, self.session.prefill(["a b"])[0].cache
+        item = libprepack.Item
+        wrong: list[tuple[type[Exception], str, Callable[[], object]]] = [
+            (TypeError, "cancel is a int", lambda: session.prefill(["a"], cancel=5)),
+            (TypeError, "plan is a int", lambda: session.prefill(["a"], plan=5)),
+            (TypeError, "stream is a int", lambda: session.generate(["a"], stream=5)),
+            (TypeError, "seed is 1.5", lambda: session.generate(["a"], seed=1.5)),
+            (TypeError, "seed is .'1'", lambda: session.generate(["a"], seed=["1"])),
+            (ValueError, "stop is 5", lambda: session.generate(["a"], stop=5)),
+            (ValueError, "first_token is .* 64 bits", lambda: cache.keys(0, first_token=2 ** 70, n_tokens=1)),
+            (ValueError, "first_token is", lambda: cache.write_keys(0, cache.keys(0), first_token=2 ** 64)),
+            (ValueError, "n_context is .* 64 bits", lambda: session.score_tokens([([5, 6], 2 ** 64 + 1)])),
+            (TypeError, "pair 0 is None", lambda: session.score_tokens([None])),
+            (ValueError, "4294967296, which int32", lambda: session.run([item([5], scores=[(0, 2 ** 32)])])),
+            (TypeError, "hidden_tokens are float64",
+             lambda: session.run([item([5], output="hidden", hidden_tokens=[.5])])),
+            (TypeError, "integer", lambda: session.run([item([5], output="token", seed=1.5)])),
+            (TypeError, "cost is a int", lambda: session.predict([5], 5)),
+            (TypeError, "made by Packer.plan", lambda: libprepack.Plan()),
+            (TypeError, "made by Plan.batch", lambda: libprepack.Batch()),
+            (TypeError, "1 positional", lambda: libprepack.Plan(5)),  # no address of anything
+            (ValueError, "NUL", lambda: libprepack.Model.random("tiny\0x")),
+            (TypeError, "cost is a int", lambda: libprepack.Queue(5, cost=5)),
+            (TypeError, "token is a int", lambda: session.tokenizer.id(5)),
+            (libprepack.TooLongError, "prompt 1 has", lambda: session.predict([5, 2 ** 62])),
+            (libprepack.TooLongError, "of the plan has",
+             lambda: session.predict(libprepack.Packer(2 ** 50).plan([2 ** 50]))),
+            (TypeError, "device is a NoneType", lambda: libprepack.Session(session.model, device=None)),
+            (ValueError, "NUL", lambda: libprepack.Session(session.model, device="cpu\0x"))]
+        for kind, sentence, call in wrong:
+            with self.assertRaisesRegex(kind, sentence):
+                call()
+        cache.close()
+        self.assert_as_before()
+
+    def test_paths_do_not_end_at_a_nul(self) -> None:
+        cache = self.session.prefill(["a b"])[0].cache
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "name")
+            for call in (cache.save, self.session.load_cache, libprepack.inspect_cache, libprepack.Model,
+                         libprepack.Tokenizer):
+                self.assertRaisesRegex(ValueError, "NUL", call, path + "\0x")
+            self.assertEqual(os.listdir(folder), [])
+
+    def test_a_tokenizer_that_was_named_is_needed(self) -> None:
+        session = libprepack.Session(self.session.model, threads=1, tokenizer="/nowhere")
+        self.assertRaises(libprepack.FileError, session.generate, [[5]])
+        self.assertEqual(session.info.kv_bytes, 0)
 
     # ---- ends of runs ----
 
