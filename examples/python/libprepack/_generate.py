@@ -283,7 +283,7 @@ def _stops(stop: str | Sequence[str] | None) -> list[str]:
 
 def _seeds(seed: int | Sequence[int], n: int) -> list[int]:
     if hasattr(seed, "__index__") and not getattr(seed, "ndim", 0):
-        first = operator.index(seed)
+        first = operator.index(cast("int", seed))
         return [(first + i) % 2 ** 64 for i in range(n)]
     try:
         seeds = [operator.index(each) % 2 ** 64 for each in cast("Sequence[int]", seed)]

@@ -15,7 +15,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -234,7 +234,7 @@ def _groups(rows: Sequence[Ids]) -> Iterator[tuple[int, list[Ids]]]:
 def _spread(column: Any, good: Sequence[int], n: int, missing: Any) -> NDArray[Any]:
     """A column of n rows from that of the good ones. The others have nan or False of an array, `missing` of a list."""
     if isinstance(column, np.ndarray):
-        array: NDArray[Any] = column
+        array = cast("NDArray[Any]", column)
         whole: NDArray[Any] = np.full((n, *array.shape[1:]), np.nan if array.dtype.kind == "f" else False, array.dtype)
         whole[list(good)] = array
         return whole
