@@ -15,10 +15,9 @@ if TYPE_CHECKING:
 Conversation = Sequence[Mapping[str, Any]]
 
 
-def open_template(session: Session) -> Any:
-    """The tokenizer of transformers beside the model, whose template is used. Raises ImportError without
+def open_template(path: str | None) -> Any:
+    """The tokenizer of transformers beside the model of this path, whose template is used. Raises ImportError without
     transformers, UnsupportedError where the files have no template."""
-    path = session.model.path
     if path is None or not os.path.isdir(path):
         raise UnsupportedError("a chat template needs a model directory with tokenizer_config.json: fill it in "
                                "yourself, and pass texts to generate")

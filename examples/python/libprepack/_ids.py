@@ -62,27 +62,31 @@ def to_list(prompts: Any, what: str) -> list[Any]:
     return list(prompts)
 
 
-def encode_prompts(prompts: Any, tokenizer: Any, *, begin: bool = True, end: bool = False,
+def encode_prompts(prompts: Any, tokenizer: Any, *, begin: bool | Sequence[bool] = True, end: bool = False,
                    what: str = "prompt") -> list[Ids]:
     """The ids of each of a list of prompts. Texts go through the tokenizer together.
 
     tokenizer: a function without parameters that gives it; called where there is a text.
-    begin, end: whether texts get what the tokenizer puts before them (BOS, [CLS]) and behind them (EOS, [SEP]).
+    begin: whether texts get what the tokenizer puts before them (BOS, [CLS]), one for all or one for each prompt.
+    end: whether those that do also get what it puts behind them (EOS, [SEP]).
     """
     given: list[Any] = to_list(prompts, what + "s")
+    begins = [begin] * len(given) if isinstance(begin, bool) else begin
     texts = [i for i, prompt in enumerate(given) if isinstance(prompt, str)]
     ids: list[Ids] = [to_ids(prompt, f"{what} {i}") if not isinstance(prompt, str) else _NONE
                       for i, prompt in enumerate(given)]
     if texts:
         speaker: Tokenizer = tokenizer()
+        edges = any(begins[i] for i in texts)
         try:
-            encoded = speaker.encode([given[i] for i in texts], edges=begin)
+            encoded = speaker.encode([given[i] for i in texts], edges=edges)
         except ArgumentError as error:
             error.index = texts[error.index] if error.index is not None else None
             raise
-        n_after = 0 if end or not begin else speaker.edges[1].size
+        n_before, n_after = (edge.size for edge in speaker.edges) if edges else (0, 0)
         for i, tokens in zip(texts, encoded):
-            ids[i] = tokens[:tokens.size - n_after] if n_after else tokens
+            first = 0 if begins[i] else n_before
+            ids[i] = tokens[first:] if begins[i] and end else tokens[first:tokens.size - n_after]
     return ids
 
 

@@ -126,12 +126,8 @@ def run(session: Session, given: Sequence[Item], plan: Plans, min_shared_prefix:
     for i, item in enumerate(given):
         if not isinstance(item, Item):
             raise TypeError(f"item {i} is a {type(item).__name__}; it is an Item")
-    starts = [i for i, item in enumerate(given) if item.cache is None]
-    ids = encode_prompts([item.tokens for item in given], lambda: session.tokenizer, begin=False, what="item")
-    if any(isinstance(given[i].tokens, str) for i in starts):
-        begun = encode_prompts([given[i].tokens for i in starts], lambda: session.tokenizer, what="item")
-        for i, tokens in zip(starts, begun):
-            ids[i] = tokens
+    ids = encode_prompts([item.tokens for item in given], lambda: session.tokenizer,
+                         begin=[item.cache is None for item in given], what="item")
     caches = [item.cache for item in given]
     check_session(session, caches)
     if not given:

@@ -277,7 +277,7 @@ class Session(Handle):
         add_generation_prompt (True), and what the template knows besides."""
         given = conversations_of(conversations)
         if self._template is None:
-            self._template = open_template(self)
+            self._template = open_template(self.model.path)
         return chat_tokens(self, self._template, given, template)
 
     def score(self, contexts: Sequence[Prompt], continuations: Sequence[Prompt], *, min_shared_prefix: int = 16,

@@ -13,6 +13,17 @@ class SessionTest(unittest.TestCase):
         self.session = demo()
         self.addCleanup(self.session.close)
 
+    def test_texts_begin_where_there_is_no_cache(self) -> None:
+        tokenizer, item = self.session.tokenizer, libprepack.Item
+        [held] = self.session.prefill(["Tom"])
+        results = self.session.run([item(" and", cache=held.cache), item("Anna"), item([5, 6])])
+        self.assertEqual(results[0].tokens.tolist(), tokenizer.encode(" and", edges=False).tolist())
+        self.assertEqual(results[1].tokens.tolist(), tokenizer.encode("Anna").tolist())
+        self.assertEqual(results[2].tokens.tolist(), [5, 6])
+        with self.assertRaises(libprepack.ArgumentError) as caught:
+            self.session.run([item([5]), item(" and", cache=held.cache), item("a" + chr(0xD800))])
+        self.assertEqual(caught.exception.index, 2)
+
     def test_five_lines(self) -> None:
         session = libprepack.Session(DEMO)
         generated, = session.generate(["Anna has 3 apples"], max_new_tokens=8)

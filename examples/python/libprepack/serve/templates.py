@@ -1,11 +1,12 @@
 """A model's chat template, which transformers applies where it is installed."""
 from __future__ import annotations
 
-import importlib
 import inspect
 import threading
 from typing import Any, Callable, Union, cast
 
+from .._chat import open_template
+from ..errors import UnsupportedError
 from .api_errors import ApiError, refused
 
 Template = Callable[..., str]
@@ -37,16 +38,9 @@ class Templates:
 
 def _find(path: str) -> Union[Template, str]:
     try:
-        transformers: Any = importlib.import_module("transformers")
-    except ImportError:
-        return "transformers, which applies chat templates, is not installed"
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True)
-    except Exception as error:
-        return f"transformers cannot read the tokenizer of {path}: {error}"
-    if not tokenizer.chat_template:
-        return "the model has no chat template"
-    return cast(Template, tokenizer.apply_chat_template)
+        return cast(Template, open_template(path).apply_chat_template)
+    except (ImportError, UnsupportedError) as error:
+        return str(error)
 
 
 def no_template(why: str) -> ApiError:
