@@ -19,7 +19,9 @@
 #ifndef PPI_BACKEND_H
 #define PPI_BACKEND_H
 
+#include "experts.h"
 #include "internal.h"
+#include "linear.h"
 #include "packed/formats.h"
 
 #include <prepack/device.h>
@@ -53,6 +55,8 @@ struct ppi_backend_params {
     int32_t n_page_classes;
     int32_t n_class_layers[PPI_MAX_PAGE_CLASSES];
     int32_t hidden_size, intermediate_size;      /* of the model; 0: attention only */
+    int32_t n_experts, top_k, expert_size;       /* of its experts; 0: none */
+    const struct ppi_linear_shape *linear;       /* of its linear layers; NULL: none */
     int32_t max_pass_tokens;                     /* wanted; 0: the backend's choice */
     void *stream;                                /* the caller's, or NULL */
     const pp_device_allocator *device_allocator; /* NULL: the backend's own */
@@ -101,6 +105,8 @@ struct ppi_matrix_spec {
      * stand for are multiplied as a matrix of ACT would be, with the same bits. */
     bool integer;
     int64_t n, k;
+    int64_t n_stacked; /* as many matrices [n, k], one below the other, rows numbered through; 0:
+                          one. LINEAR and GATE_UP */
 };
 
 /* Rows of a matrix as codes, each as a ppi_code_row has it, one behind the other. */
@@ -128,6 +134,11 @@ struct ppi_segment {
     int32_t position;   /* position in the prompt of its first row */
     int32_t first_page; /* index in ppi_pass.pages[] of the page of the prompt's position 0 */
     int32_t rope_row;   /* row of the tables of angles for its first row; one further for each */
+    /* Where a model has linear layers: device memory of their states behind the segment's last row,
+     * which are written, and before its first, which are read unless its position is 0. One of them
+     * may be the other. */
+    void *state;
+    const void *state_before;
 };
 
 /*
@@ -153,7 +164,7 @@ struct ppi_pass {
 /* x -> (x - c) / sqrt(mean((x - c)^2) + eps) * weight; c is the mean of x (LayerNorm) when `center`
  * is set, else 0 (RMSNorm). The weight is f32, one for each element. */
 struct ppi_norm {
-    const struct ppi_matrix *weight; /* VECTOR */
+    const struct ppi_matrix *weight; /* VECTOR; in norm_parts NULL: 1 */
     double eps;
     bool center;
 };
@@ -167,6 +178,9 @@ struct ppi_epilogue {
 
 #define PPI_ACTIVATION_SILU      1 /* x / (1 + exp(-x)) */
 #define PPI_ACTIVATION_GELU_TANH 2 /* x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) */
+/* Of a gate g and an up u together, in experts alone: g at most limit, u within -limit .. limit,
+ * then (u + 1) g / (1 + exp(-alpha g)) */
+#define PPI_ACTIVATION_SWIGLU_CLAMPED 3
 
 /* How queries and keys of a layer are turned by their positions. */
 struct ppi_rope {
@@ -174,6 +188,7 @@ struct ppi_rope {
     int32_t rotary_dim;   /* the first elements of a head, which rotate; the others stay. Even; 0:
                              none rotates */
     bool interleaved;     /* pairs are (2 i, 2 i + 1), else (i, i + rotary_dim / 2) */
+    bool q_only;          /* rows of qkv are q alone: another layer has written the keys */
     const float *angles;  /* device f32 [row, 2, rotary_dim / 2]: cosines, then sines; NULL when
                              none rotates */
     const float *q_scale; /* device f32 [row]: queries are multiplied after it; or NULL: 1 */
@@ -181,9 +196,11 @@ struct ppi_rope {
 
 struct ppi_attention {
     int32_t layer;
-    int32_t window;      /* keys that a token sees, itself included; 0: all */
-    float softmax_scale; /* of q k^T */
-    float softcap;       /* c: a scaled score s becomes c tanh(s / c); 0: it stays */
+    int32_t window;                 /* keys that a token sees, itself included; 0: all */
+    float softmax_scale;            /* of q k^T */
+    float softcap;                  /* c: a scaled score s becomes c tanh(s / c); 0: it stays */
+    const struct ppi_matrix *sinks; /* VECTOR [n_heads]: a score of each head that the softmax's
+                                       sum has beside the keys'; or NULL */
 };
 
 /*
@@ -356,6 +373,40 @@ struct ppi_backend_ops {
     pp_status (*gate_up)(struct ppi_backend *backend, const void *a, const struct ppi_matrix *w,
                          const struct ppi_matrix *bias, int32_t activation, int64_t n_rows,
                          void *out, pp_error *err);
+
+    /*
+     * Experts. route: which experts each row goes through, by the logits f32 [n_rows, n]; of equal
+     * scores the smaller number. experts: adds to out f32 [n_rows, hidden], for each of a row's
+     * experts e in ascending order, scale * weight * (down_e(gated_e(a)) + bias), the gated product
+     * narrowed to act; a: act [n_rows, hidden]. NULL: the device has no experts.
+     */
+    pp_status (*route)(struct ppi_backend *backend, const struct ppi_router *router,
+                       const float *logits, int64_t n_rows, const struct ppi_routing *routing,
+                       pp_error *err);
+    pp_status (*experts)(struct ppi_backend *backend, const struct ppi_experts *experts,
+                         const struct ppi_routing *routing, const void *a, int64_t n_rows,
+                         float *out, pp_error *err);
+
+    /* A linear layer (linear.h) over the rows of a pass, behind its projection. rows: f32 [n_rows,
+     * ppi_linear_row]; out: act [n_rows, v size]. NULL: the device has none. */
+    pp_status (*linear)(struct ppi_backend *backend, const struct ppi_pass *pass,
+                        const struct ppi_linear *linear, const float *rows, void *out,
+                        pp_error *err);
+
+    /* a = a sigmoid(gate): act [n_rows, dim] in place; gate: f32 [n_rows, dim]. */
+    pp_status (*gate)(struct ppi_backend *backend, const float *gate, int64_t n_rows, int64_t dim,
+                      void *a, pp_error *err);
+    /* out = activation(gate) x: gate f32 [n_rows, dim], x f32 [n_rows, dim] in rows x_stride
+     * elements apart, out act [n_rows, dim]. */
+    pp_status (*activate)(struct ppi_backend *backend, int32_t activation, const float *gate,
+                          const float *x, int64_t x_stride, int64_t n_rows, int64_t dim, void *out,
+                          pp_error *err);
+    /* out[i] += scale sigmoid(gate[i]) x[i]: gate f32 [n_rows], x and out f32 [n_rows, dim]. */
+    pp_status (*add_gated)(struct ppi_backend *backend, const float *gate, const float *x,
+                           float scale, int64_t n_rows, int64_t dim, float *out, pp_error *err);
+    /* x = factor x for n elements of f32. factor: VECTOR [1]. */
+    pp_status (*multiply)(struct ppi_backend *backend, float *x, int64_t n,
+                          const struct ppi_matrix *factor, pp_error *err);
 
     /* x = cap * tanh(x / cap) for n elements of f32. */
     pp_status (*softcap)(struct ppi_backend *backend, float *x, int64_t n, float cap,

@@ -179,6 +179,11 @@ pp_status ppi_config_layers(const struct ppi_config_reader *reader, const struct
     spec->layers = ppi_zalloc(reader->mem, n, sizeof *spec->layers);
     if (!spec->layers)
         return ppi_error_nomem(reader->err, "the layers", n * sizeof *spec->layers);
+    for (int32_t i = 0; i < spec->n_layers; i++)
+        spec->layers[i] = (struct ppi_layer_spec){.n_kv_heads = spec->n_kv_heads,
+                                                  .head_dim = spec->head_dim,
+                                                  .kv_layer = i,
+                                                  .mlp_size = spec->intermediate_size};
     if (arch->rotates == PPI_ROTATES_LISTED)
         PP_TRY(read_listed(&layers));
     PP_TRY(read_windows(&layers));

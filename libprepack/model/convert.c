@@ -63,12 +63,14 @@ static void add_group(struct converter *c, const struct ppi_weight_group *group,
     bool vector = spec.kind == PPI_MATRIX_VECTOR;
     bool codes = ppi_format_has_codes(spec.format);
     for (int32_t i = group->i_rule; i < group->i_rule + group->n_parts; i++) {
+        if (!ppi_rule_holds(&tensors->rules[i], &c->model->spec, layer))
+            continue;
         struct item *item = &c->items[c->n_items++];
         *item = (struct item){.i_rule = i, .layer = layer, .kind = spec.kind};
         item->format = codes ? spec.format : PPI_FORMAT_ACT;
         item->dtype =
             !vector && c->params.weights == PP_WEIGHTS_BF16 ? PP_DTYPE_BF16 : PP_DTYPE_F32;
-        ppi_part_shape(&c->model->spec, group->weight, tensors->rules[i].part, &item->n_rows,
+        ppi_part_shape(&c->model->spec, layer, group->weight, tensors->rules[i].part, &item->n_rows,
                        &item->n_cols);
         item->bytes = ppi_convert_row_bytes(item->kind, item->format, item->dtype, item->n_cols);
         c->total += item->n_rows * item->n_cols;
@@ -108,8 +110,8 @@ static pp_status list_items(struct converter *c, pp_error *err)
     if (!c->items)
         return ppi_error_nomem(err, "the tensors of a new model", n * sizeof *c->items);
     for (int32_t layer = 0; layer < model->spec.n_layers; layer++)
-        for (int32_t i = 0; ppi_next_group(model, &i, &group);)
-            if ((group.kind->in_layer || layer == 0) && !is_left_out(c, &group))
+        for (int32_t i = 0; ppi_next_group(model, layer, &i, &group);)
+            if (!is_left_out(c, &group))
                 add_group(c, &group, layer);
     lay_out(c);
     return PP_OK;

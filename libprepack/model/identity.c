@@ -104,11 +104,12 @@ static pp_status add_tensors(struct ppi_checksum *sum, const pp_model *model, pp
     const struct ppi_tensors *tensors = &model->tensors;
     for (int32_t i = 0; i < tensors->n_rules; i++) {
         const struct ppi_tensor_rule *rule = &tensors->rules[i];
-        if (!ppi_rule_holds(rule, &model->spec) || rule->weight == PPI_WEIGHT_LM_HEAD ||
-            rule->weight == PPI_WEIGHT_FINAL_NORM)
+        if (rule->weight == PPI_WEIGHT_LM_HEAD || rule->weight == PPI_WEIGHT_FINAL_NORM)
             continue;
         bool in_layer = ppi_weight_kinds[rule->weight].in_layer;
         for (int32_t layer = 0; layer < (in_layer ? model->spec.n_layers : 1); layer++) {
+            if (!ppi_rule_holds(rule, &model->spec, layer))
+                continue;
             add_integer(sum, rule->weight);
             add_integer(sum, rule->part);
             PP_TRY(add_stored(sum, ppi_tensors_place(tensors, i, layer), err));

@@ -26,6 +26,30 @@ struct ppi_layer_weights {
     struct ppi_matrix *down;           /* [hidden, intermediate] */
     struct ppi_matrix *down_bias;      /* [hidden] */
     struct ppi_matrix *mlp_post_norm;  /* [hidden], of what the MLP gives */
+    struct ppi_matrix *v_norm;         /* [head_dim] of ones */
+    struct ppi_matrix *attn_gate;      /* [n_heads head_dim, hidden] */
+    struct ppi_matrix *sinks;          /* [n_heads] */
+    /* of a linear layer: linear.h */
+    struct ppi_matrix *linear_in;      /* [ppi_linear_row, hidden] */
+    struct ppi_matrix *linear_in_bias; /* [ppi_linear_row] */
+    struct ppi_matrix *linear_conv, *linear_conv_bias, *linear_a_log, *linear_dt_bias, *linear_d,
+        *linear_norm;
+    struct ppi_matrix *linear_out;      /* [hidden, v size] */
+    struct ppi_matrix *linear_out_bias; /* [hidden] */
+    /* of experts, e of them: experts.h */
+    struct ppi_matrix *router;      /* [e, hidden] */
+    struct ppi_matrix *router_norm; /* [hidden], of the router's own input; NULL: the MLP's is */
+    struct ppi_matrix *router_bias, *router_correction, *expert_scale; /* [e] */
+    struct ppi_matrix *expert_gate_up, *expert_gate_up_bias;           /* [e, 2 intermediate, ..] */
+    struct ppi_matrix *expert_down, *expert_down_bias;                 /* [e, hidden, ..] */
+    struct ppi_matrix *shared_gate_up, *shared_down;                   /* of the shared expert */
+    struct ppi_matrix *shared_gate;                                    /* [1, hidden] */
+    struct ppi_matrix *mlp_own_norm, *expert_norm, *expert_post_norm;  /* [hidden]: own_norms */
+    /* of inputs of layers, of p elements */
+    struct ppi_matrix *layer_input_gate; /* [p, hidden] */
+    struct ppi_matrix *layer_input_up;   /* [hidden, p] */
+    struct ppi_matrix *layer_input_norm; /* [hidden] */
+    struct ppi_matrix *layer_scale;      /* [1] */
 };
 
 /* What weights are wanted for: one kind of backend, its dtype and a format. */
@@ -42,9 +66,12 @@ struct ppi_weights {
     struct ppi_weights_wish wish;
     int32_t n_layers;
     int64_t bytes;
-    struct ppi_matrix *embed;      /* [vocab, hidden] */
-    struct ppi_matrix *final_norm; /* [hidden] */
-    struct ppi_matrix *lm_head;    /* [n_labels, or vocab, hidden]; NULL: no head */
+    struct ppi_matrix *embed;                 /* [vocab, hidden] */
+    struct ppi_matrix *final_norm;            /* [hidden] */
+    struct ppi_matrix *lm_head;               /* [n_labels, or vocab, hidden]; NULL: no head */
+    struct ppi_matrix *layer_table;           /* [vocab, n_layers p]: inputs of layers by token */
+    struct ppi_matrix *layer_projection;      /* [n_layers p, hidden]: by embedding */
+    struct ppi_matrix *layer_projection_norm; /* [p] */
     struct ppi_layer_weights *layers;
 };
 

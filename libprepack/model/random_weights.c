@@ -100,7 +100,7 @@ void ppi_random_read(const struct ppi_tensors *tensors, const struct ppi_model_s
     bool is_embed = rule->weight == PPI_WEIGHT_LM_HEAD && spec->tie_embeddings;
     uint64_t number = is_embed ? 0 : number_of(rule);
     int64_t rows, cols;
-    ppi_part_shape(spec, rule->weight, rule->part, &rows, &cols);
+    ppi_part_shape(spec, layer, rule->weight, rule->part, &rows, &cols);
     size_t row_bytes = (size_t)cols * pp_dtype_size(tensors->random_dtype);
     for (int64_t i = 0; i < n_rows; i++) {
         void *row = (char *)dst + (size_t)i * row_bytes;

@@ -21,6 +21,12 @@ static bool add_class(struct ppi_model_spec *spec, int32_t window)
     return true;
 }
 
+/* Of its own. */
+static bool has_keys(const struct ppi_model_spec *spec, int32_t layer)
+{
+    return spec->layers[layer].kind == PPI_LAYER_ATTENTION && spec->layers[layer].kv_layer == layer;
+}
+
 static pp_status make_classes(struct ppi_model_spec *spec, const char *label, struct ppi_mem *mem,
                               pp_error *err)
 {
@@ -29,14 +35,28 @@ static pp_status make_classes(struct ppi_model_spec *spec, const char *label, st
     if (!spec->places)
         return ppi_error_nomem(err, "the places of layers", n * sizeof *spec->places);
     for (size_t i = 0; i < n; i++)
-        if (!add_class(spec, spec->layers[i].window))
+        if (has_keys(spec, (int32_t)i) && !add_class(spec, spec->layers[i].window))
             return ppi_error(err, PP_ERR_UNSUPPORTED,
                              "%s: the layers have more than %d different windows", label,
                              PPI_MAX_PAGE_CLASSES);
+    if (spec->n_page_classes == 0)
+        return ppi_error(err, PP_ERR_UNSUPPORTED,
+                         "%s: no layer attends; models with attention in some layers are supported",
+                         label);
     for (size_t i = 0; i < n; i++) {
         int32_t page_class = 0;
+        if (spec->layers[i].kind == PPI_LAYER_LINEAR) {
+            spec->places[i] = (struct ppi_layer_place){-1, spec->n_linear++};
+            spec->last_writer = (int32_t)i;
+            continue;
+        }
+        if (!has_keys(spec, (int32_t)i)) {
+            spec->places[i] = spec->places[spec->layers[i].kv_layer];
+            continue;
+        }
         while (spec->class_windows[page_class] != spec->layers[i].window)
             page_class++;
+        spec->last_writer = (int32_t)i;
         spec->places[i] = (struct ppi_layer_place){page_class, spec->n_class_layers[page_class]++};
     }
     return PP_OK;

@@ -44,9 +44,35 @@ struct ppi_rope_spec {
     float *short_factors, *long_factors;
 };
 
+/* What mixes the tokens of a layer. */
+enum ppi_layer_kind { PPI_LAYER_ATTENTION, PPI_LAYER_LINEAR };
+
 struct ppi_layer_spec {
+    enum ppi_layer_kind kind;
     int32_t window; /* keys that a token sees, itself included; 0: all */
     int32_t i_rope; /* index in ropes; -1: nothing rotates */
+    /* of attention; those of the model where a class has no others */
+    int32_t n_kv_heads, head_dim;
+    int32_t kv_layer; /* whose keys and values it sees: its own number, or a layer before it that
+                         looks equally far back and has the same shape */
+    bool v_is_k;      /* values are the projection of the keys */
+    int32_t mlp_size; /* intermediate size of its dense MLP; 0: it has none */
+    bool has_experts; /* in the place of the dense MLP, or beside it */
+};
+
+/* A mixture of experts; layers that have one have the same. */
+struct ppi_experts_spec {
+    int32_t n, top_k, intermediate_size; /* n 0: no layer has experts */
+    int32_t shared_size; /* intermediate size of the expert that every row goes through; 0: none */
+    int32_t scoring;     /* PPI_SCORING_* */
+    bool normalize;
+    float sum_eps;
+    float scale;                                              /* of weights; 1 */
+    float router_scale;                                       /* of logits; 1 */
+    int32_t activation;                                       /* PPI_ACTIVATION_* */
+    float limit, alpha;                                       /* SWIGLU_CLAMPED */
+    bool router_bias, router_correction, biases, shared_gate; /* which of these it has */
+    bool own_norms; /* experts and dense MLP stand side by side, each between norms of its own */
 };
 
 struct ppi_model_spec {
@@ -62,9 +88,13 @@ struct ppi_model_spec {
     int32_t normalize;   /* whether they want the pooled vector normalised: 0, 1, or -1 */
 
     /* a block; which norms it has follows from the weights */
-    bool qkv_bias, o_bias, mlp_bias;
-    bool parallel; /* x + attention(norm(x)) + mlp(norm(x)): one norm for both */
-    bool center;   /* norms are LayerNorm without bias, else RMSNorm */
+    bool qkv_bias, o_bias, mlp_bias, linear_bias, conv_bias;
+    bool attn_gate;   /* what attention gives is multiplied by sigmoid(h Wg^T) */
+    bool sinks;       /* each head has a score beside those of the keys */
+    bool v_norm;      /* heads of v are normalised, without a weight */
+    bool layer_scale; /* what a layer gives is multiplied by a number of its own */
+    bool parallel;    /* x + attention(norm(x)) + mlp(norm(x)): one norm for both */
+    bool center;      /* norms are LayerNorm without bias, else RMSNorm */
     double norm_eps;
     int32_t qk_norm;      /* enum ppi_qk_norm */
     int32_t activation;   /* PPI_ACTIVATION_* */
@@ -83,6 +113,16 @@ struct ppi_model_spec {
     float logit_scale;       /* logits are multiplied; 1; never scores of labels */
     float logit_softcap;     /* 0: none */
 
+    /* inputs of each layer, by token and by embedding: elements a layer; 0: none */
+    int32_t layer_input_size;
+    int32_t layer_input_vocab; /* rows of their table */
+
+    struct ppi_experts_spec experts;
+    struct ppi_linear_shape linear; /* of linear layers */
+    int32_t n_linear;               /* 0: none */
+    int32_t last_writer; /* the last layer that writes keys or a state: those behind it compute only
+                            rows of which something is wanted */
+
     int32_t n_ropes;
     struct ppi_rope_spec ropes[PPI_MAX_ROPES];
     struct ppi_layer_spec *layers; /* [n_layers] */
@@ -91,7 +131,9 @@ struct ppi_model_spec {
     int32_t n_page_classes;
     int32_t class_windows[PPI_MAX_PAGE_CLASSES];
     int32_t n_class_layers[PPI_MAX_PAGE_CLASSES];
-    struct ppi_layer_place *places; /* [n_layers] */
+    /* [n_layers]; of a linear layer class -1 and its number among them; of a layer that sees
+     * another's keys that one's */
+    struct ppi_layer_place *places;
 
     int32_t bos_token; /* -1: none stated */
     int32_t n_eos_tokens;

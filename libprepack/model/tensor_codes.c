@@ -115,7 +115,7 @@ pp_status ppi_tensors_find_codes(const struct ppi_tensors *tensors,
                          stored->file->label.text, ppi_label(name).text,
                          table ? "a table has 8" : "config.json says int8");
     int64_t n_rows, k;
-    ppi_part_shape(spec, rule->weight, rule->part, &n_rows, &k);
+    ppi_part_shape(spec, layer, rule->weight, rule->part, &n_rows, &k);
     k = table ? k : ppi_format_k(format, k);
     const struct ppi_format *f = &ppi_formats[format];
     int64_t block = ppi_code_block_bytes(format), row = k * f->bits / 8;
@@ -177,7 +177,7 @@ static struct coded describe(const struct ppi_tensors *tensors, const struct ppi
                           .format = ppi_tensors_format(tensors, i_rule, layer),
                           .stored = ppi_tensors_place(tensors, i_rule, layer)};
     int64_t n_rows;
-    ppi_part_shape(spec, rule->weight, rule->part, &n_rows, &coded.k);
+    ppi_part_shape(spec, layer, rule->weight, rule->part, &n_rows, &coded.k);
     coded.row_bytes = (coded.stored->entry->end - coded.stored->entry->begin) / n_rows;
     if (tensors->codes)
         coded.places = &tensors->codes[place_index(tensors, i_rule, layer)];

@@ -6,8 +6,8 @@
 
 #include <stdio.h>
 
-#define OUTER(field)    false, offsetof(struct ppi_weights, field)
-#define IN_LAYER(field) true, offsetof(struct ppi_layer_weights, field)
+#define OUTER(field)    false, PPI_OF_ANY, offsetof(struct ppi_weights, field)
+#define OF(what, field) true, PPI_OF_##what, offsetof(struct ppi_layer_weights, field)
 #define NORM(where)                                                                                \
     {                                                                                              \
         PPI_MEANS_NORM, PPI_MATRIX_VECTOR, where                                                   \
@@ -20,29 +20,98 @@
     {                                                                                              \
         PPI_MEANS_MATRIX, PPI_MATRIX_##as, where                                                   \
     }
+/* Numbers that are neither. */
+#define VALUES BIAS
 
 const struct ppi_weight_kind ppi_weight_kinds[PPI_N_WEIGHTS] = {
     [PPI_WEIGHT_EMBED] = MATRIX(TABLE, OUTER(embed)),
     [PPI_WEIGHT_FINAL_NORM] = NORM(OUTER(final_norm)),
     [PPI_WEIGHT_LM_HEAD] = MATRIX(LINEAR, OUTER(lm_head)),
-    [PPI_WEIGHT_ATTN_NORM] = NORM(IN_LAYER(attn_norm)),
-    [PPI_WEIGHT_QKV] = MATRIX(LINEAR, IN_LAYER(qkv)),
-    [PPI_WEIGHT_QKV_BIAS] = BIAS(IN_LAYER(qkv_bias)),
-    [PPI_WEIGHT_Q_NORM] = NORM(IN_LAYER(q_norm)),
-    [PPI_WEIGHT_K_NORM] = NORM(IN_LAYER(k_norm)),
-    [PPI_WEIGHT_O] = MATRIX(LINEAR, IN_LAYER(o)),
-    [PPI_WEIGHT_O_BIAS] = BIAS(IN_LAYER(o_bias)),
-    [PPI_WEIGHT_ATTN_POST_NORM] = NORM(IN_LAYER(attn_post_norm)),
-    [PPI_WEIGHT_MLP_NORM] = NORM(IN_LAYER(mlp_norm)),
-    [PPI_WEIGHT_GATE_UP] = MATRIX(GATE_UP, IN_LAYER(gate_up)),
-    [PPI_WEIGHT_GATE_UP_BIAS] = BIAS(IN_LAYER(gate_up_bias)),
-    [PPI_WEIGHT_DOWN] = MATRIX(LINEAR, IN_LAYER(down)),
-    [PPI_WEIGHT_DOWN_BIAS] = BIAS(IN_LAYER(down_bias)),
-    [PPI_WEIGHT_MLP_POST_NORM] = NORM(IN_LAYER(mlp_post_norm)),
+    [PPI_WEIGHT_LAYER_TABLE] = MATRIX(TABLE, OUTER(layer_table)),
+    [PPI_WEIGHT_LAYER_PROJECTION] = MATRIX(LINEAR, OUTER(layer_projection)),
+    [PPI_WEIGHT_LAYER_PROJECTION_NORM] = NORM(OUTER(layer_projection_norm)),
+    [PPI_WEIGHT_ATTN_NORM] = NORM(OF(ANY, attn_norm)),
+    [PPI_WEIGHT_QKV] = MATRIX(LINEAR, OF(ATTENTION, qkv)),
+    [PPI_WEIGHT_QKV_BIAS] = BIAS(OF(ATTENTION, qkv_bias)),
+    [PPI_WEIGHT_Q_NORM] = NORM(OF(ATTENTION, q_norm)),
+    [PPI_WEIGHT_K_NORM] = NORM(OF(ATTENTION, k_norm)),
+    [PPI_WEIGHT_O] = MATRIX(LINEAR, OF(ATTENTION, o)),
+    [PPI_WEIGHT_O_BIAS] = BIAS(OF(ATTENTION, o_bias)),
+    [PPI_WEIGHT_ATTN_POST_NORM] = NORM(OF(ANY, attn_post_norm)),
+    [PPI_WEIGHT_MLP_NORM] = NORM(OF(ANY, mlp_norm)),
+    [PPI_WEIGHT_GATE_UP] = MATRIX(GATE_UP, OF(MLP, gate_up)),
+    [PPI_WEIGHT_GATE_UP_BIAS] = BIAS(OF(MLP, gate_up_bias)),
+    [PPI_WEIGHT_DOWN] = MATRIX(LINEAR, OF(MLP, down)),
+    [PPI_WEIGHT_DOWN_BIAS] = BIAS(OF(MLP, down_bias)),
+    [PPI_WEIGHT_MLP_POST_NORM] = NORM(OF(ANY, mlp_post_norm)),
+    [PPI_WEIGHT_V_NORM] = NORM(OF(ATTENTION, v_norm)),
+    [PPI_WEIGHT_ATTN_GATE] = MATRIX(LINEAR, OF(ATTENTION, attn_gate)),
+    [PPI_WEIGHT_SINKS] = VALUES(OF(ATTENTION, sinks)),
+    [PPI_WEIGHT_LINEAR_IN] = MATRIX(LINEAR, OF(LINEAR, linear_in)),
+    [PPI_WEIGHT_LINEAR_IN_BIAS] = BIAS(OF(LINEAR, linear_in_bias)),
+    [PPI_WEIGHT_LINEAR_CONV] = VALUES(OF(LINEAR, linear_conv)),
+    [PPI_WEIGHT_LINEAR_CONV_BIAS] = BIAS(OF(LINEAR, linear_conv_bias)),
+    [PPI_WEIGHT_LINEAR_A_LOG] = VALUES(OF(LINEAR, linear_a_log)),
+    [PPI_WEIGHT_LINEAR_DT_BIAS] = VALUES(OF(LINEAR, linear_dt_bias)),
+    [PPI_WEIGHT_LINEAR_D] = VALUES(OF(LINEAR, linear_d)),
+    [PPI_WEIGHT_LINEAR_NORM] = NORM(OF(LINEAR, linear_norm)),
+    [PPI_WEIGHT_LINEAR_OUT] = MATRIX(LINEAR, OF(LINEAR, linear_out)),
+    [PPI_WEIGHT_LINEAR_OUT_BIAS] = BIAS(OF(LINEAR, linear_out_bias)),
+    [PPI_WEIGHT_ROUTER] = MATRIX(LINEAR, OF(EXPERTS, router)),
+    [PPI_WEIGHT_ROUTER_NORM] = NORM(OF(EXPERTS, router_norm)),
+    [PPI_WEIGHT_ROUTER_BIAS] = BIAS(OF(EXPERTS, router_bias)),
+    [PPI_WEIGHT_ROUTER_CORRECTION] = VALUES(OF(EXPERTS, router_correction)),
+    [PPI_WEIGHT_EXPERT_SCALE] = VALUES(OF(EXPERTS, expert_scale)),
+    [PPI_WEIGHT_EXPERT_GATE_UP] = MATRIX(GATE_UP, OF(EXPERTS, expert_gate_up)),
+    [PPI_WEIGHT_EXPERT_GATE_UP_BIAS] = BIAS(OF(EXPERTS, expert_gate_up_bias)),
+    [PPI_WEIGHT_EXPERT_DOWN] = MATRIX(LINEAR, OF(EXPERTS, expert_down)),
+    [PPI_WEIGHT_EXPERT_DOWN_BIAS] = BIAS(OF(EXPERTS, expert_down_bias)),
+    [PPI_WEIGHT_SHARED_GATE_UP] = MATRIX(GATE_UP, OF(EXPERTS, shared_gate_up)),
+    [PPI_WEIGHT_SHARED_DOWN] = MATRIX(LINEAR, OF(EXPERTS, shared_down)),
+    [PPI_WEIGHT_SHARED_GATE] = MATRIX(LINEAR, OF(EXPERTS, shared_gate)),
+    [PPI_WEIGHT_MLP_OWN_NORM] = NORM(OF(EXPERTS, mlp_own_norm)),
+    [PPI_WEIGHT_EXPERT_NORM] = NORM(OF(EXPERTS, expert_norm)),
+    [PPI_WEIGHT_EXPERT_POST_NORM] = NORM(OF(EXPERTS, expert_post_norm)),
+    [PPI_WEIGHT_LAYER_INPUT_GATE] = MATRIX(LINEAR, OF(ANY, layer_input_gate)),
+    [PPI_WEIGHT_LAYER_INPUT_UP] = MATRIX(LINEAR, OF(ANY, layer_input_up)),
+    [PPI_WEIGHT_LAYER_INPUT_NORM] = NORM(OF(ANY, layer_input_norm)),
+    [PPI_WEIGHT_LAYER_SCALE] = VALUES(OF(ANY, layer_scale)),
 };
 
-bool ppi_rule_holds(const struct ppi_tensor_rule *rule, const struct ppi_model_spec *spec)
+/* Whether a layer has what the weight is of. */
+static bool layer_has(enum ppi_of of, const struct ppi_layer_spec *layer)
 {
+    switch (of) {
+    case PPI_OF_ATTENTION:
+        return layer->kind == PPI_LAYER_ATTENTION;
+    case PPI_OF_LINEAR:
+        return layer->kind == PPI_LAYER_LINEAR;
+    case PPI_OF_MLP:
+        return layer->mlp_size > 0;
+    case PPI_OF_EXPERTS:
+        return layer->has_experts;
+    default:
+        return true;
+    }
+}
+
+/* Keys and values of a layer that sees another's are that one's. */
+static bool part_is_there(const struct ppi_tensor_rule *rule, const struct ppi_layer_spec *layer,
+                          int32_t number)
+{
+    bool keys = rule->weight == PPI_WEIGHT_K_NORM || rule->weight == PPI_WEIGHT_V_NORM;
+    if (rule->weight == PPI_WEIGHT_QKV || rule->weight == PPI_WEIGHT_QKV_BIAS)
+        keys = rule->part == PPI_PART_K || rule->part == PPI_PART_V;
+    return !keys || layer->kv_layer == number;
+}
+
+bool ppi_rule_holds(const struct ppi_tensor_rule *rule, const struct ppi_model_spec *spec,
+                    int32_t layer)
+{
+    const struct ppi_weight_kind *kind = &ppi_weight_kinds[rule->weight];
+    const struct ppi_layer_spec *of = &spec->layers[layer];
+    if (kind->in_layer && (!layer_has(kind->of, of) || !part_is_there(rule, of, layer)))
+        return false;
     switch (rule->when) {
     case PPI_WHEN_HEAD:
         return spec->has_lm_head || spec->n_labels > 0;
@@ -73,29 +142,51 @@ int32_t ppi_rules_count(const struct ppi_tensor_rule *rules)
     return n;
 }
 
-/* Of q, k and v, or gate and up. */
-static int64_t part_rows(const struct ppi_model_spec *spec, enum ppi_part part, int64_t all)
+/* ---- shapes ---- */
+
+/* Rows of q, k and v of attention. */
+static int64_t attention_rows(const struct ppi_model_spec *spec, int32_t layer, enum ppi_part part)
+{
+    const struct ppi_layer_spec *of = &spec->layers[layer];
+    int64_t q = (int64_t)spec->n_heads * of->head_dim, kv = (int64_t)of->n_kv_heads * of->head_dim;
+    if (part == PPI_PART_Q)
+        return q;
+    if (part == PPI_PART_K || part == PPI_PART_V)
+        return kv;
+    return of->kv_layer == layer ? q + 2 * kv : q;
+}
+
+/* Of what a linear layer projects to, or of its channels. */
+static int64_t linear_rows(const struct ppi_linear_shape *shape, enum ppi_part part, int64_t all)
 {
     switch (part) {
     case PPI_PART_Q:
-        return (int64_t)spec->n_heads * spec->head_dim;
     case PPI_PART_K:
+        return ppi_linear_k_size(shape);
     case PPI_PART_V:
-        return (int64_t)spec->n_kv_heads * spec->head_dim;
-    case PPI_PART_GATE:
-    case PPI_PART_UP:
-        return spec->intermediate_size;
+    case PPI_PART_Z:
+        return ppi_linear_v_size(shape);
+    case PPI_PART_A:
+    case PPI_PART_B:
+        return shape->n_v_heads;
     default:
         return all;
     }
 }
 
-void ppi_part_shape(const struct ppi_model_spec *spec, enum ppi_weight weight, enum ppi_part part,
-                    int64_t *n_rows, int64_t *n_cols)
+/* Of gate and up; one of the two is half. */
+static int64_t gated_rows(enum ppi_part part, int64_t size)
 {
-    int64_t head_dim = spec->head_dim, hidden = spec->hidden_size;
-    int64_t qkv = part_rows(spec, part, (spec->n_heads + 2 * (int64_t)spec->n_kv_heads) * head_dim);
-    int64_t gate_up = part_rows(spec, part, 2 * (int64_t)spec->intermediate_size);
+    return part == PPI_PART_GATE || part == PPI_PART_UP ? size : 2 * size;
+}
+
+void ppi_part_shape(const struct ppi_model_spec *spec, int32_t layer, enum ppi_weight weight,
+                    enum ppi_part part, int64_t *n_rows, int64_t *n_cols)
+{
+    const struct ppi_layer_spec *of = &spec->layers[layer];
+    const struct ppi_experts_spec *experts = &spec->experts;
+    const struct ppi_linear_shape *linear = &spec->linear;
+    int64_t head_dim = of->head_dim, hidden = spec->hidden_size;
     bool whole = spec->qk_norm == PPI_QK_NORM_WHOLE;
     int64_t rows = 1, cols = hidden; /* most vectors */
     switch (weight) {
@@ -105,31 +196,112 @@ void ppi_part_shape(const struct ppi_model_spec *spec, enum ppi_weight weight, e
     case PPI_WEIGHT_LM_HEAD:
         rows = spec->n_labels > 0 ? spec->n_labels : spec->vocab_size;
         break;
+    case PPI_WEIGHT_LAYER_TABLE:
+        rows = spec->layer_input_vocab;
+        cols = (int64_t)spec->n_layers * spec->layer_input_size;
+        break;
+    case PPI_WEIGHT_LAYER_PROJECTION:
+        rows = (int64_t)spec->n_layers * spec->layer_input_size;
+        break;
+    case PPI_WEIGHT_LAYER_PROJECTION_NORM:
+        cols = spec->layer_input_size;
+        break;
     case PPI_WEIGHT_QKV:
-        rows = qkv;
+        rows = attention_rows(spec, layer, part);
         break;
     case PPI_WEIGHT_QKV_BIAS:
-        cols = qkv;
+        cols = attention_rows(spec, layer, part);
         break;
     case PPI_WEIGHT_Q_NORM:
         cols = whole ? spec->n_heads * head_dim : head_dim;
         break;
     case PPI_WEIGHT_K_NORM:
-        cols = whole ? spec->n_kv_heads * head_dim : head_dim;
+        cols = whole ? of->n_kv_heads * head_dim : head_dim;
+        break;
+    case PPI_WEIGHT_V_NORM:
+        cols = head_dim;
+        break;
+    case PPI_WEIGHT_ATTN_GATE:
+        rows = spec->n_heads * head_dim;
+        break;
+    case PPI_WEIGHT_SINKS:
+        cols = spec->n_heads;
         break;
     case PPI_WEIGHT_O:
         rows = hidden;
         cols = spec->n_heads * head_dim;
         break;
     case PPI_WEIGHT_GATE_UP:
-        rows = gate_up;
+        rows = gated_rows(part, of->mlp_size);
         break;
     case PPI_WEIGHT_GATE_UP_BIAS:
-        cols = gate_up;
+        cols = gated_rows(part, of->mlp_size);
         break;
     case PPI_WEIGHT_DOWN:
         rows = hidden;
-        cols = spec->intermediate_size;
+        cols = of->mlp_size;
+        break;
+    case PPI_WEIGHT_LINEAR_IN:
+        rows = linear_rows(linear, part, ppi_linear_row(linear));
+        break;
+    case PPI_WEIGHT_LINEAR_IN_BIAS:
+        cols = linear_rows(linear, part, ppi_linear_row(linear));
+        break;
+    case PPI_WEIGHT_LINEAR_CONV:
+        cols = linear_rows(linear, part, ppi_linear_channels(linear)) * linear->conv_kernel;
+        break;
+    case PPI_WEIGHT_LINEAR_CONV_BIAS:
+        cols = linear_rows(linear, part, ppi_linear_channels(linear));
+        break;
+    case PPI_WEIGHT_LINEAR_A_LOG:
+    case PPI_WEIGHT_LINEAR_DT_BIAS:
+    case PPI_WEIGHT_LINEAR_D:
+        cols = linear->n_v_heads;
+        break;
+    case PPI_WEIGHT_LINEAR_NORM:
+        cols = linear->rule == PPI_LINEAR_DELTA ? linear->v_dim : ppi_linear_v_size(linear);
+        break;
+    case PPI_WEIGHT_LINEAR_OUT:
+        rows = hidden;
+        cols = ppi_linear_v_size(linear);
+        break;
+    case PPI_WEIGHT_ROUTER:
+        rows = experts->n;
+        break;
+    case PPI_WEIGHT_ROUTER_BIAS:
+    case PPI_WEIGHT_ROUTER_CORRECTION:
+    case PPI_WEIGHT_EXPERT_SCALE:
+        cols = experts->n;
+        break;
+    case PPI_WEIGHT_EXPERT_GATE_UP:
+        rows = experts->n * gated_rows(part, experts->intermediate_size);
+        break;
+    case PPI_WEIGHT_EXPERT_GATE_UP_BIAS:
+        cols = experts->n * gated_rows(part, experts->intermediate_size);
+        break;
+    case PPI_WEIGHT_EXPERT_DOWN:
+        rows = experts->n * hidden;
+        cols = experts->intermediate_size;
+        break;
+    case PPI_WEIGHT_EXPERT_DOWN_BIAS:
+        cols = experts->n * hidden;
+        break;
+    case PPI_WEIGHT_SHARED_GATE_UP:
+        rows = gated_rows(part, experts->shared_size);
+        break;
+    case PPI_WEIGHT_SHARED_DOWN:
+        rows = hidden;
+        cols = experts->shared_size;
+        break;
+    case PPI_WEIGHT_LAYER_INPUT_GATE:
+        rows = spec->layer_input_size;
+        break;
+    case PPI_WEIGHT_LAYER_INPUT_UP:
+        rows = hidden;
+        cols = spec->layer_input_size;
+        break;
+    case PPI_WEIGHT_LAYER_SCALE:
+        cols = 1;
         break;
     default:
         break;

@@ -13,7 +13,10 @@
 enum ppi_weight {
     PPI_WEIGHT_EMBED,
     PPI_WEIGHT_FINAL_NORM,
-    PPI_WEIGHT_LM_HEAD,   /* or what scores labels */
+    PPI_WEIGHT_LM_HEAD,          /* or what scores labels */
+    PPI_WEIGHT_LAYER_TABLE,      /* inputs of layers: by token, */
+    PPI_WEIGHT_LAYER_PROJECTION, /* by embedding, */
+    PPI_WEIGHT_LAYER_PROJECTION_NORM,
     PPI_WEIGHT_ATTN_NORM, /* from here on: one for each layer */
     PPI_WEIGHT_QKV,
     PPI_WEIGHT_QKV_BIAS,
@@ -28,12 +31,54 @@ enum ppi_weight {
     PPI_WEIGHT_DOWN,
     PPI_WEIGHT_DOWN_BIAS,
     PPI_WEIGHT_MLP_POST_NORM,
+    PPI_WEIGHT_V_NORM, /* of ones */
+    PPI_WEIGHT_ATTN_GATE,
+    PPI_WEIGHT_SINKS,
+    PPI_WEIGHT_LINEAR_IN, /* of linear layers */
+    PPI_WEIGHT_LINEAR_IN_BIAS,
+    PPI_WEIGHT_LINEAR_CONV,
+    PPI_WEIGHT_LINEAR_CONV_BIAS,
+    PPI_WEIGHT_LINEAR_A_LOG,
+    PPI_WEIGHT_LINEAR_DT_BIAS,
+    PPI_WEIGHT_LINEAR_D,
+    PPI_WEIGHT_LINEAR_NORM,
+    PPI_WEIGHT_LINEAR_OUT,
+    PPI_WEIGHT_LINEAR_OUT_BIAS,
+    PPI_WEIGHT_ROUTER, /* of layers with experts */
+    PPI_WEIGHT_ROUTER_NORM,
+    PPI_WEIGHT_ROUTER_BIAS,
+    PPI_WEIGHT_ROUTER_CORRECTION,
+    PPI_WEIGHT_EXPERT_SCALE,
+    PPI_WEIGHT_EXPERT_GATE_UP,
+    PPI_WEIGHT_EXPERT_GATE_UP_BIAS,
+    PPI_WEIGHT_EXPERT_DOWN,
+    PPI_WEIGHT_EXPERT_DOWN_BIAS,
+    PPI_WEIGHT_SHARED_GATE_UP,
+    PPI_WEIGHT_SHARED_DOWN,
+    PPI_WEIGHT_SHARED_GATE,
+    PPI_WEIGHT_MLP_OWN_NORM, /* of what the dense MLP gives, where experts stand beside it */
+    PPI_WEIGHT_EXPERT_NORM,
+    PPI_WEIGHT_EXPERT_POST_NORM,
+    PPI_WEIGHT_LAYER_INPUT_GATE, /* of inputs of layers */
+    PPI_WEIGHT_LAYER_INPUT_UP,
+    PPI_WEIGHT_LAYER_INPUT_NORM,
+    PPI_WEIGHT_LAYER_SCALE,
     PPI_N_WEIGHTS
 };
 
 /* Which rows of a weight a stored tensor holds; parts stand in this order. A tensor with the rows
  * of q, k and v, or of gate and up, one after the other is simply the whole. */
-enum ppi_part { PPI_PART_ALL, PPI_PART_Q, PPI_PART_K, PPI_PART_V, PPI_PART_GATE, PPI_PART_UP };
+enum ppi_part {
+    PPI_PART_ALL,
+    PPI_PART_Q, /* of attention, or of a linear layer */
+    PPI_PART_K,
+    PPI_PART_V,
+    PPI_PART_GATE,
+    PPI_PART_UP,
+    PPI_PART_Z, /* of a linear layer, with those behind it */
+    PPI_PART_B,
+    PPI_PART_A /* MAMBA2: dt */
+};
 
 enum ppi_meaning { PPI_MEANS_MATRIX, PPI_MEANS_NORM, PPI_MEANS_BIAS };
 
@@ -42,6 +87,7 @@ struct ppi_weight_kind {
     enum ppi_meaning meaning;
     int32_t matrix; /* PPI_MATRIX_* */
     bool in_layer;
+    enum ppi_of { PPI_OF_ANY, PPI_OF_ATTENTION, PPI_OF_LINEAR, PPI_OF_MLP, PPI_OF_EXPERTS } of;
     size_t offset; /* of its field in ppi_layer_weights, or in ppi_weights */
 };
 
@@ -116,16 +162,19 @@ struct ppi_tensor_rule {
         PPI_N_WEIGHTS, PPI_PART_ALL, NULL, PPI_ALWAYS                                              \
     }
 
-bool ppi_rule_holds(const struct ppi_tensor_rule *rule, const struct ppi_model_spec *spec);
+/* Whether a layer has what the rule names; of outer weights whatever the layer. */
+bool ppi_rule_holds(const struct ppi_tensor_rule *rule, const struct ppi_model_spec *spec,
+                    int32_t layer);
 
 /* The rules of the weight that `rule` begins: 1 or more. */
 int32_t ppi_rule_n_parts(const struct ppi_tensor_rule *rule);
 
 int32_t ppi_rules_count(const struct ppi_tensor_rule *rules);
 
-/* Rows and columns of a part; a vector is one row. */
-void ppi_part_shape(const struct ppi_model_spec *spec, enum ppi_weight weight, enum ppi_part part,
-                    int64_t *n_rows, int64_t *n_cols);
+/* Rows and columns of a part in a layer; a vector is one row. Those of all experts are rows of one
+ * matrix. */
+void ppi_part_shape(const struct ppi_model_spec *spec, int32_t layer, enum ppi_weight weight,
+                    enum ppi_part part, int64_t *n_rows, int64_t *n_cols);
 
 /* Where the tensors of a model hang: a layer's tensor is PREFIXlayers.N.NAME, others are
  * PREFIX NAME, and the LM head is HEAD_PREFIX NAME. What scores labels hangs nowhere. */

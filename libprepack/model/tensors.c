@@ -69,12 +69,12 @@ static void shape_text(char *text, size_t size, const int64_t *shape, int32_t ra
 
 /* Shape and dtype of a tensor that the model needs. */
 static pp_status check_stored(const struct opening *opening, const struct ppi_tensor_rule *rule,
-                              const struct ppi_stored *stored)
+                              int32_t layer, const struct ppi_stored *stored)
 {
     const struct ppi_stored_entry *entry = stored->entry;
     const char *label = stored->file->label.text;
     int64_t matrix[2];
-    ppi_part_shape(&opening->config->spec, rule->weight, rule->part, &matrix[0], &matrix[1]);
+    ppi_part_shape(&opening->config->spec, layer, rule->weight, rule->part, &matrix[0], &matrix[1]);
     bool is_vector = ppi_weight_kinds[rule->weight].matrix == PPI_MATRIX_VECTOR;
     const int64_t *shape = is_vector ? &matrix[1] : matrix;
     int32_t rank = is_vector ? 1 : 2;
@@ -118,7 +118,7 @@ static pp_status find_one(const struct opening *opening, int32_t i_rule, int32_t
     }
     if (!ppi_source_find(tensors->source, name, stored))
         return ppi_source_missing(tensors->source, name, opening->err);
-    return check_stored(opening, rule, stored);
+    return check_stored(opening, rule, layer, stored);
 }
 
 /* ---- tied embeddings ---- */
@@ -276,7 +276,8 @@ static pp_status check_codes(const struct opening *opening)
     for (int32_t layer = 0; layer < spec->n_layers; layer++)
         for (int32_t i = 0; i < tensors->n_rules; i += ppi_rule_n_parts(&tensors->rules[i])) {
             const struct ppi_weight_kind *kind = &ppi_weight_kinds[tensors->rules[i].weight];
-            bool there = ppi_rule_holds(&tensors->rules[i], spec) && (kind->in_layer || layer == 0);
+            bool there =
+                ppi_rule_holds(&tensors->rules[i], spec, layer) && (kind->in_layer || layer == 0);
             if (kind->meaning == PPI_MEANS_MATRIX && there)
                 PP_TRY(ppi_tensors_check_codes(tensors, i, layer, opening->err));
         }
@@ -291,7 +292,7 @@ static pp_status find_all(const struct opening *opening)
         for (int32_t i = 0; i < tensors->n_rules; i++) {
             const struct ppi_tensor_rule *rule = &tensors->rules[i];
             bool once = !ppi_weight_kinds[rule->weight].in_layer;
-            if ((!once || layer == 0) && ppi_rule_holds(rule, spec))
+            if ((!once || layer == 0) && ppi_rule_holds(rule, spec, layer))
                 PP_TRY(find_one(opening, i, layer));
         }
     return PP_OK;
@@ -461,7 +462,7 @@ pp_status ppi_tensors_read(const struct ppi_tensors *tensors, const struct ppi_m
         ppi_random_read(tensors, spec, i_rule, layer, first_row, n_rows, dst);
         return PP_OK;
     }
-    ppi_part_shape(spec, rule->weight, rule->part, &rows, &cols);
+    ppi_part_shape(spec, layer, rule->weight, rule->part, &rows, &cols);
     const struct ppi_stored *stored = ppi_tensors_place(tensors, i_rule, layer);
     if (ppi_tensors_turn(tensors, i_rule)) {
         if (ppi_weight_kinds[rule->weight].matrix == PPI_MATRIX_VECTOR)

@@ -15,7 +15,13 @@ const char *pp_weights_name(int32_t weights)
     return weights >= 0 && weights < (int32_t)PPI_COUNT(names) ? names[weights] : "unknown";
 }
 
-bool ppi_next_group(const pp_model *model, int32_t *i_rule, struct ppi_weight_group *group)
+static bool has_rule(const pp_model *model, int32_t i_rule, int32_t layer)
+{
+    return ppi_rule_holds(&model->arch->tensors[i_rule], &model->spec, layer);
+}
+
+bool ppi_next_group(const pp_model *model, int32_t layer, int32_t *i_rule,
+                    struct ppi_weight_group *group)
 {
     const struct ppi_tensor_rule *rules = model->arch->tensors;
     while (rules[*i_rule].name) {
@@ -23,19 +29,29 @@ bool ppi_next_group(const pp_model *model, int32_t *i_rule, struct ppi_weight_gr
         *group = (struct ppi_weight_group){*i_rule, ppi_rule_n_parts(rule),
                                            &ppi_weight_kinds[rule->weight], rule->weight};
         *i_rule += group->n_parts;
-        if (ppi_rule_holds(rule, &model->spec))
+        if (!group->kind->in_layer && layer > 0)
+            continue;
+        while (group->n_parts > 0 && !has_rule(model, group->i_rule, layer)) {
+            group->i_rule++;
+            group->n_parts--;
+        }
+        if (group->n_parts > 0)
             return true;
     }
     return false;
 }
 
-/* n as matrix_create takes it, and k. */
-static void group_shape(const pp_model *model, const struct ppi_weight_group *group, int64_t *n,
-                        int64_t *k)
+/* n, k and n_stacked as matrix_create takes them. */
+static void group_shape(const pp_model *model, const struct ppi_weight_group *group, int32_t layer,
+                        struct ppi_matrix_spec *spec)
 {
-    ppi_part_shape(&model->spec, group->weight, PPI_PART_ALL, n, k);
+    ppi_part_shape(&model->spec, layer, group->weight, PPI_PART_ALL, &spec->n, &spec->k);
+    if (group->weight == PPI_WEIGHT_EXPERT_GATE_UP || group->weight == PPI_WEIGHT_EXPERT_DOWN) {
+        spec->n_stacked = model->spec.experts.n;
+        spec->n /= spec->n_stacked;
+    }
     if (group->kind->matrix == PPI_MATRIX_GATE_UP)
-        *n /= 2;
+        spec->n /= 2;
 }
 
 /* The format in which the parts of a matrix are stored, where they agree and the backend has it. */
@@ -44,7 +60,7 @@ static int32_t stored_format(const pp_model *model, const struct ppi_weights_wis
 {
     int32_t format = ppi_tensors_format(&model->tensors, group->i_rule, layer);
     for (int32_t i = group->i_rule + 1; i < group->i_rule + group->n_parts; i++)
-        if (ppi_tensors_format(&model->tensors, i, layer) != format)
+        if (has_rule(model, i, layer) && ppi_tensors_format(&model->tensors, i, layer) != format)
             return PPI_FORMAT_ACT;
     return wish->ops->supports_format(wish->dtype, format) ? format : PPI_FORMAT_ACT;
 }
@@ -101,7 +117,7 @@ struct ppi_matrix_spec ppi_group_spec(const pp_model *model, const struct ppi_we
                                       const struct ppi_weight_group *group, int32_t layer)
 {
     struct ppi_matrix_spec spec = {.kind = group->kind->matrix, .format = PPI_FORMAT_ACT};
-    group_shape(model, group, &spec.n, &spec.k);
+    group_shape(model, group, layer, &spec);
     if (spec.kind != PPI_MATRIX_VECTOR)
         spec.format = choose_format(model, wish, group, layer, &spec.integer);
     return spec;
@@ -113,11 +129,10 @@ static bool next_spec(const pp_model *model, const struct ppi_weights_wish *wish
 {
     struct ppi_weight_group group;
     for (; *layer < model->spec.n_layers; ++*layer, *i_rule = 0)
-        while (ppi_next_group(model, i_rule, &group))
-            if (group.kind->in_layer || *layer == 0) {
-                *spec = ppi_group_spec(model, wish, &group, *layer);
-                return true;
-            }
+        if (ppi_next_group(model, *layer, i_rule, &group)) {
+            *spec = ppi_group_spec(model, wish, &group, *layer);
+            return true;
+        }
     return false;
 }
 
@@ -227,16 +242,17 @@ int64_t ppi_weight_bytes(const pp_model *model, const struct ppi_weights_wish *w
                          enum ppi_weight weight, const struct ppi_backend *backend)
 {
     struct ppi_weight_group group;
-    for (int32_t i = 0; ppi_next_group(model, &i, &group);)
-        if (group.weight == weight) {
-            struct ppi_matrix_spec spec = ppi_group_spec(model, wish, &group, 0);
-            int32_t dtype = spec.format == PPI_FORMAT_BF16 ? PP_DTYPE_BF16 : wish->dtype;
-            int64_t n, k;
-            if (ppi_format_has_codes(spec.format))
-                return (int64_t)wish->ops->matrix_bytes(backend, &spec);
-            ppi_part_shape(&model->spec, weight, PPI_PART_ALL, &n, &k);
-            return n * k * (int64_t)pp_dtype_size(dtype);
-        }
+    for (int32_t layer = 0; layer < model->spec.n_layers; layer++)
+        for (int32_t i = 0; ppi_next_group(model, layer, &i, &group);)
+            if (group.weight == weight) {
+                struct ppi_matrix_spec spec = ppi_group_spec(model, wish, &group, layer);
+                int32_t dtype = spec.format == PPI_FORMAT_BF16 ? PP_DTYPE_BF16 : wish->dtype;
+                int64_t n, k;
+                if (ppi_format_has_codes(spec.format))
+                    return (int64_t)wish->ops->matrix_bytes(backend, &spec);
+                ppi_part_shape(&model->spec, layer, weight, PPI_PART_ALL, &n, &k);
+                return n * k * (int64_t)pp_dtype_size(dtype);
+            }
     return 0;
 }
 

@@ -13,8 +13,10 @@ struct ppi_weight_group {
     enum ppi_weight weight;
 };
 
-/* The next group that the model has, from rule *i_rule on; false after the last. */
-bool ppi_next_group(const pp_model *model, int32_t *i_rule, struct ppi_weight_group *group);
+/* The next group that a layer of the model has, from rule *i_rule on; false after the last. Outer
+ * weights are those of layer 0. Of its parts some may not be there. */
+bool ppi_next_group(const pp_model *model, int32_t layer, int32_t *i_rule,
+                    struct ppi_weight_group *group);
 
 /* The matrix of a group in a layer. */
 struct ppi_matrix_spec ppi_group_spec(const pp_model *model, const struct ppi_weights_wish *wish,

@@ -12,11 +12,12 @@ int64_t ppi_weights_n_parameters(const pp_model *model)
 {
     int64_t total = 0, n, k;
     struct ppi_weight_group group;
-    for (int32_t i = 0; ppi_next_group(model, &i, &group);) {
-        ppi_part_shape(&model->spec, group.weight, PPI_PART_ALL, &n, &k);
-        if (group.weight != PPI_WEIGHT_LM_HEAD || !model->spec.tie_embeddings)
-            total += n * k * (group.kind->in_layer ? model->spec.n_layers : 1);
-    }
+    for (int32_t layer = 0; layer < model->spec.n_layers; layer++)
+        for (int32_t i = 0; ppi_next_group(model, layer, &i, &group);) {
+            ppi_part_shape(&model->spec, layer, group.weight, PPI_PART_ALL, &n, &k);
+            if (group.weight != PPI_WEIGHT_LM_HEAD || !model->spec.tie_embeddings)
+                total += n * k;
+        }
     return total;
 }
 
@@ -79,11 +80,13 @@ static pp_status fill_parts(struct loader *loader, const struct ppi_weight_group
     const pp_model *model = loader->model;
     struct part part = {.layer = layer, .matrix = matrix};
     for (int32_t i = group->i_rule; i < group->i_rule + group->n_parts; i++) {
+        if (!ppi_rule_holds(&model->tensors.rules[i], &model->spec, layer))
+            continue;
         bool as_codes =
             ppi_format_has_codes(format) && ppi_tensors_format(&model->tensors, i, layer) == format;
         part.i_rule = i;
-        ppi_part_shape(&model->spec, group->weight, model->tensors.rules[i].part, &part.n_rows,
-                       &part.n_cols);
+        ppi_part_shape(&model->spec, layer, group->weight, model->tensors.rules[i].part,
+                       &part.n_rows, &part.n_cols);
         PP_TRY(as_codes ? fill_codes(loader, &part, format, err)
                         : fill_numbers(loader, &part, err));
         part.first_row += part.n_rows;
@@ -101,7 +104,9 @@ static pp_status fill_vector(struct loader *loader, struct ppi_matrix *matrix,
     void *raw = loader->buffer + loader->buffer_bytes / 2;
     int64_t n_rows, n_cols, n = 0;
     for (int32_t i = group->i_rule; i < group->i_rule + group->n_parts; i++) {
-        ppi_part_shape(&loader->model->spec, group->weight, tensors->rules[i].part, &n_rows,
+        if (!ppi_rule_holds(&tensors->rules[i], &loader->model->spec, layer))
+            continue;
+        ppi_part_shape(&loader->model->spec, layer, group->weight, tensors->rules[i].part, &n_rows,
                        &n_cols);
         PP_TRY(ppi_tensors_read(tensors, &loader->model->spec, i, layer, 0, 1, raw, err));
         ppi_to_f32(values + n, raw, ppi_tensors_dtype(tensors, i, layer), (size_t)n_cols);
@@ -137,9 +142,8 @@ static pp_status load_all(struct loader *loader, struct ppi_weights *weights, pp
 {
     struct ppi_weight_group group;
     for (int32_t layer = 0; layer < weights->n_layers; layer++)
-        for (int32_t i = 0; ppi_next_group(loader->model, &i, &group);)
-            if (group.kind->in_layer || layer == 0)
-                PP_TRY(load(loader, &group, layer, weights, err));
+        for (int32_t i = 0; ppi_next_group(loader->model, layer, &i, &group);)
+            PP_TRY(load(loader, &group, layer, weights, err));
     return PP_OK;
 }
 
@@ -148,10 +152,11 @@ static int64_t widest_row_bytes(const pp_model *model)
 {
     int64_t widest = 0, n, k;
     struct ppi_weight_group group;
-    for (int32_t i = 0; ppi_next_group(model, &i, &group);) {
-        ppi_part_shape(&model->spec, group.weight, PPI_PART_ALL, &n, &k);
-        widest = k > widest ? k : widest;
-    }
+    for (int32_t layer = 0; layer < model->spec.n_layers; layer++)
+        for (int32_t i = 0; ppi_next_group(model, layer, &i, &group);) {
+            ppi_part_shape(&model->spec, layer, group.weight, PPI_PART_ALL, &n, &k);
+            widest = k > widest ? k : widest;
+        }
     return widest * (int64_t)sizeof(float);
 }
 
@@ -270,7 +275,7 @@ void ppi_weights_free(struct ppi_weights *weights, struct ppi_mem *mem)
 bool ppi_model_has_post_norms(const pp_model *model)
 {
     struct ppi_weight_group group;
-    for (int32_t i = 0; ppi_next_group(model, &i, &group);)
+    for (int32_t i = 0; ppi_next_group(model, 0, &i, &group);)
         if (group.weight == PPI_WEIGHT_ATTN_POST_NORM || group.weight == PPI_WEIGHT_MLP_POST_NORM)
             return true;
     return false;

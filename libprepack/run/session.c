@@ -103,6 +103,10 @@ static void set_shapes(const struct pp_session *session, struct ppi_backend_para
     memcpy(params->n_class_layers, spec->n_class_layers, sizeof params->n_class_layers);
     params->hidden_size = spec->hidden_size;
     params->intermediate_size = spec->intermediate_size;
+    params->n_experts = spec->experts.n;
+    params->top_k = spec->experts.top_k;
+    params->expert_size = spec->experts.intermediate_size;
+    params->linear = spec->n_linear > 0 ? &spec->linear : NULL;
 }
 
 static void destroy(void *owner);
@@ -133,6 +137,30 @@ static pp_status open_store(struct pp_session *session, const struct ppi_backend
                              : PP_OK;
 }
 
+/* Refuses a model with a kind of layer that the device has no operations for. */
+static pp_status check_layers(const struct pp_session *session, pp_error *err)
+{
+    const struct ppi_backend_ops *ops = session->ops;
+    const struct ppi_model_spec *spec = &session->model->spec;
+    const struct {
+        bool needed, there;
+        const char *what;
+    } kinds[] = {
+        {spec->experts.n > 0, ops->route && ops->experts, "mixtures of experts"},
+        {spec->experts.shared_gate, ops->add_gated != NULL, "gated shared experts"},
+        {spec->n_linear > 0, ops->linear != NULL, "linear attention"},
+        {spec->attn_gate, ops->gate != NULL, "gated attention"},
+        {spec->layer_input_size > 0, ops->activate != NULL, "inputs of layers"},
+        {spec->layer_scale, ops->multiply != NULL, "scaled layers"},
+    };
+    for (size_t i = 0; i < PPI_COUNT(kinds); i++)
+        if (kinds[i].needed && !kinds[i].there)
+            return ppi_error(err, PP_ERR_UNSUPPORTED,
+                             "this model has %s, which device \"%s\" does not compute",
+                             kinds[i].what, ops->name);
+    return PP_OK;
+}
+
 static pp_status open_backend(struct pp_session *session, const pp_session_params *params,
                               pp_error *err)
 {
@@ -156,6 +184,7 @@ static pp_status open_backend(struct pp_session *session, const pp_session_param
     backend_params.dtype = session->dtype;
     if (session->model) {
         struct ppi_weights_wish wish = ppi_session_wish(session);
+        PP_TRY(check_layers(session, err));
         PP_TRY(ppi_weights_check(session->model, &wish, err));
         session->weights_wanted = wish.weights = ppi_weights_resolve(session->model, &wish);
         ppi_weights_products(session->model, &wish, &backend_params);

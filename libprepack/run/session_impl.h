@@ -20,13 +20,19 @@ struct ppi_workspace {
     /* device */
     float *x;      /* residual stream [rows, hidden] */
     float *x_last; /* its wanted rows [rows, hidden] */
-    void *h;       /* act [rows, max(hidden, n_heads head_dim)]: normed input, attention's output */
-    void *a;    /* where blocks are parallel: attention's output, as h is needed longer; else h */
-    void *q;    /* act [rows, n_heads head_dim] */
-    void *wide; /* qkv f32 [rows, (n_heads + 2 n_kv_heads) head_dim], later q of the wanted rows,
-                   later the MLP's act [rows, intermediate] */
+    void *h;       /* act [rows, hidden, or what a mixer gives]: normed input, a mixer's output */
+    void *a;       /* where h is needed longer (ppi_workspace_keeps_h): a mixer's output; else h */
+    void *q;       /* act [rows, n_heads head_dim], and other rows for a while */
+    void *wide; /* qkv f32 [rows, (n_heads + 2 n_kv_heads) head_dim], what a linear layer projects
+                   to, later q of the wanted rows, a gate, later the MLP's act [rows, intermediate]
+                 */
     float *t;   /* where norms stand behind blocks: a block's output [rows, hidden]; else NULL */
-    float *logits; /* [PPI_LOGIT_ROWS, vocab] */
+    float *u;   /* of experts: the same of one of two [rows, hidden]; else NULL */
+    float *router;               /* of experts: logits [rows, n]; else NULL, as routing's */
+    struct ppi_routing routing;  /* [rows, top_k] */
+    float *inputs, *inputs_last; /* of layers: [rows, n_layers, size], of all and of wanted rows; or
+                                    NULL */
+    float *logits;               /* [PPI_LOGIT_ROWS, vocab] */
     int64_t device_bytes;
     /* host */
     int32_t *tokens;                    /* [rows] */
@@ -106,6 +112,22 @@ void ppi_workspace_free(struct pp_session *session);
 /* Bytes of its device part, and of its host part. */
 int64_t ppi_workspace_bytes(const struct pp_session *session);
 int64_t ppi_workspace_host_bytes(const struct pp_session *session);
+
+/* Whether the normed input of a mixer is needed behind it. */
+bool ppi_workspace_keeps_h(const struct pp_session *session);
+
+/* forward.c: out = norm(x), narrowed; without a weight just narrowed. x: f32 [n_rows, hidden]. */
+pp_status ppi_forward_norm(struct pp_session *session, const float *x,
+                           const struct ppi_matrix *weight, int64_t n_rows, void *out,
+                           pp_error *err);
+/* x += block, where block = a w^T + bias, normed if a norm stands behind it. */
+pp_status ppi_forward_add(struct pp_session *session, const void *a, const struct ppi_matrix *w,
+                          const struct ppi_matrix *bias, const struct ppi_matrix *post_norm,
+                          int64_t n_rows, float *x, pp_error *err);
+/* forward_mlp.c: x += mlp(norm(x)); where blocks are parallel the normed input is in h already,
+ * else h is room for it. */
+pp_status ppi_forward_mlp(struct pp_session *session, int32_t layer, int64_t n_rows, float *x,
+                          void *h, pp_error *err);
 
 /* forward.c: how a layer turns queries and keys by their positions, and how it attends. */
 struct ppi_rope ppi_layer_rope(const struct pp_session *session, int32_t layer);

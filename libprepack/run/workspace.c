@@ -3,41 +3,91 @@
  */
 #include "run/session_impl.h"
 
-/* Bytes of each device buffer; 0: there is none. */
-struct sizes {
-    size_t x, h, a, q, wide, t, logits;
+/* Of each device buffer; of 0 bytes there is none. */
+enum buffer {
+    X,
+    X_LAST,
+    H,
+    A,
+    Q,
+    WIDE,
+    T,
+    U,
+    ROUTER,
+    CHOSEN,
+    WEIGHTS,
+    INPUTS,
+    INPUTS_LAST,
+    LOGITS
 };
+#define N_BUFFERS (LOGITS + 1)
 
 static size_t larger(size_t a, size_t b)
 {
     return a > b ? a : b;
 }
 
-static struct sizes buffer_sizes(const struct pp_session *session)
+bool ppi_workspace_keeps_h(const struct pp_session *session)
+{
+    return session->model->spec.parallel || session->model->spec.attn_gate;
+}
+
+/* The widest rows over layers: of q, of qkv, of an MLP between its products. */
+struct widths {
+    size_t q, qkv, mlp;
+};
+
+static struct widths find_widths(const struct ppi_model_spec *spec)
+{
+    struct widths w = {0};
+    for (int32_t i = 0; i < spec->n_layers; i++) {
+        const struct ppi_layer_spec *layer = &spec->layers[i];
+        w.mlp = larger(w.mlp, (size_t)layer->mlp_size);
+        if (layer->kind != PPI_LAYER_ATTENTION)
+            continue;
+        size_t q = (size_t)spec->n_heads * (size_t)layer->head_dim;
+        size_t kv = (size_t)layer->n_kv_heads * (size_t)layer->head_dim;
+        w.q = larger(w.q, q);
+        w.qkv = larger(w.qkv, q + 2 * kv);
+    }
+    w.mlp = larger(w.mlp, (size_t)spec->experts.shared_size);
+    return w;
+}
+
+static void buffer_sizes(const struct pp_session *session, size_t bytes[N_BUFFERS])
 {
     const struct ppi_model_spec *spec = &session->model->spec;
+    const struct ppi_experts_spec *experts = &spec->experts;
+    struct widths w = find_widths(spec);
     size_t n = (size_t)ppi_round_up(session->info.max_pass_tokens, session->info.row_padding);
-    size_t act = pp_dtype_size(session->dtype);
-    size_t hidden = (size_t)spec->hidden_size;
-    size_t q_dim = (size_t)spec->n_heads * (size_t)spec->head_dim;
-    size_t kv_dim = (size_t)spec->n_kv_heads * (size_t)spec->head_dim;
-    size_t x = n * hidden * sizeof(float);
-    return (struct sizes){
-        .x = x,
-        .h = n * larger(hidden, q_dim) * act,
-        .a = spec->parallel ? n * q_dim * act : 0,
-        .q = n * (spec->parallel ? larger(hidden, q_dim) : q_dim) * act,
-        .wide =
-            n * larger((q_dim + 2 * kv_dim) * sizeof(float), (size_t)spec->intermediate_size * act),
-        .t = ppi_model_has_post_norms(session->model) ? x : 0,
-        .logits = PPI_LOGIT_ROWS * (size_t)ppi_session_n_logits(session) * sizeof(float),
-    };
+    size_t act = pp_dtype_size(session->dtype), hidden = (size_t)spec->hidden_size;
+    size_t linear = spec->n_linear > 0 ? (size_t)ppi_linear_v_size(&spec->linear) : 0;
+    size_t projected = spec->n_linear > 0 ? (size_t)ppi_linear_row(&spec->linear) : 0;
+    size_t input = (size_t)spec->layer_input_size, x = n * hidden * sizeof(float);
+    size_t mixed = larger(w.q, linear);
+    bool keeps_h = ppi_workspace_keeps_h(session);
+    bool post_norms = ppi_model_has_post_norms(session->model) || input > 0;
+    bytes[X] = bytes[X_LAST] = x;
+    bytes[H] = n * larger(hidden, mixed) * act;
+    bytes[A] = keeps_h ? n * mixed * act : 0;
+    bytes[Q] = n * larger(larger(keeps_h ? hidden : 0, mixed), input) * act;
+    bytes[WIDE] = n * larger(larger(w.qkv, larger(projected, input)) * sizeof(float), w.mlp * act);
+    bytes[T] = post_norms ? x : 0;
+    bytes[U] = experts->own_norms || experts->shared_gate ? x : 0;
+    bytes[ROUTER] = n * (size_t)experts->n * sizeof(float);
+    bytes[CHOSEN] = n * (size_t)experts->top_k * sizeof(int32_t);
+    bytes[WEIGHTS] = n * (size_t)experts->top_k * sizeof(float);
+    bytes[INPUTS] = bytes[INPUTS_LAST] = n * (size_t)spec->n_layers * input * sizeof(float);
+    bytes[LOGITS] = PPI_LOGIT_ROWS * (size_t)ppi_session_n_logits(session) * sizeof(float);
 }
 
 int64_t ppi_workspace_bytes(const struct pp_session *session)
 {
-    struct sizes s = buffer_sizes(session);
-    return (int64_t)(2 * s.x + s.h + s.a + s.q + s.wide + s.t + s.logits);
+    size_t bytes[N_BUFFERS], all = 0;
+    buffer_sizes(session, bytes);
+    for (int32_t i = 0; i < N_BUFFERS; i++)
+        all += bytes[i];
+    return (int64_t)all;
 }
 
 int64_t ppi_workspace_host_bytes(const struct pp_session *session)
@@ -56,28 +106,37 @@ static pp_status no_room(const struct pp_session *session, pp_status code, pp_er
                      session->info.max_pass_tokens, (long long)session->workspace.device_bytes);
 }
 
-/* Memory of the device; of 0 bytes none, which is no failure. */
-static void *take(struct pp_session *session, size_t bytes, bool *failed)
+static void set_buffers(struct ppi_workspace *ws, void *const memory[N_BUFFERS])
 {
-    void *memory = bytes > 0 ? session->ops->alloc(session->backend, bytes) : NULL;
-    *failed |= bytes > 0 && !memory;
-    return memory;
+    ws->x = memory[X];
+    ws->x_last = memory[X_LAST];
+    ws->h = memory[H];
+    ws->a = memory[A] ? memory[A] : memory[H];
+    ws->q = memory[Q];
+    ws->wide = memory[WIDE];
+    ws->t = memory[T];
+    ws->u = memory[U];
+    ws->router = memory[ROUTER];
+    ws->routing = (struct ppi_routing){memory[CHOSEN], memory[WEIGHTS]};
+    ws->inputs = memory[INPUTS];
+    ws->inputs_last = memory[INPUTS_LAST];
+    ws->logits = memory[LOGITS];
 }
 
 pp_status ppi_workspace_create(struct pp_session *session, pp_error *err)
 {
     struct ppi_workspace *ws = &session->workspace;
-    struct sizes sizes = buffer_sizes(session);
+    void *memory[N_BUFFERS] = {NULL};
+    size_t bytes[N_BUFFERS];
     bool failed = false;
+    buffer_sizes(session, bytes);
     ws->device_bytes = ppi_workspace_bytes(session);
-    ws->x = take(session, sizes.x, &failed);
-    ws->x_last = take(session, sizes.x, &failed);
-    ws->h = take(session, sizes.h, &failed);
-    ws->a = sizes.a > 0 ? take(session, sizes.a, &failed) : ws->h;
-    ws->q = take(session, sizes.q, &failed);
-    ws->wide = take(session, sizes.wide, &failed);
-    ws->t = take(session, sizes.t, &failed);
-    ws->logits = take(session, sizes.logits, &failed);
+    for (int32_t i = 0; i < N_BUFFERS; i++) {
+        if (bytes[i] > 0)
+            memory[i] = session->ops->alloc(session->backend, bytes[i]);
+        failed |= bytes[i] > 0 && !memory[i];
+    }
+    set_buffers(ws, memory);
     if (failed)
         return no_room(session, ppi_no_device_memory(&session->info), err);
     size_t rows = (size_t)session->info.max_pass_tokens;
@@ -95,11 +154,22 @@ pp_status ppi_workspace_create(struct pp_session *session, pp_error *err)
 void ppi_workspace_free(struct pp_session *session)
 {
     struct ppi_workspace *ws = &session->workspace;
-    struct sizes sizes = buffer_sizes(session);
-    void *device[] = {ws->x, ws->x_last, ws->h, sizes.a > 0 ? ws->a : NULL,
-                      ws->q, ws->wide,   ws->t, ws->logits};
-    size_t bytes[] = {sizes.x, sizes.x,    sizes.h, sizes.a,
-                      sizes.q, sizes.wide, sizes.t, sizes.logits};
+    size_t bytes[N_BUFFERS];
+    buffer_sizes(session, bytes);
+    void *device[N_BUFFERS] = {ws->x,
+                               ws->x_last,
+                               ws->h,
+                               bytes[A] > 0 ? ws->a : NULL,
+                               ws->q,
+                               ws->wide,
+                               ws->t,
+                               ws->u,
+                               ws->router,
+                               ws->routing.chosen,
+                               ws->routing.weights,
+                               ws->inputs,
+                               ws->inputs_last,
+                               ws->logits};
     for (size_t i = 0; i < PPI_COUNT(device); i++)
         session->ops->release(session->backend, device[i], bytes[i]);
     void *host[] = {ws->tokens, ws->segments, ws->last,    ws->last_rows,

@@ -71,7 +71,11 @@ static double best_time(const struct bench *b, int32_t position, int32_t n_rows,
     struct ppi_segment segments[MAX_ROWS];
     int32_t n_pages = n_prompts == 1 ? 0 : (n_rows + PPI_CPU_PAGE - 1) / PPI_CPU_PAGE;
     for (int32_t i = 0; i < n_prompts; i++)
-        segments[i] = (struct ppi_segment){i * n_rows, n_rows, position, i * n_pages, position};
+        segments[i] = (struct ppi_segment){.row = i * n_rows,
+                                           .n_rows = n_rows,
+                                           .position = position,
+                                           .first_page = i * n_pages,
+                                           .rope_row = position};
     return time_of(b, segments, n_prompts, b->pages, MAX_PAGES);
 }
 
@@ -86,7 +90,11 @@ static double suffix_time(const struct bench *b, int32_t n_prefix, int32_t n_row
     int32_t n_shared = n_prefix / PPI_CPU_PAGE, next = n_shared;
     int32_t n_pages = (n_prefix + n_rows + PPI_CPU_PAGE - 1) / PPI_CPU_PAGE;
     for (int32_t i = 0; i < SUFFIXES; i++) {
-        segments[i] = (struct ppi_segment){i * n_rows, n_rows, n_prefix, i * n_pages, n_prefix};
+        segments[i] = (struct ppi_segment){.row = i * n_rows,
+                                           .n_rows = n_rows,
+                                           .position = n_prefix,
+                                           .first_page = i * n_pages,
+                                           .rope_row = n_prefix};
         for (int32_t page = 0; page < n_pages; page++)
             pages[i * n_pages + page] =
                 b->pages[page < n_shared ? page : next++ % (MAX_PAGES - n_shared) + n_shared];

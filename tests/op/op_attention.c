@@ -107,8 +107,11 @@ static void run_pass(const struct world *world, struct ppi_backend *backend,
     size_t qkv_bytes = (size_t)qkv_dim(&world->shape) * sizeof(float);
     size_t row_bytes = out_row_bytes(world);
     for (int32_t s = 0; s < n_prompts; s++) {
-        segments[s] =
-            (struct ppi_segment){pass.n_rows, end[s] - first[s], first[s], pass.n_pages, first[s]};
+        segments[s] = (struct ppi_segment){.row = pass.n_rows,
+                                           .n_rows = end[s] - first[s],
+                                           .position = first[s],
+                                           .first_page = pass.n_pages,
+                                           .rope_row = first[s]};
         memcpy(pages + pass.n_pages, prompts[s]->pages,
                (size_t)prompts[s]->n_pages * sizeof *pages);
         pass.n_pages += prompts[s]->n_pages;
@@ -125,7 +128,7 @@ static void run_pass(const struct world *world, struct ppi_backend *backend,
     const struct ppi_rope rope = {
         .layer = LAYER, .rotary_dim = world->shape.head_dim, .angles = world->rope};
     const struct ppi_attention attention = {LAYER, world->window, world->softmax_scale,
-                                            world->softcap};
+                                            world->softcap, NULL};
     ppi_cpu_ops.rope_kv(backend, &pass, &rope, (float *)(void *)qkv, q, NULL);
     ppi_cpu_ops.attention(backend, &pass, &attention, q, out, NULL);
     for (int32_t s = 0; s < n_prompts; s++)

@@ -101,7 +101,8 @@ static void poison(struct state *state, struct ppi_backend *backend)
 /* Tokens [first, end) through all layers. */
 static void run_tokens(struct state *state, struct ppi_backend *backend, int32_t first, int32_t end)
 {
-    struct ppi_segment segment = {0, end - first, first, 0, ROPE_ROW + first};
+    struct ppi_segment segment = {
+        .n_rows = end - first, .position = first, .rope_row = ROPE_ROW + first};
     struct ppi_pass pass = {.n_rows = end - first,
                             .n_segments = 1,
                             .segments = &segment,

@@ -55,8 +55,8 @@ ORDER = (
     ("attention", "measure"),
 )
 # A device sees the seam and these files, nothing else of the library.
-SEAM = {"backend.h", "dtype.h", "draw.h", "gumbel.h", "internal.h", "module.h", "score.h",
-        "packed/formats.h"}
+SEAM = {"backend.h", "dtype.h", "draw.h", "experts.h", "gumbel.h", "internal.h", "linear.h",
+        "module.h", "score.h", "packed/formats.h"}
 
 OUR_SOURCES = [p for folder in ("include", "libprepack", "cuda", "examples", "tests")
                for p in files(folder, ".c", ".h", ".cc", ".cpp", ".hpp", ".cu", ".cuh")]

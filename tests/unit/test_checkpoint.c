@@ -71,7 +71,7 @@ static void check_part(const struct opened *model, enum ppi_weight weight, enum 
     const struct ppi_tensors *tensors = &model->files.tensors;
     const struct ppi_model_spec *spec = &model->files.config.spec;
     int32_t i = rule_of(tensors, weight, part);
-    ppi_part_shape(spec, weight, part, &rows, &cols);
+    ppi_part_shape(spec, 0, weight, part, &rows, &cols);
     ck_assert_int_eq(ppi_tensors_dtype(tensors, i, 0), PP_DTYPE_BF16);
     ck_assert_int_eq(ppi_tensors_read(tensors, spec, i, 0, 0, rows, bytes, NULL), PP_OK);
     check_bytes(bytes, (size_t)(rows * cols) * 2, begin);

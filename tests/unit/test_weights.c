@@ -303,7 +303,7 @@ static void check_stacked(const pp_model *model, int32_t layer, enum ppi_weight 
     for (int32_t i = 0; i < tensors->n_rules; i++) {
         if (tensors->rules[i].weight != weight)
             continue;
-        ppi_part_shape(&model->spec, weight, tensors->rules[i].part, &rows, &cols);
+        ppi_part_shape(&model->spec, layer, weight, tensors->rules[i].part, &rows, &cols);
         size_t n = (size_t)(rows * cols);
         ck_assert_int_eq(ppi_tensors_read(tensors, &model->spec, i, layer, 0, rows, raw, NULL),
                          PP_OK);
