@@ -7,7 +7,7 @@ static const struct ppi_tensor_rule TENSORS[] = {
     PPI_TENSORS_ENDS,
     PPI_NORM_OF(ATTN_NORM, "input_layernorm"),
     PPI_NORM_OF(MLP_NORM, "post_attention_layernorm"),
-    {PPI_WEIGHT_QKV, PPI_PART_ALL, "self_attn.qkv_proj.weight", PPI_ALWAYS},
+    {PPI_WEIGHT_QKV, PPI_PART_ALL, "self_attn.qkv_proj.weight", PPI_ALWAYS, PPI_AS_IS},
     PPI_TENSORS_O,
     PPI_TENSORS_GATE_UP,
     PPI_TENSORS_DOWN,

@@ -72,6 +72,7 @@ struct ppi_experts_spec {
     int32_t activation;                                       /* PPI_ACTIVATION_* */
     float limit, alpha;                                       /* SWIGLU_CLAMPED */
     bool router_bias, router_correction, biases, shared_gate; /* which of these it has */
+    int32_t files;  /* how the files have them: PPI_WHEN_EXPERTS_* */
     bool own_norms; /* experts and dense MLP stand side by side, each between norms of its own */
 };
 

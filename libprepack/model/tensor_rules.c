@@ -121,6 +121,20 @@ bool ppi_rule_holds(const struct ppi_tensor_rule *rule, const struct ppi_model_s
         return spec->o_bias;
     case PPI_WHEN_MLP_BIAS:
         return spec->mlp_bias;
+    case PPI_WHEN_V:
+        return !of->v_is_k;
+    case PPI_WHEN_V_IS_K:
+        return of->v_is_k;
+    case PPI_WHEN_LINEAR_BIAS:
+        return spec->linear_bias;
+    case PPI_WHEN_CONV_BIAS:
+        return spec->conv_bias;
+    case PPI_WHEN_EXPERTS_SINGLE:
+    case PPI_WHEN_EXPERTS_FUSED:
+    case PPI_WHEN_EXPERTS_PACKED:
+        return spec->experts.files == (int32_t)rule->when;
+    case PPI_WHEN_EXPERT_BIAS:
+        return spec->experts.biases;
     default:
         return true;
     }

@@ -94,72 +94,102 @@ struct ppi_weight_kind {
 extern const struct ppi_weight_kind ppi_weight_kinds[PPI_N_WEIGHTS];
 
 /* Which models have the weight. */
-enum ppi_when { PPI_ALWAYS, PPI_WHEN_HEAD, PPI_WHEN_QKV_BIAS, PPI_WHEN_O_BIAS, PPI_WHEN_MLP_BIAS };
+enum ppi_when {
+    PPI_ALWAYS,
+    PPI_WHEN_HEAD,
+    PPI_WHEN_QKV_BIAS,
+    PPI_WHEN_O_BIAS,
+    PPI_WHEN_MLP_BIAS,
+    PPI_WHEN_V,      /* values are a projection of their own, */
+    PPI_WHEN_V_IS_K, /* or that of the keys */
+    PPI_WHEN_LINEAR_BIAS,
+    PPI_WHEN_CONV_BIAS,
+    PPI_WHEN_EXPERTS_SINGLE, /* as the files have experts: one tensor for each, */
+    PPI_WHEN_EXPERTS_FUSED,  /* all in one, */
+    PPI_WHEN_EXPERTS_PACKED, /* all in one, in MXFP4 */
+    PPI_WHEN_EXPERT_BIAS
+};
 
-/* One stored tensor, or one a layer. Rules of one weight stand together, in the order of their
- * parts. */
+/* How the rows of a part lie in its tensor. Experts in one tensor are its slowest dimension. */
+enum ppi_stored_as {
+    PPI_AS_IS,
+    PPI_AS_ONES,        /* nothing is stored: every number is 1 */
+    PPI_AS_HEAD_FIRST,  /* [n_heads, 2, head_dim] rows: the first half of each head, */
+    PPI_AS_HEAD_SECOND, /* or the second */
+    PPI_AS_KEY_HEADS,   /* DELTA: key head after key head, of each its q, k, v, z, or its b, a */
+    PPI_AS_SLICE,       /* MAMBA2: z, v, k, q, a one below the other; of channels v, k, q */
+    PPI_AS_TURNS,       /* of gated products: gate and up in turns */
+    PPI_AS_TURNED,      /* of experts: rows and columns exchanged; gate and up in turns */
+    PPI_AS_BLOCKS /* of experts: MXFP4 as NAME_blocks [n, rows, k / 32, 16], NAME_scales [n, rows, k
+                     / 32]; gate and up in turns */
+};
+
+/* One stored tensor, or one a layer, or (with %d in its name) one for each expert. Rules of one
+ * weight stand together, in the order of their parts. */
 struct ppi_tensor_rule {
     enum ppi_weight weight;
     enum ppi_part part;
     const char *name; /* below the place of its kind: see ppi_rule_name; NULL: the end of a list */
     enum ppi_when when;
+    enum ppi_stored_as as;
 };
 
 #define PPI_TENSORS_ENDS                                                                           \
-    {PPI_WEIGHT_EMBED, PPI_PART_ALL, "embed_tokens.weight", PPI_ALWAYS},                           \
-        {PPI_WEIGHT_FINAL_NORM, PPI_PART_ALL, "norm.weight", PPI_ALWAYS},                          \
+    {PPI_WEIGHT_EMBED, PPI_PART_ALL, "embed_tokens.weight", PPI_ALWAYS, PPI_AS_IS},                \
+        {PPI_WEIGHT_FINAL_NORM, PPI_PART_ALL, "norm.weight", PPI_ALWAYS, PPI_AS_IS},               \
     {                                                                                              \
-        PPI_WEIGHT_LM_HEAD, PPI_PART_ALL, "lm_head.weight", PPI_WHEN_HEAD                          \
+        PPI_WEIGHT_LM_HEAD, PPI_PART_ALL, "lm_head.weight", PPI_WHEN_HEAD, PPI_AS_IS               \
     }
 #define PPI_TENSORS_QKV                                                                            \
-    {PPI_WEIGHT_QKV, PPI_PART_Q, "self_attn.q_proj.weight", PPI_ALWAYS},                           \
-        {PPI_WEIGHT_QKV, PPI_PART_K, "self_attn.k_proj.weight", PPI_ALWAYS},                       \
+    {PPI_WEIGHT_QKV, PPI_PART_Q, "self_attn.q_proj.weight", PPI_ALWAYS, PPI_AS_IS},                \
+        {PPI_WEIGHT_QKV, PPI_PART_K, "self_attn.k_proj.weight", PPI_ALWAYS, PPI_AS_IS},            \
     {                                                                                              \
-        PPI_WEIGHT_QKV, PPI_PART_V, "self_attn.v_proj.weight", PPI_ALWAYS                          \
+        PPI_WEIGHT_QKV, PPI_PART_V, "self_attn.v_proj.weight", PPI_ALWAYS, PPI_AS_IS               \
     }
 #define PPI_TENSORS_QKV_BIAS                                                                       \
-    {PPI_WEIGHT_QKV_BIAS, PPI_PART_Q, "self_attn.q_proj.bias", PPI_WHEN_QKV_BIAS},                 \
-        {PPI_WEIGHT_QKV_BIAS, PPI_PART_K, "self_attn.k_proj.bias", PPI_WHEN_QKV_BIAS},             \
+    {PPI_WEIGHT_QKV_BIAS, PPI_PART_Q, "self_attn.q_proj.bias", PPI_WHEN_QKV_BIAS, PPI_AS_IS},      \
+        {PPI_WEIGHT_QKV_BIAS, PPI_PART_K, "self_attn.k_proj.bias", PPI_WHEN_QKV_BIAS, PPI_AS_IS},  \
     {                                                                                              \
-        PPI_WEIGHT_QKV_BIAS, PPI_PART_V, "self_attn.v_proj.bias", PPI_WHEN_QKV_BIAS                \
+        PPI_WEIGHT_QKV_BIAS, PPI_PART_V, "self_attn.v_proj.bias", PPI_WHEN_QKV_BIAS, PPI_AS_IS     \
     }
 #define PPI_TENSORS_QK_NORM                                                                        \
-    {PPI_WEIGHT_Q_NORM, PPI_PART_ALL, "self_attn.q_norm.weight", PPI_ALWAYS},                      \
+    {PPI_WEIGHT_Q_NORM, PPI_PART_ALL, "self_attn.q_norm.weight", PPI_ALWAYS, PPI_AS_IS},           \
     {                                                                                              \
-        PPI_WEIGHT_K_NORM, PPI_PART_ALL, "self_attn.k_norm.weight", PPI_ALWAYS                     \
+        PPI_WEIGHT_K_NORM, PPI_PART_ALL, "self_attn.k_norm.weight", PPI_ALWAYS, PPI_AS_IS          \
     }
 #define PPI_TENSORS_O                                                                              \
     {                                                                                              \
-        PPI_WEIGHT_O, PPI_PART_ALL, "self_attn.o_proj.weight", PPI_ALWAYS                          \
+        PPI_WEIGHT_O, PPI_PART_ALL, "self_attn.o_proj.weight", PPI_ALWAYS, PPI_AS_IS               \
     }
 #define PPI_TENSORS_O_BIAS                                                                         \
     {                                                                                              \
-        PPI_WEIGHT_O_BIAS, PPI_PART_ALL, "self_attn.o_proj.bias", PPI_WHEN_O_BIAS                  \
+        PPI_WEIGHT_O_BIAS, PPI_PART_ALL, "self_attn.o_proj.bias", PPI_WHEN_O_BIAS, PPI_AS_IS       \
     }
 #define PPI_TENSORS_MLP                                                                            \
-    {PPI_WEIGHT_GATE_UP, PPI_PART_GATE, "mlp.gate_proj.weight", PPI_ALWAYS},                       \
-        {PPI_WEIGHT_GATE_UP, PPI_PART_UP, "mlp.up_proj.weight", PPI_ALWAYS}, PPI_TENSORS_DOWN
+    {PPI_WEIGHT_GATE_UP, PPI_PART_GATE, "mlp.gate_proj.weight", PPI_ALWAYS, PPI_AS_IS},            \
+        {PPI_WEIGHT_GATE_UP, PPI_PART_UP, "mlp.up_proj.weight", PPI_ALWAYS, PPI_AS_IS},            \
+        PPI_TENSORS_DOWN
 #define PPI_TENSORS_MLP_BIAS                                                                       \
-    {PPI_WEIGHT_GATE_UP_BIAS, PPI_PART_GATE, "mlp.gate_proj.bias", PPI_WHEN_MLP_BIAS},             \
-        {PPI_WEIGHT_GATE_UP_BIAS, PPI_PART_UP, "mlp.up_proj.bias", PPI_WHEN_MLP_BIAS},             \
+    {PPI_WEIGHT_GATE_UP_BIAS, PPI_PART_GATE, "mlp.gate_proj.bias", PPI_WHEN_MLP_BIAS, PPI_AS_IS},  \
+        {PPI_WEIGHT_GATE_UP_BIAS, PPI_PART_UP, "mlp.up_proj.bias", PPI_WHEN_MLP_BIAS, PPI_AS_IS},  \
     {                                                                                              \
-        PPI_WEIGHT_DOWN_BIAS, PPI_PART_ALL, "mlp.down_proj.bias", PPI_WHEN_MLP_BIAS                \
+        PPI_WEIGHT_DOWN_BIAS, PPI_PART_ALL, "mlp.down_proj.bias", PPI_WHEN_MLP_BIAS, PPI_AS_IS     \
     }
 #define PPI_TENSORS_GATE_UP                                                                        \
     {                                                                                              \
-        PPI_WEIGHT_GATE_UP, PPI_PART_ALL, "mlp.gate_up_proj.weight", PPI_ALWAYS                    \
+        PPI_WEIGHT_GATE_UP, PPI_PART_ALL, "mlp.gate_up_proj.weight", PPI_ALWAYS, PPI_AS_IS         \
     }
 #define PPI_TENSORS_DOWN                                                                           \
     {                                                                                              \
-        PPI_WEIGHT_DOWN, PPI_PART_ALL, "mlp.down_proj.weight", PPI_ALWAYS                          \
+        PPI_WEIGHT_DOWN, PPI_PART_ALL, "mlp.down_proj.weight", PPI_ALWAYS, PPI_AS_IS               \
     }
 #define PPI_NORM_OF(which, name)                                                                   \
     {                                                                                              \
-        PPI_WEIGHT_##which, PPI_PART_ALL, name ".weight", PPI_ALWAYS                               \
+        PPI_WEIGHT_##which, PPI_PART_ALL, name ".weight", PPI_ALWAYS, PPI_AS_IS                    \
     }
 #define PPI_TENSORS_END                                                                            \
     {                                                                                              \
-        PPI_N_WEIGHTS, PPI_PART_ALL, NULL, PPI_ALWAYS                                              \
+        PPI_N_WEIGHTS, PPI_PART_ALL, NULL, PPI_ALWAYS, PPI_AS_IS                                   \
     }
 
 /* Whether a layer has what the rule names; of outer weights whatever the layer. */
