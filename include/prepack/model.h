@@ -36,7 +36,21 @@ enum {
     PP_ARCH_COHERE2 = 14,    /* Cohere2ForCausalLM */
     PP_ARCH_GLM4 = 15,       /* Glm4ForCausalLM */
     PP_ARCH_EXAONE4 = 16,    /* Exaone4ForCausalLM */
-    PP_ARCH_INT32 = -1,      /* no value: see common.h */
+    PP_ARCH_MIXTRAL = 17,    /* MixtralForCausalLM */
+    PP_ARCH_QWEN2_MOE = 18,  /* Qwen2MoeForCausalLM */
+    PP_ARCH_QWEN3_MOE = 19,  /* Qwen3MoeForCausalLM */
+    PP_ARCH_OLMOE = 20,      /* OlmoeForCausalLM */
+    PP_ARCH_GRANITEMOE = 21, /* GraniteMoeForCausalLM */
+    PP_ARCH_GRANITEMOESHARED = 22, /* GraniteMoeSharedForCausalLM */
+    PP_ARCH_GPT_OSS = 23,          /* GptOssForCausalLM */
+    PP_ARCH_GLM4_MOE = 24,         /* Glm4MoeForCausalLM, GLM 4.5 to 4.7 */
+    PP_ARCH_QWEN3_NEXT = 25,       /* Qwen3NextForCausalLM */
+    PP_ARCH_QWEN3_5 = 26,          /* Qwen3_5ForCausalLM, the text of
+                                      Qwen3_5ForConditionalGeneration */
+    PP_ARCH_QWEN3_5_MOE = 27,      /* Qwen3_5MoeForCausalLM, the text of
+                                      Qwen3_5MoeForConditionalGeneration */
+    PP_ARCH_GRANITEMOEHYBRID = 28, /* GraniteMoeHybridForCausalLM, Granite 4 */
+    PP_ARCH_INT32 = -1,            /* no value: see common.h */
 };
 /* "llama", "qwen3", ...: model_type in config.json; "unknown" for another value. Never freed. */
 PP_API const char *pp_arch_name(int32_t arch);
