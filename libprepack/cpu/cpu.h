@@ -55,7 +55,7 @@ struct ppi_cpu_tile {
     void *scratch;      /* ppi_cpu_tile_scratch bytes, 64-byte aligned */
 };
 
-/* One row of q, k and v of all heads. */
+/* One row of q, k and v of all heads; n_kv_heads 0: of q alone. */
 struct ppi_cpu_rope {
     const float *qkv;    /* [(n_heads + 2 n_kv_heads) head_dim] */
     const float *angles; /* [2, rotary_dim / 2] of the row */
@@ -142,8 +142,7 @@ struct ppi_backend {
     struct ppi_cpu_codes codes; /* of the rows of a pass, where there are integer products */
     struct ppi_score_part *score_parts; /* of the rows and tiles of a `score` */
     int64_t n_score_parts;
-    size_t act_bytes;     /* of one element */
-    size_t head_kv_bytes; /* K and V of one kv head of one layer in a page */
+    size_t act_bytes; /* of one element */
 };
 
 struct ppi_matrix {
@@ -185,11 +184,26 @@ static inline const struct ppi_layer_place *ppi_cpu_place(const struct ppi_backe
     return &backend->params.places[layer];
 }
 
+static inline const struct ppi_kv_class *ppi_cpu_class(const struct ppi_backend *backend,
+                                                       int32_t layer)
+{
+    return &backend->params.classes[ppi_cpu_place(backend, layer)->page_class];
+}
+
+/* K and V of one kv head of one layer in a page. */
+static inline size_t ppi_cpu_head_kv_bytes(const struct ppi_backend *backend,
+                                           const struct ppi_kv_class *shape)
+{
+    return ppi_cpu_k_bytes(backend->act_bytes, shape->head_dim) +
+           ppi_cpu_v_bytes(backend->act_bytes, shape->head_dim);
+}
+
 /* Of the layer's K of kv head 0 in a page of its class. */
 static inline size_t ppi_cpu_layer_offset(const struct ppi_backend *backend, int32_t layer)
 {
-    return (size_t)ppi_cpu_place(backend, layer)->index * (size_t)backend->params.n_kv_heads *
-           backend->head_kv_bytes;
+    const struct ppi_kv_class *shape = ppi_cpu_class(backend, layer);
+    return (size_t)ppi_cpu_place(backend, layer)->index * (size_t)shape->n_kv_heads *
+           ppi_cpu_head_kv_bytes(backend, shape);
 }
 
 /* Weights of the softmax are 2^(factor (s - max s)); s is a product q k^T or, with a softcap,
