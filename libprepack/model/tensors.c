@@ -87,6 +87,12 @@ static void name_of(const struct opening *opening, const struct ppi_tensor_rule 
         ppi_rule_name(rule, &opening->tensors->prefixes, &opening->config->spec, layer, name);
 }
 
+/* By pp_model_convert, to a format of codes. */
+static bool is_converted(const struct ppi_tensors *tensors)
+{
+    return tensors->weights != PP_WEIGHTS_AUTO;
+}
+
 /* ---- one tensor ---- */
 
 static void shape_text(char *text, size_t size, const int64_t *shape, int32_t rank)
@@ -156,14 +162,16 @@ static pp_status find_tensors_of(const struct opening *opening, int32_t i_rule, 
     const struct ppi_model_spec *spec = &opening->config->spec;
     const struct ppi_rule_at at = ppi_tensors_rule(tensors, spec, i_rule, layer);
     int32_t n = ppi_rule_is_single(&at) ? spec->experts.n : 1;
-    bool codes = tensors->codes && ppi_weight_has_codes(at.rule->weight);
+    bool codes = is_converted(tensors) && ppi_weight_has_codes(at.rule->weight);
+    bool blocks = at.rule->as == PPI_AS_BLOCKS;
     for (int32_t i = 0; i < n; i++) {
         char name[PPI_TENSOR_NAME_BYTES];
         struct ppi_stored *stored = ppi_tensors_place_of(tensors, i_rule, layer, i);
         name_of(opening, at.rule, layer, name);
         ppi_name_expert(name, i);
-        PP_TRY(codes ? ppi_tensors_find_codes(tensors, &at, name, stored, opening->err)
-                     : find_numbers(opening, &at, name, stored));
+        PP_TRY(blocks  ? ppi_tensors_find_blocks(tensors, &at, name, stored, opening->err)
+               : codes ? ppi_tensors_find_codes(tensors, &at, name, stored, opening->err)
+                       : find_numbers(opening, &at, name, stored));
         if (i > 0)
             PP_TRY(check_alike(opening, stored, ppi_tensors_place(tensors, i_rule, layer)));
     }
@@ -177,7 +185,7 @@ static pp_status find_one(const struct opening *opening, int32_t i_rule, int32_t
     if (rule->as == PPI_AS_ONES)
         return PP_OK;
     if (rule->weight == PPI_WEIGHT_LM_HEAD && opening->config->spec.tie_embeddings &&
-        !tensors->codes) {
+        !is_converted(tensors)) {
         *ppi_tensors_place(tensors, i_rule, layer) =
             *ppi_tensors_place(tensors, rule_of(tensors, PPI_WEIGHT_EMBED), 0);
         return PP_OK;
@@ -447,7 +455,7 @@ static pp_status make_places(const struct opening *opening)
     tensors->stored = ppi_zalloc(opening->mem, n, sizeof *tensors->stored);
     if (!tensors->stored)
         return ppi_error_nomem(opening->err, "the places of tensors", n * sizeof *tensors->stored);
-    if (tensors->weights == PP_WEIGHTS_AUTO)
+    if (!is_converted(tensors) && experts->files != PPI_WHEN_EXPERTS_PACKED)
         return PP_OK;
     tensors->codes = ppi_zalloc(opening->mem, n, sizeof *tensors->codes);
     return tensors->codes
@@ -466,13 +474,13 @@ static pp_status find_tensors(struct opening *opening)
     if (opening->config->spec.experts.n > 0)
         settle_experts(opening);
     PP_TRY(make_places(opening));
-    if (!tensors->codes)
+    if (!is_converted(tensors))
         PP_TRY(check_tied(opening));
     PP_TRY(find_all(opening));
-    if (tensors->codes)
+    if (is_converted(tensors))
         PP_TRY(check_codes(opening));
     warn_of_unused(opening);
-    if (!tensors->codes) /* else config.json says what the model was made of */
+    if (!is_converted(tensors)) /* else config.json says what the model was made of */
         opening->config->spec.dtype =
             tensors->gguf ? dtype_of_all(opening) : dtype_of_first(opening);
     return PP_OK;
