@@ -247,64 +247,6 @@ static pp_status check_tied(const struct opening *opening)
     return PP_OK;
 }
 
-/* ---- what nobody uses ---- */
-
-static bool begins_with(const char *text, const char *prefix)
-{
-    return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
-/* Tables that old files hold and everybody computes; layers that guess further tokens; and the
- * parts of a model that a text model is inside of. */
-static bool is_harmless(const struct opening *opening, const char *name)
-{
-    static const char *const tables[] = {"rotary_emb.inv_freq", "rotary_emb.cos_cached",
-                                         "rotary_emb.sin_cached"};
-    static const char *const others[] = {"vision_tower.", "multi_modal_projector.", "visual.",
-                                         "audio_tower.",  "embed_vision.",          "embed_audio."};
-    for (size_t i = 0; i < PPI_COUNT(tables); i++) {
-        size_t len = strlen(name), tail = strlen(tables[i]);
-        if (len >= tail && strcmp(name + len - tail, tables[i]) == 0)
-            return true;
-    }
-    if (begins_with(name, "mtp."))
-        return true;
-    if (begins_with(name, "model."))
-        name += strlen("model.");
-    for (size_t i = 0; opening->config->wrapper && i < PPI_COUNT(others); i++)
-        if (begins_with(name, others[i]))
-            return true;
-    return false;
-}
-
-static void warn_of_unused(const struct opening *opening)
-{
-    char list[320] = "";
-    int64_t n = 0, n_listed = 0;
-    size_t cursor = 0;
-    const char *name;
-    while ((name = ppi_source_unasked(opening->tensors->source, &cursor))) {
-        size_t used = strlen(list);
-        if (is_harmless(opening, name))
-            continue;
-        bool fits = n_listed == n && n < 4 && used + strlen(name) + 4 < sizeof list;
-        if (fits)
-            snprintf(list + used, sizeof list - used, "%s\"%s\"", n ? ", " : "", name);
-        n_listed += fits;
-        n++;
-    }
-    if (n == 0)
-        return;
-    const char *type = opening->config->arch->model_type, *label = opening->label;
-    if (n_listed == n)
-        ppi_log(opening->log, PP_LOG_WARNING, "%s: stored, and not used by %s: %s", label, type,
-                list);
-    else
-        ppi_log(opening->log, PP_LOG_WARNING, "%s: stored, and not used by %s: %s%s%lld %stensors",
-                label, type, list, n_listed ? " and " : "", (long long)(n - n_listed),
-                n_listed ? "more " : "");
-}
-
 /* ---- the whole ---- */
 
 static void find_prefixes(struct opening *opening)
@@ -479,7 +421,7 @@ static pp_status find_tensors(struct opening *opening)
     PP_TRY(find_all(opening));
     if (is_converted(tensors))
         PP_TRY(check_codes(opening));
-    warn_of_unused(opening);
+    ppi_tensors_warn_of_unused(tensors, opening->config, opening->label, opening->log);
     if (!is_converted(tensors)) /* else config.json says what the model was made of */
         opening->config->spec.dtype =
             tensors->gguf ? dtype_of_all(opening) : dtype_of_first(opening);
