@@ -88,8 +88,7 @@ void world_add(struct stored_world *world, const char *name, int32_t rank, const
     int32_t dtype = other ? PP_DTYPE_F16 : world->dtype;
     if (is_left_out(world, name))
         return;
-    int64_t n =
-        add_entry(world, name, names[dtype], (int64_t)pp_dtype_size(dtype), rank, shape);
+    int64_t n = add_entry(world, name, names[dtype], (int64_t)pp_dtype_size(dtype), rank, shape);
     for (int64_t i = 0; i < n; i++) {
         put_number(world, dtype, number(world, index));
         for (int32_t d = rank - 1; d >= 0 && ++index[d] >= shape[d] && d > 0; d--)
@@ -132,8 +131,8 @@ pp_status world_open(struct stored_world *world, pp_error *err)
     pthread_mutex_init(&world->model.lock, NULL);
     ck_assert_int_eq(ppi_dir_open(world->dir.text, &dir, NULL), PP_OK);
     struct ppi_config config = {.spec = world->model.spec, .arch = world->model.arch};
-    pp_status status = ppi_tensors_open(&dir, &config, &world->model.mem, &silence,
-                                        &world->model.tensors, err);
+    pp_status status =
+        ppi_tensors_open(&dir, &config, &world->model.mem, &silence, &world->model.tensors, err);
     world->model.spec = config.spec;
     return status;
 }
