@@ -110,7 +110,7 @@ void ppi_cpu_packed_product(const struct ppi_backend *backend, const struct ppi_
 
 static int64_t widest(const struct ppi_backend_params *params)
 {
-    int64_t k = (int64_t)params->n_heads * params->head_dim;
+    int64_t k = (int64_t)params->n_heads * ppi_params_max_head_dim(params);
     k = params->hidden_size > k ? params->hidden_size : k;
     k = params->intermediate_size > k ? params->intermediate_size : k;
     return ppi_round_up(k, PPI_ROTATED);
