@@ -8,6 +8,7 @@
 #include <prepack/session.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define CHUNK_ELEMENTS ((int64_t)1 << 20) /* compared at a time */
@@ -182,13 +183,24 @@ static bool begins_with(const char *text, const char *prefix)
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-/* Tables that old files hold and everybody computes; and the parts of a model that a text model is
- * inside of. */
+/* Of a layer behind the last. */
+static bool is_behind(const struct opening *opening, const char *name)
+{
+    static const char layers[] = "layers.";
+    if (!begins_with(name, layers))
+        return false;
+    long layer = strtol(name + strlen(layers), NULL, 10);
+    return layer >= opening->config->spec.n_layers;
+}
+
+/* Tables that old files hold and everybody computes; the parts of a model that a text model is
+ * inside of; and what the class passes over. */
 static bool is_harmless(const struct opening *opening, const char *name)
 {
     static const char *const tables[] = {"rotary_emb.inv_freq", "rotary_emb.cos_cached",
                                          "rotary_emb.sin_cached"};
-    static const char *const others[] = {"vision_tower.", "multi_modal_projector."};
+    static const char *const others[] = {"vision_tower.", "multi_modal_projector.", "visual."};
+    const struct ppi_arch *arch = opening->config->arch;
     for (size_t i = 0; i < PPI_COUNT(tables); i++) {
         size_t len = strlen(name), tail = strlen(tables[i]);
         if (len >= tail && strcmp(name + len - tail, tables[i]) == 0)
@@ -199,7 +211,8 @@ static bool is_harmless(const struct opening *opening, const char *name)
     for (size_t i = 0; opening->config->wrapper && i < PPI_COUNT(others); i++)
         if (begins_with(name, others[i]))
             return true;
-    return false;
+    return (arch->ignores && begins_with(name, arch->ignores)) ||
+           (arch->ignores_behind && is_behind(opening, name));
 }
 
 static void warn_of_unused(const struct opening *opening)

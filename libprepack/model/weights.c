@@ -112,8 +112,8 @@ static pp_status fill_vector(struct loader *loader, struct ppi_matrix *matrix,
         ppi_to_f32(values + n, raw, ppi_tensors_dtype(tensors, i, layer), (size_t)n_cols);
         n += n_cols;
     }
-    bool plus_one = group->kind->meaning == PPI_MEANS_NORM && loader->model->arch->norm_plus_one &&
-                    !tensors->gguf;
+    bool plus_one = group->kind->meaning == PPI_MEANS_NORM && !group->kind->plain &&
+                    loader->model->arch->norm_plus_one && !tensors->gguf;
     for (int64_t i = 0; plus_one && i < n; i++)
         values[i] += 1;
     return loader->wish->ops->matrix_fill(loader->backend, matrix, 0, 1, values, PP_DTYPE_F32, err);
