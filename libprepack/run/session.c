@@ -117,7 +117,9 @@ static pp_status open_store(struct pp_session *session, const struct ppi_backend
                                  .dtype = session->dtype,
                                  .places = params->places,
                                  .n_classes = params->n_page_classes,
-                                 .keep_all = wanted->keep_window_pages != 0};
+                                 .keep_all = wanted->keep_window_pages != 0,
+                                 .linear = params->linear,
+                                 .n_linear = session->model ? session->model->spec.n_linear : 0};
     memcpy(shape.classes, params->classes, sizeof shape.classes);
     ppi_store_init(&session->store, session->ops, session->backend, &session->mem, &session->info,
                    &shape);
