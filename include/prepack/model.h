@@ -20,37 +20,42 @@ typedef struct pp_model pp_model;
 
 /* Architectures, by their classes in transformers. Values are frozen. */
 enum {
-    PP_ARCH_LLAMA = 1,       /* LlamaForCausalLM */
-    PP_ARCH_MISTRAL = 2,     /* MistralForCausalLM */
-    PP_ARCH_QWEN2 = 3,       /* Qwen2ForCausalLM, also Qwen2.5 */
-    PP_ARCH_QWEN3 = 4,       /* Qwen3ForCausalLM */
-    PP_ARCH_GEMMA2 = 5,      /* Gemma2ForCausalLM */
-    PP_ARCH_GEMMA3 = 6,      /* Gemma3ForCausalLM, the text of Gemma3ForConditionalGeneration */
-    PP_ARCH_PHI3 = 7,        /* Phi3ForCausalLM, also Phi-4 and Phi-4-mini */
-    PP_ARCH_OLMO2 = 8,       /* Olmo2ForCausalLM */
-    PP_ARCH_OLMO3 = 9,       /* Olmo3ForCausalLM */
-    PP_ARCH_GRANITE = 10,    /* GraniteForCausalLM */
-    PP_ARCH_SMOLLM3 = 11,    /* SmolLM3ForCausalLM */
-    PP_ARCH_MINISTRAL = 12,  /* MinistralForCausalLM */
-    PP_ARCH_MINISTRAL3 = 13, /* Ministral3ForCausalLM */
-    PP_ARCH_COHERE2 = 14,    /* Cohere2ForCausalLM */
-    PP_ARCH_GLM4 = 15,       /* Glm4ForCausalLM */
-    PP_ARCH_EXAONE4 = 16,    /* Exaone4ForCausalLM */
-    PP_ARCH_INT32 = -1,      /* no value: see common.h */
+    PP_ARCH_LLAMA = 1,           /* LlamaForCausalLM */
+    PP_ARCH_MISTRAL = 2,         /* MistralForCausalLM */
+    PP_ARCH_QWEN2 = 3,           /* Qwen2ForCausalLM, also Qwen2.5 */
+    PP_ARCH_QWEN3 = 4,           /* Qwen3ForCausalLM */
+    PP_ARCH_GEMMA2 = 5,          /* Gemma2ForCausalLM */
+    PP_ARCH_GEMMA3 = 6,          /* Gemma3ForCausalLM, the text of Gemma3ForConditionalGeneration */
+    PP_ARCH_PHI3 = 7,            /* Phi3ForCausalLM, also Phi-4 and Phi-4-mini */
+    PP_ARCH_OLMO2 = 8,           /* Olmo2ForCausalLM */
+    PP_ARCH_OLMO3 = 9,           /* Olmo3ForCausalLM */
+    PP_ARCH_GRANITE = 10,        /* GraniteForCausalLM */
+    PP_ARCH_SMOLLM3 = 11,        /* SmolLM3ForCausalLM */
+    PP_ARCH_MINISTRAL = 12,      /* MinistralForCausalLM */
+    PP_ARCH_MINISTRAL3 = 13,     /* Ministral3ForCausalLM */
+    PP_ARCH_COHERE2 = 14,        /* Cohere2ForCausalLM */
+    PP_ARCH_GLM4 = 15,           /* Glm4ForCausalLM */
+    PP_ARCH_EXAONE4 = 16,        /* Exaone4ForCausalLM */
+    PP_ARCH_GEMMA4 = 36,         /* Gemma4ForCausalLM, the text of Gemma4ForConditionalGeneration */
+    PP_ARCH_GEMMA4_UNIFIED = 37, /* Gemma4UnifiedForCausalLM, the text of
+                                    Gemma4UnifiedForConditionalGeneration */
+    PP_ARCH_INT32 = -1,          /* no value: see common.h */
 };
 /* "llama", "qwen3", ...: model_type in config.json; "unknown" for another value. Never freed. */
 PP_API const char *pp_arch_name(int32_t arch);
 
 /* How positions become angles (rotary position embedding, arXiv 2104.09864). Values are frozen. */
 enum {
-    PP_ROPE_NONE = 0,     /* nothing rotates */
-    PP_ROPE_DEFAULT = 1,  /* frequencies theta^(-2 i / rotary_dim) */
-    PP_ROPE_LINEAR = 2,   /* positions divided by rope_factor */
-    PP_ROPE_LLAMA3 = 3,   /* Llama 3.1: low frequencies divided by it, smooth in between */
-    PP_ROPE_YARN = 4,     /* arXiv 2309.00071 */
-    PP_ROPE_LONGROPE = 5, /* arXiv 2402.13753: factors of each pair, others for long prompts */
-    PP_ROPE_DYNAMIC = 6,  /* theta grows with prompts beyond the original length */
-    PP_ROPE_INT32 = -1,   /* no value: see common.h */
+    PP_ROPE_NONE = 0,         /* nothing rotates */
+    PP_ROPE_DEFAULT = 1,      /* frequencies theta^(-2 i / rotary_dim) */
+    PP_ROPE_LINEAR = 2,       /* positions divided by rope_factor */
+    PP_ROPE_LLAMA3 = 3,       /* Llama 3.1: low frequencies divided by it, smooth in between */
+    PP_ROPE_YARN = 4,         /* arXiv 2309.00071 */
+    PP_ROPE_LONGROPE = 5,     /* arXiv 2402.13753: factors of each pair, others for long prompts */
+    PP_ROPE_DYNAMIC = 6,      /* theta grows with prompts beyond the original length */
+    PP_ROPE_PROPORTIONAL = 7, /* the first pairs of a whole head turn, by theta^(-2 i / head_dim)
+                                 divided by rope_factor; the others stay */
+    PP_ROPE_INT32 = -1,       /* no value: see common.h */
 };
 
 /* What holds for the whole model; what may differ from layer to layer has a call of its own. */

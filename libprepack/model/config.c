@@ -52,13 +52,24 @@ static bool is_refused(const struct refused *refused, const struct ppi_json_valu
     }
 }
 
-static pp_status check_supported(const struct ppi_config_reader *reader)
+/* Whether an architecture reads the key itself. */
+static bool is_own(const struct ppi_arch *arch, const char *key)
+{
+    for (size_t i = 0; arch->own_keys && arch->own_keys[i]; i++)
+        if (strcmp(key, arch->own_keys[i]) == 0)
+            return true;
+    return false;
+}
+
+static pp_status check_supported(const struct ppi_config_reader *reader,
+                                 const struct ppi_arch *arch)
 {
     const struct ppi_json_value *objects[] = {reader->top, reader->root};
     for (size_t o = 0; o < PPI_COUNT(objects); o++)
         for (size_t i = 0; i < PPI_COUNT(REFUSED); i++) {
             const struct ppi_json_value *value = ppi_json_get(objects[o], REFUSED[i].key);
             bool ours = i == 0 && objects[o] == reader->top && ppi_config_is_converted(reader);
+            ours |= is_own(arch, REFUSED[i].key) && objects[o] == reader->root;
             if (value && !ours && is_refused(&REFUSED[i], value))
                 return ppi_config_refuse(reader, PP_ERR_UNSUPPORTED, REFUSED[i].key, value,
                                          REFUSED[i].wanted);
@@ -200,7 +211,7 @@ static pp_status read_root(struct ppi_config_reader *reader, struct ppi_config *
     const struct ppi_arch *arch = config->arch;
     const struct ppi_wrapper *wrapper = config->wrapper;
     spec->arch = arch->id;
-    PP_TRY(check_supported(reader));
+    PP_TRY(check_supported(reader, arch));
     PP_TRY(read_shapes(reader, arch, spec));
     PP_TRY(read_block(reader, arch, spec));
     spec->tie_embeddings = wrapper ? wrapper->tied : arch->tied;
