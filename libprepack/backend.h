@@ -403,10 +403,9 @@ struct ppi_backend_ops {
                          float *out, pp_error *err);
 
     /* A linear layer (linear.h) over the rows of a pass, behind its projection. rows: f32 [n_rows,
-     * ppi_linear_row]; out: act [n_rows, v size]. NULL: the device has none. */
+     * ppi_linear_row], used up; out: act [n_rows, v size]. NULL: the device has none. */
     pp_status (*linear)(struct ppi_backend *backend, const struct ppi_pass *pass,
-                        const struct ppi_linear *linear, const float *rows, void *out,
-                        pp_error *err);
+                        const struct ppi_linear *linear, float *rows, void *out, pp_error *err);
 
     /* a = a sigmoid(gate): act [n_rows, dim] in place; gate: f32 [n_rows, dim]. */
     pp_status (*gate)(struct ppi_backend *backend, const float *gate, int64_t n_rows, int64_t dim,

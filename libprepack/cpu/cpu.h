@@ -17,6 +17,7 @@
 #define PPI_CPU_H
 
 #include "backend.h"
+#include "cpu/linear_cpu.h"
 #include "cpu/product.h"
 #include "cpu/packed.h"
 #include "cpu/threads.h"
@@ -70,7 +71,7 @@ struct ppi_cpu_rope {
 
 /* One norm, over rows of dim elements without gap. */
 struct ppi_cpu_norm {
-    const float *weight;
+    const float *weight; /* norm_parts: or NULL */
     double eps;
     bool center;
     int64_t dim;
@@ -95,6 +96,14 @@ struct ppi_cpu_kernels {
                      float *out);
     void (*norm_parts)(const struct ppi_cpu_norm *norm, float *x, int64_t n_parts);
     void (*softcap)(float *x, int64_t n, float cap);
+    /* linear_cpu.h */
+    void (*convolve)(const struct ppi_cpu_conv *conv);
+    void (*scan)(const struct ppi_cpu_scan *scan);
+    int32_t scan_columns; /* of a state that a scan takes */
+    void (*norm_gated)(const struct ppi_cpu_linear_norm *norm);
+    /* a = a sigmoid(gate); out = activation(gate) x. a, out: act */
+    void (*gate)(const float *gate, int64_t n, void *a);
+    void (*activate)(int32_t activation, const float *gate, const float *x, int64_t n, void *out);
     struct ppi_score_part (*sum_exp)(const float *x, int64_t n);
     /* How many of x are above the bound, or with `equals` not below it. */
     int32_t (*count_values)(const float *x, int64_t n, float bound, bool equals);
@@ -218,6 +227,9 @@ static inline size_t ppi_cpu_tile_scratch(int32_t head_dim)
     return sizeof(float) * (PPI_CPU_ROWS * PPI_CPU_BLOCK + (PPI_CPU_TILE + 1) * row);
 }
 
+/* Bytes of a thread; 0 without linear layers. */
+size_t ppi_cpu_linear_scratch(const struct ppi_linear_shape *shape);
+
 /* ---- entries of the table, each documented in backend.h ---- */
 
 size_t ppi_cpu_matrix_bytes(const struct ppi_backend *backend, const struct ppi_matrix_spec *spec);
@@ -246,6 +258,17 @@ pp_status ppi_cpu_matmul(struct ppi_backend *backend, const void *a, const struc
 pp_status ppi_cpu_gate_up(struct ppi_backend *backend, const void *a, const struct ppi_matrix *w,
                           const struct ppi_matrix *bias, int32_t activation, int64_t n_rows,
                           void *out, pp_error *err);
+pp_status ppi_cpu_linear(struct ppi_backend *backend, const struct ppi_pass *pass,
+                         const struct ppi_linear *linear, float *rows, void *out, pp_error *err);
+pp_status ppi_cpu_gate(struct ppi_backend *backend, const float *gate, int64_t n_rows, int64_t dim,
+                       void *a, pp_error *err);
+pp_status ppi_cpu_activate(struct ppi_backend *backend, int32_t activation, const float *gate,
+                           const float *x, int64_t x_stride, int64_t n_rows, int64_t dim, void *out,
+                           pp_error *err);
+pp_status ppi_cpu_add_gated(struct ppi_backend *backend, const float *gate, const float *x,
+                            float scale, int64_t n_rows, int64_t dim, float *out, pp_error *err);
+pp_status ppi_cpu_multiply(struct ppi_backend *backend, float *x, int64_t n,
+                           const struct ppi_matrix *factor, pp_error *err);
 pp_status ppi_cpu_softcap(struct ppi_backend *backend, float *x, int64_t n, float cap,
                           pp_error *err);
 pp_status ppi_cpu_rope_kv(struct ppi_backend *backend, const struct ppi_pass *pass,

@@ -28,6 +28,8 @@ static void put_number(char *to, int32_t bytes, int64_t i, float value)
 {
     if (bytes == sizeof(float))
         ((float *)(void *)to)[i] = value;
+    else if (bytes == 1)
+        ((uint8_t *)to)[i] = ppi_power_byte(value);
     else
         ((uint16_t *)(void *)to)[i] = ppi_f32_to_f16(value);
 }

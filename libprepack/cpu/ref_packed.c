@@ -150,6 +150,8 @@ static uint8_t level_at(const struct ppi_cpu_unpack *p, int64_t k, int column)
 
 static float number_at(const char *numbers, int32_t bytes, int64_t i)
 {
+    if (bytes == 1)
+        return ppi_power_of_two(((const uint8_t *)numbers)[i]);
     return bytes == sizeof(float) ? ((const float *)(const void *)numbers)[i]
                                   : ppi_f16_to_f32(((const uint16_t *)(const void *)numbers)[i]);
 }
