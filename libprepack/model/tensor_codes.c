@@ -10,9 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 
-static size_t place_index(const struct ppi_tensors *tensors, int32_t i_rule, int32_t layer)
+/* What stands beside a tensor; NULL where none has codes. */
+static struct ppi_code_places *beside(const struct ppi_tensors *tensors,
+                                      const struct ppi_stored *stored)
 {
-    return (size_t)(ppi_tensors_place(tensors, i_rule, layer) - tensors->stored);
+    return tensors->codes ? &tensors->codes[stored - tensors->stored] : NULL;
 }
 
 /* What is beside the codes of a converted tensor says which they are. */
@@ -27,17 +29,20 @@ static int32_t converted_format(const struct ppi_stored *codes,
     return wide ? PPI_FORMAT_NF4 : PPI_FORMAT_INT4;
 }
 
+static int32_t format_of(const struct ppi_tensors *tensors, const struct ppi_stored *stored)
+{
+    const struct ppi_code_places *places = beside(tensors, stored);
+    if (places && places->scales.entry)
+        return converted_format(stored, places);
+    if (stored->entry->blocks)
+        return ppi_format_of_blocks((uint32_t)stored->entry->blocks);
+    return stored->entry->dtype == PP_DTYPE_BF16 ? PPI_FORMAT_BF16 : PPI_FORMAT_ACT;
+}
+
 int32_t ppi_tensors_format(const struct ppi_tensors *tensors, int32_t i_rule, int32_t layer)
 {
-    if (tensors->source) {
-        const struct ppi_stored *stored = ppi_tensors_place(tensors, i_rule, layer);
-        const struct ppi_code_places *places =
-            tensors->codes ? &tensors->codes[place_index(tensors, i_rule, layer)] : NULL;
-        if (places && places->scales.entry)
-            return converted_format(stored, places);
-        if (stored->entry->blocks)
-            return ppi_format_of_blocks((uint32_t)stored->entry->blocks);
-    }
+    if (tensors->source)
+        return format_of(tensors, ppi_tensors_place(tensors, i_rule, layer));
     bool bf16 = ppi_tensors_dtype(tensors, i_rule, layer) == PP_DTYPE_BF16;
     return bf16 ? PPI_FORMAT_BF16 : PPI_FORMAT_ACT;
 }
@@ -100,14 +105,11 @@ static pp_status find(const struct ppi_tensors *tensors, const char *name,
     return check_dtype(&places->offsets, floats, err);
 }
 
-pp_status ppi_tensors_find_codes(const struct ppi_tensors *tensors,
-                                 const struct ppi_model_spec *spec, int32_t i_rule, int32_t layer,
-                                 const char *name, pp_error *err)
+pp_status ppi_tensors_find_codes(const struct ppi_tensors *tensors, const struct ppi_rule_at *at,
+                                 const char *name, struct ppi_stored *stored, pp_error *err)
 {
-    const struct ppi_tensor_rule *rule = &tensors->rules[i_rule];
-    struct ppi_stored *stored = ppi_tensors_place(tensors, i_rule, layer);
-    struct ppi_code_places *places = &tensors->codes[place_index(tensors, i_rule, layer)];
-    bool table = ppi_weight_kinds[rule->weight].matrix == PPI_MATRIX_TABLE;
+    struct ppi_code_places *places = beside(tensors, stored);
+    bool table = ppi_weight_kinds[at->rule->weight].matrix == PPI_MATRIX_TABLE;
     PP_TRY(find(tensors, name, stored, places, err));
     int32_t format = converted_format(stored, places);
     if (format != PPI_FORMAT_INT8 && (table || tensors->weights == PP_WEIGHTS_INT8))
@@ -115,7 +117,8 @@ pp_status ppi_tensors_find_codes(const struct ppi_tensors *tensors,
                          stored->file->label.text, ppi_label(name).text,
                          table ? "a table has 8" : "config.json says int8");
     int64_t n_rows, k;
-    ppi_part_shape(spec, layer, rule->weight, rule->part, &n_rows, &k);
+    ppi_part_rows(at, &n_rows, &k);
+    n_rows = ppi_stored_rows(at);
     k = table ? k : ppi_format_k(format, k);
     const struct ppi_format *f = &ppi_formats[format];
     int64_t block = ppi_code_block_bytes(format), row = k * f->bits / 8;
@@ -138,50 +141,53 @@ pp_status ppi_tensors_find_codes(const struct ppi_tensors *tensors,
         stored->file->label.text, ppi_label(odd->name).text, odd->dtype_name, pp_dtype_name(dtype));
 }
 
-pp_status ppi_tensors_check_codes(const struct ppi_tensors *tensors, int32_t i_rule, int32_t layer,
+pp_status ppi_tensors_check_codes(const struct ppi_tensors *tensors,
+                                  const struct ppi_model_spec *spec, int32_t i_rule, int32_t layer,
                                   pp_error *err)
 {
-    int32_t format = ppi_tensors_format(tensors, i_rule, layer);
+    const struct ppi_stored *first = NULL;
     int32_t n = ppi_rule_n_parts(&tensors->rules[i_rule]);
-    for (int32_t i = i_rule + 1; i < i_rule + n; i++) {
-        const struct ppi_stored *stored = ppi_tensors_place(tensors, i, layer);
-        if (ppi_tensors_format(tensors, i, layer) != format)
-            return ppi_error(err, PP_ERR_FORMAT,
-                             "%s: tensor \"%s\" has codes of another format than the others of its "
-                             "projection",
-                             stored->file->label.text, ppi_label(stored->entry->name).text);
+    for (int32_t i = i_rule; i < i_rule + n; i++) {
+        struct ppi_rule_at at = ppi_tensors_rule(tensors, spec, i, layer);
+        int32_t n_tensors = ppi_rule_is_single(&at) ? spec->experts.n : 1;
+        for (int32_t t = 0; ppi_rule_holds(at.rule, spec, layer) && t < n_tensors; t++) {
+            const struct ppi_stored *stored = ppi_tensors_place_of(tensors, i, layer, t);
+            first = first ? first : stored;
+            if (format_of(tensors, stored) != format_of(tensors, first))
+                return ppi_error(err, PP_ERR_FORMAT,
+                                 "%s: tensor \"%s\" has codes of another format than the others "
+                                 "of its projection",
+                                 stored->file->label.text, ppi_label(stored->entry->name).text);
+        }
     }
     return PP_OK;
 }
 
 /* ---- reading rows ---- */
 
-/* A tensor of codes. */
+/* A rule's tensors of codes. */
 struct coded {
     const struct ppi_tensors *tensors;
-    const struct ppi_model_spec *spec;
+    struct ppi_rule_at at;
     int32_t i_rule, format;
-    const struct ppi_stored *stored;
-    const struct ppi_code_places *places; /* NULL: blocks */
-    int64_t k, groups;                    /* codes and scales of a row */
-    int64_t row_bytes;                    /* in the file */
+    int32_t blocks;    /* the file's type of blocks; 0: codes, with scales beside them */
+    int64_t k, groups; /* codes and scales of a row */
+    int64_t row_bytes; /* in the file */
 };
 
 static struct coded describe(const struct ppi_tensors *tensors, const struct ppi_model_spec *spec,
                              int32_t i_rule, int32_t layer)
 {
-    const struct ppi_tensor_rule *rule = &tensors->rules[i_rule];
     struct coded coded = {.tensors = tensors,
-                          .spec = spec,
+                          .at = ppi_tensors_rule(tensors, spec, i_rule, layer),
                           .i_rule = i_rule,
-                          .format = ppi_tensors_format(tensors, i_rule, layer),
-                          .stored = ppi_tensors_place(tensors, i_rule, layer)};
+                          .format = ppi_tensors_format(tensors, i_rule, layer)};
+    const struct ppi_stored_entry *entry = ppi_tensors_place(tensors, i_rule, layer)->entry;
     int64_t n_rows;
-    ppi_part_shape(spec, layer, rule->weight, rule->part, &n_rows, &coded.k);
-    coded.row_bytes = (coded.stored->entry->end - coded.stored->entry->begin) / n_rows;
-    if (tensors->codes)
-        coded.places = &tensors->codes[place_index(tensors, i_rule, layer)];
-    if (ppi_weight_kinds[rule->weight].matrix != PPI_MATRIX_TABLE)
+    ppi_part_rows(&coded.at, &n_rows, &coded.k);
+    coded.blocks = entry->blocks;
+    coded.row_bytes = (entry->end - entry->begin) / ppi_stored_rows(&coded.at);
+    if (ppi_weight_kinds[coded.at.rule->weight].matrix != PPI_MATRIX_TABLE)
         coded.k = ppi_format_k(coded.format, coded.k);
     coded.groups = ppi_format_groups(coded.format, coded.k);
     return coded;
@@ -194,30 +200,34 @@ size_t ppi_tensors_code_room(int32_t format, int64_t n_cols)
     return 2 * (size_t)ppi_format_groups(format, (int64_t)k) * sizeof(float) + 2 * k + k / 16 + 64;
 }
 
-/* Rows of the file to raw: at once where they stand together. */
-static pp_status read_raw(const struct coded *coded, int64_t first_row, int64_t n_rows, char *raw,
-                          pp_error *err)
+enum beside { CODES, SCALES, OFFSETS };
+
+/* Rows of what a tensor of the rule, or what stands beside it, stores. */
+static pp_status read_raw(const struct coded *coded, enum beside which, int64_t row_bytes,
+                          int64_t first_row, int64_t n_rows, char *raw, pp_error *err)
 {
-    int64_t bytes = coded->row_bytes;
-    if (!ppi_tensors_turn(coded->tensors, coded->i_rule))
-        return ppi_stored_read_bytes(coded->stored, first_row * bytes, n_rows * bytes, raw, err);
-    for (int64_t i = 0; i < n_rows; i++) {
-        int64_t row = ppi_tensors_row(coded->spec, first_row + i);
-        PP_TRY(ppi_stored_read_bytes(coded->stored, row * bytes, bytes, raw + i * bytes, err));
+    for (int64_t i = 0, n; i < n_rows; i += n) {
+        struct ppi_row_run run = ppi_rows_at(&coded->at, first_row + i);
+        const struct ppi_stored *stored =
+            ppi_tensors_place_of(coded->tensors, coded->i_rule, coded->at.layer, run.i_tensor);
+        if (which != CODES)
+            stored = which == SCALES ? &beside(coded->tensors, stored)->scales
+                                     : &beside(coded->tensors, stored)->offsets;
+        n = n_rows - i < run.n ? n_rows - i : run.n;
+        PP_TRY(ppi_stored_read_run(stored, &run, n, row_bytes, raw + i * row_bytes, err));
     }
     return PP_OK;
 }
 
 /* Scales or offsets of converted rows, as f32; room for as many f16 behind them is raw. */
-static pp_status read_numbers(const struct coded *coded, const struct ppi_stored *stored,
-                              int64_t first_row, int64_t n_rows, float *to, char *raw,
-                              pp_error *err)
+static pp_status read_numbers(const struct coded *coded, enum beside which, int64_t first_row,
+                              int64_t n_rows, float *to, char *raw, pp_error *err)
 {
-    int64_t n = n_rows * coded->groups, first = first_row * coded->groups;
-    if (stored->entry->dtype == PP_DTYPE_F32)
-        return ppi_stored_read(stored, first, n, to, err);
-    PP_TRY(ppi_stored_read(stored, first, n, raw, err));
-    ppi_to_f32(to, raw, stored->entry->dtype, (size_t)n);
+    int64_t scale_bytes = ppi_formats[coded->format].scale_bytes;
+    void *stored = scale_bytes == 4 ? (void *)to : raw;
+    PP_TRY(read_raw(coded, which, coded->groups * scale_bytes, first_row, n_rows, stored, err));
+    if (scale_bytes == 2)
+        ppi_to_f32(to, raw, PP_DTYPE_F16, (size_t)(n_rows * coded->groups));
     return PP_OK;
 }
 
@@ -237,12 +247,12 @@ static void spread_codes(const struct coded *coded, const uint8_t *raw, uint8_t 
 
 static void take_row(const struct coded *coded, const char *raw, struct ppi_code_row *row)
 {
-    if (coded->places) {
+    uint32_t type = (uint32_t)coded->blocks;
+    if (coded->blocks)
+        ppi_blocks_to_row(coded->format, raw, coded->k / ppi_gguf_tensor_type(type)->block_len,
+                          row);
+    else
         spread_codes(coded, (const uint8_t *)raw, row->codes);
-        return;
-    }
-    uint32_t number = (uint32_t)coded->stored->entry->blocks;
-    ppi_blocks_to_row(coded->format, raw, coded->k / ppi_gguf_tensor_type(number)->block_len, row);
 }
 
 pp_status ppi_tensors_read_codes(const struct ppi_tensors *tensors,
@@ -257,14 +267,12 @@ pp_status ppi_tensors_read_codes(const struct ppi_tensors *tensors,
     char *raw = (char *)row.codes + n_rows * coded.k;
     bool has_offsets = ppi_formats[coded.format].has_offsets;
     *rows = (struct ppi_code_rows){row.codes, row.scales, has_offsets ? row.offsets : NULL};
-    if (coded.places) {
-        PP_TRY(
-            read_numbers(&coded, &coded.places->scales, first_row, n_rows, row.scales, raw, err));
+    if (!coded.blocks) {
+        PP_TRY(read_numbers(&coded, SCALES, first_row, n_rows, row.scales, raw, err));
         if (has_offsets)
-            PP_TRY(read_numbers(&coded, &coded.places->offsets, first_row, n_rows, row.offsets, raw,
-                                err));
+            PP_TRY(read_numbers(&coded, OFFSETS, first_row, n_rows, row.offsets, raw, err));
     }
-    PP_TRY(read_raw(&coded, first_row, n_rows, raw, err));
+    PP_TRY(read_raw(&coded, CODES, coded.row_bytes, first_row, n_rows, raw, err));
     for (int64_t i = 0; i < n_rows; i++) {
         take_row(&coded, raw + i * coded.row_bytes, &row);
         row.codes += coded.k;

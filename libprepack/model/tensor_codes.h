@@ -24,13 +24,13 @@ static inline int64_t ppi_code_block_bytes(int32_t format)
     return format == PPI_FORMAT_INT8 ? PPI_ROTATED : ppi_formats[format].group / 2;
 }
 
-/* Finds and checks a rule's tensor of a converted model and what stands beside it. Errors:
- * PP_ERR_FORMAT. */
-pp_status ppi_tensors_find_codes(const struct ppi_tensors *tensors,
-                                 const struct ppi_model_spec *spec, int32_t i_rule, int32_t layer,
-                                 const char *name, pp_error *err);
-/* Whether the parts of the weight that the rule begins have one format; all are found. */
-pp_status ppi_tensors_check_codes(const struct ppi_tensors *tensors, int32_t i_rule, int32_t layer,
+/* Finds and checks a tensor of a converted model and what stands beside it. stored: its place.
+ * Errors: PP_ERR_FORMAT. */
+pp_status ppi_tensors_find_codes(const struct ppi_tensors *tensors, const struct ppi_rule_at *at,
+                                 const char *name, struct ppi_stored *stored, pp_error *err);
+/* Whether all tensors of the weight that the rule begins have one format; all are found. */
+pp_status ppi_tensors_check_codes(const struct ppi_tensors *tensors,
+                                  const struct ppi_model_spec *spec, int32_t i_rule, int32_t layer,
                                   pp_error *err);
 
 /* Bytes that reading a row takes. */
