@@ -169,7 +169,8 @@ const struct malformed malformed_config[] = {
     {"63 unknown model_type", U,
      "\"model_type\" is \"gpt2\"; supported are llama, mistral, ministral, ministral3, qwen2, "
      "qwen3, "
-     "gemma2, gemma3_text, phi3, olmo2, olmo3, granite, smollm3, cohere2, glm4, exaone4, gemma3, "
+     "gemma2, gemma3_text, phi3, olmo2, olmo3, granite, smollm3, cohere2, glm4, exaone4, "
+     "gemma4_text, gemma4_unified_text, gemma3, gemma4, gemma4_unified, "
      "mistral3",
      SET("\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"llama\"",
          "\"model_type\":\"gpt2\"")},
