@@ -32,6 +32,7 @@ struct ppi_rope_spec {
     int32_t type;         /* PP_ROPE_* */
     int32_t rotary_dim;   /* even, at most head_dim; the first elements of a head */
     int32_t exponent_dim; /* pair i has the exponent -2 i / exponent_dim; rotary_dim, or one less */
+    int32_t n_turning;    /* PROPORTIONAL: pairs that turn; the others have the angle 0 */
     double theta;
     double factor;                            /* 1 where the type has none */
     double low_freq_factor, high_freq_factor; /* LLAMA3 */
