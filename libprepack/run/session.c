@@ -83,6 +83,15 @@ static pp_status choose_dtype(struct pp_session *session, const pp_session_param
     return PP_OK;
 }
 
+/* Of all dense MLPs and the shared expert: the most that gate_up gives of a row. */
+static int32_t widest_mlp(const struct ppi_model_spec *spec)
+{
+    int32_t most = spec->experts.shared_size;
+    for (int32_t i = 0; i < spec->n_layers; i++)
+        most = spec->layers[i].mlp_size > most ? spec->layers[i].mlp_size : most;
+    return most;
+}
+
 /* Shapes for a backend; without a model those that pp_attention_varlen does not look at. */
 static void set_shapes(const struct pp_session *session, struct ppi_backend_params *params)
 {
@@ -102,7 +111,7 @@ static void set_shapes(const struct pp_session *session, struct ppi_backend_para
     params->n_page_classes = spec->n_page_classes;
     memcpy(params->n_class_layers, spec->n_class_layers, sizeof params->n_class_layers);
     params->hidden_size = spec->hidden_size;
-    params->intermediate_size = spec->intermediate_size;
+    params->intermediate_size = widest_mlp(spec);
     params->n_experts = spec->experts.n;
     params->top_k = spec->experts.top_k;
     params->expert_size = spec->experts.intermediate_size;
