@@ -109,6 +109,39 @@ static bool part_is_there(const struct ppi_tensor_rule *rule, const struct ppi_l
     return !keys || layer->kv_layer == number;
 }
 
+bool ppi_rule_is_of_other_keys(const struct ppi_tensor_rule *rule,
+                               const struct ppi_model_spec *spec, int32_t layer)
+{
+    const struct ppi_layer_spec *of = &spec->layers[layer];
+    return of->kind == PPI_LAYER_ATTENTION && !part_is_there(rule, of, layer);
+}
+
+bool ppi_weight_has_codes(enum ppi_weight weight)
+{
+    switch (weight) {
+    case PPI_WEIGHT_ROUTER:
+    case PPI_WEIGHT_SHARED_GATE:
+    case PPI_WEIGHT_LAYER_INPUT_GATE:
+    case PPI_WEIGHT_LAYER_INPUT_UP:
+        return false;
+    default:
+        return ppi_weight_kinds[weight].meaning == PPI_MEANS_MATRIX;
+    }
+}
+
+int32_t ppi_experts_form(const struct ppi_tensor_rule *rules, enum ppi_when wish)
+{
+    int32_t first = PPI_ALWAYS;
+    for (; rules->name; rules++) {
+        if (rules->weight != PPI_WEIGHT_EXPERT_GATE_UP)
+            continue;
+        if (rules->when == wish)
+            return (int32_t)wish;
+        first = first == PPI_ALWAYS ? (int32_t)rules->when : first;
+    }
+    return first;
+}
+
 /* Of weights that a class has or has not, as keys say. */
 static bool weight_is_there(enum ppi_weight weight, const struct ppi_model_spec *spec)
 {
@@ -150,6 +183,8 @@ bool ppi_rule_holds(const struct ppi_tensor_rule *rule, const struct ppi_model_s
         return spec->linear_bias;
     case PPI_WHEN_CONV_BIAS:
         return spec->conv_bias;
+    case PPI_WHEN_LAYER_INPUTS:
+        return spec->layer_input_size > 0;
     case PPI_WHEN_EXPERTS_SINGLE:
     case PPI_WHEN_EXPERTS_FUSED:
     case PPI_WHEN_EXPERTS_PACKED:

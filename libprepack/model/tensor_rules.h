@@ -106,6 +106,7 @@ enum ppi_when {
     PPI_WHEN_V_IS_K, /* or that of the keys */
     PPI_WHEN_LINEAR_BIAS,
     PPI_WHEN_CONV_BIAS,
+    PPI_WHEN_LAYER_INPUTS,
     PPI_WHEN_EXPERTS_SINGLE, /* as the files have experts: one tensor for each, */
     PPI_WHEN_EXPERTS_FUSED,  /* all in one, */
     PPI_WHEN_EXPERTS_PACKED, /* all in one, in MXFP4 */
@@ -221,6 +222,18 @@ struct ppi_tensor_rule {
 /* Whether a layer has what the rule names; of outer weights whatever the layer. */
 bool ppi_rule_holds(const struct ppi_tensor_rule *rule, const struct ppi_model_spec *spec,
                     int32_t layer);
+
+/* Whether it is for keys or values of a layer that sees another's. */
+bool ppi_rule_is_of_other_keys(const struct ppi_tensor_rule *rule,
+                               const struct ppi_model_spec *spec, int32_t layer);
+
+/* Whether a weight is one of those that may be kept in few bits: a matrix, but not what decides for
+ * much (routers, gates of a row) or is small. */
+bool ppi_weight_has_codes(enum ppi_weight weight);
+
+/* The form of experts in files (PPI_WHEN_EXPERTS_*) that a list has: the wished one, or its first;
+ * PPI_ALWAYS: it has no experts, or one form alone. */
+int32_t ppi_experts_form(const struct ppi_tensor_rule *rules, enum ppi_when wish);
 
 /* The rules of the weight that `rule` begins: 1 or more. */
 int32_t ppi_rule_n_parts(const struct ppi_tensor_rule *rule);

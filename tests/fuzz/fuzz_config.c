@@ -120,7 +120,7 @@ static void check_layer(const struct ppi_model_spec *spec, int32_t i)
         return;
     }
     check(place->page_class >= 0 && place->page_class < spec->n_page_classes);
-    check(place->index >= 0 && place->index < spec->n_class_layers[place->page_class]);
+    check(place->index >= 0 && place->index < spec->classes[place->page_class].n_layers);
 }
 
 static void check_spec(const struct ppi_model_spec *spec)
