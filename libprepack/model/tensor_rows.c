@@ -22,7 +22,7 @@ static int64_t n_stacked(const struct ppi_rule_at *at)
 
 bool ppi_rule_is_single(const struct ppi_rule_at *at)
 {
-    return !at->gguf && at->rule->when == PPI_WHEN_EXPERTS_SINGLE;
+    return !at->gguf && ppi_rule_names_each(at->rule);
 }
 
 void ppi_name_expert(char name[PPI_TENSOR_NAME_BYTES], int32_t expert)
