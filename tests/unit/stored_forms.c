@@ -399,3 +399,10 @@ const struct form FORMS[N_FORMS] = {
 
 const struct form NONE = {"none", ONE_OR_ALL, few_experts, write_nothing, false, NULL, NULL};
 const struct form NOT_A_NUMBER = {"NaN", TURNED, few_experts, write_nan, true, NULL, NULL};
+
+void form_begin(const struct form *form, int32_t dtype, struct stored_world *world)
+{
+    form->size(world);
+    world_begin(world, form->rules, dtype);
+    form->write(world);
+}

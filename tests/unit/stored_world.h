@@ -43,6 +43,9 @@ void world_add_bytes(struct stored_world *world, const char *name, int32_t rank,
 
 /* Writes the file and opens the tensors. */
 pp_status world_open(struct stored_world *world, pp_error *err);
+/* The tensors of a model that has everything else. */
+pp_status world_open_dir(pp_model *model, const char *path, int32_t weights, pp_error *err);
+void world_close_model(pp_model *model);
 void world_end(struct stored_world *world);
 
 #endif
