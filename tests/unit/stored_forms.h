@@ -23,7 +23,7 @@ struct form {
 #define N_FORMS       12
 extern const struct form FORMS[N_FORMS];
 
-enum { SINGLE_FORM, HALVES_FORM = 5 };
+enum { SINGLE_FORM, BLOCKS_FORM = 4, HALVES_FORM };
 
 extern const struct form NONE;         /* nothing of the layer is stored */
 extern const struct form NOT_A_NUMBER; /* a scale of MXFP4 is NaN */

@@ -126,7 +126,7 @@ pp_status world_open(struct stored_world *world, pp_error *err)
     ck_assert_int_eq(fclose(file), 0);
     free(world->header_text);
     free(world->data_text);
-    ck_assert_int_eq(ppi_mem_init(&world->model.mem, NULL, 0, NULL), PP_OK);
+    ck_assert_int_eq(ppi_mem_init(&world->model.mem, world->allocator, 0, NULL), PP_OK);
     pthread_mutex_init(&world->model.lock, NULL);
     return world_open_dir(&world->model, world->dir.text, PP_WEIGHTS_AUTO, err);
 }

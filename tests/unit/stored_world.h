@@ -21,10 +21,11 @@ struct stored_world {
     FILE *header;
     char *data_text, *header_text;
     size_t data_bytes, header_bytes;
-    int32_t dtype;     /* of tensors that are added */
-    const char *spoil; /* a tensor that gets one more in its last dimension; or NULL */
-    const char *omit;  /* one that is not written; or NULL */
-    const char *other; /* one that is f16; or NULL */
+    int32_t dtype;                 /* of tensors that are added */
+    const char *spoil;             /* a tensor that gets one more in its last dimension; or NULL */
+    const char *omit;              /* one that is not written; or NULL */
+    const char *other;             /* one that is f16; or NULL */
+    const pp_allocator *allocator; /* of the model; or NULL */
 };
 
 /* The number at a place of a weight; small whole numbers where narrow, which every dtype holds. */

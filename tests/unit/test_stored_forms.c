@@ -6,6 +6,7 @@
 #include "dtype.h"
 #include "model/tensor_codes.h"
 #include "keep_backend.h"
+#include "malformed/failing.h"
 #include "stored_forms.h"
 #include "support/rng.h"
 #include "support/tap.h"
@@ -168,6 +169,34 @@ START_TEST(refuses_scales_that_are_no_number)
 }
 END_TEST
 
+/* Each allocation of opening and loading fails once, or all from one on: nothing is left. */
+START_TEST(survives_failing_allocations)
+{
+    static const int forms[] = {SINGLE_FORM, BLOCKS_FORM};
+    const struct ppi_weights_wish wish = {&KEEP_NUMBERS, 0, PP_DTYPE_F32, PP_WEIGHTS_AUTO};
+    pp_status status = PP_ERR_NOMEM;
+    int n = 0;
+    while (status < 0) {
+        struct failing failing = {.n_left = ++n, .persistent = _i % 2};
+        const pp_allocator allocator = {.struct_size = sizeof allocator,
+                                        .user = &failing,
+                                        .allocate = failing_allocate,
+                                        .release = failing_release};
+        struct stored_world world = {.allocator = &allocator};
+        const struct ppi_weights *weights;
+        pp_error err = {.struct_size = sizeof err};
+        form_begin(&FORMS[forms[_i / 2]], PP_DTYPE_F32, &world);
+        status = world_open(&world, &err);
+        if (status >= 0)
+            status = ppi_weights_get(&world.model, &wish, NULL, &weights, &err);
+        ck_assert(status == PP_OK || status == PP_ERR_NOMEM);
+        world_end(&world);
+        ck_assert_int_eq(failing.n_blocks, 0);
+    }
+    ck_assert_int_gt(n, 5);
+}
+END_TEST
+
 /* ---- what counts ---- */
 
 /* Values that are keys, and norms of ones, are no parameters. */
@@ -196,6 +225,7 @@ int main(void)
     tcase_add_loop_test(refused, names_what_is_missing, 0, N_SMALL_FORMS);
     tcase_add_test(refused, names_the_first_form);
     tcase_add_test(refused, refuses_experts_of_two_dtypes);
+    tcase_add_loop_test(refused, survives_failing_allocations, 0, 4);
     tcase_add_loop_test(refused, refuses_scales_that_are_no_number, 0, 2);
     suite_add_tcase(suite, refused);
     return tap_run(suite, CK_FORK);
