@@ -18,6 +18,7 @@
 #define PPI_CPU_H
 
 #include "backend.h"
+#include "cpu/linear_cpu.h"
 #include "cpu/product.h"
 #include "cpu/packed.h"
 #include "cpu/threads.h"
@@ -55,7 +56,7 @@ struct ppi_cpu_tile {
     void *scratch;      /* ppi_cpu_tile_scratch bytes, 64-byte aligned */
 };
 
-/* One row of q, k and v of all heads. */
+/* One row of q, k and v of all heads; n_kv_heads 0: of q alone. */
 struct ppi_cpu_rope {
     const float *qkv;    /* [(n_heads + 2 n_kv_heads) head_dim] */
     const float *angles; /* [2, rotary_dim / 2] of the row */
@@ -71,7 +72,7 @@ struct ppi_cpu_rope {
 
 /* One norm, over rows of dim elements without gap. */
 struct ppi_cpu_norm {
-    const float *weight;
+    const float *weight; /* norm_parts: or NULL */
     double eps;
     bool center;
     int64_t dim;
@@ -96,6 +97,14 @@ struct ppi_cpu_kernels {
                      float *out);
     void (*norm_parts)(const struct ppi_cpu_norm *norm, float *x, int64_t n_parts);
     void (*softcap)(float *x, int64_t n, float cap);
+    /* linear_cpu.h */
+    void (*convolve)(const struct ppi_cpu_conv *conv);
+    void (*scan)(const struct ppi_cpu_scan *scan);
+    int32_t scan_columns; /* of a state that a scan takes */
+    void (*norm_gated)(const struct ppi_cpu_linear_norm *norm);
+    /* a = a sigmoid(gate); out = activation(gate) x. a, out: act */
+    void (*gate)(const float *gate, int64_t n, void *a);
+    void (*activate)(int32_t activation, const float *gate, const float *x, int64_t n, void *out);
     struct ppi_score_part (*sum_exp)(const float *x, int64_t n);
     /* How many of x are above the bound, or with `equals` not below it. */
     int32_t (*count_values)(const float *x, int64_t n, float bound, bool equals);
@@ -135,8 +144,7 @@ struct ppi_backend {
     struct ppi_cpu_expert_rows *expert_rows; /* expert_rows.h; NULL: no experts */
     struct ppi_score_part *score_parts;      /* of the rows and tiles of a `score` */
     int64_t n_score_parts;
-    size_t act_bytes;     /* of one element */
-    size_t head_kv_bytes; /* K and V of one kv head of one layer in a page */
+    size_t act_bytes; /* of one element */
 };
 
 struct ppi_matrix {
@@ -185,11 +193,26 @@ static inline const struct ppi_layer_place *ppi_cpu_place(const struct ppi_backe
     return &backend->params.places[layer];
 }
 
+static inline const struct ppi_kv_class *ppi_cpu_class(const struct ppi_backend *backend,
+                                                       int32_t layer)
+{
+    return &backend->params.classes[ppi_cpu_place(backend, layer)->page_class];
+}
+
+/* K and V of one kv head of one layer in a page. */
+static inline size_t ppi_cpu_head_kv_bytes(const struct ppi_backend *backend,
+                                           const struct ppi_kv_class *shape)
+{
+    return ppi_cpu_k_bytes(backend->act_bytes, shape->head_dim) +
+           ppi_cpu_v_bytes(backend->act_bytes, shape->head_dim);
+}
+
 /* Of the layer's K of kv head 0 in a page of its class. */
 static inline size_t ppi_cpu_layer_offset(const struct ppi_backend *backend, int32_t layer)
 {
-    return (size_t)ppi_cpu_place(backend, layer)->index * (size_t)backend->params.n_kv_heads *
-           backend->head_kv_bytes;
+    const struct ppi_kv_class *shape = ppi_cpu_class(backend, layer);
+    return (size_t)ppi_cpu_place(backend, layer)->index * (size_t)shape->n_kv_heads *
+           ppi_cpu_head_kv_bytes(backend, shape);
 }
 
 /* Weights of the softmax are 2^(factor (s - max s)); s is a product q k^T or, with a softcap,
@@ -212,6 +235,9 @@ static inline size_t ppi_cpu_tile_scratch(int32_t head_dim)
     size_t row = (size_t)ppi_cpu_v_columns(head_dim) + 17;
     return sizeof(float) * (PPI_CPU_ROWS * PPI_CPU_BLOCK + (PPI_CPU_TILE + 1) * row);
 }
+
+/* Bytes of a thread; 0 without linear layers. */
+size_t ppi_cpu_linear_scratch(const struct ppi_linear_shape *shape);
 
 /* ---- entries of the table, each documented in backend.h ---- */
 
@@ -247,6 +273,17 @@ pp_status ppi_cpu_route(struct ppi_backend *backend, const struct ppi_router *ro
 pp_status ppi_cpu_experts(struct ppi_backend *backend, const struct ppi_experts *experts,
                           const struct ppi_routing *routing, const void *a, int64_t n_rows,
                           float *out, pp_error *err);
+pp_status ppi_cpu_linear(struct ppi_backend *backend, const struct ppi_pass *pass,
+                         const struct ppi_linear *linear, float *rows, void *out, pp_error *err);
+pp_status ppi_cpu_gate(struct ppi_backend *backend, const float *gate, int64_t n_rows, int64_t dim,
+                       void *a, pp_error *err);
+pp_status ppi_cpu_activate(struct ppi_backend *backend, int32_t activation, const float *gate,
+                           const float *x, int64_t x_stride, int64_t n_rows, int64_t dim, void *out,
+                           pp_error *err);
+pp_status ppi_cpu_add_gated(struct ppi_backend *backend, const float *gate, const float *x,
+                            float scale, int64_t n_rows, int64_t dim, float *out, pp_error *err);
+pp_status ppi_cpu_multiply(struct ppi_backend *backend, float *x, int64_t n,
+                           const struct ppi_matrix *factor, pp_error *err);
 pp_status ppi_cpu_softcap(struct ppi_backend *backend, float *x, int64_t n, float cap,
                           pp_error *err);
 pp_status ppi_cpu_rope_kv(struct ppi_backend *backend, const struct ppi_pass *pass,

@@ -12,7 +12,7 @@
 /* The longest rows of activations. */
 static int64_t widest(const struct ppi_backend_params *params)
 {
-    int64_t k = (int64_t)params->n_heads * params->head_dim;
+    int64_t k = (int64_t)params->n_heads * ppi_params_max_head_dim(params);
     int64_t linear = params->linear ? ppi_linear_v_size(params->linear) : 0;
     k = params->hidden_size > k ? params->hidden_size : k;
     k = params->intermediate_size > k ? params->intermediate_size : k;
@@ -122,9 +122,9 @@ static void multiply_integers(const struct ppi_backend *backend, const struct pp
     (w->kind == PPI_MATRIX_GATE_UP ? kernels->integer_gated : kernels->integer_products)(&p);
 }
 
-void ppi_cpu_multiply(const struct ppi_backend *backend, const struct ppi_matrix *w,
-                      const struct ppi_cpu_product *product, const struct ppi_cpu_codes *codes,
-                      int64_t row, char *scratch)
+void ppi_cpu_panel_product(const struct ppi_backend *backend, const struct ppi_matrix *w,
+                           const struct ppi_cpu_product *product, const struct ppi_cpu_codes *codes,
+                           int64_t row, char *scratch)
 {
     const struct ppi_cpu_kernels *kernels = backend->kernels;
     struct ppi_cpu_product p = *product;

@@ -4,6 +4,7 @@
  * tiles where they can.
  */
 #include "cpu/norm_kernels.h"
+#include "cpu/ref_kernels.h"
 #include "cpu/rope_kernels.h"
 #include "cpu/score_kernels.h"
 #include "cpu/vec_attention.h"
@@ -94,12 +95,15 @@
 #define KERNELS(dtype)                                                                             \
     {                                                                                              \
         .products = products_##dtype, .gated = gated_##dtype, .attend = attend_##dtype,            \
-        .rope = rope_##dtype, .norm = norm_##dtype, .norm_add = norm_add,                          \
-        .norm_parts = norm_parts, .softcap = softcap, .sum_exp = sum_exp,                          \
-        .count_values = count_above, .find_value = find_at_least, .quantize = quantize_##dtype,    \
-        .integer_products = integer_products, .integer_gated = integer_gated_##dtype,              \
-        .packed_rows = PACKED_ROWS, .unpack_codes = unpack_codes,                                  \
-        .unpack_numbers = unpack_numbers_##dtype, .gflops = GFLOPS_##dtype,                        \
+        .rope = rope_##dtype, .convolve = ppi_cpu_ref_convolve, .scan = ppi_cpu_ref_scan,          \
+        .scan_columns = PPI_CPU_SCAN_COLUMNS, .norm_gated = ppi_cpu_ref_norm_gated_##dtype,        \
+        .gate = ppi_cpu_ref_gate_##dtype, .activate = ppi_cpu_ref_activate_##dtype,                \
+        .norm = norm_##dtype, .norm_add = norm_add, .norm_parts = norm_parts, .softcap = softcap,  \
+        .sum_exp = sum_exp, .count_values = count_above, .find_value = find_at_least,              \
+        .quantize = quantize_##dtype, .integer_products = integer_products,                        \
+        .integer_gated = integer_gated_##dtype, .packed_rows = PACKED_ROWS,                        \
+        .unpack_codes = unpack_codes, .unpack_numbers = unpack_numbers_##dtype,                    \
+        .gflops = GFLOPS_##dtype,                                                                  \
     }
 
 static void norm_add(const struct ppi_cpu_norm *norm, float scale, const float *x, int64_t n_rows,

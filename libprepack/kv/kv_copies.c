@@ -34,8 +34,8 @@ static pp_status check_range(const pp_kvcache *cache, const struct ppi_kv_range 
                          "%s: %lld tokens from %lld on; layer %d holds [%lld, %lld)", call,
                          (long long)r->n_tokens, (long long)r->first_token, r->layer,
                          (long long)held, (long long)cache->n_tokens);
-    size_t expected = (size_t)r->n_tokens * (size_t)shape->n_kv_heads * (size_t)shape->head_dim *
-                      pp_dtype_size(r->dtype);
+    size_t row = (size_t)ppi_kv_row(ppi_kv_class_of(shape, r->layer));
+    size_t expected = (size_t)r->n_tokens * row * pp_dtype_size(r->dtype);
     if (bytes != expected || (!array && expected > 0))
         return ppi_error(err, PP_ERR_ARG, "%s: %s %s has %zu bytes; %lld tokens need %zu", call,
                          name, array ? "buffer" : "is NULL and", bytes, (long long)r->n_tokens,

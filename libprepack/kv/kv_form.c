@@ -25,41 +25,46 @@ static const char *stored_dtype(int32_t dtype)
 
 /* ---- parts ---- */
 
-static void describe_kv(const struct ppi_kv_form *form, int64_t number, struct ppi_kv_part *part)
+static void describe_kv(const struct ppi_kv_form *form, int32_t layer, int32_t which,
+                        struct ppi_kv_part *part)
 {
     const struct ppi_kv_shape *shape = form->shape;
-    int64_t i = number - 1 - form->has_tokens;
-    part->layer = (int32_t)(i / 2);
-    part->which = i % 2 ? PP_KV_V : PP_KV_K;
-    snprintf(part->name, sizeof part->name, "layer.%d.%c", part->layer, i % 2 ? 'v' : 'k');
+    const struct ppi_kv_class *of = ppi_kv_class_of(shape, layer);
+    part->layer = layer;
+    part->which = which;
+    snprintf(part->name, sizeof part->name, "layer.%d.%c", layer, which == PP_KV_V ? 'v' : 'k');
     part->dtype = stored_dtype(shape->dtype);
     part->rank = 3;
-    part->shape[0] = form->n_tokens - form->first_tokens[shape->places[part->layer].page_class];
-    part->shape[1] = shape->n_kv_heads;
-    part->shape[2] = shape->head_dim;
+    part->shape[0] = form->n_tokens - form->first_tokens[shape->places[layer].page_class];
+    part->shape[1] = of->n_kv_heads;
+    part->shape[2] = of->head_dim;
     part->end = part->begin + part->shape[0] * part->shape[1] * part->shape[2] *
                                   (int64_t)pp_dtype_size(shape->dtype);
 }
 
 bool ppi_kv_next_part(const struct ppi_kv_form *form, struct ppi_kv_part *part)
 {
-    int64_t number = part->number + 1, n_kv = 2 * (int64_t)form->shape->n_layers;
-    *part = (struct ppi_kv_part){.number = number, .begin = part->end, .layer = -1, .rank = 1};
+    const struct ppi_kv_part last = *part;
+    int64_t number = last.number + 1;
+    *part = (struct ppi_kv_part){.number = number, .begin = last.end, .layer = -1, .rank = 1};
+    if (last.is_checksum)
+        return false;
+    bool of_layer = last.number > 0 && last.layer >= 0, values = of_layer && last.which == PP_KV_K;
+    int32_t layer =
+        values ? last.layer : ppi_kv_next_layer(form->shape, of_layer ? last.layer + 1 : 0);
     if (form->has_tokens && number == 1) {
         snprintf(part->name, sizeof part->name, "tokens");
         part->dtype = "I32";
         part->shape[0] = form->n_tokens;
         part->end = part->begin + form->n_tokens * (int64_t)sizeof(int32_t);
-    } else if (number <= n_kv + form->has_tokens) {
-        describe_kv(form, number, part);
-    } else if (number == n_kv + form->has_tokens + 1) {
+    } else if (layer < form->shape->n_layers) {
+        describe_kv(form, layer, values ? PP_KV_V : PP_KV_K, part);
+    } else {
         snprintf(part->name, sizeof part->name, "checksum");
         part->dtype = "U64";
         part->shape[0] = 1;
         part->end = part->begin + (int64_t)sizeof(uint64_t);
         part->is_checksum = true;
-    } else {
-        return false;
     }
     return true;
 }
@@ -118,8 +123,8 @@ void ppi_kv_put_header(const struct ppi_kv_form *form, const struct ppi_kv_origi
     put_pair(out, "model", identity_text(origin->identity).text);
     put_pair(out, "architecture", pp_arch_name(origin->model->spec.arch));
     put_number(out, "n_layers", form->shape->n_layers);
-    put_number(out, "n_kv_heads", form->shape->n_kv_heads);
-    put_number(out, "head_dim", form->shape->head_dim);
+    put_number(out, "n_kv_heads", origin->model->spec.n_kv_heads);
+    put_number(out, "head_dim", origin->model->spec.head_dim);
     put_pair(out, "dtype", pp_dtype_name(form->shape->dtype));
     put_pair(out, "weights", pp_weights_name(origin->weights));
     put_pair(out, "device", origin->device);
@@ -186,7 +191,7 @@ static pp_status check_format(const struct reading *r)
 /* The session must be of the model that computed the cache. */
 static pp_status check_model(const struct reading *r)
 {
-    const struct ppi_kv_shape *shape = &r->store->shape;
+    const struct ppi_model_spec *spec = &r->origin->model->spec;
     const char *arch, *model;
     int64_t n_layers, n_kv_heads, head_dim;
     PP_TRY(get_text(r, "model", &model));
@@ -195,16 +200,16 @@ static pp_status check_model(const struct reading *r)
     PP_TRY(get_number(r, "n_kv_heads", &n_kv_heads));
     PP_TRY(get_number(r, "head_dim", &head_dim));
     struct identity_text own = identity_text(r->origin->identity);
-    if (strcmp(model, own.text) == 0 && n_layers == shape->n_layers &&
-        n_kv_heads == shape->n_kv_heads && head_dim == shape->head_dim)
+    if (strcmp(model, own.text) == 0 && n_layers == spec->n_layers &&
+        n_kv_heads == spec->n_kv_heads && head_dim == spec->head_dim)
         return PP_OK;
     return ppi_error(
         r->err, PP_ERR_ARG,
         "%s holds a cache of another model: %s %.20s, %lld layers of %lld kv heads of %lld; the "
         "session's is %s %s, %d layers of %d kv heads of %d",
         r->label, ppi_label(arch).text, model, (long long)n_layers, (long long)n_kv_heads,
-        (long long)head_dim, pp_arch_name(r->origin->model->spec.arch), own.text, shape->n_layers,
-        shape->n_kv_heads, shape->head_dim);
+        (long long)head_dim, pp_arch_name(spec->arch), own.text, spec->n_layers, spec->n_kv_heads,
+        spec->head_dim);
 }
 
 /* And compute in the same way. */
@@ -234,9 +239,10 @@ static pp_status check_session(const struct reading *r)
 static pp_status get_first_tokens(const struct reading *r, struct ppi_kv_form *form)
 {
     const struct ppi_kv_shape *shape = form->shape;
-    for (int32_t layer = shape->n_layers - 1; layer >= 0; layer--) {
+    for (int32_t layer = ppi_kv_next_layer(shape, 0); layer < shape->n_layers;
+         layer = ppi_kv_next_layer(shape, layer + 1)) {
         char name[32];
-        int32_t c = shape->places[layer].page_class, window = shape->windows[c];
+        int32_t c = shape->places[layer].page_class, window = shape->classes[c].window;
         snprintf(name, sizeof name, "layer.%d.k", layer);
         const struct ppi_stored_entry *entry = ppi_safetensors_find(r->table, name);
         int64_t n = entry && entry->rank == 3 ? entry->shape[0] : -1, first = form->n_tokens - n;

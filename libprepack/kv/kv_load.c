@@ -162,8 +162,7 @@ pp_status ppi_kv_load(struct ppi_kv_store *store, const struct ppi_kv_source *so
                       const struct ppi_kv_origin *origin, pp_kvcache **cache, pp_error *err)
 {
     struct loading l = {.store = store, .source = source, .origin = origin, .err = err};
-    int64_t row = (int64_t)store->shape.n_kv_heads * store->shape.head_dim *
-                  (int64_t)pp_dtype_size(store->shape.dtype);
+    int64_t row = ppi_kv_widest_row(&store->shape) * (int64_t)pp_dtype_size(store->shape.dtype);
     l.piece_bytes = ppi_round_up(PIECE_BYTES / row + 1, store->page_tokens) * row;
     if (!source->memory) {
         l.piece = ppi_alloc(store->mem, (size_t)l.piece_bytes, 1);

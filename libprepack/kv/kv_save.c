@@ -125,8 +125,7 @@ pp_status ppi_kv_save(const struct ppi_kv_saving *saving, const struct ppi_kv_si
 {
     const struct ppi_kv_store *store = saving->cache->store;
     struct writing w = {.saving = saving, .sink = sink, .form = form_of(saving), .err = err};
-    int64_t row = (int64_t)store->shape.n_kv_heads * store->shape.head_dim *
-                  (int64_t)pp_dtype_size(store->shape.dtype);
+    int64_t row = ppi_kv_widest_row(&store->shape) * (int64_t)pp_dtype_size(store->shape.dtype);
     w.piece_tokens = ppi_round_up(PIECE_BYTES / row + 1, store->page_tokens);
     w.piece = ppi_alloc(store->mem, (size_t)w.piece_tokens, (size_t)row);
     if (!w.piece)

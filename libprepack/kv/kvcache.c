@@ -97,7 +97,7 @@ pp_status ppi_kvcache_reserve(pp_kvcache *cache, int64_t from, int64_t n_tokens,
 pp_status ppi_kvcache_reserve_full(pp_kvcache *cache, int64_t from, int64_t n_tokens, pp_error *err)
 {
     for (int32_t c = 0; c < cache->store->shape.n_classes; c++)
-        if (cache->store->shape.windows[c] == 0)
+        if (cache->store->shape.classes[c].window == 0)
             PP_TRY(reserve_class(cache, c, from, n_tokens, err));
     return PP_OK;
 }
@@ -124,7 +124,7 @@ pp_status ppi_kvcache_adopt(pp_kvcache *cache, const pp_kvcache *from, int64_t n
 /* The first page that a class keeps of a cache of n_tokens tokens. */
 static int64_t first_kept(const struct ppi_kv_store *store, int32_t page_class, int64_t n_tokens)
 {
-    int64_t window = store->shape.keep_all ? 0 : store->shape.windows[page_class];
+    int64_t window = store->shape.keep_all ? 0 : store->shape.classes[page_class].window;
     return ppi_kv_first_needed(window, n_tokens, store->page_tokens);
 }
 
@@ -241,15 +241,16 @@ static pp_status check_cut(const pp_kvcache *cache, int64_t n_tokens, const char
                          (long long)n_tokens, (long long)cache->n_tokens);
     for (int32_t c = 0; c < store->shape.n_classes; c++) {
         int64_t first = cache->lists[c].first * store->page_tokens;
-        int64_t seen = n_tokens - store->shape.windows[c] + 1;
+        int64_t seen = n_tokens - store->shape.classes[c].window + 1;
         if (first > 0 && n_tokens > 0 && seen < first)
             return ppi_error(
                 err, PP_ERR_ARG,
                 "%s: n_tokens is %lld; layers with a window of %d tokens have given back those "
                 "before %lld, so it may be 0 or %lld to %lld (pp_session_params.keep_window_pages "
                 "keeps all)",
-                call, (long long)n_tokens, store->shape.windows[c], (long long)first,
-                (long long)(first + store->shape.windows[c] - 1), (long long)cache->n_tokens);
+                call, (long long)n_tokens, store->shape.classes[c].window, (long long)first,
+                (long long)(first + store->shape.classes[c].window - 1),
+                (long long)cache->n_tokens);
     }
     return PP_OK;
 }

@@ -55,6 +55,34 @@ void ppi_store_count(const struct ppi_kv_store *store, int64_t *bytes, int64_t *
     }
 }
 
+int64_t ppi_kv_widest_row(const struct ppi_kv_shape *shape)
+{
+    int64_t widest = 0;
+    for (int32_t c = 0; c < shape->n_classes; c++) {
+        int64_t row = ppi_kv_row(&shape->classes[c]);
+        widest = row > widest ? row : widest;
+    }
+    return widest;
+}
+
+/* Who sees another's keys has the place of a layer before it. */
+static bool has_keys(const struct ppi_kv_shape *shape, int32_t layer)
+{
+    const struct ppi_layer_place *place = &shape->places[layer];
+    for (int32_t i = 0; i < layer; i++)
+        if (shape->places[i].page_class == place->page_class &&
+            shape->places[i].index == place->index)
+            return false;
+    return place->page_class >= 0;
+}
+
+int32_t ppi_kv_next_layer(const struct ppi_kv_shape *shape, int32_t layer)
+{
+    while (layer < shape->n_layers && !has_keys(shape, layer))
+        layer++;
+    return layer;
+}
+
 int64_t ppi_kv_first_needed(int64_t window, int64_t n_tokens, int32_t page_tokens)
 {
     /* the next token, at position n_tokens, sees n_tokens - window + 1 and later */

@@ -14,12 +14,12 @@
 #define PPI_KV_SLACK 64
 
 struct ppi_kv_shape {
-    int32_t n_layers, n_kv_heads, head_dim;
+    int32_t n_layers;
     int32_t dtype; /* of what pages hold */
     const struct ppi_layer_place *places;
     int32_t n_classes;
-    int32_t windows[PPI_MAX_PAGE_CLASSES]; /* keys that a token of the class sees; 0: all */
-    bool keep_all;                         /* pages behind a window are not given back */
+    struct ppi_kv_class classes[PPI_MAX_PAGE_CLASSES];
+    bool keep_all; /* pages behind a window are not given back */
 };
 
 struct ppi_kv_store {
@@ -51,6 +51,25 @@ void ppi_store_unref(struct ppi_kv_store *store);
 int64_t ppi_store_trim(struct ppi_kv_store *store);
 /* Bytes of all pages, and of those in use by caches. */
 void ppi_store_count(const struct ppi_kv_store *store, int64_t *bytes, int64_t *used);
+
+/* The class of a layer, which says how far back it looks and the shape of its heads. */
+static inline const struct ppi_kv_class *ppi_kv_class_of(const struct ppi_kv_shape *shape,
+                                                         int32_t layer)
+{
+    return &shape->classes[shape->places[layer].page_class];
+}
+
+/* Elements of the keys, or of the values, of a token in one layer of the class. */
+static inline int64_t ppi_kv_row(const struct ppi_kv_class *shape)
+{
+    return (int64_t)shape->n_kv_heads * shape->head_dim;
+}
+
+/* The largest over the classes. */
+int64_t ppi_kv_widest_row(const struct ppi_kv_shape *shape);
+/* The first layer from `layer` on that has keys of its own, and does not see another's; n_layers:
+ * there is none. */
+int32_t ppi_kv_next_layer(const struct ppi_kv_shape *shape, int32_t layer);
 
 static inline int64_t ppi_store_pages(const struct ppi_kv_store *store, int64_t n_tokens)
 {

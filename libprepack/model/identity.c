@@ -48,6 +48,20 @@ static void add_rope(struct ppi_checksum *sum, const struct ppi_rope_spec *rope)
     add_factors(sum, rope->long_factors, rope->rotary_dim / 2);
 }
 
+/* Nothing of a layer that is like all others, so that older saved caches of a model stay its. */
+static void add_shape(struct ppi_checksum *sum, const struct ppi_model_spec *spec, int32_t layer)
+{
+    const struct ppi_layer_spec *of = &spec->layers[layer];
+    if (of->n_kv_heads == spec->n_kv_heads && of->head_dim == spec->head_dim &&
+        of->kv_layer == layer && !of->v_is_k && of->mlp_size == spec->intermediate_size)
+        return;
+    add_integer(sum, of->n_kv_heads);
+    add_integer(sum, of->head_dim);
+    add_integer(sum, of->kv_layer);
+    add_integer(sum, of->v_is_k);
+    add_integer(sum, of->mlp_size);
+}
+
 static void add_spec(struct ppi_checksum *sum, const struct ppi_model_spec *spec)
 {
     add_integer(sum, spec->hidden_size);
@@ -78,6 +92,7 @@ static void add_spec(struct ppi_checksum *sum, const struct ppi_model_spec *spec
     for (int32_t i = 0; i < spec->n_layers; i++) {
         add_integer(sum, spec->layers[i].window);
         add_integer(sum, spec->layers[i].i_rope);
+        add_shape(sum, spec, i);
     }
 }
 

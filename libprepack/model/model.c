@@ -211,8 +211,8 @@ pp_status pp_model_get_layer(const pp_model *model, int32_t i_layer, pp_layer_co
         .sliding_window = at->window,
         .rope_type = PP_ROPE_NONE,
         .rope_factor = 1,
-        .n_kv_heads = spec->n_kv_heads,
-        .head_dim = spec->head_dim,
+        .n_kv_heads = at->n_kv_heads,
+        .head_dim = at->head_dim,
     };
     if (at->i_rope >= 0) {
         const struct ppi_rope_spec *rope = &spec->ropes[at->i_rope];

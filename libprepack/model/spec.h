@@ -128,10 +128,10 @@ struct ppi_model_spec {
     struct ppi_rope_spec ropes[PPI_MAX_ROPES];
     struct ppi_layer_spec *layers; /* [n_layers] */
 
-    /* layers that look equally far back share pages: class i has this window; full ones first */
+    /* layers that look equally far back and have heads of the same shape share pages; in the order
+     * of windows, full ones first */
     int32_t n_page_classes;
-    int32_t class_windows[PPI_MAX_PAGE_CLASSES];
-    int32_t n_class_layers[PPI_MAX_PAGE_CLASSES];
+    struct ppi_kv_class classes[PPI_MAX_PAGE_CLASSES];
     /* [n_layers]; of a linear layer class -1 and its number among them; of a layer that sees
      * another's keys that one's */
     struct ppi_layer_place *places;

@@ -14,7 +14,7 @@ static void read_pages(const struct pp_session *session, pp_session_info *info)
     info->keep_window_pages = shape->keep_all;
     for (int32_t c = 0; c < shape->n_classes; c++) {
         info->class_page_bytes[c] = session->info.page_bytes[c];
-        info->class_windows[c] = shape->windows[c];
+        info->class_windows[c] = shape->classes[c].window;
         info->page_bytes += session->info.page_bytes[c];
     }
     ppi_store_count(&session->store, &info->kv_pool_bytes, &info->kv_bytes);

@@ -80,7 +80,7 @@ static void check_spec(const struct ppi_model_spec *spec)
         check(spec->layers[i].window >= 0);
         check(spec->layers[i].i_rope >= -1 && spec->layers[i].i_rope < spec->n_ropes);
         check(place->page_class >= 0 && place->page_class < spec->n_page_classes);
-        check(place->index >= 0 && place->index < spec->n_class_layers[place->page_class]);
+        check(place->index >= 0 && place->index < spec->classes[place->page_class].n_layers);
     }
 }
 

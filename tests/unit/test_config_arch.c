@@ -127,15 +127,15 @@ START_TEST(reads_layers)
             ck_assert_int_eq(layer->window, 8);
         /* places: by window, in order */
         const struct ppi_layer_place *place = &spec->places[i];
-        ck_assert_int_eq(spec->class_windows[place->page_class], layer->window);
+        ck_assert_int_eq(spec->classes[place->page_class].window, layer->window);
         ck_assert_int_eq(place->index, counts[place->page_class]++);
     }
     ck_assert_str_eq(text, LAYERS[_i].layers);
     n_classes = (counts[0] > 0) + (counts[1] > 0);
     ck_assert_int_eq(spec->n_page_classes, n_classes);
-    ck_assert(n_classes < 2 || spec->class_windows[0] == 0);
+    ck_assert(n_classes < 2 || spec->classes[0].window == 0);
     for (int32_t i = 0; i < n_classes; i++)
-        ck_assert_int_eq(spec->n_class_layers[i], counts[i]);
+        ck_assert_int_eq(spec->classes[i].n_layers, counts[i]);
     ck_assert_str_eq(last_warning, "");
     done();
 }
@@ -408,7 +408,7 @@ START_TEST(text_models_inside_others)
     spec = parse("{'architectures':['Mistral3ForConditionalGeneration'],'text_config':{"
                  "'num_hidden_layers':2,'sliding_window':8}}");
     ck_assert_int_eq(spec->arch, PP_ARCH_MISTRAL);
-    ck_assert_int_eq(spec->class_windows[0], 8);
+    ck_assert_int_eq(spec->classes[0].window, 8);
     done();
 }
 END_TEST
