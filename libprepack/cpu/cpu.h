@@ -49,6 +49,7 @@ struct ppi_cpu_tile {
     int32_t first_key, first_row;   /* 0: everything begins here */
     int32_t end_key;                /* 0: everything ends here */
     float softmax_scale, softcap;
+    const float *sinks; /* of the heads, see ppi_cpu_sink_power; or NULL */
     int32_t head_dim;
     void *const *pages; /* of position 0 on */
     size_t kv_offset;   /* of this layer's and kv head's K in a page; V is behind it */
@@ -226,6 +227,14 @@ static inline float ppi_cpu_score_factor(const struct ppi_cpu_tile *tile)
 static inline float ppi_cpu_score_inner(const struct ppi_cpu_tile *tile)
 {
     return tile->softcap > 0 ? tile->softmax_scale / tile->softcap : 0;
+}
+
+/* A sink has, in the sum of the weights of a row, 2^(that). What it leaves of a row is next to
+ * nothing from 2^100 on, and then the power is one that f32 has. max: the row's largest score. */
+static inline float ppi_cpu_sink_power(float sink, float factor, float max)
+{
+    float power = 1.4426950408889634f * sink - factor * max;
+    return power > 100.0f ? 100.0f : power;
 }
 
 /* Scores of a block for the rows of a product tile; of all rows, and one behind them: sums, and up
