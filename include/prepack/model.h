@@ -50,6 +50,10 @@ enum {
     PP_ARCH_QWEN3_5_MOE = 27,      /* Qwen3_5MoeForCausalLM, the text of
                                       Qwen3_5MoeForConditionalGeneration */
     PP_ARCH_GRANITEMOEHYBRID = 28, /* GraniteMoeHybridForCausalLM, Granite 4 */
+    PP_ARCH_GEMMA4 = 29,           /* Gemma4ForCausalLM, the text of
+                                      Gemma4ForConditionalGeneration */
+    PP_ARCH_GEMMA4_UNIFIED = 30,   /* Gemma4UnifiedForCausalLM, the text of
+                                      Gemma4UnifiedForConditionalGeneration */
     PP_ARCH_INT32 = -1,            /* no value: see common.h */
 };
 /* "llama", "qwen3", ...: model_type in config.json; "unknown" for another value. Never freed. */
@@ -57,14 +61,16 @@ PP_API const char *pp_arch_name(int32_t arch);
 
 /* How positions become angles (rotary position embedding, arXiv 2104.09864). Values are frozen. */
 enum {
-    PP_ROPE_NONE = 0,     /* nothing rotates */
-    PP_ROPE_DEFAULT = 1,  /* frequencies theta^(-2 i / rotary_dim) */
-    PP_ROPE_LINEAR = 2,   /* positions divided by rope_factor */
-    PP_ROPE_LLAMA3 = 3,   /* Llama 3.1: low frequencies divided by it, smooth in between */
-    PP_ROPE_YARN = 4,     /* arXiv 2309.00071 */
-    PP_ROPE_LONGROPE = 5, /* arXiv 2402.13753: factors of each pair, others for long prompts */
-    PP_ROPE_DYNAMIC = 6,  /* theta grows with prompts beyond the original length */
-    PP_ROPE_INT32 = -1,   /* no value: see common.h */
+    PP_ROPE_NONE = 0,         /* nothing rotates */
+    PP_ROPE_DEFAULT = 1,      /* frequencies theta^(-2 i / rotary_dim) */
+    PP_ROPE_LINEAR = 2,       /* positions divided by rope_factor */
+    PP_ROPE_LLAMA3 = 3,       /* Llama 3.1: low frequencies divided by it, smooth in between */
+    PP_ROPE_YARN = 4,         /* arXiv 2309.00071 */
+    PP_ROPE_LONGROPE = 5,     /* arXiv 2402.13753: factors of each pair, others for long prompts */
+    PP_ROPE_DYNAMIC = 6,      /* theta grows with prompts beyond the original length */
+    PP_ROPE_PROPORTIONAL = 7, /* the first pairs of a whole head turn, by theta^(-2 i / head_dim)
+                                 divided by rope_factor; the others stay */
+    PP_ROPE_INT32 = -1,       /* no value: see common.h */
 };
 
 /* What mixes the tokens of a layer. Values are frozen. */

@@ -130,12 +130,18 @@ struct ppi_arch {
     const char *sliding_theta_key;
     double partial_rotary; /* 0: the class rotates whole heads, whatever the file says */
     bool longrope_only;    /* rope types are default and longrope, by some other names too */
-    const char *rope;      /* text of rope_parameters; NULL: rope_type default */
+    const char *rope;      /* text of rope_parameters; NULL: rope_type default. With rope_by_type
+                              its types are all needed, and rope_scaling is not read */
     int32_t original_max_position; /* original_max_position_embeddings; 0: see config_rope.c */
     int32_t bos_token;             /* -1: none */
     int32_t n_eos_tokens;
     int32_t eos_tokens[3];
 
+    /* Keys that config.c refuses and these calls read instead,
+     * NULL behind the last; or NULL. */
+    const char *const *own_keys;
+    /* Reads in what else layers differ, once their windows are known. May be NULL. */
+    pp_status (*read_layers)(const struct ppi_config_reader *reader, struct ppi_model_spec *spec);
     /* Reads the keys that no other class has. May be NULL. */
     pp_status (*read_more)(const struct ppi_config_reader *reader, struct ppi_model_spec *spec);
 };
@@ -146,7 +152,7 @@ extern const struct ppi_arch ppi_arch_llama, ppi_arch_mistral, ppi_arch_ministra
     ppi_arch_cohere2, ppi_arch_glm4, ppi_arch_exaone4, ppi_arch_mixtral, ppi_arch_qwen2_moe,
     ppi_arch_qwen3_moe, ppi_arch_olmoe, ppi_arch_granitemoe, ppi_arch_granitemoeshared,
     ppi_arch_gpt_oss, ppi_arch_glm4_moe, ppi_arch_qwen3_next, ppi_arch_qwen3_5,
-    ppi_arch_qwen3_5_moe, ppi_arch_granitemoehybrid;
+    ppi_arch_qwen3_5_moe, ppi_arch_granitemoehybrid, ppi_arch_gemma4, ppi_arch_gemma4_unified;
 
 /* A model that has a text model inside: text_config. */
 struct ppi_wrapper {

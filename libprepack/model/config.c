@@ -53,6 +53,15 @@ static bool is_refused(const struct refused *refused, const struct ppi_json_valu
     }
 }
 
+/* Whether an architecture reads the key itself. */
+static bool is_own(const struct ppi_arch *arch, const char *key)
+{
+    for (size_t i = 0; arch->own_keys && arch->own_keys[i]; i++)
+        if (strcmp(key, arch->own_keys[i]) == 0)
+            return true;
+    return false;
+}
+
 static pp_status check_supported(const struct ppi_config_reader *reader,
                                  const struct ppi_arch *arch)
 {
@@ -65,6 +74,7 @@ static pp_status check_supported(const struct ppi_config_reader *reader,
         for (size_t i = 0; i < PPI_COUNT(REFUSED); i++) {
             const struct ppi_json_value *value = ppi_json_get(objects[o], REFUSED[i].key);
             bool ours = i == 0 && objects[o] == reader->top && known;
+            ours |= is_own(arch, REFUSED[i].key) && objects[o] == reader->root;
             if (value && !ours && is_refused(&REFUSED[i], value, arch))
                 return ppi_config_refuse(reader, PP_ERR_UNSUPPORTED, REFUSED[i].key, value,
                                          REFUSED[i].wanted);

@@ -217,6 +217,8 @@ pp_status ppi_config_layers(const struct ppi_config_reader *reader, const struct
     PP_TRY(read_windows(&layers));
     if (arch->rotates == PPI_ROTATES_WINDOWED || arch->rotates == PPI_ROTATES_WINDOWED_IF_ANY)
         PP_TRY(rotate_windowed(&layers));
+    if (arch->read_layers)
+        PP_TRY(arch->read_layers(reader, spec));
     for (size_t i = 0; arch->rope_by_type && i < n; i++)
         spec->layers[i].i_rope = spec->layers[i].window > 0;
     return PP_OK;

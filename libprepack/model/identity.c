@@ -44,6 +44,8 @@ static void add_rope(struct ppi_checksum *sum, const struct ppi_rope_spec *rope)
     add_integer(sum, rope->truncate);
     add_real(sum, rope->magnitude);
     add_integer(sum, rope->original_max_position);
+    if (rope->type == PP_ROPE_PROPORTIONAL)
+        add_integer(sum, rope->n_turning);
     add_factors(sum, rope->short_factors, rope->rotary_dim / 2);
     add_factors(sum, rope->long_factors, rope->rotary_dim / 2);
 }

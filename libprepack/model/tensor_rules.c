@@ -183,6 +183,8 @@ bool ppi_rule_holds(const struct ppi_tensor_rule *rule, const struct ppi_model_s
         return spec->linear_bias;
     case PPI_WHEN_CONV_BIAS:
         return spec->conv_bias;
+    case PPI_WHEN_LAYER_INPUTS:
+        return spec->layer_input_size > 0;
     case PPI_WHEN_EXPERTS_SINGLE:
     case PPI_WHEN_EXPERTS_FUSED:
     case PPI_WHEN_EXPERTS_PACKED:

@@ -106,6 +106,7 @@ enum ppi_when {
     PPI_WHEN_V_IS_K, /* or that of the keys */
     PPI_WHEN_LINEAR_BIAS,
     PPI_WHEN_CONV_BIAS,
+    PPI_WHEN_LAYER_INPUTS,
     PPI_WHEN_EXPERTS_SINGLE, /* as the files have experts: one tensor for each, */
     PPI_WHEN_EXPERTS_FUSED,  /* all in one, */
     PPI_WHEN_EXPERTS_PACKED, /* all in one, in MXFP4 */

@@ -99,9 +99,7 @@ static void set_shapes(const struct pp_session *session, struct ppi_backend_para
     params->n_page_classes = spec->n_page_classes;
     memcpy(params->classes, spec->classes, sizeof params->classes);
     params->hidden_size = spec->hidden_size;
-    for (int32_t i = 0; i < spec->n_layers; i++)
-        if (spec->layers[i].mlp_size > params->intermediate_size)
-            params->intermediate_size = spec->layers[i].mlp_size;
+    params->intermediate_size = ppi_spec_widest_mlp(spec);
     params->n_experts = spec->experts.n;
     params->top_k = spec->experts.top_k;
     params->expert_size = spec->experts.intermediate_size;
