@@ -26,7 +26,7 @@ static const char *const configs[CACHE_ALL] = {
     "\"linear_value_head_dim\": 8, \"linear_conv_kernel_dim\": 4, " COMMON "}",
     "{\"model_type\": \"granitemoehybrid\", \"num_hidden_layers\": 3, \"layer_types\": [\"mamba\", "
     "\"attention\", \"mamba\"], \"num_local_experts\": 0, \"num_experts_per_tok\": 0, "
-    "\"shared_intermediate_size\": 64, \"mamba_n_heads\": 6, \"mamba_d_head\": 16, "
+    "\"shared_intermediate_size\": 96, \"mamba_n_heads\": 6, \"mamba_d_head\": 16, "
     "\"mamba_n_groups\": 2, \"mamba_d_state\": 8, \"mamba_d_conv\": 3, " COMMON "}",
 };
 
