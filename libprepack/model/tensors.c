@@ -246,14 +246,34 @@ static bool begins_with(const char *text, const char *prefix)
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
+/* Keys and values of a layer that sees another's: some files have them all the same. */
+static bool is_of_shared_keys(const struct opening *opening, const char *name)
+{
+    const struct ppi_tensors *tensors = opening->tensors;
+    const struct ppi_model_spec *spec = &opening->config->spec;
+    char known[PPI_TENSOR_NAME_BYTES];
+    for (int32_t layer = 0; layer < spec->n_layers; layer++)
+        for (int32_t i = 0; spec->layers[layer].kv_layer != layer && i < tensors->n_rules; i++) {
+            const struct ppi_tensor_rule *rule = &tensors->rules[i];
+            if (!ppi_weight_kinds[rule->weight].in_layer || ppi_rule_holds(rule, spec, layer))
+                continue;
+            name_of(opening, rule, layer, known);
+            if (strcmp(name, known) == 0)
+                return true;
+        }
+    return false;
+}
+
 /* Tables that old files hold and everybody computes; layers that guess further tokens; and the
  * parts of a model that a text model is inside of. */
-static bool is_harmless(const struct opening *opening, const char *name)
+static bool is_harmless(const struct opening *opening, const char *stored)
 {
+    const char *name = stored;
     static const char *const tables[] = {"rotary_emb.inv_freq", "rotary_emb.cos_cached",
                                          "rotary_emb.sin_cached"};
-    static const char *const others[] = {"vision_tower.", "multi_modal_projector.", "visual.",
-                                         "audio_tower.",  "embed_vision.",          "embed_audio."};
+    static const char *const others[] = {
+        "vision_tower.", "multi_modal_projector.", "visual.",         "audio_tower.",
+        "embed_vision.", "embed_audio.",           "vision_embedder."};
     for (size_t i = 0; i < PPI_COUNT(tables); i++) {
         size_t len = strlen(name), tail = strlen(tables[i]);
         if (len >= tail && strcmp(name + len - tail, tables[i]) == 0)
@@ -266,7 +286,7 @@ static bool is_harmless(const struct opening *opening, const char *name)
     for (size_t i = 0; opening->config->wrapper && i < PPI_COUNT(others); i++)
         if (begins_with(name, others[i]))
             return true;
-    return false;
+    return is_of_shared_keys(opening, stored);
 }
 
 static void warn_of_unused(const struct opening *opening)
