@@ -1,11 +1,12 @@
 /*
  * backend_cpu.c: the CPU's table of operations: opening a context, its memory, and what it says
- * about itself. The operations are in products.c (matmul, gate_up), matrix.c (weights),
- * row_ops.c (norms, softcap, gather_rows, copy), linear_ops.c (linear), gate_ops.c (gate, activate,
- * add_gated, multiply), page_ops.c (rope_kv, attention),
+ * about itself. The operations are in products.c (matmul, gate_up), ref_route.c (route), experts.c
+ * (experts), linear_ops.c (linear), gate_ops.c (gate, activate, add_gated, multiply), matrix.c
+ * (weights), row_ops.c (norms, softcap, gather_rows, copy), page_ops.c (rope_kv, attention),
  * page_copies.c (kv_read, kv_write, kv_layout), ref_sample.c (sample), score_ops.c (score) and
  * varlen_cpu.c (varlen_*).
  */
+#include "cpu/expert_rows.h"
 #include "cpu/packed_products.h"
 
 #include <assert.h>
@@ -39,6 +40,7 @@ static void cpu_close(struct ppi_backend *backend)
     struct ppi_mem *mem = backend->params.mem;
     ppi_cpu_pool_destroy(backend->pool);
     ppi_free(mem, backend->score_parts);
+    ppi_cpu_expert_rows_destroy(backend);
     ppi_free(mem, backend->codes.codes);
     ppi_free(mem, backend->scratch);
     ppi_free(mem, backend);
@@ -73,6 +75,8 @@ static pp_status cpu_open(const struct ppi_backend_params *params, struct ppi_ba
         b->scratch_bytes = ppi_cpu_packed_scratch(params);
     if (ppi_cpu_linear_scratch(params->linear) > b->scratch_bytes)
         b->scratch_bytes = ppi_cpu_linear_scratch(params->linear);
+    if (ppi_cpu_route_scratch(params) > b->scratch_bytes)
+        b->scratch_bytes = ppi_cpu_route_scratch(params);
     b->scratch_bytes = (b->scratch_bytes + 63) & ~(size_t)63;
 
     pp_status status = ppi_cpu_pool_create(params->mem, params->n_threads, params->parallel_for,
@@ -85,7 +89,10 @@ static pp_status cpu_open(const struct ppi_backend_params *params, struct ppi_ba
                                  (size_t)params->n_threads * b->scratch_bytes);
         goto fail;
     }
-    status = ppi_cpu_codes_create(b, max_pass_tokens(params), err);
+    status = ppi_cpu_codes_create(params, max_pass_tokens(params), &b->codes, err);
+    if (status < 0)
+        goto fail;
+    status = ppi_cpu_expert_rows_create(b, max_pass_tokens(params), err);
     if (status < 0)
         goto fail;
     *backend = b;
@@ -241,6 +248,8 @@ const struct ppi_backend_ops ppi_cpu_ops = {
     .activate = ppi_cpu_activate,
     .add_gated = ppi_cpu_add_gated,
     .multiply = ppi_cpu_multiply,
+    .route = ppi_cpu_route,
+    .experts = ppi_cpu_experts,
     .softcap = ppi_cpu_softcap,
     .rope_kv = ppi_cpu_rope_kv,
     .attention = ppi_cpu_attention,

@@ -7,7 +7,8 @@
  *
  *   weight panel  [groups of k][64 columns], 32 bits each; LINEAR: 64 rows of the matrix; GATE_UP:
  *                 32 gate rows, then the 32 up rows of the same outputs. Missing columns and the
- *                 second half of the last pair of an odd k are zero.
+ *                 second half of the last pair of an odd k are zero. A stack has the panels of its
+ *                 first matrix, then those of the second, ...
  *   KV page       [layers of its class][n_kv_heads] of K, then V:
  *     K           [groups of head_dim][16 slots], so 16 keys are a slice of a panel
  *     V           [groups of slots][v_columns], v_columns: head_dim rounded up to 16; what is
@@ -140,7 +141,8 @@ struct ppi_backend {
     char *scratch; /* [n_threads, scratch_bytes] */
     size_t scratch_bytes;
     struct ppi_cpu_codes codes; /* of the rows of a pass, where there are integer products */
-    struct ppi_score_part *score_parts; /* of the rows and tiles of a `score` */
+    struct ppi_cpu_expert_rows *expert_rows; /* expert_rows.h; NULL: no experts */
+    struct ppi_score_part *score_parts;      /* of the rows and tiles of a `score` */
     int64_t n_score_parts;
     size_t act_bytes; /* of one element */
 };
@@ -150,11 +152,18 @@ struct ppi_matrix {
     int32_t kind, format;
     bool integer;
     int32_t dtype;      /* of its numbers, where it has no codes */
-    int64_t n, k;       /* GATE_UP: n gate rows */
-    int64_t n_panels;   /* 0 for tables and vectors */
+    int64_t n, k;       /* of one of a stack; GATE_UP: n gate rows */
+    int64_t n_stacked;  /* matrices, at least 1; their panels follow each other */
+    int64_t n_panels;   /* of one; 0 for tables and vectors */
     size_t panel_bytes; /* tables and vectors: of a row */
     char *data;
 };
+
+/* Rows of one matrix of a stack. */
+static inline int64_t ppi_cpu_rows_of_one(const struct ppi_matrix *matrix)
+{
+    return matrix->kind == PPI_MATRIX_GATE_UP ? 2 * matrix->n : matrix->n;
+}
 
 /* The numbers of a VECTOR; NULL of none. */
 static inline const float *ppi_cpu_vector(const struct ppi_matrix *vector)
@@ -269,6 +278,12 @@ pp_status ppi_cpu_add_gated(struct ppi_backend *backend, const float *gate, cons
                             float scale, int64_t n_rows, int64_t dim, float *out, pp_error *err);
 pp_status ppi_cpu_multiply(struct ppi_backend *backend, float *x, int64_t n,
                            const struct ppi_matrix *factor, pp_error *err);
+pp_status ppi_cpu_route(struct ppi_backend *backend, const struct ppi_router *router,
+                        const float *logits, int64_t n_rows, const struct ppi_routing *routing,
+                        pp_error *err);
+pp_status ppi_cpu_experts(struct ppi_backend *backend, const struct ppi_experts *experts,
+                          const struct ppi_routing *routing, const void *a, int64_t n_rows,
+                          float *out, pp_error *err);
 pp_status ppi_cpu_softcap(struct ppi_backend *backend, float *x, int64_t n, float cap,
                           pp_error *err);
 pp_status ppi_cpu_rope_kv(struct ppi_backend *backend, const struct ppi_pass *pass,

@@ -14,7 +14,12 @@ void ppi_cpu_ref_gated_bf16(const struct ppi_cpu_product *product);
 void ppi_cpu_ref_attend_f32(const struct ppi_cpu_tile *tile);
 void ppi_cpu_ref_attend_bf16(const struct ppi_cpu_tile *tile);
 
+/* What products do with value j of a row: the sum of a column. */
+void ppi_cpu_ref_store(const struct ppi_cpu_product *product, int64_t row, int column, float sum);
+/* SILU or GELU_TANH. */
 float ppi_cpu_ref_activate(int32_t activation, float x);
+/* What a gate makes of an up. */
+float ppi_cpu_ref_gate(const struct ppi_cpu_product *product, float gate, float up);
 void ppi_cpu_ref_quantize_f32(const struct ppi_cpu_quantize *rows);
 void ppi_cpu_ref_quantize_bf16(const struct ppi_cpu_quantize *rows);
 void ppi_cpu_ref_integer_products(const struct ppi_cpu_integer *product);

@@ -160,6 +160,9 @@ int64_t ppi_rope_set(const struct ppi_rope_spec *rope, int64_t n_tokens);
 int64_t ppi_spec_rope_set(const struct ppi_model_spec *spec, int64_t n_tokens);
 bool ppi_spec_rope_depends_on_length(const struct ppi_model_spec *spec);
 
+/* Elements between the two products of an MLP, a shared expert's included: the most of a layer. */
+int32_t ppi_spec_widest_mlp(const struct ppi_model_spec *spec);
+
 /* The factor of queries at a position: 1 where the model has none. */
 float ppi_spec_q_scale(const struct ppi_model_spec *spec, int64_t position);
 

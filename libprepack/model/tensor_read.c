@@ -2,7 +2,7 @@
  * tensor_read.c: reads the numbers of a weight out of its stored tensors (tensor_rows.h), in pieces
  * of a few kilobytes where rows do not stand together.
  */
-#include "model/tensors.h"
+#include "model/tensor_codes.h"
 
 #include <string.h>
 
@@ -17,7 +17,8 @@ struct ppi_rule_at ppi_tensors_rule(const struct ppi_tensors *tensors,
 
 int32_t ppi_tensors_dtype(const struct ppi_tensors *tensors, int32_t i_rule, int32_t layer)
 {
-    if (tensors->rules[i_rule].as == PPI_AS_ONES)
+    enum ppi_stored_as as = tensors->rules[i_rule].as;
+    if (as == PPI_AS_ONES || (as == PPI_AS_BLOCKS && tensors->source))
         return PP_DTYPE_F32;
     if (!tensors->source)
         return tensors->random_dtype;
@@ -133,8 +134,12 @@ static pp_status read_rows(const struct ppi_tensors *tensors, const struct ppi_r
         n = n_rows - i < run.n ? n_rows - i : run.n;
         rows.stored = ppi_tensors_place_of(tensors, i_rule, at->layer, run.i_tensor);
         char *to = dst + i * rows.n_bytes;
-        PP_TRY(at->rule->as == PPI_AS_TURNED ? read_turned(&rows, &run, n, to, err)
-                                             : read_run(&rows, &run, n, to, err));
+        if (at->rule->as == PPI_AS_BLOCKS)
+            PP_TRY(
+                ppi_tensors_read_blocks(tensors, rows.stored, &run, n, n_cols, (float *)to, err));
+        else
+            PP_TRY(at->rule->as == PPI_AS_TURNED ? read_turned(&rows, &run, n, to, err)
+                                                 : read_run(&rows, &run, n, to, err));
     }
     return PP_OK;
 }

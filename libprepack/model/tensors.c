@@ -87,6 +87,12 @@ static void name_of(const struct opening *opening, const struct ppi_tensor_rule 
         ppi_rule_name(rule, &opening->tensors->prefixes, &opening->config->spec, layer, name);
 }
 
+/* By pp_model_convert, to a format of codes. */
+static bool is_converted(const struct ppi_tensors *tensors)
+{
+    return tensors->weights != PP_WEIGHTS_AUTO;
+}
+
 /* ---- one tensor ---- */
 
 static void shape_text(char *text, size_t size, const int64_t *shape, int32_t rank)
@@ -156,14 +162,16 @@ static pp_status find_tensors_of(const struct opening *opening, int32_t i_rule, 
     const struct ppi_model_spec *spec = &opening->config->spec;
     const struct ppi_rule_at at = ppi_tensors_rule(tensors, spec, i_rule, layer);
     int32_t n = ppi_rule_is_single(&at) ? spec->experts.n : 1;
-    bool codes = tensors->codes && ppi_weight_has_codes(at.rule->weight);
+    bool codes = is_converted(tensors) && ppi_weight_has_codes(at.rule->weight);
+    bool blocks = at.rule->as == PPI_AS_BLOCKS;
     for (int32_t i = 0; i < n; i++) {
         char name[PPI_TENSOR_NAME_BYTES];
         struct ppi_stored *stored = ppi_tensors_place_of(tensors, i_rule, layer, i);
         name_of(opening, at.rule, layer, name);
         ppi_name_expert(name, i);
-        PP_TRY(codes ? ppi_tensors_find_codes(tensors, &at, name, stored, opening->err)
-                     : find_numbers(opening, &at, name, stored));
+        PP_TRY(blocks  ? ppi_tensors_find_blocks(tensors, &at, name, stored, opening->err)
+               : codes ? ppi_tensors_find_codes(tensors, &at, name, stored, opening->err)
+                       : find_numbers(opening, &at, name, stored));
         if (i > 0)
             PP_TRY(check_alike(opening, stored, ppi_tensors_place(tensors, i_rule, layer)));
     }
@@ -177,7 +185,7 @@ static pp_status find_one(const struct opening *opening, int32_t i_rule, int32_t
     if (rule->as == PPI_AS_ONES)
         return PP_OK;
     if (rule->weight == PPI_WEIGHT_LM_HEAD && opening->config->spec.tie_embeddings &&
-        !tensors->codes) {
+        !is_converted(tensors)) {
         *ppi_tensors_place(tensors, i_rule, layer) =
             *ppi_tensors_place(tensors, rule_of(tensors, PPI_WEIGHT_EMBED), 0);
         return PP_OK;
@@ -237,84 +245,6 @@ static pp_status check_tied(const struct opening *opening)
             "each is used",
             opening->label, names[0], names[1]);
     return PP_OK;
-}
-
-/* ---- what nobody uses ---- */
-
-static bool begins_with(const char *text, const char *prefix)
-{
-    return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
-/* Keys and values of a layer that sees another's: some files have them all the same. */
-static bool is_of_shared_keys(const struct opening *opening, const char *name)
-{
-    const struct ppi_tensors *tensors = opening->tensors;
-    const struct ppi_model_spec *spec = &opening->config->spec;
-    char known[PPI_TENSOR_NAME_BYTES];
-    for (int32_t layer = 0; layer < spec->n_layers; layer++)
-        for (int32_t i = 0; spec->layers[layer].kv_layer != layer && i < tensors->n_rules; i++) {
-            const struct ppi_tensor_rule *rule = &tensors->rules[i];
-            if (!ppi_weight_kinds[rule->weight].in_layer || ppi_rule_holds(rule, spec, layer))
-                continue;
-            name_of(opening, rule, layer, known);
-            if (strcmp(name, known) == 0)
-                return true;
-        }
-    return false;
-}
-
-/* Tables that old files hold and everybody computes; layers that guess further tokens; and the
- * parts of a model that a text model is inside of. */
-static bool is_harmless(const struct opening *opening, const char *stored)
-{
-    const char *name = stored;
-    static const char *const tables[] = {"rotary_emb.inv_freq", "rotary_emb.cos_cached",
-                                         "rotary_emb.sin_cached"};
-    static const char *const others[] = {
-        "vision_tower.", "multi_modal_projector.", "visual.",         "audio_tower.",
-        "embed_vision.", "embed_audio.",           "vision_embedder."};
-    for (size_t i = 0; i < PPI_COUNT(tables); i++) {
-        size_t len = strlen(name), tail = strlen(tables[i]);
-        if (len >= tail && strcmp(name + len - tail, tables[i]) == 0)
-            return true;
-    }
-    if (begins_with(name, "mtp."))
-        return true;
-    if (begins_with(name, "model."))
-        name += strlen("model.");
-    for (size_t i = 0; opening->config->wrapper && i < PPI_COUNT(others); i++)
-        if (begins_with(name, others[i]))
-            return true;
-    return is_of_shared_keys(opening, stored);
-}
-
-static void warn_of_unused(const struct opening *opening)
-{
-    char list[320] = "";
-    int64_t n = 0, n_listed = 0;
-    size_t cursor = 0;
-    const char *name;
-    while ((name = ppi_source_unasked(opening->tensors->source, &cursor))) {
-        size_t used = strlen(list);
-        if (is_harmless(opening, name))
-            continue;
-        bool fits = n_listed == n && n < 4 && used + strlen(name) + 4 < sizeof list;
-        if (fits)
-            snprintf(list + used, sizeof list - used, "%s\"%s\"", n ? ", " : "", name);
-        n_listed += fits;
-        n++;
-    }
-    if (n == 0)
-        return;
-    const char *type = opening->config->arch->model_type, *label = opening->label;
-    if (n_listed == n)
-        ppi_log(opening->log, PP_LOG_WARNING, "%s: stored, and not used by %s: %s", label, type,
-                list);
-    else
-        ppi_log(opening->log, PP_LOG_WARNING, "%s: stored, and not used by %s: %s%s%lld %stensors",
-                label, type, list, n_listed ? " and " : "", (long long)(n - n_listed),
-                n_listed ? "more " : "");
 }
 
 /* ---- the whole ---- */
@@ -467,7 +397,7 @@ static pp_status make_places(const struct opening *opening)
     tensors->stored = ppi_zalloc(opening->mem, n, sizeof *tensors->stored);
     if (!tensors->stored)
         return ppi_error_nomem(opening->err, "the places of tensors", n * sizeof *tensors->stored);
-    if (tensors->weights == PP_WEIGHTS_AUTO)
+    if (!is_converted(tensors) && experts->files != PPI_WHEN_EXPERTS_PACKED)
         return PP_OK;
     tensors->codes = ppi_zalloc(opening->mem, n, sizeof *tensors->codes);
     return tensors->codes
@@ -486,13 +416,13 @@ static pp_status find_tensors(struct opening *opening)
     if (opening->config->spec.experts.n > 0)
         settle_experts(opening);
     PP_TRY(make_places(opening));
-    if (!tensors->codes)
+    if (!is_converted(tensors))
         PP_TRY(check_tied(opening));
     PP_TRY(find_all(opening));
-    if (tensors->codes)
+    if (is_converted(tensors))
         PP_TRY(check_codes(opening));
-    warn_of_unused(opening);
-    if (!tensors->codes) /* else config.json says what the model was made of */
+    ppi_tensors_warn_of_unused(tensors, opening->config, opening->label, opening->log);
+    if (!is_converted(tensors)) /* else config.json says what the model was made of */
         opening->config->spec.dtype =
             tensors->gguf ? dtype_of_all(opening) : dtype_of_first(opening);
     return PP_OK;

@@ -58,6 +58,10 @@ struct ppi_stored *ppi_tensors_place(const struct ppi_tensors *tensors, int32_t 
 struct ppi_stored *ppi_tensors_place_of(const struct ppi_tensors *tensors, int32_t i_rule,
                                         int32_t layer, int32_t expert);
 
+/* tensors_unused.c: warns of what is stored and was not asked for. */
+void ppi_tensors_warn_of_unused(const struct ppi_tensors *tensors, const struct ppi_config *config,
+                                const char *label, const struct ppi_log *log);
+
 /* ---- tensor_read.c ---- */
 
 struct ppi_rule_at ppi_tensors_rule(const struct ppi_tensors *tensors,

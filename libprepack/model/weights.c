@@ -115,13 +115,12 @@ static pp_status fill_parts(struct loader *loader, const struct ppi_weight_group
     return PP_OK;
 }
 
-/* Norms stored without their 1, as directories have them and GGUF files do not, get it; the norm of
- * a linear layer is stored with it. */
+/* Norms stored without their 1, as directories have them and GGUF files do not, get it. */
 static bool lacks_one(const pp_model *model, const struct ppi_tensor_rule *rule)
 {
-    return ppi_weight_kinds[rule->weight].meaning == PPI_MEANS_NORM && model->arch->norm_plus_one &&
-           !model->tensors.gguf && rule->as != PPI_AS_ONES &&
-           rule->weight != PPI_WEIGHT_LINEAR_NORM;
+    const struct ppi_weight_kind *kind = &ppi_weight_kinds[rule->weight];
+    return kind->meaning == PPI_MEANS_NORM && !kind->plain && rule->as != PPI_AS_ONES &&
+           model->arch->norm_plus_one && !model->tensors.gguf;
 }
 
 /* One part of a vector to its place in values. */
