@@ -122,10 +122,13 @@ static pp_status check_linear(const struct ppi_linear_shape *shape, pp_error *er
 /* Kernels move 16 bytes at a time. */
 static pp_status check_shapes(const struct ppi_backend_params *params, pp_error *err)
 {
-    if (params->head_dim % 8 != 0 || params->head_dim > PPI_CUDA_MAX_HEAD_DIM)
-        return ppi_error(err, PP_ERR_UNSUPPORTED,
-                         "device \"cuda\": head_dim is %d; it needs a multiple of 8 up to %d",
-                         params->head_dim, PPI_CUDA_MAX_HEAD_DIM);
+    for (int32_t c = 0; c < params->n_page_classes; c++) {
+        int32_t head_dim = params->classes[c].head_dim;
+        if (head_dim % 8 != 0 || head_dim > PPI_CUDA_MAX_HEAD_DIM)
+            return ppi_error(err, PP_ERR_UNSUPPORTED,
+                             "device \"cuda\": head_dim is %d; it needs a multiple of 8 up to %d",
+                             head_dim, PPI_CUDA_MAX_HEAD_DIM);
+    }
     if (params->hidden_size % 8 != 0 || params->intermediate_size % 8 != 0)
         return ppi_error(err, PP_ERR_UNSUPPORTED,
                          "device \"cuda\": hidden_size is %d and intermediate_size %d; it needs "
@@ -162,7 +165,9 @@ static pp_status choose_attention(struct ppi_backend *b, pp_error *err)
 {
     b->attention_capability = b->any_attention ? PPI_CUDA_ANY_CAPABILITY : b->compute_capability;
     PP_TRY(ppi_cuda_guard_attention(b, err));
-    b->attention = ppi_cuda_choose_attention(b->attention_capability, b->params.head_dim, false);
+    for (int32_t c = 0; c < b->params.n_page_classes; c++)
+        b->attention[c] = ppi_cuda_choose_attention(b->attention_capability,
+                                                    b->params.classes[c].head_dim, false);
     return PP_OK;
 }
 
@@ -257,7 +262,7 @@ void ppi_cuda_get_info(const struct ppi_backend *b, struct ppi_backend_info *inf
     info->cache_bytes = b->cache_bytes;
     memcpy(info->device_name, b->device_name, sizeof info->device_name);
     memcpy(info->pci_address, b->pci_address, sizeof info->pci_address);
-    snprintf(info->attention, sizeof info->attention, "%s", b->attention.name);
+    snprintf(info->attention, sizeof info->attention, "%s", b->attention[0].name);
 }
 
 void ppi_cuda_get_memory(const struct ppi_backend *b, struct ppi_backend_memory *memory)

@@ -42,6 +42,12 @@ static inline const float *ppi_cuda_vector(const struct ppi_matrix *matrix)
 struct ppi_cuda_products;
 struct ppi_cuda_block; /* of device_varlen.c */
 
+/* The work lists of attention, of a pass in layers of one shape. */
+struct ppi_cuda_list {
+    const struct ppi_cuda_attention_item *items, *few_items; /* device */
+    int32_t n_items, n_few_items;
+};
+
 /* The device copy of a pass: one blob, copied at once from pinned memory. */
 struct ppi_cuda_pass {
     char *host;   /* pinned [capacity] */
@@ -56,8 +62,7 @@ struct ppi_cuda_pass {
     const int32_t *row_segments; /* with linear layers, as linear_segments */
     const struct ppi_cuda_linear_segment *linear_segments;
     const uint64_t *pages[PPI_MAX_PAGE_CLASSES];
-    const struct ppi_cuda_attention_item *items, *few_items;
-    int32_t n_items, n_few_items;
+    struct ppi_cuda_list lists[PPI_MAX_PAGE_CLASSES]; /* of each class */
 };
 
 /* What experts run in: slices of up to n_rows rows, so that memory is bounded. */
@@ -79,9 +84,9 @@ struct ppi_backend {
     int32_t device;
     int32_t compute_capability; /* 80, 90, ... */
     int32_t n_sms;
-    int64_t cache_bytes;                 /* of the second-level cache */
-    int32_t attention_capability;        /* whose attention kernels run: the GPU's, or any's */
-    struct ppi_cuda_attention attention; /* for params.head_dim */
+    int64_t cache_bytes;          /* of the second-level cache */
+    int32_t attention_capability; /* whose attention kernels run: the GPU's, or any's */
+    struct ppi_cuda_attention attention[PPI_MAX_PAGE_CLASSES]; /* for heads of each class */
     char device_name[64];
     char pci_address[16];
     cudaStream_t stream;
@@ -176,6 +181,10 @@ void ppi_cuda_passes_free(struct ppi_backend *backend);
 
 #define PPI_CUDA_PAGE_TOKENS 16
 
+/* The first class whose heads have the shape of this one's: work lists are the same for both. */
+int32_t ppi_cuda_first_like(const struct ppi_backend *backend, int32_t page_class);
+/* The class of a layer. */
+const struct ppi_kv_class *ppi_cuda_class(const struct ppi_backend *backend, int32_t layer);
 size_t ppi_cuda_page_bytes(const struct ppi_backend *backend, int32_t page_class);
 /* Where a layer's keys and values are in pages of its class whose addresses are at `pages`
  * (device). */
