@@ -3,6 +3,10 @@
  */
 #include "cuda/cuda_impl.h"
 
+#include <assert.h>
+
+static_assert(PPI_CUDA_LINEAR_EPS == (float)PPI_LINEAR_EPS, "the kernels' is the contract's");
+
 /* Of a row of mixed, in elements. */
 static int64_t mixed_stride(const struct ppi_linear_shape *shape)
 {
@@ -64,7 +68,7 @@ static struct ppi_cuda_linear_args describe(const struct ppi_linear *linear)
 }
 
 pp_status ppi_cuda_run_linear(struct ppi_backend *b, const struct ppi_pass *pass,
-                              const struct ppi_linear *linear, const float *rows, void *out,
+                              const struct ppi_linear *linear, float *rows, void *out,
                               pp_error *err)
 {
     const struct ppi_linear_shape *shape = linear->shape;

@@ -140,8 +140,9 @@ extern const struct ppi_cuda_kernel ppi_cuda_combine[1];
 /* ---- linear.cu: linear layers (libprepack/linear.h) over the rows of a pass ---- */
 
 #define PPI_CUDA_MAX_LINEAR_K_DIM 256
-#define PPI_CUDA_LINEAR_KS        3  /* scans for k_dim up to 64, 128, 256 */
-#define PPI_CUDA_LINEAR_COLS      32 /* value columns of a block of a scan */
+#define PPI_CUDA_LINEAR_EPS       1e-6f /* of the norms of q and k */
+#define PPI_CUDA_LINEAR_KS        3     /* scans for k_dim up to 64, 128, 256 */
+#define PPI_CUDA_LINEAR_COLS      32    /* value columns of a block of a scan */
 
 /* The run of tokens of one prompt, and the states of all its linear layers. */
 struct ppi_cuda_linear_segment {
