@@ -159,7 +159,7 @@ struct ppi_cuda_linear_segment {
  *                256. Blocks: ppi_cuda_linear_scan_blocks.
  *   linear_seen: the convolution's part of the state. n_segments times blocks of 256 channels.
  *   linear_norm: out. Blocks: ppi_cuda_row_blocks of all norms, of their elements.
- * k_dim and v_dim are multiples of 8. All but linear_norm are one kernel.
+ * k_dim and v_dim are multiples of 4. All but linear_norm are one kernel.
  */
 struct ppi_cuda_linear_args {
     const struct ppi_cuda_linear_segment *segments;
