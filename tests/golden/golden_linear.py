@@ -103,7 +103,7 @@ LINEAR_CASES = {
         family="granitemoehybrid", lengths=BORDERS, dtype=BF16, omit=("head_dim", "time_step_limit"),
         put={"layer_types": ["mamba", "mamba", "attention"], "position_embedding_type": "nope"},
         config=shape(32, 16, 2, 1, 16, 98, 3, layer_types=kinds("llf"), num_local_experts=6, num_experts_per_tok=2,
-                     shared_intermediate_size=24, **mamba(8, 8, 12), **GRANITE),
+                     shared_intermediate_size=24, mamba_chunk_size=32, **mamba(8, 8, 12), **GRANITE),
         off=MAMBA_OFF | EXPERTS | ROUTED | {"the bias of the convolution": (r"conv1d\.bias", zero)}),
     "granitehybrid_dense": dict(
         family="granitemoehybrid", lengths=(1, 5, 18, 66), dtype=BF16, spelling="new",
