@@ -178,11 +178,17 @@ static pp_status try_kernels(struct ppi_backend *b, int32_t head_dim, float soft
 pp_status ppi_cuda_guard_attention(struct ppi_backend *b, pp_error *err)
 {
     /* Callers' tensors may have any head_dim; scores are capped for the model's alone. */
-    const struct {
+    struct {
         int32_t head_dim;
         float softcap; /* that bends scores: their deviation is 1 */
-    } trials[] = {{64, 0}, {128, 0}, {b->params.head_dim, 2}};
-    for (size_t i = 0; i < PPI_COUNT(trials); i++) {
+    } trials[2 + PPI_MAX_PAGE_CLASSES] = {{64, 0}, {128, 0}};
+    int32_t n = 2;
+    for (int32_t c = 0; c < b->params.n_page_classes; c++)
+        if (ppi_cuda_first_like(b, c) == c) {
+            trials[n].head_dim = b->params.classes[c].head_dim;
+            trials[n++].softcap = 2;
+        }
+    for (int32_t i = 0; i < n; i++) {
         bool passed = true, softcap = trials[i].softcap > 0;
         int32_t head_dim = trials[i].head_dim;
         struct ppi_cuda_attention own =

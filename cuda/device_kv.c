@@ -5,24 +5,40 @@
 #include "cuda/cuda_impl.h"
 
 /* Keys, or values, of one layer in a page. */
-static size_t part_bytes(const struct ppi_backend *b)
+static size_t part_bytes(const struct ppi_backend *b, const struct ppi_kv_class *shape)
 {
-    return (size_t)b->params.n_kv_heads * PPI_CUDA_PAGE_TOKENS * (size_t)b->params.head_dim *
+    return (size_t)shape->n_kv_heads * PPI_CUDA_PAGE_TOKENS * (size_t)shape->head_dim *
            b->act_bytes;
+}
+
+int32_t ppi_cuda_first_like(const struct ppi_backend *b, int32_t page_class)
+{
+    const struct ppi_kv_class *classes = b->params.classes, *shape = &classes[page_class];
+    int32_t c = 0;
+    while (classes[c].n_kv_heads != shape->n_kv_heads || classes[c].head_dim != shape->head_dim)
+        c++;
+    return c;
+}
+
+const struct ppi_kv_class *ppi_cuda_class(const struct ppi_backend *b, int32_t layer)
+{
+    return &b->params.classes[b->params.places[layer].page_class];
 }
 
 size_t ppi_cuda_page_bytes(const struct ppi_backend *b, int32_t page_class)
 {
-    return (size_t)b->params.n_class_layers[page_class] * 2 * part_bytes(b);
+    const struct ppi_kv_class *shape = &b->params.classes[page_class];
+    return (size_t)shape->n_layers * 2 * part_bytes(b, shape);
 }
 
 struct ppi_cuda_kv ppi_cuda_page_view(const struct ppi_backend *b, int32_t layer,
                                       const uint64_t *pages)
 {
-    int64_t token = (int64_t)((size_t)b->params.head_dim * b->act_bytes);
-    uint64_t k = (uint64_t)b->params.places[layer].index * 2 * part_bytes(b);
+    const struct ppi_kv_class *shape = ppi_cuda_class(b, layer);
+    int64_t token = (int64_t)((size_t)shape->head_dim * b->act_bytes);
+    uint64_t k = (uint64_t)b->params.places[layer].index * 2 * part_bytes(b, shape);
     return (struct ppi_cuda_kv){.k = k,
-                                .v = k + part_bytes(b),
+                                .v = k + part_bytes(b, shape),
                                 .pages = pages,
                                 .k_token_stride = token,
                                 .v_token_stride = token,
@@ -43,6 +59,7 @@ pp_status ppi_cuda_run_rope_kv(struct ppi_backend *b, const struct ppi_pass *pas
                                pp_error *err)
 {
     const struct ppi_cuda_pass *p = &b->passes[pass->slot];
+    const struct ppi_kv_class *shape = ppi_cuda_class(b, rope->layer);
     struct ppi_cuda_rope_kv_args args = {.qkv = qkv,
                                          .angles = rope->angles,
                                          .q_scale = rope->q_scale,
@@ -52,8 +69,8 @@ pp_status ppi_cuda_run_rope_kv(struct ppi_backend *b, const struct ppi_pass *pas
                                          .kv = view_layer(b, p, rope->layer),
                                          .n_rows = pass->n_rows,
                                          .n_heads = b->params.n_heads,
-                                         .n_kv_heads = b->params.n_kv_heads,
-                                         .head_dim = b->params.head_dim,
+                                         .n_kv_heads = rope->q_only ? 0 : shape->n_kv_heads,
+                                         .head_dim = shape->head_dim,
                                          .rotary_dim = rope->rotary_dim,
                                          .interleaved = rope->interleaved};
     const struct ppi_cuda_kernel *kernels =
@@ -66,7 +83,9 @@ pp_status ppi_cuda_run_attention(struct ppi_backend *b, const struct ppi_pass *p
                                  pp_error *err)
 {
     const struct ppi_cuda_pass *p = &b->passes[pass->slot];
-    int64_t head = (int64_t)((size_t)b->params.head_dim * b->act_bytes);
+    const struct ppi_kv_class *shape = ppi_cuda_class(b, attention->layer);
+    const struct ppi_cuda_list *list = &p->lists[b->params.places[attention->layer].page_class];
+    int64_t head = (int64_t)((size_t)shape->head_dim * b->act_bytes);
     struct ppi_cuda_attention_args args = {.q = q,
                                            .out = out,
                                            .q_row_stride = head * b->params.n_heads,
@@ -75,12 +94,12 @@ pp_status ppi_cuda_run_attention(struct ppi_backend *b, const struct ppi_pass *p
                                            .out_head_stride = head,
                                            .kv = view_layer(b, p, attention->layer),
                                            .n_heads = b->params.n_heads,
-                                           .n_kv_heads = b->params.n_kv_heads,
-                                           .head_dim = b->params.head_dim,
+                                           .n_kv_heads = shape->n_kv_heads,
+                                           .head_dim = shape->head_dim,
                                            .window_left =
                                                attention->window > 0 ? attention->window - 1 : -1,
                                            .window_right = 0};
     ppi_cuda_scale_scores(&args, attention->softmax_scale, attention->softcap);
-    return ppi_cuda_attend(b, b->stream, b->attention_capability, b->act, &args, p->items,
-                           p->n_items, p->few_items, p->n_few_items, err);
+    return ppi_cuda_attend(b, b->stream, b->attention_capability, b->act, &args, list->items,
+                           list->n_items, list->few_items, list->n_few_items, err);
 }

@@ -11,6 +11,7 @@
 /* One call of kv_read or kv_write. */
 struct transfer {
     struct ppi_backend *b;
+    const struct ppi_kv_class *shape; /* of the layer */
     void *const *pages;
     struct ppi_cuda_kv kv; /* k addresses what is wanted, keys or values */
     bool write;
@@ -29,7 +30,7 @@ struct piece {
 
 static struct piece cut_piece(const struct transfer *t, int64_t first)
 {
-    size_t token_bytes = (size_t)t->b->params.n_kv_heads * t->head_bytes;
+    size_t token_bytes = (size_t)t->shape->n_kv_heads * t->head_bytes;
     /* addresses take at most half a byte of staging for each byte of a page's tokens */
     int64_t most = (int64_t)((PPI_CUDA_STAGING_BYTES - 512) / (token_bytes + sizeof(uint64_t)));
     most = most / PPI_CUDA_PAGE_TOKENS * PPI_CUDA_PAGE_TOKENS;
@@ -48,8 +49,7 @@ static struct piece cut_piece(const struct transfer *t, int64_t first)
 /* Between the array and a staging buffer that holds the piece alone, in the array's layout. */
 static void move_piece(const struct transfer *t, const struct piece *piece, char *staging)
 {
-    size_t n_heads = (size_t)t->b->params.n_kv_heads,
-           first = (size_t)(piece->first - t->first_token);
+    size_t n_heads = (size_t)t->shape->n_kv_heads, first = (size_t)(piece->first - t->first_token);
     size_t n_runs = t->layout == PP_KV_NHD ? 1 : n_heads, run = piece->bytes / n_runs;
     for (size_t i = 0; i < n_runs; i++) {
         size_t row = t->layout == PP_KV_NHD ? first * n_heads : i * (size_t)t->n_tokens + first;
@@ -66,8 +66,8 @@ static pp_status read_piece(const struct transfer *t, const struct piece *piece,
                                          .first_token = piece->first -
                                                         piece->first_page * PPI_CUDA_PAGE_TOKENS,
                                          .n_tokens = (int32_t)piece->n,
-                                         .n_kv_heads = b->params.n_kv_heads,
-                                         .head_dim = b->params.head_dim,
+                                         .n_kv_heads = t->shape->n_kv_heads,
+                                         .head_dim = t->shape->head_dim,
                                          .out_type = t->type,
                                          .head_major = t->layout == PP_KV_HND};
     PP_TRY(ppi_cuda_check(cudaMemcpyAsync(b->device_staging, b->staging, piece->table_bytes,
@@ -90,8 +90,8 @@ static pp_status write_piece(const struct transfer *t, const struct piece *piece
                                           .first_token = piece->first -
                                                          piece->first_page * PPI_CUDA_PAGE_TOKENS,
                                           .n_tokens = (int32_t)piece->n,
-                                          .n_kv_heads = b->params.n_kv_heads,
-                                          .head_dim = b->params.head_dim,
+                                          .n_kv_heads = t->shape->n_kv_heads,
+                                          .head_dim = t->shape->head_dim,
                                           .in_type = t->type,
                                           .head_major = t->layout == PP_KV_HND};
     move_piece(t, piece, b->staging + piece->table_bytes);
@@ -108,7 +108,8 @@ static pp_status run(struct transfer *t, int32_t layer, int32_t which, int32_t d
     struct ppi_backend *b = t->b;
     PP_TRY(ppi_cuda_check(cudaSetDevice(b->device), "cudaSetDevice", err));
     t->type = dtype == PP_DTYPE_F32 ? PPI_CUDA_F32 : b->act_type;
-    t->head_bytes = (size_t)b->params.head_dim * pp_dtype_size(dtype);
+    t->shape = ppi_cuda_class(b, layer);
+    t->head_bytes = (size_t)t->shape->head_dim * pp_dtype_size(dtype);
     t->kv = ppi_cuda_page_view(b, layer, (const uint64_t *)(void *)b->device_staging);
     if (which == PP_KV_V)
         t->kv.k = t->kv.v;

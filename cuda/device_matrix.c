@@ -24,11 +24,14 @@ static struct ppi_matrix describe(const struct ppi_backend *b, const struct ppi_
 {
     assert(spec->format == PPI_FORMAT_ACT);
     int32_t kind = spec->kind;
+    int64_t n_matrices = spec->n_stacked > 0 ? spec->n_stacked : 1;
     struct ppi_matrix m = {.kind = kind,
                            .type = kind == PPI_MATRIX_VECTOR ? PPI_CUDA_F32 : b->act_type,
                            .n = spec->n,
                            .k = spec->k,
-                           .n_rows = kind == PPI_MATRIX_GATE_UP ? 2 * spec->n : spec->n,
+                           .n_stacked = spec->n_stacked,
+                           .n_rows =
+                               n_matrices * (kind == PPI_MATRIX_GATE_UP ? 2 * spec->n : spec->n),
                            .memory = b->memory};
     m.bytes = (size_t)m.n_rows * (size_t)m.k * type_bytes(m.type);
     return m;

@@ -1,6 +1,6 @@
 /*
  * device_pass.c: a pass on the device: tokens, rows of angles, slots of the new keys and values,
- * pages of every class and the work list of attention go up in one copy. The host copy is pinned
+ * pages of every class and the work lists of attention go up in one copy. The host copy is pinned
  * and written again only after the copy that reads it is over. Room for usual passes is taken when
  * the context is opened; caches of many pages make it grow.
  */
@@ -10,8 +10,10 @@
 
 /* Offsets of the parts of a blob; each begins at a multiple of 16. */
 struct layout {
-    size_t tokens, rope_rows, source_rows, slots, items, few_items, bytes;
+    size_t tokens, rope_rows, source_rows, slots, linear_segments, row_segments, bytes;
     size_t pages[PPI_MAX_PAGE_CLASSES];
+    /* of classes with the same shape of heads the first one's */
+    size_t items[PPI_MAX_PAGE_CLASSES], few_items[PPI_MAX_PAGE_CLASSES];
 };
 
 static size_t place(size_t *end, int64_t n, size_t size)
@@ -22,16 +24,24 @@ static size_t place(size_t *end, int64_t n, size_t size)
 }
 
 static struct layout lay_out(const struct ppi_backend *b, const struct ppi_pass *pass,
-                             int64_t n_items, int64_t n_few)
+                             const struct ppi_cuda_list lists[PPI_MAX_PAGE_CLASSES])
 {
     struct layout at;
     size_t end = 0;
-    at.items = place(&end, n_items, sizeof(struct ppi_cuda_attention_item));
-    at.few_items = place(&end, n_few, sizeof(struct ppi_cuda_attention_item));
+    for (int32_t c = 0; c < b->params.n_page_classes; c++) {
+        int32_t like = ppi_cuda_first_like(b, c);
+        at.items[c] =
+            like < c ? at.items[like] : place(&end, lists[c].n_items, sizeof *lists[c].items);
+        at.few_items[c] = like < c ? at.few_items[like]
+                                   : place(&end, lists[c].n_few_items, sizeof *lists[c].few_items);
+    }
+    at.linear_segments = place(&end, b->params.linear ? pass->n_segments : 0,
+                               sizeof(struct ppi_cuda_linear_segment));
     at.slots = place(&end, pass->n_rows, sizeof(int64_t));
     for (int32_t c = 0; c < b->params.n_page_classes; c++)
         at.pages[c] = place(&end, pass->n_pages, sizeof(uint64_t));
     at.rope_rows = place(&end, pass->n_rows, sizeof(int32_t));
+    at.row_segments = place(&end, b->params.linear ? pass->n_rows : 0, sizeof(int32_t));
     at.tokens = place(&end, pass->tokens ? pass->n_rows : 0, sizeof(int32_t));
     at.source_rows = place(&end, pass->source_rows ? pass->n_rows : 0, sizeof(int32_t));
     at.bytes = end;
@@ -104,13 +114,19 @@ static pp_status reserve_spans(struct ppi_backend *b, struct ppi_cuda_pass *p, i
     return PP_OK;
 }
 
-/* Everything but pages: of a row that is a segment of its own, the most that a row can take. */
-#define ROW_BYTES (sizeof(struct ppi_cuda_attention_item) + sizeof(int64_t) + 3 * sizeof(int32_t))
+/* Everything but pages and work lists: of a row that is a segment of its own, the most that a row
+ * can take. */
+#define ROW_BYTES (sizeof(int64_t) + 3 * sizeof(int32_t))
+/* ... and with linear layers */
+#define LINEAR_ROW_BYTES (sizeof(struct ppi_cuda_linear_segment) + sizeof(int32_t))
 
 pp_status ppi_cuda_passes_create(struct ppi_backend *b, pp_error *err)
 {
-    /* and one page of each class */
-    size_t row_bytes = ROW_BYTES + (size_t)b->params.n_page_classes * sizeof(uint64_t);
+    size_t row_bytes = ROW_BYTES + (size_t)b->params.n_page_classes * sizeof(uint64_t) +
+                       (b->params.linear ? LINEAR_ROW_BYTES : 0);
+    for (int32_t c = 0; c < b->params.n_page_classes; c++)
+        if (ppi_cuda_first_like(b, c) == c)
+            row_bytes += sizeof(struct ppi_cuda_attention_item);
     for (size_t i = 0; i < PPI_COUNT(b->passes); i++) {
         PP_TRY(reserve_spans(b, &b->passes[i], b->max_pass_tokens, err));
         PP_TRY(reserve(b, &b->passes[i], (size_t)b->max_pass_tokens * row_bytes, err));
@@ -132,15 +148,44 @@ static void fill_rows(const struct ppi_pass *pass, int64_t *slots, int32_t *rope
     }
 }
 
+/* Heads of q that share a kv head. */
+static int32_t group_of(const struct ppi_backend *b, int32_t page_class)
+{
+    return b->params.n_heads / b->params.classes[page_class].n_kv_heads;
+}
+
+/* What linear layers have of each segment, and each row's. */
+static void fill_segments(const struct ppi_pass *pass, struct ppi_cuda_linear_segment *segments,
+                          int32_t *row_segments)
+{
+    for (int32_t s = 0; s < pass->n_segments; s++) {
+        const struct ppi_segment *segment = &pass->segments[s];
+        segments[s] = (struct ppi_cuda_linear_segment){.state = segment->state,
+                                                       .state_before = segment->state_before,
+                                                       .row = segment->row,
+                                                       .n_rows = segment->n_rows,
+                                                       .position = segment->position};
+        for (int32_t i = 0; i < segment->n_rows; i++)
+            row_segments[segment->row + i] = s;
+    }
+}
+
 static void fill(const struct ppi_backend *b, const struct ppi_pass *pass, const struct layout *at,
                  struct ppi_cuda_pass *p)
 {
     size_t words = (size_t)pass->n_rows * sizeof(int32_t);
-    void *items = p->host + at->items, *few_items = p->host + at->few_items;
-    ppi_cuda_make_items(b->attention.tiles, p->spans, pass->n_segments,
-                        b->params.n_heads / b->params.n_kv_heads, -1, 0, items, few_items);
+    for (int32_t c = 0; c < b->params.n_page_classes; c++) {
+        void *items = p->host + at->items[c], *few_items = p->host + at->few_items[c];
+        if (ppi_cuda_first_like(b, c) == c)
+            ppi_cuda_make_items(b->attention[c].tiles, p->spans, pass->n_segments, group_of(b, c),
+                                -1, 0, items, few_items);
+    }
     fill_rows(pass, (int64_t *)(void *)(p->host + at->slots),
               (int32_t *)(void *)(p->host + at->rope_rows));
+    if (b->params.linear)
+        fill_segments(pass,
+                      (struct ppi_cuda_linear_segment *)(void *)(p->host + at->linear_segments),
+                      (int32_t *)(void *)(p->host + at->row_segments));
     for (int32_t c = 0; c < b->params.n_page_classes; c++) {
         uint64_t *pages = (uint64_t *)(void *)(p->host + at->pages[c]);
         for (int32_t i = 0; i < pass->n_pages; i++)
@@ -163,10 +208,14 @@ pp_status ppi_cuda_pass_begin(struct ppi_backend *b, const struct ppi_pass *pass
                                    .n_rows = pass->segments[s].n_rows,
                                    .n_keys = pass->segments[s].position + pass->segments[s].n_rows,
                                    .first = pass->segments[s].first_page};
-    int64_t n_items, n_few;
-    ppi_cuda_count_items(b->attention.tiles, p->spans, pass->n_segments,
-                         b->params.n_heads / b->params.n_kv_heads, &n_items, &n_few);
-    struct layout at = lay_out(b, pass, n_items, n_few);
+    for (int32_t c = 0; c < b->params.n_page_classes; c++) {
+        int64_t n_items, n_few;
+        ppi_cuda_count_items(b->attention[c].tiles, p->spans, pass->n_segments, group_of(b, c),
+                             &n_items, &n_few);
+        p->lists[c] =
+            (struct ppi_cuda_list){.n_items = (int32_t)n_items, .n_few_items = (int32_t)n_few};
+    }
+    struct layout at = lay_out(b, pass, p->lists);
     PP_TRY(reserve(b, p, at.bytes, err));
     fill(b, pass, &at, p);
     PP_TRY(ppi_cuda_check(
@@ -177,11 +226,14 @@ pp_status ppi_cuda_pass_begin(struct ppi_backend *b, const struct ppi_pass *pass
     p->rope_rows = (const int32_t *)(void *)(p->device + at.rope_rows);
     p->source_rows = (const int32_t *)(void *)(p->device + at.source_rows);
     p->slots = (const int64_t *)(void *)(p->device + at.slots);
-    for (int32_t c = 0; c < b->params.n_page_classes; c++)
+    p->row_segments = (const int32_t *)(void *)(p->device + at.row_segments);
+    p->linear_segments =
+        (const struct ppi_cuda_linear_segment *)(void *)(p->device + at.linear_segments);
+    for (int32_t c = 0; c < b->params.n_page_classes; c++) {
+        struct ppi_cuda_list *list = &p->lists[c];
         p->pages[c] = (const uint64_t *)(void *)(p->device + at.pages[c]);
-    p->items = (const struct ppi_cuda_attention_item *)(void *)(p->device + at.items);
-    p->few_items = (const struct ppi_cuda_attention_item *)(void *)(p->device + at.few_items);
-    p->n_items = (int32_t)n_items;
-    p->n_few_items = (int32_t)n_few;
+        list->items = (const void *)(p->device + at.items[c]);
+        list->few_items = (const void *)(p->device + at.few_items[c]);
+    }
     return PP_OK;
 }

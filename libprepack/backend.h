@@ -31,9 +31,15 @@ struct ppi_matrix;  /* a weight matrix in the backend's own layout; each backend
 
 /*
  * Pages. A page holds PAGE_TOKENS token slots of keys and values of the layers of one class: those
- * that look equally far back. Classes are numbered from 0.
+ * that look equally far back and have heads of the same shape. Classes are numbered from 0.
  */
 #define PPI_MAX_PAGE_CLASSES 4
+
+struct ppi_kv_class {
+    int32_t window; /* keys that a token sees, itself included; 0: all */
+    int32_t n_kv_heads, head_dim;
+    int32_t n_layers; /* whose keys and values its pages hold */
+};
 
 /* Where a layer's keys and values are. */
 struct ppi_layer_place {
@@ -46,14 +52,14 @@ struct ppi_backend_params {
     const char *variant; /* after the colon of "cpu:ref" or "cuda:1"; NULL: the backend chooses */
     struct ppi_mem *mem; /* host memory of the session */
     struct ppi_log log;
-    int32_t dtype;                                   /* act; one that supports_dtype took */
-    bool integer_products, unpacked_products;        /* some matrices have codes, and are multiplied
-                                                        as integers, or as numbers */
-    int32_t n_threads;                               /* at least 1 */
-    int32_t n_heads, n_kv_heads, head_dim, n_layers; /* shapes of attention and of KV pages */
-    const struct ppi_layer_place *places;            /* [n_layers], outlive the context */
+    int32_t dtype;                            /* act; one that supports_dtype took */
+    bool integer_products, unpacked_products; /* some matrices have codes, and are multiplied
+                                                 as integers, or as numbers */
+    int32_t n_threads;                        /* at least 1 */
+    int32_t n_heads, n_layers;                /* shapes of attention and of KV pages */
+    const struct ppi_layer_place *places;     /* [n_layers], outlive the context */
     int32_t n_page_classes;
-    int32_t n_class_layers[PPI_MAX_PAGE_CLASSES];
+    struct ppi_kv_class classes[PPI_MAX_PAGE_CLASSES];
     int32_t hidden_size, intermediate_size;      /* of the model; 0: attention only */
     int32_t n_experts, top_k, expert_size;       /* of its experts; 0: none */
     const struct ppi_linear_shape *linear;       /* of its linear layers; NULL: none */
@@ -83,6 +89,15 @@ struct ppi_backend_info {
 static inline pp_status ppi_no_device_memory(const struct ppi_backend_info *info)
 {
     return info->has_own_memory ? PP_ERR_DEVICE_NOMEM : PP_ERR_NOMEM;
+}
+
+/* The largest of the classes. */
+static inline int32_t ppi_params_max_head_dim(const struct ppi_backend_params *params)
+{
+    int32_t most = 0;
+    for (int32_t c = 0; c < params->n_page_classes; c++)
+        most = params->classes[c].head_dim > most ? params->classes[c].head_dim : most;
+    return most;
 }
 
 struct ppi_backend_memory {
@@ -388,10 +403,9 @@ struct ppi_backend_ops {
                          float *out, pp_error *err);
 
     /* A linear layer (linear.h) over the rows of a pass, behind its projection. rows: f32 [n_rows,
-     * ppi_linear_row]; out: act [n_rows, v size]. NULL: the device has none. */
+     * ppi_linear_row], used up; out: act [n_rows, v size]. NULL: the device has none. */
     pp_status (*linear)(struct ppi_backend *backend, const struct ppi_pass *pass,
-                        const struct ppi_linear *linear, const float *rows, void *out,
-                        pp_error *err);
+                        const struct ppi_linear *linear, float *rows, void *out, pp_error *err);
 
     /* a = a sigmoid(gate): act [n_rows, dim] in place; gate: f32 [n_rows, dim]. */
     pp_status (*gate)(struct ppi_backend *backend, const float *gate, int64_t n_rows, int64_t dim,
@@ -414,8 +428,8 @@ struct ppi_backend_ops {
 
     /* Rotates q and k by their rows of angles, narrows, writes k and v into the pages of
      * rope->layer. qkv: f32 [n_rows, (n_heads + 2 n_kv_heads) head_dim], rows of q, then k, then v
-     * heads. A pair (x, y) becomes (x cos - y sin, y cos + x sin). q: act [n_rows, n_heads
-     * head_dim]. */
+     * heads; with q_only [n_rows, n_heads head_dim], and no page is written. A pair (x, y) becomes
+     * (x cos - y sin, y cos + x sin). q: act [n_rows, n_heads head_dim]. */
     pp_status (*rope_kv)(struct ppi_backend *backend, const struct ppi_pass *pass,
                          const struct ppi_rope *rope, const float *qkv, void *q, pp_error *err);
 

@@ -27,6 +27,7 @@ struct ppi_matrix;
 enum ppi_linear_rule { PPI_LINEAR_DELTA, PPI_LINEAR_MAMBA2 };
 
 #define PPI_MAX_CONV_KERNEL 8
+#define PPI_LINEAR_EPS      1e-6 /* of the norms of q and k */
 
 struct ppi_linear_shape {
     enum ppi_linear_rule rule;

@@ -118,14 +118,4 @@ PPI_INLINE void sum_rows_of_block(bool codes, const struct tile_block *block, in
         sum_block(codes, false, block, sums);
 }
 
-/* What becomes of the sums [rows][64] of a block. */
-PPI_INLINE void finish_block(bool bf16, bool gate_up, const struct ppi_cpu_product *p,
-                             const float *sums, int rows, char *out)
-{
-    if (gate_up)
-        store_gated(bf16, p, 0, PPI_CPU_GATED, sums, rows, out);
-    else
-        store_epilogue(p, 0, PPI_CPU_PANEL, sums, rows, (float *)(void *)out);
-}
-
 #endif

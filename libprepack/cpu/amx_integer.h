@@ -35,8 +35,6 @@ static void multiply_codes_by_tiles(bool bf16, bool gate_up, const struct ppi_cp
                                .a_bytes = (size_t)product->k,
                                .panel = product->panel,
                                .n_steps = product->k / TILE_BYTES};
-    size_t act_bytes = bf16 && gate_up ? sizeof(uint16_t) : sizeof(float);
-    char *out = product->out;
     int configured = 0;
     for (int64_t row = 0; row < product->n_rows; row += BLOCK_ROWS) {
         int64_t left = product->n_rows - row;
@@ -48,9 +46,8 @@ static void multiply_codes_by_tiles(bool bf16, bool gate_up, const struct ppi_cp
         configured = rows;
         sum_rows_of_block(true, &block, rows, sums);
         scale_sums(p, row, rows, sums, numbers);
-        finish_block(bf16, gate_up, product, numbers, rows, out);
+        store_rows(bf16, gate_up, product, row, numbers, rows);
         block.a += BLOCK_ROWS * block.a_bytes;
-        out += BLOCK_ROWS * (size_t)product->out_stride * act_bytes;
     }
     tile_release();
 }

@@ -42,16 +42,15 @@ static void multiply_panel_by_tiles(bool gate_up, const struct ppi_cpu_product *
                                .a_bytes = (size_t)p->k * sizeof(uint16_t),
                                .panel = p->panel,
                                .n_steps = p->k / STEP_K};
-    size_t out_bytes = (size_t)p->out_stride * (gate_up ? sizeof(uint16_t) : sizeof(float));
     struct product_tail tail;
-    char *out = p->out;
     int configured = 0;
     if (p->k % STEP_K) {
         copy_panel_tail(p, &tail);
         block.tail_rows = tail.rows;
         block.tail_panel = tail.panel;
     }
-    for (int64_t left = p->n_rows; left > 0; left -= BLOCK_ROWS) {
+    for (int64_t row = 0; row < p->n_rows; row += BLOCK_ROWS) {
+        int64_t left = p->n_rows - row;
         int rows = left < BLOCK_ROWS ? (int)left : BLOCK_ROWS;
         _Alignas(64) float sums[BLOCK_ROWS * PPI_CPU_PANEL];
         if (rows != configured)
@@ -60,9 +59,8 @@ static void multiply_panel_by_tiles(bool gate_up, const struct ppi_cpu_product *
         if (block.tail_rows)
             copy_row_tails(&block, rows, &tail);
         sum_rows_of_block(false, &block, rows, sums);
-        finish_block(true, gate_up, p, sums, rows, out);
+        store_rows(true, gate_up, p, row, sums, rows);
         block.a += BLOCK_ROWS * block.a_bytes;
-        out += BLOCK_ROWS * out_bytes;
     }
     tile_release();
 }

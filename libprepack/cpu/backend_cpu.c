@@ -1,10 +1,12 @@
 /*
  * backend_cpu.c: the CPU's table of operations: opening a context, its memory, and what it says
- * about itself. The operations are in products.c (matmul, gate_up), matrix.c (weights),
- * row_ops.c (norms, softcap, gather_rows, copy), page_ops.c (rope_kv, attention),
+ * about itself. The operations are in products.c (matmul, gate_up), ref_route.c (route), experts.c
+ * (experts), linear_ops.c (linear), gate_ops.c (gate, activate, add_gated, multiply), matrix.c
+ * (weights), row_ops.c (norms, softcap, gather_rows, copy), page_ops.c (rope_kv, attention),
  * page_copies.c (kv_read, kv_write, kv_layout), ref_sample.c (sample), score_ops.c (score) and
  * varlen_cpu.c (varlen_*).
  */
+#include "cpu/expert_rows.h"
 #include "cpu/packed_products.h"
 
 #include <assert.h>
@@ -38,6 +40,7 @@ static void cpu_close(struct ppi_backend *backend)
     struct ppi_mem *mem = backend->params.mem;
     ppi_cpu_pool_destroy(backend->pool);
     ppi_free(mem, backend->score_parts);
+    ppi_cpu_expert_rows_destroy(backend);
     ppi_free(mem, backend->codes.codes);
     ppi_free(mem, backend->scratch);
     ppi_free(mem, backend);
@@ -47,11 +50,15 @@ static pp_status cpu_open(const struct ppi_backend_params *params, struct ppi_ba
                           pp_error *err)
 {
     assert(params->dtype == PP_DTYPE_F32 || params->dtype == PP_DTYPE_BF16);
-    assert(params->n_threads >= 1 && params->n_kv_heads >= 1);
-    assert(params->n_heads % params->n_kv_heads == 0);
-    assert(params->head_dim >= 2 && params->head_dim % 2 == 0 &&
-           params->head_dim <= PPI_CPU_MAX_HEAD_DIM);
+    assert(params->n_threads >= 1);
     assert(params->n_page_classes >= 1 && params->n_page_classes <= PPI_MAX_PAGE_CLASSES);
+    for (int32_t c = 0; c < params->n_page_classes; c++) {
+        const struct ppi_kv_class *shape = &params->classes[c];
+        assert(shape->n_kv_heads >= 1 && params->n_heads % shape->n_kv_heads == 0);
+        assert(shape->head_dim >= 2 && shape->head_dim % 2 == 0 &&
+               shape->head_dim <= PPI_CPU_MAX_HEAD_DIM);
+        (void)shape;
+    }
 
     const struct ppi_cpu_variant *variant;
     PP_TRY(ppi_cpu_find_variant(params->variant, &variant, err));
@@ -63,11 +70,13 @@ static pp_status cpu_open(const struct ppi_backend_params *params, struct ppi_ba
     b->variant = variant;
     b->kernels = params->dtype == PP_DTYPE_BF16 ? &variant->bf16 : &variant->f32;
     b->act_bytes = pp_dtype_size(params->dtype);
-    b->head_kv_bytes = ppi_cpu_k_bytes(b->act_bytes, params->head_dim) +
-                       ppi_cpu_v_bytes(b->act_bytes, params->head_dim);
-    b->scratch_bytes = ppi_cpu_tile_scratch(params->head_dim);
+    b->scratch_bytes = ppi_cpu_tile_scratch(ppi_params_max_head_dim(params));
     if (ppi_cpu_packed_scratch(params) > b->scratch_bytes)
         b->scratch_bytes = ppi_cpu_packed_scratch(params);
+    if (ppi_cpu_linear_scratch(params->linear) > b->scratch_bytes)
+        b->scratch_bytes = ppi_cpu_linear_scratch(params->linear);
+    if (ppi_cpu_route_scratch(params) > b->scratch_bytes)
+        b->scratch_bytes = ppi_cpu_route_scratch(params);
     b->scratch_bytes = (b->scratch_bytes + 63) & ~(size_t)63;
 
     pp_status status = ppi_cpu_pool_create(params->mem, params->n_threads, params->parallel_for,
@@ -80,7 +89,10 @@ static pp_status cpu_open(const struct ppi_backend_params *params, struct ppi_ba
                                  (size_t)params->n_threads * b->scratch_bytes);
         goto fail;
     }
-    status = ppi_cpu_codes_create(b, max_pass_tokens(params), err);
+    status = ppi_cpu_codes_create(params, max_pass_tokens(params), &b->codes, err);
+    if (status < 0)
+        goto fail;
+    status = ppi_cpu_expert_rows_create(b, max_pass_tokens(params), err);
     if (status < 0)
         goto fail;
     *backend = b;
@@ -96,9 +108,11 @@ static void cpu_get_info(const struct ppi_backend *backend, struct ppi_backend_i
     memset(info, 0, sizeof *info);
     snprintf(info->name, sizeof info->name, "cpu:%s", backend->variant->name);
     info->page_tokens = PPI_CPU_PAGE;
-    for (int32_t c = 0; c < params->n_page_classes; c++)
-        info->page_bytes[c] = (int64_t)params->n_class_layers[c] * params->n_kv_heads *
-                              (int64_t)backend->head_kv_bytes;
+    for (int32_t c = 0; c < params->n_page_classes; c++) {
+        const struct ppi_kv_class *shape = &params->classes[c];
+        info->page_bytes[c] = (int64_t)shape->n_layers * shape->n_kv_heads *
+                              (int64_t)ppi_cpu_head_kv_bytes(backend, shape);
+    }
     info->chunk_tokens = PPI_CPU_CHUNK;
     info->max_pass_tokens = max_pass_tokens(params);
     info->row_padding = 1;
@@ -229,6 +243,13 @@ const struct ppi_backend_ops ppi_cpu_ops = {
     .norm_parts = ppi_cpu_norm_parts,
     .matmul = ppi_cpu_matmul,
     .gate_up = ppi_cpu_gate_up,
+    .linear = ppi_cpu_linear,
+    .gate = ppi_cpu_gate,
+    .activate = ppi_cpu_activate,
+    .add_gated = ppi_cpu_add_gated,
+    .multiply = ppi_cpu_multiply,
+    .route = ppi_cpu_route,
+    .experts = ppi_cpu_experts,
     .softcap = ppi_cpu_softcap,
     .rope_kv = ppi_cpu_rope_kv,
     .attention = ppi_cpu_attention,

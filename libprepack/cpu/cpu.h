@@ -7,7 +7,8 @@
  *
  *   weight panel  [groups of k][64 columns], 32 bits each; LINEAR: 64 rows of the matrix; GATE_UP:
  *                 32 gate rows, then the 32 up rows of the same outputs. Missing columns and the
- *                 second half of the last pair of an odd k are zero.
+ *                 second half of the last pair of an odd k are zero. A stack has the panels of its
+ *                 first matrix, then those of the second, ...
  *   KV page       [layers of its class][n_kv_heads] of K, then V:
  *     K           [groups of head_dim][16 slots], so 16 keys are a slice of a panel
  *     V           [groups of slots][v_columns], v_columns: head_dim rounded up to 16; what is
@@ -17,6 +18,7 @@
 #define PPI_CPU_H
 
 #include "backend.h"
+#include "cpu/linear_cpu.h"
 #include "cpu/product.h"
 #include "cpu/packed.h"
 #include "cpu/threads.h"
@@ -54,7 +56,7 @@ struct ppi_cpu_tile {
     void *scratch;      /* ppi_cpu_tile_scratch bytes, 64-byte aligned */
 };
 
-/* One row of q, k and v of all heads. */
+/* One row of q, k and v of all heads; n_kv_heads 0: of q alone. */
 struct ppi_cpu_rope {
     const float *qkv;    /* [(n_heads + 2 n_kv_heads) head_dim] */
     const float *angles; /* [2, rotary_dim / 2] of the row */
@@ -70,7 +72,7 @@ struct ppi_cpu_rope {
 
 /* One norm, over rows of dim elements without gap. */
 struct ppi_cpu_norm {
-    const float *weight;
+    const float *weight; /* norm_parts: or NULL */
     double eps;
     bool center;
     int64_t dim;
@@ -95,6 +97,14 @@ struct ppi_cpu_kernels {
                      float *out);
     void (*norm_parts)(const struct ppi_cpu_norm *norm, float *x, int64_t n_parts);
     void (*softcap)(float *x, int64_t n, float cap);
+    /* linear_cpu.h */
+    void (*convolve)(const struct ppi_cpu_conv *conv);
+    void (*scan)(const struct ppi_cpu_scan *scan);
+    int32_t scan_columns; /* of a state that a scan takes */
+    void (*norm_gated)(const struct ppi_cpu_linear_norm *norm);
+    /* a = a sigmoid(gate); out = activation(gate) x. a, out: act */
+    void (*gate)(const float *gate, int64_t n, void *a);
+    void (*activate)(int32_t activation, const float *gate, const float *x, int64_t n, void *out);
     struct ppi_score_part (*sum_exp)(const float *x, int64_t n);
     /* How many of x are above the bound, or with `equals` not below it. */
     int32_t (*count_values)(const float *x, int64_t n, float bound, bool equals);
@@ -131,10 +141,10 @@ struct ppi_backend {
     char *scratch; /* [n_threads, scratch_bytes] */
     size_t scratch_bytes;
     struct ppi_cpu_codes codes; /* of the rows of a pass, where there are integer products */
-    struct ppi_score_part *score_parts; /* of the rows and tiles of a `score` */
+    struct ppi_cpu_expert_rows *expert_rows; /* expert_rows.h; NULL: no experts */
+    struct ppi_score_part *score_parts;      /* of the rows and tiles of a `score` */
     int64_t n_score_parts;
-    size_t act_bytes;     /* of one element */
-    size_t head_kv_bytes; /* K and V of one kv head of one layer in a page */
+    size_t act_bytes; /* of one element */
 };
 
 struct ppi_matrix {
@@ -142,11 +152,18 @@ struct ppi_matrix {
     int32_t kind, format;
     bool integer;
     int32_t dtype;      /* of its numbers, where it has no codes */
-    int64_t n, k;       /* GATE_UP: n gate rows */
-    int64_t n_panels;   /* 0 for tables and vectors */
+    int64_t n, k;       /* of one of a stack; GATE_UP: n gate rows */
+    int64_t n_stacked;  /* matrices, at least 1; their panels follow each other */
+    int64_t n_panels;   /* of one; 0 for tables and vectors */
     size_t panel_bytes; /* tables and vectors: of a row */
     char *data;
 };
+
+/* Rows of one matrix of a stack. */
+static inline int64_t ppi_cpu_rows_of_one(const struct ppi_matrix *matrix)
+{
+    return matrix->kind == PPI_MATRIX_GATE_UP ? 2 * matrix->n : matrix->n;
+}
 
 /* The numbers of a VECTOR; NULL of none. */
 static inline const float *ppi_cpu_vector(const struct ppi_matrix *vector)
@@ -176,11 +193,26 @@ static inline const struct ppi_layer_place *ppi_cpu_place(const struct ppi_backe
     return &backend->params.places[layer];
 }
 
+static inline const struct ppi_kv_class *ppi_cpu_class(const struct ppi_backend *backend,
+                                                       int32_t layer)
+{
+    return &backend->params.classes[ppi_cpu_place(backend, layer)->page_class];
+}
+
+/* K and V of one kv head of one layer in a page. */
+static inline size_t ppi_cpu_head_kv_bytes(const struct ppi_backend *backend,
+                                           const struct ppi_kv_class *shape)
+{
+    return ppi_cpu_k_bytes(backend->act_bytes, shape->head_dim) +
+           ppi_cpu_v_bytes(backend->act_bytes, shape->head_dim);
+}
+
 /* Of the layer's K of kv head 0 in a page of its class. */
 static inline size_t ppi_cpu_layer_offset(const struct ppi_backend *backend, int32_t layer)
 {
-    return (size_t)ppi_cpu_place(backend, layer)->index * (size_t)backend->params.n_kv_heads *
-           backend->head_kv_bytes;
+    const struct ppi_kv_class *shape = ppi_cpu_class(backend, layer);
+    return (size_t)ppi_cpu_place(backend, layer)->index * (size_t)shape->n_kv_heads *
+           ppi_cpu_head_kv_bytes(backend, shape);
 }
 
 /* Weights of the softmax are 2^(factor (s - max s)); s is a product q k^T or, with a softcap,
@@ -203,6 +235,9 @@ static inline size_t ppi_cpu_tile_scratch(int32_t head_dim)
     size_t row = (size_t)ppi_cpu_v_columns(head_dim) + 17;
     return sizeof(float) * (PPI_CPU_ROWS * PPI_CPU_BLOCK + (PPI_CPU_TILE + 1) * row);
 }
+
+/* Bytes of a thread; 0 without linear layers. */
+size_t ppi_cpu_linear_scratch(const struct ppi_linear_shape *shape);
 
 /* ---- entries of the table, each documented in backend.h ---- */
 
@@ -232,6 +267,23 @@ pp_status ppi_cpu_matmul(struct ppi_backend *backend, const void *a, const struc
 pp_status ppi_cpu_gate_up(struct ppi_backend *backend, const void *a, const struct ppi_matrix *w,
                           const struct ppi_matrix *bias, int32_t activation, int64_t n_rows,
                           void *out, pp_error *err);
+pp_status ppi_cpu_linear(struct ppi_backend *backend, const struct ppi_pass *pass,
+                         const struct ppi_linear *linear, float *rows, void *out, pp_error *err);
+pp_status ppi_cpu_gate(struct ppi_backend *backend, const float *gate, int64_t n_rows, int64_t dim,
+                       void *a, pp_error *err);
+pp_status ppi_cpu_activate(struct ppi_backend *backend, int32_t activation, const float *gate,
+                           const float *x, int64_t x_stride, int64_t n_rows, int64_t dim, void *out,
+                           pp_error *err);
+pp_status ppi_cpu_add_gated(struct ppi_backend *backend, const float *gate, const float *x,
+                            float scale, int64_t n_rows, int64_t dim, float *out, pp_error *err);
+pp_status ppi_cpu_multiply(struct ppi_backend *backend, float *x, int64_t n,
+                           const struct ppi_matrix *factor, pp_error *err);
+pp_status ppi_cpu_route(struct ppi_backend *backend, const struct ppi_router *router,
+                        const float *logits, int64_t n_rows, const struct ppi_routing *routing,
+                        pp_error *err);
+pp_status ppi_cpu_experts(struct ppi_backend *backend, const struct ppi_experts *experts,
+                          const struct ppi_routing *routing, const void *a, int64_t n_rows,
+                          float *out, pp_error *err);
 pp_status ppi_cpu_softcap(struct ppi_backend *backend, float *x, int64_t n, float cap,
                           pp_error *err);
 pp_status ppi_cpu_rope_kv(struct ppi_backend *backend, const struct ppi_pass *pass,

@@ -31,7 +31,8 @@ static struct ppi_matrix describe(int32_t dtype, const struct ppi_matrix_spec *s
                            .integer = spec->integer,
                            .dtype = spec->format == PPI_FORMAT_BF16 ? PP_DTYPE_BF16 : dtype,
                            .n = spec->n,
-                           .k = spec->k};
+                           .k = spec->k,
+                           .n_stacked = spec->n_stacked > 0 ? spec->n_stacked : 1};
     if (m.kind == PPI_MATRIX_VECTOR) {
         m.format = PPI_FORMAT_ACT;
         m.dtype = PP_DTYPE_F32;
@@ -51,7 +52,7 @@ static struct ppi_matrix describe(int32_t dtype, const struct ppi_matrix_spec *s
 
 static size_t data_bytes(const struct ppi_matrix *m)
 {
-    return m->panel_bytes * (size_t)(in_rows(m->kind) ? m->n : m->n_panels);
+    return m->panel_bytes * (size_t)(in_rows(m->kind) ? m->n : m->n_panels * m->n_stacked);
 }
 
 size_t ppi_cpu_matrix_bytes(const struct ppi_backend *backend, const struct ppi_matrix_spec *spec)
@@ -65,6 +66,7 @@ pp_status ppi_cpu_matrix_create(struct ppi_backend *backend, struct ppi_mem *mem
                                 pp_error *err)
 {
     assert(spec->n >= 1 && spec->k >= 1);
+    assert(spec->n_stacked == 0 || !in_rows(spec->kind));
     struct ppi_matrix m = describe(backend->params.dtype, spec);
     size_t bytes = HEADER_BYTES + data_bytes(&m);
     char *memory = ppi_alloc(mem, bytes, 1);
@@ -72,8 +74,9 @@ pp_status ppi_cpu_matrix_create(struct ppi_backend *backend, struct ppi_mem *mem
         return ppi_error_nomem(err, "a weight matrix", bytes);
     m.mem = mem;
     m.data = memory + HEADER_BYTES;
-    if (m.n_panels > 0) /* filling sets what exists; columns that do not are all in the last */
-        memset(m.data + (size_t)(m.n_panels - 1) * m.panel_bytes, 0, m.panel_bytes);
+    /* Filling sets what exists; columns that do not are all in the last panel of each. */
+    for (int64_t i = 1; m.n_panels > 0 && i <= m.n_stacked; i++)
+        memset(m.data + (size_t)(i * m.n_panels - 1) * m.panel_bytes, 0, m.panel_bytes);
     memcpy(memory, &m, sizeof m);
     *matrix = (struct ppi_matrix *)(void *)memory;
     return PP_OK;
@@ -129,15 +132,19 @@ static void fill_columns(const struct ppi_cpu_fill *fill, char *panel, int64_t c
     }
 }
 
-/* Slices [first, end): 16 columns of a panel. */
+/* Slices [first, end): 16 columns of a panel, from the first matrix of the stack that has rows of
+ * the fill on. */
 static void fill_panels(void *arg, int64_t first, int64_t end, int32_t i_thread)
 {
     (void)i_thread;
     const struct ppi_cpu_fill *fill = arg;
     const struct ppi_matrix *m = fill->matrix;
     bool gated = m->kind == PPI_MATRIX_GATE_UP;
+    int64_t one = ppi_cpu_rows_of_one(m), first_stacked = fill->first_row / one;
     for (int64_t s = first; s < end; s++) {
         int64_t panel = s / PANEL_SLICES, column = s % PANEL_SLICES * COLUMNS;
+        int64_t stacked = first_stacked + panel / m->n_panels;
+        panel %= m->n_panels;
         /* Logical rows [row, limit) are what the slice holds and this call brings. */
         int64_t row = panel * PPI_CPU_PANEL + column, limit = m->n;
         if (gated) {
@@ -147,6 +154,9 @@ static void fill_panels(void *arg, int64_t first, int64_t end, int32_t i_thread)
                 limit += m->n;
             }
         }
+        panel += stacked * m->n_panels;
+        row += stacked * one;
+        limit += stacked * one;
         if (limit > row + COLUMNS)
             limit = row + COLUMNS;
         if (limit > fill->first_row + fill->n_rows)
@@ -174,7 +184,8 @@ pp_status ppi_cpu_matrix_fill(struct ppi_backend *backend, struct ppi_matrix *ma
 {
     (void)err;
     assert(first_row >= 0 && n_rows >= 0);
-    assert(first_row + n_rows <= (matrix->kind == PPI_MATRIX_GATE_UP ? 2 : 1) * matrix->n);
+    int64_t one = ppi_cpu_rows_of_one(matrix);
+    assert(first_row + n_rows <= one * matrix->n_stacked);
     struct ppi_cpu_fill fill = {.backend = backend,
                                 .matrix = matrix,
                                 .first_row = first_row,
@@ -187,9 +198,11 @@ pp_status ppi_cpu_matrix_fill(struct ppi_backend *backend, struct ppi_matrix *ma
                     ppi_cpu_quantize_weights, &fill);
     else if (in_rows(matrix->kind))
         ppi_cpu_run(backend->pool, n_rows, ns / (double)n_rows, fill_rows, &fill);
-    else /* most slices have nothing to do where few rows come */
-        ppi_cpu_run(backend->pool, matrix->n_panels * PANEL_SLICES,
-                    ns / (double)(matrix->n_panels * PANEL_SLICES), fill_panels, &fill);
+    else { /* most slices have nothing to do where few rows come */
+        int64_t n_matrices = ppi_div_up(first_row + n_rows, one) - first_row / one;
+        int64_t n_slices = n_matrices * matrix->n_panels * PANEL_SLICES;
+        ppi_cpu_run(backend->pool, n_slices, ns / (double)n_slices, fill_panels, &fill);
+    }
     return PP_OK;
 }
 

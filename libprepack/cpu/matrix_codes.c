@@ -14,13 +14,15 @@
 /* The panel and the column of a row of the logical matrix. */
 static void place_row(const struct ppi_matrix *m, int64_t row, int64_t *panel, int64_t *column)
 {
+    int64_t one = ppi_cpu_rows_of_one(m), first_panel = row / one * m->n_panels;
+    row %= one;
     if (m->kind != PPI_MATRIX_GATE_UP) {
-        *panel = row / PPI_CPU_PANEL;
+        *panel = first_panel + row / PPI_CPU_PANEL;
         *column = row % PPI_CPU_PANEL;
         return;
     }
     int64_t output = row < m->n ? row : row - m->n;
-    *panel = output / PPI_CPU_GATED;
+    *panel = first_panel + output / PPI_CPU_GATED;
     *column = output % PPI_CPU_GATED + (row < m->n ? 0 : PPI_CPU_GATED);
 }
 
@@ -28,6 +30,8 @@ static void put_number(char *to, int32_t bytes, int64_t i, float value)
 {
     if (bytes == sizeof(float))
         ((float *)(void *)to)[i] = value;
+    else if (bytes == 1)
+        ((uint8_t *)to)[i] = ppi_power_byte(value);
     else
         ((uint16_t *)(void *)to)[i] = ppi_f32_to_f16(value);
 }
@@ -70,12 +74,14 @@ static void put_rows(const struct ppi_matrix *m, int64_t i_row, int64_t n,
 /* How many of the rows [row, end) of a matrix share a line of a panel with the first. */
 static int64_t rows_of_line(const struct ppi_matrix *m, int64_t row, int64_t end)
 {
-    int64_t panel, column;
+    int64_t panel, column, one = ppi_cpu_rows_of_one(m);
     place_row(m, row, &panel, &column);
     int64_t n = LINE_ROWS - column % LINE_ROWS;
-    if (row < m->n && end > m->n) /* GATE_UP: the ups stand elsewhere */
-        end = m->n;
-    return n < end - row ? n : end - row;
+    int64_t in_one = row % one,
+            left = (in_one < m->n ? m->n : one) - in_one; /* ups are elsewhere */
+    if (left > end - row)
+        left = end - row;
+    return n < left ? n : left;
 }
 
 /* ---- tables ---- */

@@ -85,6 +85,7 @@ PPI_INLINE void norm_add_rows(const struct ppi_cpu_norm *norm, float scale, cons
     }
 }
 
+/* Without a weight the bits are those of a weight of 1. */
 PPI_INLINE void norm_parts_in_place(const struct ppi_cpu_norm *norm, float *x, int64_t n_parts)
 {
     const float *weight = norm->weight;
@@ -92,7 +93,7 @@ PPI_INLINE void norm_parts_in_place(const struct ppi_cpu_norm *norm, float *x, i
     for (int64_t part = 0; part < n_parts; part++, x += dim) {
         struct row_norm r = measure_row(norm, x);
         for (int64_t i = 0; i < dim; i++)
-            x[i] = (x[i] - r.center) * r.scale * weight[i];
+            x[i] = (x[i] - r.center) * r.scale * (weight ? weight[i] : 1.0f);
     }
 }
 

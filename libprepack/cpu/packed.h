@@ -5,8 +5,9 @@
  *            bytes of two codes of 4 bits: those of k = 8 p + b in the low halves of byte b, those
  *            of 8 p + 4 + b in the high ones. So 32 bits hold four neighbours of a column's k, as
  *            instructions that sum four products of bytes want them.
- *            Behind them scales [groups][64], f16 or f32, then offsets of the same shape. Columns
- *            as in panels of numbers; columns that do not exist have scales and offsets of 0.
+ *            Behind them scales [groups][64] in the format's bytes, then offsets of the same shape.
+ *            Columns as in panels of numbers; columns that do not exist have codes, scales and
+ *            offsets of 0, which are numbers of 0.
  *
  * Integer products. A row of activations becomes signed bytes: whole rows are rotated (INT8) and
  * get one scale, else each group of 32 gets one: largest magnitude / 127, rounded to nearest even.

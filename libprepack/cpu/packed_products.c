@@ -9,6 +9,18 @@
 
 #define QUANTIZE_NS 0.5 /* of an activation by one thread */
 
+/* The longest rows of activations. */
+static int64_t widest(const struct ppi_backend_params *params)
+{
+    int64_t k = (int64_t)params->n_heads * ppi_params_max_head_dim(params);
+    int64_t linear = params->linear ? ppi_linear_v_size(params->linear) : 0;
+    k = params->hidden_size > k ? params->hidden_size : k;
+    k = params->intermediate_size > k ? params->intermediate_size : k;
+    k = params->expert_size > k ? params->expert_size : k;
+    k = linear > k ? linear : k;
+    return ppi_round_up(k, PPI_ROTATED);
+}
+
 static int64_t groups_of(const struct ppi_matrix *w, int64_t k)
 {
     return w->format == PPI_FORMAT_INT8 ? 1 : k / PPI_CPU_CODE_GROUP;
@@ -21,10 +33,23 @@ static struct ppi_cpu_codes codes_from(const struct ppi_cpu_codes *codes, int64_
                                   codes->starts + row * groups, codes->sums + row * groups};
 }
 
+void ppi_cpu_copy_codes(const struct ppi_matrix *w, const struct ppi_cpu_codes *from,
+                        int64_t from_row, const struct ppi_cpu_codes *to, int64_t to_row)
+{
+    int64_t k = ppi_format_k(w->format, w->k), groups = groups_of(w, k);
+    struct ppi_cpu_codes src = codes_from(from, from_row, k, groups);
+    struct ppi_cpu_codes dst = codes_from(to, to_row, k, groups);
+    memcpy(dst.codes, src.codes, (size_t)k);
+    memcpy(dst.scales, src.scales, (size_t)groups * sizeof *src.scales);
+    memcpy(dst.starts, src.starts, (size_t)groups * sizeof *src.starts);
+    memcpy(dst.sums, src.sums, (size_t)groups * sizeof *src.sums);
+}
+
 struct quantize {
     const struct ppi_backend *backend;
     const struct ppi_matrix *w;
     const char *a;
+    const struct ppi_cpu_codes *to;
 };
 
 static void run_quantize(void *arg, int64_t first, int64_t end, int32_t i_thread)
@@ -39,7 +64,7 @@ static void run_quantize(void *arg, int64_t first, int64_t end, int32_t i_thread
         .k_padded = k,
         .rotated = w->format == PPI_FORMAT_INT8,
         .zero = ppi_formats[w->format].zero,
-        .to = codes_from(&job->backend->codes, first, k, groups_of(w, k)),
+        .to = codes_from(job->to, first, k, groups_of(w, k)),
         .room = (float *)(void *)(job->backend->scratch +
                                   (size_t)i_thread * job->backend->scratch_bytes),
     };
@@ -47,10 +72,11 @@ static void run_quantize(void *arg, int64_t first, int64_t end, int32_t i_thread
 }
 
 void ppi_cpu_quantize_activations(struct ppi_backend *backend, const struct ppi_matrix *w,
-                                  const void *a, int64_t n_rows)
+                                  const void *a, int64_t n_rows, const struct ppi_cpu_codes *to)
 {
-    assert(w->integer && backend->codes.codes);
-    struct quantize job = {backend, w, a};
+    assert(w->integer && to->codes);
+    assert(ppi_format_k(w->format, w->k) <= widest(&backend->params));
+    struct quantize job = {backend, w, a, to};
     ppi_cpu_run(backend->pool, n_rows, QUANTIZE_NS * (double)w->k, run_quantize, &job);
 }
 
@@ -79,42 +105,47 @@ static void find_codes(const struct ppi_backend *backend, const struct ppi_matri
     p->offsets = ppi_formats[w->format].has_offsets ? unpack.offsets : NULL;
 }
 
-void ppi_cpu_packed_product(const struct ppi_backend *backend, const struct ppi_matrix *w,
-                            const struct ppi_cpu_product *product, int64_t row, char *scratch)
+static void multiply_integers(const struct ppi_backend *backend, const struct ppi_matrix *w,
+                              const struct ppi_cpu_product *product,
+                              const struct ppi_cpu_codes *codes, int64_t row, char *scratch)
 {
     const struct ppi_cpu_kernels *kernels = backend->kernels;
-    bool gated = w->kind == PPI_MATRIX_GATE_UP;
     int64_t k = ppi_format_k(w->format, w->k);
+    struct ppi_cpu_integer p = {.product = *product, .n_groups = groups_of(w, k)};
+    struct ppi_cpu_codes rows = codes_from(codes, row, k, p.n_groups);
+    p.product.a = rows.codes;
+    p.product.k = k;
+    p.a_scales = rows.scales;
+    p.a_starts = rows.starts;
+    p.a_sums = rows.sums;
+    find_codes(backend, w, k, scratch, &p);
+    (w->kind == PPI_MATRIX_GATE_UP ? kernels->integer_gated : kernels->integer_products)(&p);
+}
+
+void ppi_cpu_multiply(const struct ppi_backend *backend, const struct ppi_matrix *w,
+                      const struct ppi_cpu_product *product, const struct ppi_cpu_codes *codes,
+                      int64_t row, char *scratch)
+{
+    const struct ppi_cpu_kernels *kernels = backend->kernels;
+    struct ppi_cpu_product p = *product;
     if (w->integer) {
-        struct ppi_cpu_integer p = {.product = *product, .n_groups = groups_of(w, k)};
-        struct ppi_cpu_codes rows = codes_from(&backend->codes, row, k, p.n_groups);
-        p.product.a = rows.codes;
-        p.product.k = k;
-        p.a_scales = rows.scales;
-        p.a_starts = rows.starts;
-        p.a_sums = rows.sums;
-        find_codes(backend, w, k, scratch, &p);
-        (gated ? kernels->integer_gated : kernels->integer_products)(&p);
+        multiply_integers(backend, w, product, codes, row, scratch);
         return;
     }
-    struct ppi_cpu_unpack unpack = {
-        .format = w->format, .k = w->k, .k_padded = k, .panel = product->panel, .numbers = scratch};
-    struct ppi_cpu_product p = *product;
-    kernels->unpack_numbers(&unpack);
-    p.panel = scratch;
-    p.next_panel = NULL;
-    (gated ? kernels->gated : kernels->products)(&p);
+    if (w->format != PPI_FORMAT_ACT) {
+        struct ppi_cpu_unpack unpack = {.format = w->format,
+                                        .k = w->k,
+                                        .k_padded = ppi_format_k(w->format, w->k),
+                                        .panel = product->panel,
+                                        .numbers = scratch};
+        kernels->unpack_numbers(&unpack);
+        p.panel = scratch;
+        p.next_panel = NULL;
+    }
+    (w->kind == PPI_MATRIX_GATE_UP ? kernels->gated : kernels->products)(&p);
 }
 
 /* ---- memory ---- */
-
-static int64_t widest(const struct ppi_backend_params *params)
-{
-    int64_t k = (int64_t)params->n_heads * params->head_dim;
-    k = params->hidden_size > k ? params->hidden_size : k;
-    k = params->intermediate_size > k ? params->intermediate_size : k;
-    return ppi_round_up(k, PPI_ROTATED);
-}
 
 size_t ppi_cpu_packed_scratch(const struct ppi_backend_params *params)
 {
@@ -127,14 +158,13 @@ size_t ppi_cpu_packed_scratch(const struct ppi_backend_params *params)
     return codes > numbers ? codes : numbers;
 }
 
-pp_status ppi_cpu_codes_create(struct ppi_backend *backend, int64_t n_rows, pp_error *err)
+pp_status ppi_cpu_codes_create(const struct ppi_backend_params *params, int64_t n_rows,
+                               struct ppi_cpu_codes *codes, pp_error *err)
 {
-    const struct ppi_backend_params *params = &backend->params;
     if (!params->integer_products)
         return PP_OK;
     size_t k = (size_t)widest(params), n = (size_t)n_rows, groups = k / PPI_CPU_CODE_GROUP;
     size_t bytes = n * (k + groups * (2 * sizeof(float) + sizeof(int32_t)));
-    struct ppi_cpu_codes *codes = &backend->codes;
     codes->codes = ppi_alloc(params->mem, bytes, 1);
     if (!codes->codes)
         return ppi_error_nomem(err, "activations as integers", bytes);

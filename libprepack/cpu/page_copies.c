@@ -15,6 +15,7 @@
 
 struct copies {
     const struct ppi_backend *backend;
+    const struct ppi_kv_class *shape; /* of the layer */
     void *const *pages;
     size_t offset; /* of the layer's K or V of kv head 0 in a page */
     int64_t first_token, n_tokens;
@@ -135,8 +136,7 @@ static void move_tile(const struct copies *job, const struct tile *tile)
 static size_t host_offset(const struct copies *job, int64_t position, int32_t head)
 {
     int64_t t = position - job->first_token;
-    int64_t row =
-        job->head_major ? head * job->n_tokens + t : t * job->backend->params.n_kv_heads + head;
+    int64_t row = job->head_major ? head * job->n_tokens + t : t * job->shape->n_kv_heads + head;
     return (size_t)row * job->head_bytes;
 }
 
@@ -161,11 +161,11 @@ static void copy_tile(const struct copies *job, int64_t i_page, int32_t head)
 {
     uint16_t narrowed[PPI_CPU_PAGE][PPI_CPU_MAX_HEAD_DIM]; /* rows of a host's f32 */
     int64_t page_token = i_page * PPI_CPU_PAGE, end = job->first_token + job->n_tokens;
-    struct tile tile = {.head_dim = job->backend->params.head_dim};
+    struct tile tile = {.head_dim = job->shape->head_dim};
     tile.begin = job->first_token > page_token ? (int32_t)(job->first_token - page_token) : 0;
     tile.end = end - page_token < PPI_CPU_PAGE ? (int32_t)(end - page_token) : PPI_CPU_PAGE;
-    tile.page =
-        (char *)job->pages[i_page] + job->offset + (size_t)head * job->backend->head_kv_bytes;
+    tile.page = (char *)job->pages[i_page] + job->offset +
+                (size_t)head * ppi_cpu_head_kv_bytes(job->backend, job->shape);
     for (int32_t i = 0; i < tile.end - tile.begin; i++) {
         char *row = job->host + host_offset(job, page_token + tile.begin + i, head);
         tile.rows[i] = job->narrow ? (char *)narrowed[i] : row;
@@ -185,7 +185,7 @@ static void copy_units(void *arg, int64_t first, int64_t end, int32_t i_thread)
 {
     (void)i_thread;
     const struct copies *job = arg;
-    int32_t n_heads = job->backend->params.n_kv_heads;
+    int32_t n_heads = job->shape->n_kv_heads;
     int64_t first_page = job->first_token / PPI_CPU_PAGE;
     for (int64_t unit = first; unit < end; unit++)
         copy_tile(job, first_page + unit / n_heads, (int32_t)(unit % n_heads));
@@ -195,20 +195,21 @@ static void copy_all(struct copies *job, int32_t layer, int32_t which, int32_t l
                      int32_t host_dtype)
 {
     const struct ppi_backend *backend = job->backend;
-    const struct ppi_backend_params *params = &backend->params;
-    assert(host_dtype == PP_DTYPE_F32 || host_dtype == params->dtype);
+    const struct ppi_kv_class *shape = job->shape = ppi_cpu_class(backend, layer);
+    int32_t dtype = backend->params.dtype;
+    assert(host_dtype == PP_DTYPE_F32 || host_dtype == dtype);
     if (job->n_tokens == 0)
         return;
     job->value = which == PP_KV_V;
     job->head_major = layout == PP_KV_HND;
-    job->narrow = host_dtype != params->dtype;
-    job->head_bytes = (size_t)params->head_dim * pp_dtype_size(host_dtype);
+    job->narrow = host_dtype != dtype;
+    job->head_bytes = (size_t)shape->head_dim * pp_dtype_size(host_dtype);
     job->offset = ppi_cpu_layer_offset(backend, layer) +
-                  (job->value ? ppi_cpu_k_bytes(backend->act_bytes, params->head_dim) : 0);
+                  (job->value ? ppi_cpu_k_bytes(backend->act_bytes, shape->head_dim) : 0);
     int64_t n_pages = ppi_div_up(job->first_token + job->n_tokens, PPI_CPU_PAGE) -
                       job->first_token / PPI_CPU_PAGE;
-    ppi_cpu_run(backend->pool, n_pages * params->n_kv_heads,
-                ELEMENT_NS * PPI_CPU_PAGE * params->head_dim, copy_units, job);
+    ppi_cpu_run(backend->pool, n_pages * shape->n_kv_heads,
+                ELEMENT_NS * PPI_CPU_PAGE * shape->head_dim, copy_units, job);
 }
 
 pp_status ppi_cpu_kv_read(struct ppi_backend *backend, void *const *pages, int64_t first_token,
@@ -243,12 +244,13 @@ pp_status ppi_cpu_kv_write(struct ppi_backend *backend, void *const *pages, int6
 void ppi_cpu_kv_layout(const struct ppi_backend *backend, int32_t layer, int32_t which,
                        struct ppi_kv_layout *layout)
 {
-    int32_t head_dim = backend->params.head_dim, columns = ppi_cpu_v_columns(head_dim);
+    const struct ppi_kv_class *shape = ppi_cpu_class(backend, layer);
+    int32_t head_dim = shape->head_dim, columns = ppi_cpu_v_columns(head_dim);
     bool bf16 = backend->params.dtype == PP_DTYPE_BF16;
     int32_t pair = bf16 ? 2 : 1;
-    *layout = (struct ppi_kv_layout){.offset = ppi_cpu_layer_offset(backend, layer),
-                                     .head_stride =
-                                         (int64_t)(backend->head_kv_bytes / backend->act_bytes)};
+    *layout = (struct ppi_kv_layout){
+        .offset = ppi_cpu_layer_offset(backend, layer),
+        .head_stride = (int64_t)(ppi_cpu_head_kv_bytes(backend, shape) / backend->act_bytes)};
     if (which == PP_KV_V) {
         layout->offset += ppi_cpu_k_bytes(backend->act_bytes, head_dim);
         layout->slot_group = pair;

@@ -24,8 +24,10 @@ struct rotate {
     const struct ppi_backend *backend;
     const struct ppi_pass *pass;
     const struct ppi_rope *rope;
+    const struct ppi_kv_class *shape;
     void *const *pages;
     size_t layer_offset;
+    int32_t n_kv_heads; /* that rows have; 0: rows are q alone */
     const float *qkv;
     char *q;
 };
@@ -65,19 +67,19 @@ static void run_rotate(void *arg, int64_t first_row, int64_t end_row, int32_t i_
     const struct rotate *job = arg;
     const struct ppi_backend *backend = job->backend;
     const struct ppi_pass *pass = job->pass;
-    const struct ppi_backend_params *params = &backend->params;
+    int32_t n_heads = backend->params.n_heads, head_dim = job->shape->head_dim;
     int64_t first = page_border(pass, first_row);
     int64_t end = page_border(pass, end_row);
-    int64_t qkv_dim = (int64_t)(params->n_heads + 2 * params->n_kv_heads) * params->head_dim;
-    size_t q_bytes = (size_t)params->n_heads * (size_t)params->head_dim * backend->act_bytes;
+    int64_t qkv_dim = (int64_t)(n_heads + 2 * job->n_kv_heads) * head_dim;
+    size_t q_bytes = (size_t)n_heads * (size_t)head_dim * backend->act_bytes;
     struct ppi_cpu_rope row = {
-        .n_heads = params->n_heads,
-        .n_kv_heads = params->n_kv_heads,
-        .head_dim = params->head_dim,
+        .n_heads = n_heads,
+        .n_kv_heads = job->n_kv_heads,
+        .head_dim = head_dim,
         .rotary_dim = job->rope->rotary_dim,
         .interleaved = job->rope->interleaved,
         .q_scale = 1,
-        .stride = backend->head_kv_bytes,
+        .stride = ppi_cpu_head_kv_bytes(backend, job->shape),
     };
     for (int32_t s = 0; s < pass->n_segments; s++) {
         const struct ppi_segment *segment = &pass->segments[s];
@@ -104,17 +106,19 @@ pp_status ppi_cpu_rope_kv(struct ppi_backend *backend, const struct ppi_pass *pa
                           const struct ppi_rope *rope, const float *qkv, void *q, pp_error *err)
 {
     (void)err;
-    assert(rope->rotary_dim % 2 == 0 && rope->rotary_dim <= backend->params.head_dim);
+    const struct ppi_kv_class *shape = ppi_cpu_class(backend, rope->layer);
+    assert(rope->rotary_dim % 2 == 0 && rope->rotary_dim <= shape->head_dim);
     assert(rope->angles || rope->rotary_dim == 0);
     struct rotate job = {.backend = backend,
                          .pass = pass,
                          .rope = rope,
+                         .shape = shape,
                          .pages = layer_pages(backend, pass, rope->layer),
                          .layer_offset = ppi_cpu_layer_offset(backend, rope->layer),
+                         .n_kv_heads = rope->q_only ? 0 : shape->n_kv_heads,
                          .qkv = qkv,
                          .q = q};
-    int64_t qkv_dim = (int64_t)(backend->params.n_heads + 2 * backend->params.n_kv_heads) *
-                      backend->params.head_dim;
+    int64_t qkv_dim = (int64_t)(backend->params.n_heads + 2 * job.n_kv_heads) * shape->head_dim;
     ppi_cpu_run(backend->pool, pass->n_rows, ROTATE_NS * (double)qkv_dim, run_rotate, &job);
     return PP_OK;
 }
@@ -129,8 +133,10 @@ struct attend {
     const struct ppi_backend *backend;
     const struct ppi_pass *pass;
     const struct ppi_attention *attention;
+    const struct ppi_kv_class *shape;
+    int32_t group; /* heads that share a kv head */
     void *const *pages;
-    size_t layer_offset;
+    size_t layer_offset, kv_bytes; /* of a kv head: K and V in a page */
     const char *q;
     char *out;
     int32_t tile_tokens; /* most of a tile */
@@ -145,10 +151,9 @@ static struct ppi_cpu_tile make_tile(const struct attend *job, const struct ppi_
                                      void *scratch)
 {
     const struct ppi_backend *backend = job->backend;
-    const struct ppi_backend_params *params = &backend->params;
-    int32_t group = params->n_heads / params->n_kv_heads;
-    size_t head_bytes = (size_t)params->head_dim * backend->act_bytes;
-    size_t row_bytes = (size_t)params->n_heads * head_bytes;
+    int32_t group = job->group;
+    size_t head_bytes = (size_t)job->shape->head_dim * backend->act_bytes;
+    size_t row_bytes = (size_t)backend->params.n_heads * head_bytes;
     size_t at =
         (size_t)(segment->row + row) * row_bytes + (size_t)(kv_head * group + first) * head_bytes;
     return (struct ppi_cpu_tile){
@@ -162,10 +167,10 @@ static struct ppi_cpu_tile make_tile(const struct attend *job, const struct ppi_
         .window = job->attention->window,
         .softmax_scale = job->attention->softmax_scale,
         .softcap = job->attention->softcap,
-        .head_dim = params->head_dim,
+        .head_dim = job->shape->head_dim,
         .pages = job->pages + segment->first_page,
-        .kv_offset = job->layer_offset + (size_t)kv_head * backend->head_kv_bytes,
-        .kv_bytes = backend->head_kv_bytes,
+        .kv_offset = job->layer_offset + (size_t)kv_head * job->kv_bytes,
+        .kv_bytes = job->kv_bytes,
         .scratch = scratch,
     };
 }
@@ -174,8 +179,7 @@ static struct ppi_cpu_tile make_tile(const struct attend *job, const struct ppi_
 static void attend_rows(const struct attend *job, const struct ppi_segment *segment,
                         int32_t kv_head, int32_t row, int32_t n_rows, void *scratch)
 {
-    int32_t group = job->backend->params.n_heads / job->backend->params.n_kv_heads;
-    for (int32_t head = 0; head < group; head += PPI_CPU_TILE) {
+    for (int32_t head = 0; head < job->group; head += PPI_CPU_TILE) {
         struct ppi_cpu_tile tile = make_tile(job, segment, kv_head, head, row, n_rows, scratch);
         job->backend->kernels->attend(&tile);
     }
@@ -200,8 +204,7 @@ static int32_t count_sharing(const struct attend *job, const struct ppi_segment 
 {
     const struct ppi_segment *behind = job->pass->segments + job->pass->n_segments;
     const struct ppi_segment *next = segment + 1;
-    const struct ppi_backend_params *params = &job->backend->params;
-    int32_t rest = segment->n_rows * (params->n_heads / params->n_kv_heads) % PPI_CPU_ROWS;
+    int32_t rest = segment->n_rows * job->group % PPI_CPU_ROWS;
     /* Its last product tile is full, or has four rows, which have kernels of their own: nothing to
      * gain (measured; AVX2 loses up to 7 %). */
     if (rest == 0 || rest == 4)
@@ -278,7 +281,7 @@ static void attend_units(void *arg, int64_t first, int64_t end, int32_t i_thread
 {
     const struct attend *job = arg;
     char *scratch = job->backend->scratch + (size_t)i_thread * job->backend->scratch_bytes;
-    int32_t n_kv_heads = job->backend->params.n_kv_heads;
+    int32_t n_kv_heads = job->shape->n_kv_heads;
     for (int64_t unit = first; unit < end; unit++) {
         int64_t row = unit / n_kv_heads * job->unit_tokens;
         attend_tokens(job, (int32_t)(unit % n_kv_heads), unit_border(job, row),
@@ -289,17 +292,16 @@ static void attend_units(void *arg, int64_t first, int64_t end, int32_t i_thread
 /* Chooses units: of some tiles, or smaller ones where there would be too few for the threads. */
 static void cut_units(struct attend *job)
 {
-    const struct ppi_backend_params *params = &job->backend->params;
-    int32_t group = params->n_heads / params->n_kv_heads, n_rows = job->pass->n_rows;
+    int32_t group = job->group, n_kv_heads = job->shape->n_kv_heads, n_rows = job->pass->n_rows;
     job->step = group % 6 == 0 ? 1 : group % 3 == 0 ? 2 : group % 2 == 0 ? 3 : 6;
     int32_t most = PPI_CPU_TILE / group > 0 ? PPI_CPU_TILE / group : 1;
     job->tile_tokens = most > job->step ? most / job->step * job->step : most;
-    int64_t n_parts = (int64_t)UNITS_A_THREAD * params->n_threads;
-    int64_t fair = ppi_div_up((int64_t)n_rows * params->n_kv_heads, n_parts);
+    int64_t n_parts = (int64_t)UNITS_A_THREAD * job->backend->params.n_threads;
+    int64_t fair = ppi_div_up((int64_t)n_rows * n_kv_heads, n_parts);
     job->unit_tokens = UNIT_TILES * job->tile_tokens;
     if (job->unit_tokens > fair)
         job->unit_tokens = fair > 0 ? (int32_t)fair : 1;
-    job->n_units = ppi_div_up(n_rows, job->unit_tokens) * params->n_kv_heads;
+    job->n_units = ppi_div_up(n_rows, job->unit_tokens) * n_kv_heads;
 }
 
 pp_status ppi_cpu_attention(struct ppi_backend *backend, const struct ppi_pass *pass,
@@ -307,11 +309,15 @@ pp_status ppi_cpu_attention(struct ppi_backend *backend, const struct ppi_pass *
                             pp_error *err)
 {
     (void)err;
+    const struct ppi_kv_class *shape = ppi_cpu_class(backend, attention->layer);
     struct attend job = {.backend = backend,
                          .pass = pass,
                          .attention = attention,
+                         .shape = shape,
+                         .group = backend->params.n_heads / shape->n_kv_heads,
                          .pages = layer_pages(backend, pass, attention->layer),
                          .layer_offset = ppi_cpu_layer_offset(backend, attention->layer),
+                         .kv_bytes = ppi_cpu_head_kv_bytes(backend, shape),
                          .q = q,
                          .out = out};
     cut_units(&job);
@@ -321,7 +327,7 @@ pp_status ppi_cpu_attention(struct ppi_backend *backend, const struct ppi_pass *
         bool cut = attention->window > 0 && keys > attention->window;
         pairs += n * (cut ? attention->window : keys);
     }
-    double flop = 4 * pairs * backend->params.n_heads * backend->params.head_dim;
+    double flop = 4 * pairs * backend->params.n_heads * shape->head_dim;
     ppi_cpu_run(backend->pool, job.n_units,
                 flop / (backend->kernels->gflops * ATTEND_PART) / (double)job.n_units, attend_units,
                 &job);

@@ -23,7 +23,10 @@ struct ppi_cpu_product {
     const float *up_bias;   /* gated: of its up; NULL with bias */
     float scale;            /* products: of the sum and its bias */
     bool accumulate;        /* products: out += */
+    const int32_t *rows;    /* products: the rows of out, no two the same, that are added to, and */
+    const float *scales;    /* what for, in place of scale and accumulate; [n_rows]; or NULL */
     int32_t activation;     /* gated: PPI_ACTIVATION_* */
+    float limit, alpha;     /* SWIGLU_CLAMPED */
 };
 
 #endif

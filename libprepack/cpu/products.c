@@ -17,7 +17,6 @@
 
 struct products {
     const struct ppi_backend *backend;
-    void (*kernel)(const struct ppi_cpu_product *product);
     const char *a;
     const struct ppi_matrix *w;
     int64_t n_rows;
@@ -67,10 +66,7 @@ static void run_tiles(const struct products *job, int64_t block_row, int64_t blo
             .accumulate = job->accumulate,
             .activation = job->activation,
         };
-        if (w->format == PPI_FORMAT_ACT)
-            job->kernel(&product);
-        else
-            ppi_cpu_packed_product(job->backend, w, &product, block_row + row, scratch);
+        ppi_cpu_multiply(job->backend, w, &product, &job->backend->codes, block_row + row, scratch);
         first = last;
     }
 }
@@ -95,7 +91,7 @@ static void run_products(void *arg, int64_t first, int64_t end, int32_t i_thread
 static void share_products(struct ppi_backend *backend, struct products *job)
 {
     if (job->w->integer)
-        ppi_cpu_quantize_activations(backend, job->w, job->a, job->n_rows);
+        ppi_cpu_quantize_activations(backend, job->w, job->a, job->n_rows, &backend->codes);
     int64_t n_tiles = ppi_div_up(job->n_rows, PPI_CPU_ROWS);
     double tile_rows = (double)job->n_rows / (double)n_tiles;
     double tile_ns = 2 * tile_rows * PPI_CPU_PANEL * (double)job->w->k / backend->kernels->gflops;
@@ -114,7 +110,6 @@ pp_status ppi_cpu_matmul(struct ppi_backend *backend, const void *a, const struc
     assert(!epilogue->bias || epilogue->bias->k == w->n);
     struct products job = {
         .backend = backend,
-        .kernel = backend->kernels->products,
         .a = a,
         .w = w,
         .n_rows = n_rows,
@@ -142,7 +137,6 @@ pp_status ppi_cpu_gate_up(struct ppi_backend *backend, const void *a, const stru
     const float *gate_bias = ppi_cpu_vector(bias);
     struct products job = {
         .backend = backend,
-        .kernel = backend->kernels->gated,
         .a = a,
         .w = w,
         .n_rows = n_rows,

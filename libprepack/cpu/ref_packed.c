@@ -98,13 +98,9 @@ static float multiply(const struct ppi_cpu_integer *p, int64_t row, int column)
 void ppi_cpu_ref_integer_products(const struct ppi_cpu_integer *p)
 {
     const struct ppi_cpu_product *product = &p->product;
-    float *out = product->out;
-    for (int64_t row = 0; row < product->n_rows; row++, out += product->out_stride)
-        for (int j = 0; j < product->n_columns; j++) {
-            float value = multiply(p, row, j);
-            value = product->scale * (product->bias ? value + product->bias[j] : value);
-            out[j] = product->accumulate ? out[j] + value : value;
-        }
+    for (int64_t row = 0; row < product->n_rows; row++)
+        for (int j = 0; j < product->n_columns; j++)
+            ppi_cpu_ref_store(product, row, j, multiply(p, row, j));
 }
 
 static void integer_gated(bool bf16, const struct ppi_cpu_integer *p)
@@ -117,7 +113,7 @@ static void integer_gated(bool bf16, const struct ppi_cpu_integer *p)
                 gate += product->bias[j];
                 up += product->up_bias[j];
             }
-            float value = ppi_cpu_ref_activate(product->activation, gate) * up;
+            float value = ppi_cpu_ref_gate(product, gate, up);
             int64_t at = row * product->out_stride + j;
             if (bf16)
                 ((uint16_t *)product->out)[at] = ppi_f32_to_bf16(value);
@@ -150,6 +146,8 @@ static uint8_t level_at(const struct ppi_cpu_unpack *p, int64_t k, int column)
 
 static float number_at(const char *numbers, int32_t bytes, int64_t i)
 {
+    if (bytes == 1)
+        return ppi_power_of_two(((const uint8_t *)numbers)[i]);
     return bytes == sizeof(float) ? ((const float *)(const void *)numbers)[i]
                                   : ppi_f16_to_f32(((const uint16_t *)(const void *)numbers)[i]);
 }

@@ -31,26 +31,36 @@ static void multiply_row(bool bf16, const void *a, int64_t k, const void *panel,
     }
 }
 
+void ppi_cpu_ref_store(const struct ppi_cpu_product *p, int64_t row, int column, float sum)
+{
+    float scale = p->rows ? p->scales[row] : p->scale;
+    float *out = (float *)p->out + (p->rows ? p->rows[row] : row) * p->out_stride + column;
+    float value = scale * (p->bias ? sum + p->bias[column] : sum);
+    *out = p->rows || p->accumulate ? *out + value : value;
+}
+
 static void products(bool bf16, const struct ppi_cpu_product *p)
 {
     const char *a = p->a;
-    float *out = p->out, sums[PPI_CPU_PANEL];
-    for (int64_t row = 0; row < p->n_rows; row++, out += p->out_stride) {
+    float sums[PPI_CPU_PANEL];
+    for (int64_t row = 0; row < p->n_rows; row++) {
         multiply_row(bf16, a, p->k, p->panel, sums);
-        for (int j = 0; j < p->n_columns; j++) {
-            float value = p->scale * (p->bias ? sums[j] + p->bias[j] : sums[j]);
-            out[j] = p->accumulate ? out[j] + value : value;
-        }
+        for (int j = 0; j < p->n_columns; j++)
+            ppi_cpu_ref_store(p, row, j, sums[j]);
         a += (size_t)p->k * (bf16 ? sizeof(uint16_t) : sizeof(float));
     }
 }
 
 /* x / 2 (1 + tanh(y)) is x / (1 + exp(-2 y)), which keeps its digits where tanh is near -1. */
-float ppi_cpu_ref_activate(int32_t activation, float x)
+float ppi_cpu_ref_gate(const struct ppi_cpu_product *p, float gate, float up)
 {
-    if (activation == PPI_ACTIVATION_SILU)
-        return x / (1.0f + expf(-x));
-    return x / (1.0f + expf(-1.5957691216f * (x + 0.044715f * x * x * x)));
+    if (p->activation == PPI_ACTIVATION_SILU)
+        return gate / (1.0f + expf(-gate)) * up;
+    if (p->activation == PPI_ACTIVATION_GELU_TANH)
+        return gate / (1.0f + expf(-1.5957691216f * (gate + 0.044715f * gate * gate * gate))) * up;
+    gate = gate > p->limit ? p->limit : gate;
+    up = up > p->limit ? p->limit : up < -p->limit ? -p->limit : up;
+    return gate / (1.0f + expf(-p->alpha * gate)) * (up + 1.0f);
 }
 
 static void gated(bool bf16, const struct ppi_cpu_product *p)
@@ -65,7 +75,7 @@ static void gated(bool bf16, const struct ppi_cpu_product *p)
                 gate += p->bias[j];
                 up += p->up_bias[j];
             }
-            float value = ppi_cpu_ref_activate(p->activation, gate) * up;
+            float value = ppi_cpu_ref_gate(p, gate, up);
             if (bf16)
                 ((uint16_t *)p->out)[row * p->out_stride + j] = ppi_f32_to_bf16(value);
             else

@@ -29,7 +29,7 @@ struct norm_job {
 static struct norm_job make_job(const struct ppi_backend *backend, const struct ppi_norm *norm,
                                 int64_t dim)
 {
-    assert(norm->weight->kind == PPI_MATRIX_VECTOR && norm->weight->k == dim);
+    assert(!norm->weight || (norm->weight->kind == PPI_MATRIX_VECTOR && norm->weight->k == dim));
     return (struct norm_job){
         .kernels = backend->kernels,
         .norm = {ppi_cpu_vector(norm->weight), norm->eps, norm->center, dim},

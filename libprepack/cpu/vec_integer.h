@@ -195,18 +195,6 @@ DEFINE_SUMS(6)
 static void (*const sums_of[])(int form, const struct ppi_cpu_integer *p, int64_t row, float *sums,
                                const char *next) = {sum_1, sum_2, sum_3, sum_4, sum_5, sum_6};
 
-/* What becomes of sums [rows][64] of the rows from `row` on. */
-PPI_INLINE void store_integers(bool bf16, bool gate_up, const struct ppi_cpu_product *p,
-                               int64_t row, const float *sums, int rows)
-{
-    size_t bytes = bf16 && gate_up ? sizeof(uint16_t) : sizeof(float);
-    char *out = (char *)p->out + (size_t)(row * p->out_stride) * bytes;
-    if (gate_up)
-        store_gated(bf16, p, 0, PPI_CPU_GATED, sums, rows, out);
-    else
-        store_epilogue(p, 0, PPI_CPU_PANEL, sums, rows, (float *)(void *)out);
-}
-
 /* All rows of p, a tile after the other. The first four bring a quarter of the next panel each. */
 PPI_INLINE void multiply_integers(bool bf16, bool gate_up, const struct ppi_cpu_integer *p)
 {
@@ -221,7 +209,7 @@ PPI_INLINE void multiply_integers(bool bf16, bool gate_up, const struct ppi_cpu_
         const char *next = brings ? (const char *)product->next_panel + (size_t)tile * quarter
                                   : (const char *)product->panel;
         sums_of[rows - 1](form, p, row, sums, next);
-        store_integers(bf16, gate_up, product, row, sums, rows);
+        store_rows(bf16, gate_up, product, row, sums, rows);
     }
 }
 

@@ -156,7 +156,7 @@ PPI_INLINE void multiply_packed(bool bf16, bool gate_up, const struct ppi_cpu_in
         int64_t left = p->product.n_rows - row;
         int rows = left < GROUP_ROWS ? (int)left : GROUP_ROWS;
         packed_sums_of[rows - 1](p, row, sums);
-        store_integers(bf16, gate_up, &p->product, row, sums, rows);
+        store_rows(bf16, gate_up, &p->product, row, sums, rows);
     }
 }
 

@@ -117,6 +117,34 @@ static __attribute__((noinline)) void store_epilogue(const struct ppi_cpu_produc
         }
 }
 
+/* The same, each row to its own row of out; `row`: the first. */
+static __attribute__((noinline)) void store_scattered(const struct ppi_cpu_product *p, int64_t row,
+                                                      int column, int width, const float *sums,
+                                                      int rows)
+{
+    int n_columns = p->n_columns - column < width ? p->n_columns - column : width;
+    const float *bias = p->bias ? p->bias + column : NULL;
+    for (int i = 0; i < rows; i++, sums += width) {
+        float *out = (float *)p->out + p->rows[row + i] * p->out_stride + column;
+        float scale = p->scales[row + i];
+        for (int j = 0; j < n_columns; j++)
+            out[j] += scale * (bias ? sums[j] + bias[j] : sums[j]);
+    }
+}
+
+/* What a gate makes of an up. */
+PPI_INLINE vf gated_value(const struct ppi_cpu_product *p, vf gate, vf up)
+{
+    if (p->activation == PPI_ACTIVATION_SILU)
+        return v_mul(v_silu(gate), up);
+    if (p->activation == PPI_ACTIVATION_GELU_TANH)
+        return v_mul(v_gelu_tanh(gate), up);
+    vf limit = v_set1(p->limit); /* second operands stay where they are NaN */
+    gate = v_min(limit, gate);
+    up = v_max(v_set1(-p->limit), v_min(limit, up));
+    return v_mul(v_gate(gate, v_mul(v_set1(p->alpha), gate)), v_add(up, v_set1(1.0f)));
+}
+
 /* out = activation(gate) up, act, for the `width` outputs from `column` on that exist: sums
  * [rows][width gates, width ups]. Not inlined: its constants would be kept in registers that the
  * sums need. */
@@ -133,17 +161,32 @@ static __attribute__((noinline)) void store_gated(bool bf16, const struct ppi_cp
                 gate = v_add(gate, v_load_part(p->bias + column + j * LANES, n));
                 up = v_add(up, v_load_part(p->up_bias + column + j * LANES, n));
             }
-            vf active = p->activation == PPI_ACTIVATION_SILU ? v_silu(gate) : v_gelu_tanh(gate);
-            vf value = v_mul(active, up);
+            vf value = gated_value(p, gate, up);
             char *to = out + (i * p->out_stride + j * LANES) * act_bytes;
             if (n > 0)
                 v_store_act_part(bf16, to, value, n);
         }
 }
 
-/* `rows` rows times one panel. `next`: lines to bring to the second level, one a step; or NULL. */
+/* What becomes of sums [rows][64] of the rows from `row` on. */
+PPI_INLINE void store_rows(bool bf16, bool gate_up, const struct ppi_cpu_product *p, int64_t row,
+                           const float *sums, int rows)
+{
+    size_t act_bytes = bf16 ? sizeof(uint16_t) : sizeof(float);
+    int64_t at = row * p->out_stride;
+    if (gate_up)
+        store_gated(bf16, p, 0, PPI_CPU_GATED, sums, rows,
+                    (char *)p->out + at * (int64_t)act_bytes);
+    else if (p->rows)
+        store_scattered(p, row, 0, PPI_CPU_PANEL, sums, rows);
+    else
+        store_epilogue(p, 0, PPI_CPU_PANEL, sums, rows, (float *)p->out + at);
+}
+
+/* `rows` rows from `row` on times one panel. `next`: lines to bring to the second level, one a
+ * step; or NULL. */
 PPI_INLINE void multiply_rows(bool bf16, bool gate_up, int rows, const struct ppi_cpu_product *p,
-                              const char *a, char *out, const char *next)
+                              int64_t row, const char *a, char *out, const char *next)
 {
     size_t act_bytes = bf16 ? sizeof(uint16_t) : sizeof(float);
     const char *x[PPI_CPU_ROWS];
@@ -172,6 +215,9 @@ PPI_INLINE void multiply_rows(bool bf16, bool gate_up, int rows, const struct pp
             store_sums(rows, &t, sums, VECTORS * LANES, false);
             store_gated(bf16, p, column, VECTORS * LANES / 2, sums, rows,
                         out + (size_t)column * act_bytes);
+        } else if (p->rows) {
+            store_sums(rows, &t, sums, VECTORS * LANES, false);
+            store_scattered(p, row, column, VECTORS * LANES, sums, rows);
         } else if (p->bias || p->scale != 1 || p->n_columns - column < VECTORS * LANES) {
             store_sums(rows, &t, sums, VECTORS * LANES, false);
             store_epilogue(p, column, VECTORS * LANES, sums, rows, to);
@@ -196,22 +242,22 @@ PPI_INLINE void multiply_panel(bool bf16, bool gate_up, const struct ppi_cpu_pro
             next = (const char *)p->next_panel + (size_t)(row / PPI_CPU_ROWS) * quarter;
         switch (p->n_rows - row) {
         default:
-            multiply_rows(bf16, gate_up, 6, p, a, out, next);
+            multiply_rows(bf16, gate_up, 6, p, row, a, out, next);
             break;
         case 5:
-            multiply_rows(bf16, gate_up, 5, p, a, out, next);
+            multiply_rows(bf16, gate_up, 5, p, row, a, out, next);
             break;
         case 4:
-            multiply_rows(bf16, gate_up, 4, p, a, out, next);
+            multiply_rows(bf16, gate_up, 4, p, row, a, out, next);
             break;
         case 3:
-            multiply_rows(bf16, gate_up, 3, p, a, out, next);
+            multiply_rows(bf16, gate_up, 3, p, row, a, out, next);
             break;
         case 2:
-            multiply_rows(bf16, gate_up, 2, p, a, out, next);
+            multiply_rows(bf16, gate_up, 2, p, row, a, out, next);
             break;
         case 1:
-            multiply_rows(bf16, gate_up, 1, p, a, out, next);
+            multiply_rows(bf16, gate_up, 1, p, row, a, out, next);
             break;
         }
         a += PPI_CPU_ROWS * a_bytes;

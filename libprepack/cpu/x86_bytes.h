@@ -36,6 +36,7 @@
 #define v_bits_zero()       _mm512_setzero_si512()
 #define v_bits_store(p, x)  _mm512_storeu_si512((void *)(p), (x))
 #define v_bits_add(a, b)    _mm512_add_epi32((a), (b))
+#define v_bits_sub(a, b)    _mm512_sub_epi32((a), (b))
 #define v_bits_and(a, b)    _mm512_and_si512((a), (b))
 #define v_bits_or(a, b)     _mm512_or_si512((a), (b))
 #define v_bits_max(a, b)    _mm512_max_epi32((a), (b)) /* signed */
@@ -56,6 +57,7 @@
     _mm512_shuffle_epi8((t), (i)) /* entries i < 16 of t in each 16 bytes                          \
                                    */
 #define v_bytes_table(p) _mm512_broadcast_i32x4(_mm_loadu_si128((const void *)(p)))
+#define v_load_bytes(p)  _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)(p)))
 #define v_load_f16(p)    _mm512_cvtph_ps(_mm256_loadu_si256((const void *)(p)))
 #define v_load_bf16(p)                                                                             \
     _mm512_castsi512_ps(                                                                           \
@@ -71,6 +73,7 @@
 #define v_bits_zero()       _mm256_setzero_si256()
 #define v_bits_store(p, x)  _mm256_storeu_si256((void *)(p), (x))
 #define v_bits_add(a, b)    _mm256_add_epi32((a), (b))
+#define v_bits_sub(a, b)    _mm256_sub_epi32((a), (b))
 #define v_bits_and(a, b)    _mm256_and_si256((a), (b))
 #define v_bits_or(a, b)     _mm256_or_si256((a), (b))
 #define v_bits_max(a, b)    _mm256_max_epi32((a), (b))
@@ -89,6 +92,7 @@
 #define v_bytes_sub(a, b)   _mm256_sub_epi8((a), (b))
 #define v_bytes_pick(t, i)  _mm256_shuffle_epi8((t), (i))
 #define v_bytes_table(p)    _mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)(p)))
+#define v_load_bytes(p)     _mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)(p)))
 #define v_load_f16(p)       _mm256_cvtph_ps(_mm_loadu_si128((const void *)(p)))
 #define v_load_bf16(p)                                                                             \
     _mm256_castsi256_ps(v_bits_left(_mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)(p))), 16))

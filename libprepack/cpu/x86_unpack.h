@@ -27,9 +27,20 @@ PPI_INLINE vi level_table(const struct ppi_format *format, int32_t zero)
     return v_bytes_table(table);
 }
 
+/* ppi_power_of_two of bytes: of two exponents the larger, the second is of numbers below the normal
+ * ones. */
+PPI_INLINE vf load_powers(const char *from)
+{
+    vi byte = v_load_bytes(from), one = v_bits_set1(1);
+    vi normal = v_bits_left(v_bits_sub(byte, one), 23);
+    return v_bits_as_f32(v_bits_max(normal, v_bits_left(v_bits_add(byte, one), 21)));
+}
+
 /* A NaN becomes the usual one, whose bits survive rounding by addition. */
 PPI_INLINE vf load_scale(int32_t bytes, const char *from, int64_t i)
 {
+    if (bytes == 1)
+        return load_powers(from + i);
     vf x = bytes == sizeof(float) ? v_load(from + i * bytes) : v_load_f16(from + i * bytes);
     return v_where_ordered(x, v_set1(NAN));
 }

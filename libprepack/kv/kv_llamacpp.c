@@ -36,7 +36,7 @@ int32_t ppi_llamacpp_dtype(int32_t type)
 
 static size_t row_elements(const pp_kvcache *cache)
 {
-    return (size_t)cache->store->shape.n_kv_heads * (size_t)cache->store->shape.head_dim;
+    return (size_t)ppi_kv_row(&cache->store->shape.classes[0]); /* they are all alike */
 }
 
 size_t ppi_llamacpp_bytes(const pp_kvcache *cache, const struct ppi_llamacpp *form)
@@ -97,7 +97,7 @@ struct rows {
 static bool put_rows(const struct writing *w, const struct ppi_kv_range *range,
                      const struct rows *rows)
 {
-    int32_t head_dim = w->cache->store->shape.head_dim;
+    int32_t head_dim = w->cache->store->shape.classes[0].head_dim;
     size_t elements = row_elements(w->cache);
     bool fits = true;
     for (int64_t t = 0; t < range->n_tokens; t++) {

@@ -27,6 +27,8 @@ struct ppi_llamacpp {
     bool pairs; /* elements of keys that rotate together are neighbours */
 };
 
+/* Of caches whose layers are all of one class. */
+
 /* Where element d of a key's head is there. */
 static inline int32_t ppi_llamacpp_place(bool pairs, int32_t head_dim, int32_t d)
 {

@@ -208,7 +208,7 @@ static float element_at(const char *from, int32_t dtype)
 static void get_rows(const struct reading *r, const struct rows *rows,
                      const struct ppi_kv_range *range, float *piece)
 {
-    int32_t head_dim = r->store->shape.head_dim;
+    int32_t head_dim = r->store->shape.classes[0].head_dim;
     bool pairs = range->which == PP_KV_K && r->form->pairs;
     for (int64_t t = 0; t < range->n_tokens; t++) {
         const char *from = rows->at + (size_t)r->cells[range->first_token + t] * rows->row_stride;
@@ -271,7 +271,7 @@ pp_status ppi_llamacpp_read(struct ppi_kv_store *store, const struct ppi_model_s
                         .store = store,
                         .memory = memory,
                         .bytes = bytes,
-                        .elements = (size_t)shape->n_kv_heads * (size_t)shape->head_dim,
+                        .elements = (size_t)ppi_kv_row(&shape->classes[0]),
                         .err = err};
     r.rows = ppi_zalloc(store->mem, 2 * (size_t)shape->n_layers, sizeof *r.rows);
     if (!r.rows)

@@ -4,6 +4,7 @@
  * the checksum is right.
  */
 #include "kv/kv_save.h"
+#include "kv/kv_states.h"
 
 #include <string.h>
 
@@ -134,6 +135,18 @@ static pp_status read_kv(struct loading *l, const struct ppi_kv_part *part)
     return PP_OK;
 }
 
+static pp_status read_state(struct loading *l, const struct ppi_kv_part *part)
+{
+    int64_t at = ppi_state_part(l->form.shape->linear, part->which).at;
+    const char *bytes;
+    for (int64_t left = part->end - part->begin, n; left > 0; left -= n, at += n) {
+        n = left < l->piece_bytes ? left : l->piece_bytes;
+        PP_TRY(take_summed(l, n, &bytes));
+        PP_TRY(ppi_kvcache_put_state(l->cache, part->layer, at, n, bytes, l->err));
+    }
+    return PP_OK;
+}
+
 static pp_status check_sum(struct loading *l)
 {
     const char *bytes;
@@ -153,7 +166,9 @@ static pp_status load(struct loading *l)
     PP_TRY(read_header(l));
     PP_TRY(make_cache(l));
     while (ppi_kv_next_part(&l->form, &part))
-        if (part.layer >= 0)
+        if (part.is_state)
+            PP_TRY(read_state(l, &part));
+        else if (part.layer >= 0)
             PP_TRY(read_kv(l, &part));
     return check_sum(l);
 }
@@ -162,8 +177,7 @@ pp_status ppi_kv_load(struct ppi_kv_store *store, const struct ppi_kv_source *so
                       const struct ppi_kv_origin *origin, pp_kvcache **cache, pp_error *err)
 {
     struct loading l = {.store = store, .source = source, .origin = origin, .err = err};
-    int64_t row = (int64_t)store->shape.n_kv_heads * store->shape.head_dim *
-                  (int64_t)pp_dtype_size(store->shape.dtype);
+    int64_t row = ppi_kv_widest_row(&store->shape) * (int64_t)pp_dtype_size(store->shape.dtype);
     l.piece_bytes = ppi_round_up(PIECE_BYTES / row + 1, store->page_tokens) * row;
     if (!source->memory) {
         l.piece = ppi_alloc(store->mem, (size_t)l.piece_bytes, 1);

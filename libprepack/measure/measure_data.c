@@ -146,7 +146,9 @@ static pp_status write_pages(struct pp_session *session, pp_error *err)
     struct ppi_pass pass = ppi_pass_drafted(session);
     ppi_pass_reset(session);
     PP_TRY(session->ops->pass_begin(session->backend, &pass, err));
-    for (int32_t layer = 0; layer < session->model->spec.n_layers; layer++) {
+    const struct ppi_kv_shape *shape = &session->store.shape;
+    for (int32_t layer = ppi_kv_next_layer(shape, 0); layer < shape->n_layers;
+         layer = ppi_kv_next_layer(shape, layer + 1)) {
         struct ppi_rope rope = ppi_layer_rope(session, layer);
         PP_TRY(session->ops->rope_kv(session->backend, &pass, &rope, ws->wide, ws->q, err));
     }
@@ -177,15 +179,26 @@ static pp_status fill_pages(struct measure *measure, const int64_t *lengths, con
     return write_pages(session, err);
 }
 
+/* Elements of the widest row of q, k and v. */
+static size_t widest_qkv(const struct ppi_model_spec *spec)
+{
+    int64_t widest = 0;
+    for (int32_t c = 0; c < spec->n_page_classes; c++) {
+        const struct ppi_kv_class *shape = &spec->classes[c];
+        int64_t row = (int64_t)(spec->n_heads + 2 * shape->n_kv_heads) * shape->head_dim;
+        widest = row > widest ? row : widest;
+    }
+    return (size_t)widest;
+}
+
 /* Caches of random keys and values, then a pass of each prompt's tokens from `begin` on: 0, or the
  * last. */
 static pp_status make_prompts(struct measure *measure, const int64_t *lengths, int64_t n,
                               bool last_only, const int32_t *tokens, pp_error *err)
 {
     struct pp_session *session = measure->session;
-    const struct ppi_model_spec *spec = &session->model->spec;
-    size_t qkv_dim = (size_t)(spec->n_heads + 2 * spec->n_kv_heads) * (size_t)spec->head_dim;
-    size_t bytes = (size_t)session->info.max_pass_tokens * qkv_dim * sizeof(float);
+    size_t bytes =
+        (size_t)session->info.max_pass_tokens * widest_qkv(&session->model->spec) * sizeof(float);
     PP_TRY(create_caches(measure, lengths, n, err));
     PP_TRY(upload_random(session, session->workspace.wide, bytes, PP_DTYPE_F32, err));
     ppi_pass_reset(session);

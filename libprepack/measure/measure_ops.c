@@ -1,6 +1,7 @@
 /*
  * measure_ops.c: the operations that can be measured: their operands, their floating point
- * operations, the bytes they must move, and one run of each.
+ * operations, the bytes they must move, and one run of each. Where layers differ in shape, those
+ * are measured that are like the first one that attends.
  */
 #include "measure/measure_impl.h"
 
@@ -13,22 +14,58 @@ struct dims {
     int64_t act;       /* bytes of an activation */
 };
 
+/* Whether a layer writes keys; there is always one. */
+static bool writes_keys(const struct ppi_model_spec *spec, int32_t layer)
+{
+    return spec->layers[layer].kind == PPI_LAYER_ATTENTION && spec->layers[layer].kv_layer == layer;
+}
+
+static const struct ppi_layer_spec *first_layer(const struct ppi_model_spec *spec)
+{
+    int32_t layer = 0;
+    while (!writes_keys(spec, layer))
+        layer++;
+    return &spec->layers[layer];
+}
+
+static bool is_measured(const struct ppi_model_spec *spec, int32_t layer)
+{
+    const struct ppi_layer_spec *a = first_layer(spec), *b = &spec->layers[layer];
+    return writes_keys(spec, layer) && a->n_kv_heads == b->n_kv_heads &&
+           a->head_dim == b->head_dim && a->mlp_size == b->mlp_size &&
+           a->has_experts == b->has_experts;
+}
+
 static struct dims dims_of(const struct pp_session *session)
 {
     const struct ppi_model_spec *spec = &session->model->spec;
+    const struct ppi_layer_spec *layer = first_layer(spec);
     return (struct dims){.hidden = spec->hidden_size,
-                         .q_dim = (int64_t)spec->n_heads * spec->head_dim,
-                         .kv_dim = (int64_t)spec->n_kv_heads * spec->head_dim,
-                         .intermediate = spec->intermediate_size,
+                         .q_dim = (int64_t)spec->n_heads * layer->head_dim,
+                         .kv_dim = (int64_t)layer->n_kv_heads * layer->head_dim,
+                         .intermediate = layer->mlp_size,
                          .vocab = spec->vocab_size,
-                         .head_dim = spec->head_dim,
+                         .head_dim = layer->head_dim,
                          .head_rows = spec->n_labels > 0 ? spec->n_labels : spec->vocab_size,
                          .act = (int64_t)pp_dtype_size(session->dtype)};
 }
 
+static int32_t n_measured(const struct ppi_model_spec *spec)
+{
+    int32_t n = 0;
+    for (int32_t layer = 0; layer < spec->n_layers; layer++)
+        n += is_measured(spec, layer);
+    return n;
+}
+
+/* The layer that run i uses: the next of those that are measured. */
 static int32_t layer_of(const struct measure *measure, int64_t i)
 {
-    return (int32_t)(i % measure->session->model->spec.n_layers);
+    const struct ppi_model_spec *spec = &measure->session->model->spec;
+    int32_t layer = (int32_t)(first_layer(spec) - spec->layers);
+    for (int64_t left = i % n_measured(spec); left > 0; left -= is_measured(spec, layer))
+        layer++;
+    return layer;
 }
 
 /* ---- products ---- */
@@ -101,6 +138,10 @@ static pp_status prepare_product(struct measure *measure, pp_error *err)
     int64_t n, k, rows = measure->n_rows;
     int64_t room = ppi_round_up(rows, session->info.row_padding);
     product_shape(measure, &n, &k);
+    if (!ppi_measure_weights(measure, 0))
+        return ppi_error(err, PP_ERR_UNSUPPORTED,
+                         "the model has no matrix \"%s\" in the layers that are measured",
+                         ppi_measure_find(measure->params->operation)->name);
     bool is_gated = measure->params->operation == PP_MEASURE_GATE_UP;
     int64_t out_bytes = is_gated ? n / 2 * d.act : n * (int64_t)sizeof(float); /* of a row */
     measure->flop = 2.0 * (double)rows * (double)n * (double)k;
@@ -154,16 +195,18 @@ static pp_status prepare_attention_of(struct measure *measure, bool last_only, p
     const pp_measure_params *params = measure->params;
     struct dims d = dims_of(session);
     const struct ppi_model_spec *spec = &session->model->spec;
-    double pairs = 0, keys = 0; /* of a layer on average: windows may differ */
+    double pairs = 0, keys = 0, n_layers = n_measured(spec); /* of a layer on average: windows may
+                                                               differ */
     PP_TRY((last_only ? ppi_measure_last_tokens : ppi_measure_prompts)(measure, params->lengths,
                                                                        params->n_prompts, err));
     for (int64_t i = 0; i < params->n_prompts; i++) {
         int64_t begin = last_only ? params->lengths[i] - 1 : 0;
-        for (int32_t c = 0; c < spec->n_page_classes; c++) {
-            double share = (double)spec->n_class_layers[c] / (double)spec->n_layers;
-            int64_t window = spec->class_windows[c];
-            pairs += share * seen_pairs(begin, params->lengths[i], window);
-            keys += share * (double)seen_keys(begin, params->lengths[i], window);
+        for (int32_t layer = 0; layer < spec->n_layers; layer++) {
+            if (!is_measured(spec, layer))
+                continue;
+            int64_t window = spec->layers[layer].window;
+            pairs += seen_pairs(begin, params->lengths[i], window) / n_layers;
+            keys += (double)seen_keys(begin, params->lengths[i], window) / n_layers;
         }
     }
     measure->flop = 4 * pairs * (double)d.q_dim; /* q k^T and the sum of v, 2 each */

@@ -297,8 +297,8 @@ static pp_status convert_item(struct converter *c, const struct item *item, pp_e
                                     .format = item->format,
                                     .dtype = item->dtype,
                                     .n_cols = item->n_cols,
-                                    .minus_one = kind->meaning == PPI_MEANS_NORM && tensors->gguf &&
-                                                 model->arch->norm_plus_one,
+                                    .minus_one = kind->meaning == PPI_MEANS_NORM && !kind->plain &&
+                                                 tensors->gguf && model->arch->norm_plus_one,
                                     .numbers = as_codes ? NULL : c->input,
                                     .numbers_dtype = dtype,
                                     .codes = &codes,

@@ -99,6 +99,7 @@ void ppi_random_read(const struct ppi_tensors *tensors, const struct ppi_model_s
     uint64_t place = kind->in_layer ? (uint64_t)layer + 1 : 0;
     bool is_embed = rule->weight == PPI_WEIGHT_LM_HEAD && spec->tie_embeddings;
     uint64_t number = is_embed ? 0 : number_of(rule);
+    float norm = kind->plain ? 1 : tensors->random_norm;
     int64_t rows, cols;
     ppi_part_shape(spec, layer, rule->weight, rule->part, &rows, &cols);
     size_t row_bytes = (size_t)cols * pp_dtype_size(tensors->random_dtype);
@@ -108,8 +109,8 @@ void ppi_random_read(const struct ppi_tensors *tensors, const struct ppi_model_s
             fill_row(row_key(tensors->seed, place, number, first_row + i), cols,
                      tensors->random_dtype, row);
         else
-            fill_constant(kind->meaning == PPI_MEANS_NORM ? tensors->random_norm : 0, cols,
-                          tensors->random_dtype, row);
+            fill_constant(kind->meaning == PPI_MEANS_NORM ? norm : 0, cols, tensors->random_dtype,
+                          row);
     }
 }
 

@@ -8,7 +8,7 @@
 #define SUPER 256 /* numbers of a block of Q4_K */
 
 /* GGUF's numbers of the types. */
-enum { TYPE_Q4_0 = 2, TYPE_Q4_1 = 3, TYPE_Q8_0 = 8, TYPE_Q4_K = 12 };
+enum { TYPE_Q4_0 = 2, TYPE_Q4_1 = 3, TYPE_Q8_0 = 8, TYPE_Q4_K = 12, TYPE_MXFP4 = 39 };
 
 int32_t ppi_format_of_blocks(uint32_t type)
 {
@@ -21,6 +21,8 @@ int32_t ppi_format_of_blocks(uint32_t type)
         return PPI_FORMAT_Q8_0;
     case TYPE_Q4_K:
         return PPI_FORMAT_Q4_K;
+    case TYPE_MXFP4:
+        return PPI_FORMAT_MXFP4;
     default:
         return PPI_FORMAT_ACT;
     }
@@ -93,6 +95,13 @@ static void take_q4_k(const uint8_t *block, int64_t i, struct ppi_code_row *row)
     }
 }
 
+/* the byte of a power of two, 16 bytes of codes */
+static void take_mxfp4(const uint8_t *block, int64_t i, struct ppi_code_row *row)
+{
+    row->scales[i] = ppi_power_of_two(block[0]);
+    split_halves(block + 1, row->codes + 32 * i);
+}
+
 void ppi_blocks_to_row(int32_t format, const void *blocks, int64_t n_blocks,
                        struct ppi_code_row *row)
 {
@@ -110,6 +119,10 @@ void ppi_blocks_to_row(int32_t format, const void *blocks, int64_t n_blocks,
         case PPI_FORMAT_Q4_1:
             take_q4_1(block, i, row);
             block += 20;
+            break;
+        case PPI_FORMAT_MXFP4:
+            take_mxfp4(block, i, row);
+            block += 17;
             break;
         default: /* PPI_FORMAT_Q4_K */
             take_q4_k(block, i, row);

@@ -9,6 +9,10 @@
 static const uint8_t nf4_levels[16] = {1,   40,  61,  78,  92,  105, 116, 128,
                                        138, 148, 159, 171, 184, 199, 220, 255};
 
+/* The numbers of MXFP4, doubled, so that they are whole: 0, 0.5, 1, 1.5, 2, 3, 4, 6 and their
+ * negatives. */
+static const uint8_t mxfp4_levels[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
+
 const struct ppi_format ppi_formats[PPI_N_FORMATS] = {
     [PPI_FORMAT_ACT] = {.name = "numbers", .padding = 1},
     [PPI_FORMAT_BF16] = {.name = "bf16", .padding = 1},
@@ -18,4 +22,5 @@ const struct ppi_format ppi_formats[PPI_N_FORMATS] = {
     [PPI_FORMAT_Q8_0] = {"Q8_0", 8, 32, 32, 2, false, 128, NULL},
     [PPI_FORMAT_Q4_1] = {"Q4_1", 4, 32, 32, 2, true, 0, NULL},
     [PPI_FORMAT_Q4_K] = {"Q4_K", 4, 32, 32, 4, true, 0, NULL},
+    [PPI_FORMAT_MXFP4] = {"MXFP4", 4, 32, 32, 1, false, 12, mxfp4_levels},
 };

@@ -11,17 +11,19 @@
 #ifndef PPI_FORMATS_H
 #define PPI_FORMATS_H
 
+#include "dtype.h"
 #include "internal.h"
 
-#define PPI_FORMAT_ACT  0 /* numbers of the session's dtype */
-#define PPI_FORMAT_BF16 1 /* numbers, for a session that computes in f32 */
-#define PPI_FORMAT_INT8 2 /* 8 bits, a scale for each row, numbers rotated (see ppi_rotate) */
-#define PPI_FORMAT_INT4 3 /* 4 bits, symmetric: GGUF's Q4_0 in other words */
-#define PPI_FORMAT_NF4  4 /* 4 bits, the levels of QLoRA (Dettmers et al. 2023) */
-#define PPI_FORMAT_Q8_0 5 /* GGUF's formats of these names */
-#define PPI_FORMAT_Q4_1 6
-#define PPI_FORMAT_Q4_K 7
-#define PPI_N_FORMATS   8
+#define PPI_FORMAT_ACT   0 /* numbers of the session's dtype */
+#define PPI_FORMAT_BF16  1 /* numbers, for a session that computes in f32 */
+#define PPI_FORMAT_INT8  2 /* 8 bits, a scale for each row, numbers rotated (see ppi_rotate) */
+#define PPI_FORMAT_INT4  3 /* 4 bits, symmetric: GGUF's Q4_0 in other words */
+#define PPI_FORMAT_NF4   4 /* 4 bits, the levels of QLoRA (Dettmers et al. 2023) */
+#define PPI_FORMAT_Q8_0  5 /* GGUF's formats of these names */
+#define PPI_FORMAT_Q4_1  6
+#define PPI_FORMAT_Q4_K  7
+#define PPI_FORMAT_MXFP4 8 /* 4 bits: floats, whose scales are powers of two (OCP MX) */
+#define PPI_N_FORMATS    9
 
 #define PPI_ROTATED 64 /* elements that are rotated together */
 
@@ -31,7 +33,7 @@ struct ppi_format {
     int32_t bits;        /* of a code: 4 or 8; 0: no codes */
     int32_t group;       /* elements that share a scale, a multiple of 32; 0: the whole row */
     int32_t padding;     /* k_padded is a multiple of it */
-    int32_t scale_bytes; /* in memory: 2 (f16) or 4 (f32) */
+    int32_t scale_bytes; /* in memory: 1 (see ppi_power_of_two), 2 (f16) or 4 (f32) */
     bool has_offsets;
     int32_t zero;          /* the level of the number 0, where there is no offset; else 0 */
     const uint8_t *levels; /* [16], or NULL: a code is its own level */
@@ -59,7 +61,7 @@ static inline int64_t ppi_format_groups(int32_t format, int64_t k_padded)
 /* One row by itself. */
 struct ppi_code_row {
     uint8_t *codes; /* [k_padded], one a byte */
-    float *scales;  /* [groups]; those of 2 bytes are f16 numbers */
+    float *scales;  /* [groups], numbers that their bytes in memory hold */
     float *offsets; /* [groups], or NULL */
 };
 
@@ -71,6 +73,19 @@ struct ppi_code_row {
  * rounded to f32, then the factor: every implementation gives the same bits.
  */
 void ppi_rotate(float *x, int64_t n);
+
+/* A scale of MXFP4, 2^(byte - 128): half of what the byte stands for, as the levels are doubled. */
+static inline float ppi_power_of_two(uint8_t byte)
+{
+    return ppi_f32_from_bits(byte < 2 ? 0x00200000u << byte : (uint32_t)(byte - 1) << 23);
+}
+
+/* The byte of such a scale. */
+static inline uint8_t ppi_power_byte(float scale)
+{
+    uint32_t bits = ppi_f32_bits(scale), exponent = bits >> 23;
+    return (uint8_t)(exponent > 0 ? exponent + 1 : bits >> 22);
+}
 
 /* Makes a row of INT8, INT4 or NF4 from k numbers. `numbers` has room for k_padded and is
  * overwritten. A row with a NaN or an infinity gets scales of NaN where it has one. */

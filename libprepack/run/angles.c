@@ -128,6 +128,16 @@ static pp_status make_q_scale(struct making *making, pp_error *err)
     return session->ops->upload(session->backend, making->made.q_scale, making->host, bytes, err);
 }
 
+/* Of a table in f32, the factors of queries included. */
+static size_t widest_row(const struct ppi_model_spec *spec)
+{
+    size_t widest = 1;
+    for (int32_t i = 0; i < spec->n_ropes; i++)
+        if ((size_t)spec->ropes[i].rotary_dim > widest)
+            widest = (size_t)spec->ropes[i].rotary_dim;
+    return widest;
+}
+
 static pp_status make_tables(struct making *making, pp_error *err)
 {
     const struct ppi_model_spec *spec = &making->session->model->spec;
@@ -195,15 +205,14 @@ pp_status ppi_angles_make(struct pp_session *session, pp_error *err)
     making.sets = angles->sets;
     making.n_sets = angles->n_sets;
     making.made.n_rows = making.n_rows;
-    making.host =
-        ppi_alloc(&session->mem, (size_t)making.n_rows, (size_t)spec->head_dim * sizeof(float));
-    making.frequencies = ppi_alloc(&session->mem, (size_t)spec->head_dim, sizeof(float));
+    size_t widest = widest_row(spec);
+    making.host = ppi_alloc(&session->mem, (size_t)making.n_rows, widest * sizeof(float));
+    making.frequencies = ppi_alloc(&session->mem, widest, sizeof(float));
     pp_status status = PP_ERR_NOMEM;
     if (making.host && making.frequencies)
         status = make_tables(&making, err);
     else
-        ppi_error_nomem(err, "rotary angles",
-                        (size_t)making.n_rows * (size_t)spec->head_dim * sizeof(float));
+        ppi_error_nomem(err, "rotary angles", (size_t)making.n_rows * widest * sizeof(float));
     ppi_free(&session->mem, making.host);
     ppi_free(&session->mem, making.frequencies);
     if (status < 0) { /* the old tables no longer match the numbering: none is better */

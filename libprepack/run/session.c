@@ -87,22 +87,19 @@ static pp_status choose_dtype(struct pp_session *session, const pp_session_param
 static void set_shapes(const struct pp_session *session, struct ppi_backend_params *params)
 {
     static const struct ppi_layer_place only_layer;
-    params->n_heads = params->n_kv_heads = params->n_layers = params->n_page_classes = 1;
-    params->head_dim = 64;
+    params->n_heads = params->n_layers = params->n_page_classes = 1;
     params->places = &only_layer;
-    params->n_class_layers[0] = 1;
+    params->classes[0] = (struct ppi_kv_class){.n_kv_heads = 1, .head_dim = 64, .n_layers = 1};
     if (!session->model)
         return;
     const struct ppi_model_spec *spec = &session->model->spec;
     params->n_heads = spec->n_heads;
-    params->n_kv_heads = spec->n_kv_heads;
-    params->head_dim = spec->head_dim;
     params->n_layers = spec->n_layers;
     params->places = spec->places;
     params->n_page_classes = spec->n_page_classes;
-    memcpy(params->n_class_layers, spec->n_class_layers, sizeof params->n_class_layers);
+    memcpy(params->classes, spec->classes, sizeof params->classes);
     params->hidden_size = spec->hidden_size;
-    params->intermediate_size = spec->intermediate_size;
+    params->intermediate_size = ppi_spec_widest_mlp(spec);
     params->n_experts = spec->experts.n;
     params->top_k = spec->experts.top_k;
     params->expert_size = spec->experts.intermediate_size;
@@ -115,14 +112,13 @@ static pp_status open_store(struct pp_session *session, const struct ppi_backend
                             const pp_session_params *wanted, pp_error *err)
 {
     struct ppi_kv_shape shape = {.n_layers = params->n_layers,
-                                 .n_kv_heads = params->n_kv_heads,
-                                 .head_dim = params->head_dim,
                                  .dtype = session->dtype,
                                  .places = params->places,
                                  .n_classes = params->n_page_classes,
-                                 .keep_all = wanted->keep_window_pages != 0};
-    if (session->model)
-        memcpy(shape.windows, session->model->spec.class_windows, sizeof shape.windows);
+                                 .keep_all = wanted->keep_window_pages != 0,
+                                 .linear = params->linear,
+                                 .n_linear = session->model ? session->model->spec.n_linear : 0};
+    memcpy(shape.classes, params->classes, sizeof shape.classes);
     ppi_store_init(&session->store, session->ops, session->backend, &session->mem, &session->info,
                    &shape);
     session->store.owner = session;

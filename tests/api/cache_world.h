@@ -11,9 +11,11 @@
 
 #define CACHE_VOCAB  96
 #define CACHE_MODELS 4
+#define CACHE_ALL    6
 
 /* A model of pseudo-random weights: 0 without windows, 1 windows in some layers, 2 in all, 3 with
- * both and rotations that change after 64 tokens. */
+ * both and rotations that change after 64 tokens. Behind CACHE_MODELS those with linear layers: 4
+ * by the gated delta rule, the last one attends, 5 Mamba 2, the last one is linear. */
 pp_model *cache_model(int i, uint64_t seed);
 
 /* Ids of a text; the same for each call. */

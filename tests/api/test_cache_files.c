@@ -125,7 +125,8 @@ START_TEST(headers_that_lie_are_refused)
     } cases[] = {
         {"prepack-kvcache", "prepack-kvcachf", PP_ERR_FORMAT, "is no saved cache"},
         {"\"format\":", "\"formed\":", PP_ERR_FORMAT, "is no saved cache"},
-        {"\"version\":\"1\"", "\"version\":\"2\"", PP_ERR_UNSUPPORTED, "of form 2; this library"},
+        {"\"version\":\"1\"", "\"version\":\"3\"", PP_ERR_UNSUPPORTED, "of form 3; this library"},
+        {"\"version\":\"1\"", "\"version\":\"2\"", PP_ERR_FORMAT, "has no \"n_linear\""},
         {"\"n_tokens\":\"70\"", "\"n_tokens\":\"71\"", PP_ERR_FORMAT, "tensor"},
         {"\"n_tokens\":\"70\"", "\"n_tokens\":\"-7\"", PP_ERR_FORMAT, "\"-7\"; an integer of at"},
         {"\"n_tokens\":\"70\"", "\"n_tokens\":\"7x\"", PP_ERR_FORMAT, "\"7x\"; an integer of at"},

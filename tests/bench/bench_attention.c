@@ -154,12 +154,10 @@ static int bench(struct ppi_mem *mem, const char *variant, int32_t dtype, int32_
                                         .dtype = dtype,
                                         .n_threads = n_threads,
                                         .n_heads = N_HEADS,
-                                        .n_kv_heads = n_kv_heads,
-                                        .head_dim = head_dim,
                                         .n_layers = 1,
                                         .places = &place,
                                         .n_page_classes = 1,
-                                        .n_class_layers = {1}};
+                                        .classes = {{0, n_kv_heads, head_dim, 1}}};
     pp_error err = {.struct_size = sizeof err};
     struct bench b = {.time_limit = time_limit, .head_dim = head_dim, .n_kv_heads = n_kv_heads};
     if (ppi_cpu_ops.open(&params, &b.backend, &err) < 0) {

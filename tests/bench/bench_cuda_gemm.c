@@ -189,8 +189,6 @@ static bool run(const struct model *model, const int32_t *counts, size_t n_count
                                         .dtype = PP_DTYPE_BF16,
                                         .n_threads = 1,
                                         .n_heads = 1,
-                                        .n_kv_heads = 1,
-                                        .head_dim = 64,
                                         .n_layers = 1,
                                         .hidden_size = model->hidden,
                                         .intermediate_size = model->inner,

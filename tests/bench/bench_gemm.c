@@ -175,21 +175,20 @@ static int bench(struct ppi_mem *mem, const char *variant, int32_t dtype, int32_
                  int32_t n_threads, double time_limit)
 {
     const struct ppi_layer_place place = {0, 0};
-    struct ppi_backend_params params = {.variant = variant,
-                                        .mem = mem,
-                                        .dtype = dtype,
-                                        .n_threads = n_threads,
-                                        .n_heads = 1,
-                                        .n_kv_heads = 1,
-                                        .head_dim = 64,
-                                        .max_pass_tokens = MAX_ROWS,
-                                        .hidden_size = 2048,
-                                        .intermediate_size = 5504,
-                                        .integer_products = ppi_format_has_codes(format),
-                                        .n_layers = 1,
-                                        .places = &place,
-                                        .n_page_classes = 1,
-                                        .n_class_layers = {1}};
+    struct ppi_backend_params params = {
+        .variant = variant,
+        .mem = mem,
+        .dtype = dtype,
+        .n_threads = n_threads,
+        .n_heads = 1,
+        .max_pass_tokens = MAX_ROWS,
+        .hidden_size = 2048,
+        .intermediate_size = 5504,
+        .integer_products = ppi_format_has_codes(format),
+        .n_layers = 1,
+        .places = &place,
+        .n_page_classes = 1,
+        .classes = {{.n_kv_heads = 1, .head_dim = 64, .n_layers = 1}}};
     pp_error err = {.struct_size = sizeof err};
     struct ppi_backend *backend;
     if (ppi_cpu_ops.open(&params, &backend, &err) < 0) {

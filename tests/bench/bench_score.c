@@ -25,17 +25,16 @@ int main(int argc, char **argv)
     double time_limit = argc > 3 ? atof(argv[3]) : 0.3;
     int64_t vocab = argc > 4 ? atol(argv[4]) : USUAL_VOCAB;
     static const struct ppi_layer_place place = {0, 0};
-    struct ppi_backend_params params = {.variant = argc > 2 && argv[2][0] ? argv[2] : NULL,
-                                        .mem = &mem,
-                                        .dtype = PP_DTYPE_F32,
-                                        .n_threads = argc > 1 ? atoi(argv[1]) : 1,
-                                        .n_heads = 1,
-                                        .n_kv_heads = 1,
-                                        .head_dim = 64,
-                                        .n_layers = 1,
-                                        .places = &place,
-                                        .n_page_classes = 1,
-                                        .n_class_layers = {1}};
+    struct ppi_backend_params params = {
+        .variant = argc > 2 && argv[2][0] ? argv[2] : NULL,
+        .mem = &mem,
+        .dtype = PP_DTYPE_F32,
+        .n_threads = argc > 1 ? atoi(argv[1]) : 1,
+        .n_heads = 1,
+        .n_layers = 1,
+        .places = &place,
+        .n_page_classes = 1,
+        .classes = {{.n_kv_heads = 1, .head_dim = 64, .n_layers = 1}}};
     pp_error err = {.struct_size = sizeof err};
     struct ppi_backend *backend;
     float *logits = ppi_alloc(&mem, (size_t)(ROWS * vocab), sizeof *logits);

@@ -27,21 +27,20 @@ void product_open(struct product_context *context, int32_t act, const char *vari
     memset(context, 0, sizeof *context);
     expect_ok(ppi_mem_init(&context->mem, NULL, 0, &err), "memory", &err);
     static const struct ppi_layer_place place;
-    struct ppi_backend_params params = {.variant = variant,
-                                        .mem = &context->mem,
-                                        .log = {take_line, context},
-                                        .dtype = device_act(act),
-                                        .n_threads = 1,
-                                        .n_heads = 1,
-                                        .n_kv_heads = 1,
-                                        .head_dim = 64,
-                                        .n_layers = 1,
-                                        .places = &place,
-                                        .n_page_classes = 1,
-                                        .n_class_layers = {1},
-                                        .hidden_size = hidden_size,
-                                        .intermediate_size = intermediate_size,
-                                        .max_pass_tokens = max_pass_tokens};
+    struct ppi_backend_params params = {
+        .variant = variant,
+        .mem = &context->mem,
+        .log = {take_line, context},
+        .dtype = device_act(act),
+        .n_threads = 1,
+        .n_heads = 1,
+        .n_layers = 1,
+        .places = &place,
+        .n_page_classes = 1,
+        .classes = {{.n_kv_heads = 1, .head_dim = 64, .n_layers = 1}},
+        .hidden_size = hidden_size,
+        .intermediate_size = intermediate_size,
+        .max_pass_tokens = max_pass_tokens};
     expect_ok(ppi_cuda_open(&params, &context->backend, &err), "opening", &err);
 }
 

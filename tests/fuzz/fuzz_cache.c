@@ -52,7 +52,11 @@ static void check_form(const struct ppi_kv_form *form, int64_t data_bytes)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
     static const struct ppi_layer_place place = {0, 0};
-    static const pp_model model = {.spec = {.arch = PP_ARCH_LLAMA, .max_position = 64}};
+    static const pp_model model = {.spec = {.arch = PP_ARCH_LLAMA,
+                                            .n_layers = 1,
+                                            .n_kv_heads = 1,
+                                            .head_dim = 2,
+                                            .max_position = 64}};
     static const struct ppi_log silence = {NULL, NULL};
     struct ppi_mem mem;
     struct ppi_kv_form form;
@@ -65,12 +69,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     struct ppi_kv_store store = {.mem = &mem,
                                  .page_tokens = 16,
                                  .shape = {.n_layers = 1,
-                                           .n_kv_heads = 1,
-                                           .head_dim = 2,
                                            .dtype = PP_DTYPE_F32,
                                            .places = &place,
                                            .n_classes = 1,
-                                           .windows = {bytes[0] == 8 ? 0 : 2}}};
+                                           .classes = {{bytes[0] == 8 ? 0 : 2, 1, 2, 1}}}};
     struct ppi_kv_origin origin = {
         .model = &model, .weights = 1, .device = "cpu:ref", .log = &silence};
     len -= 2;

@@ -24,14 +24,16 @@ struct ppi_backend *checkop_open(const char *variant, int32_t dtype, int32_t n_t
         .dtype = dtype,
         .n_threads = n_threads,
         .n_heads = shape.n_heads,
-        .n_kv_heads = shape.n_kv_heads,
-        .head_dim = shape.head_dim,
         .n_layers = shape.n_layers,
         .places = checkop_places,
         .n_page_classes = 2,
     };
+    for (int32_t c = 0; c < params.n_page_classes; c++) {
+        params.classes[c].n_kv_heads = shape.n_kv_heads;
+        params.classes[c].head_dim = shape.head_dim;
+    }
     for (int32_t layer = 0; layer < shape.n_layers; layer++)
-        params.n_class_layers[checkop_places[layer].page_class]++;
+        params.classes[checkop_places[layer].page_class].n_layers++;
     pp_error err = {.struct_size = sizeof err};
     struct ppi_backend *backend = NULL;
     ck_assert_msg(ppi_cpu_ops.open(&params, &backend, &err) == PP_OK, "%s", err.message);
@@ -71,17 +73,16 @@ double checkop_get(int32_t dtype, const void *x, size_t i)
 
 static void check_unknown_variant(void)
 {
-    struct ppi_backend_params params = {.variant = "vax",
-                                        .mem = &checkop_mem,
-                                        .dtype = PP_DTYPE_F32,
-                                        .n_threads = 1,
-                                        .n_heads = 1,
-                                        .n_kv_heads = 1,
-                                        .head_dim = 64,
-                                        .n_layers = 1,
-                                        .places = checkop_places,
-                                        .n_page_classes = 1,
-                                        .n_class_layers = {1}};
+    struct ppi_backend_params params = {
+        .variant = "vax",
+        .mem = &checkop_mem,
+        .dtype = PP_DTYPE_F32,
+        .n_threads = 1,
+        .n_heads = 1,
+        .n_layers = 1,
+        .places = checkop_places,
+        .n_page_classes = 1,
+        .classes = {{.n_kv_heads = 1, .head_dim = 64, .n_layers = 1}}};
     pp_error err = {.struct_size = sizeof err};
     struct ppi_backend *backend = NULL;
     ck_assert_int_eq(ppi_cpu_ops.open(&params, &backend, &err), PP_ERR_NO_BACKEND);

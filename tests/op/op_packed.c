@@ -276,6 +276,10 @@ static char *make_panel(struct rng *rng, int32_t format, int64_t k_padded)
     for (size_t i = 0; i < codes; i++)
         panel[i] = (char)rng_between(rng, 0, 255);
     for (size_t i = codes; i < bytes; i += (size_t)f->scale_bytes) {
+        if (f->scale_bytes == 1) {
+            panel[i] = (char)rng_between(rng, 0, 255);
+            continue;
+        }
         int64_t which = rng_between(rng, 0, 99);
         float x = which == 0 ? NAN : which == 1 ? INFINITY : (float)rng_normal(rng);
         uint16_t half = ppi_f32_to_f16(x);

@@ -57,7 +57,7 @@ START_TEST(reads_the_classic_spelling)
     ck_assert_int_eq(spec.head_dim, 2);
     ck_assert_int_eq(spec.max_position, 64);
     ck_assert_int_eq(spec.n_page_classes, 1);
-    ck_assert_int_eq(spec.class_windows[0], 0);
+    ck_assert_int_eq(spec.classes[0].window, 0);
     ck_assert(!spec.tie_embeddings);
     ck_assert_int_eq(spec.dtype, PP_DTYPE_BF16);
     ck_assert_int_eq(spec.activation, PPI_ACTIVATION_SILU);
@@ -162,7 +162,7 @@ START_TEST(null_means_none)
         parse("{\"architectures\":null,\"model_type\":\"mistral\",\"sliding_window\":null,"
               "\"num_key_value_heads\":null,\"head_dim\":null,\"rope_scaling\":null,"
               "\"quantization_config\":null,\"attention_bias\":null,\"eos_token_id\":[]}");
-    ck_assert_int_eq(spec.class_windows[0], 0);
+    ck_assert_int_eq(spec.classes[0].window, 0);
     ck_assert_int_eq(spec.n_kv_heads, 32);
     ck_assert_int_eq(spec.head_dim, 128);
     ck_assert_int_eq(spec.n_eos_tokens, 0);
@@ -176,7 +176,7 @@ START_TEST(clamps_positions)
         parse("{\"model_type\":\"mistral\",\"max_position_embeddings\":1099511627776,"
               "\"sliding_window\":1099511627776}");
     ck_assert_int_eq(spec.max_position, INT32_MAX);
-    ck_assert_int_eq(spec.class_windows[0], INT32_MAX);
+    ck_assert_int_eq(spec.classes[0].window, INT32_MAX);
 }
 END_TEST
 

@@ -110,6 +110,21 @@ static const struct {
     {"{'model_type':'smollm3','num_hidden_layers':2,'use_sliding_window':false,'sliding_window':8}",
      "f0f0"},
     {"{'model_type':'granite','num_hidden_layers':2}", "f0f0"},
+    {"{'model_type':'mixtral','num_hidden_layers':2}", "f0f0"},
+    {"{'model_type':'mixtral','num_hidden_layers':2,'sliding_window':8}", "w0w0"},
+    {"{'model_type':'qwen2_moe','num_hidden_layers':2,'sliding_window':8}", "f0f0"},
+    {"{'model_type':'qwen2_moe','num_hidden_layers':5,'sliding_window':8,'use_sliding_window':true,"
+     "'max_window_layers':3}",
+     "w0f0w0f0f0"}, /* every second one of the lower */
+    {"{'model_type':'qwen2_moe','num_hidden_layers':2,'sliding_window':8,'use_sliding_window':true,"
+     "'layer_types':['full_attention','sliding_attention']}",
+     "f0w0"},
+    {"{'model_type':'qwen2_moe','num_hidden_layers':2,'sliding_window':0}", "f0f0"},
+    {"{'model_type':'qwen3_moe','num_hidden_layers':2,'sliding_window':8}", "f0f0"},
+    {"{'model_type':'qwen3_moe','num_hidden_layers':2,'sliding_window':8,'use_sliding_window':true,"
+     "'max_window_layers':1}",
+     "w0w0"},
+    {"{'model_type':'gpt_oss','num_hidden_layers':3,'sliding_window':8}", "w0f0w0"},
     {"{'model_type':'glm4','num_hidden_layers':2}", "f0f0"},
 };
 
@@ -127,15 +142,15 @@ START_TEST(reads_layers)
             ck_assert_int_eq(layer->window, 8);
         /* places: by window, in order */
         const struct ppi_layer_place *place = &spec->places[i];
-        ck_assert_int_eq(spec->class_windows[place->page_class], layer->window);
+        ck_assert_int_eq(spec->classes[place->page_class].window, layer->window);
         ck_assert_int_eq(place->index, counts[place->page_class]++);
     }
     ck_assert_str_eq(text, LAYERS[_i].layers);
     n_classes = (counts[0] > 0) + (counts[1] > 0);
     ck_assert_int_eq(spec->n_page_classes, n_classes);
-    ck_assert(n_classes < 2 || spec->class_windows[0] == 0);
+    ck_assert(n_classes < 2 || spec->classes[0].window == 0);
     for (int32_t i = 0; i < n_classes; i++)
-        ck_assert_int_eq(spec->n_class_layers[i], counts[i]);
+        ck_assert_int_eq(spec->classes[i].n_layers, counts[i]);
     ck_assert_str_eq(last_warning, "");
     done();
 }
@@ -152,6 +167,9 @@ START_TEST(says_what_is_passed_over)
          "\"layer_types\" is not used"},
         {"{'model_type':'olmo2','num_hidden_layers':1,'layer_types':['sliding_attention']}",
          "\"layer_types\" is not used"},
+        {"{'model_type':'qwen3_moe','num_hidden_layers':1,'layer_types':['sliding_attention']}",
+         "\"layer_types\" is not used"},
+        {"{'model_type':'qwen3_next','sliding_window':8}", "\"sliding_window\" is 8 and not used"},
         {"{'model_type':'phi3','hidden_size':64,'num_attention_heads':8,'rope_scaling':{'type':'su'"
          ","
          "'short_factor':[1,1,1,1],'long_factor':[2,2,2,2],"
@@ -408,7 +426,7 @@ START_TEST(text_models_inside_others)
     spec = parse("{'architectures':['Mistral3ForConditionalGeneration'],'text_config':{"
                  "'num_hidden_layers':2,'sliding_window':8}}");
     ck_assert_int_eq(spec->arch, PP_ARCH_MISTRAL);
-    ck_assert_int_eq(spec->class_windows[0], 8);
+    ck_assert_int_eq(spec->classes[0].window, 8);
     done();
 }
 END_TEST

@@ -126,7 +126,7 @@ END_TEST
 /* Random blocks, f16 scales of any bits among them. */
 START_TEST(blocks_have_the_numbers_of_the_file)
 {
-    static const uint32_t types[] = {2, 3, 8, 12};
+    static const uint32_t types[] = {2, 3, 8, 12, 39};
     for (size_t t = 0; t < PPI_COUNT(types); t++)
         for (int try = 0; try < 10; try++) {
             const struct ppi_gguf_tensor_type *type = ppi_gguf_tensor_type(types[t]);

@@ -82,6 +82,18 @@ PP_ARCH_MINISTRAL3 = 13
 PP_ARCH_COHERE2 = 14
 PP_ARCH_GLM4 = 15
 PP_ARCH_EXAONE4 = 16
+PP_ARCH_MIXTRAL = 17
+PP_ARCH_QWEN2_MOE = 18
+PP_ARCH_QWEN3_MOE = 19
+PP_ARCH_OLMOE = 20
+PP_ARCH_GRANITEMOE = 21
+PP_ARCH_GRANITEMOESHARED = 22
+PP_ARCH_GPT_OSS = 23
+PP_ARCH_GLM4_MOE = 24
+PP_ARCH_QWEN3_NEXT = 25
+PP_ARCH_QWEN3_5 = 26
+PP_ARCH_QWEN3_5_MOE = 27
+PP_ARCH_GRANITEMOEHYBRID = 28
 PP_ARCH_INT32 = -1
 PP_ROPE_NONE = 0
 PP_ROPE_DEFAULT = 1
@@ -91,6 +103,13 @@ PP_ROPE_YARN = 4
 PP_ROPE_LONGROPE = 5
 PP_ROPE_DYNAMIC = 6
 PP_ROPE_INT32 = -1
+PP_LAYER_ATTENTION = 0
+PP_LAYER_LINEAR = 1
+PP_LAYER_INT32 = -1
+PP_LINEAR_NONE = 0
+PP_LINEAR_DELTA = 1
+PP_LINEAR_MAMBA2 = 2
+PP_LINEAR_INT32 = -1
 PP_OUTPUT_NONE = 0
 PP_OUTPUT_LAST_LOGITS = 1
 PP_OUTPUT_ALL_LOGITS = 2
@@ -669,6 +688,17 @@ class pp_model_config(Structure):
     n_labels: int
     pooling: int
     normalize: int
+    n_experts: int
+    n_experts_per_token: int
+    expert_size: int
+    shared_expert_size: int
+    n_linear_layers: int
+    linear_rule: int
+    linear_key_heads: int
+    linear_value_heads: int
+    linear_key_dim: int
+    linear_value_dim: int
+    linear_kernel: int
     _fields_ = [
         ("struct_size", c_uint32),
         ("arch", c_int32),
@@ -690,6 +720,17 @@ class pp_model_config(Structure):
         ("n_labels", c_int32),
         ("pooling", c_int32),
         ("normalize", c_int32),
+        ("n_experts", c_int32),
+        ("n_experts_per_token", c_int32),
+        ("expert_size", c_int32),
+        ("shared_expert_size", c_int32),
+        ("n_linear_layers", c_int32),
+        ("linear_rule", c_int32),
+        ("linear_key_heads", c_int32),
+        ("linear_value_heads", c_int32),
+        ("linear_key_dim", c_int32),
+        ("linear_value_dim", c_int32),
+        ("linear_kernel", c_int32),
     ]
 
 
@@ -702,6 +743,10 @@ class pp_layer_config(Structure):
     rope_factor: float
     n_kv_heads: int
     head_dim: int
+    kind: int
+    kv_layer: int
+    intermediate_size: int
+    has_experts: int
     _fields_ = [
         ("struct_size", c_uint32),
         ("sliding_window", c_int32),
@@ -711,6 +756,10 @@ class pp_layer_config(Structure):
         ("rope_factor", c_double),
         ("n_kv_heads", c_int32),
         ("head_dim", c_int32),
+        ("kind", c_int32),
+        ("kv_layer", c_int32),
+        ("intermediate_size", c_int32),
+        ("has_experts", c_int32),
     ]
 
 

@@ -82,6 +82,18 @@ pub const PP_ARCH_MINISTRAL3: i32 = 13;
 pub const PP_ARCH_COHERE2: i32 = 14;
 pub const PP_ARCH_GLM4: i32 = 15;
 pub const PP_ARCH_EXAONE4: i32 = 16;
+pub const PP_ARCH_MIXTRAL: i32 = 17;
+pub const PP_ARCH_QWEN2_MOE: i32 = 18;
+pub const PP_ARCH_QWEN3_MOE: i32 = 19;
+pub const PP_ARCH_OLMOE: i32 = 20;
+pub const PP_ARCH_GRANITEMOE: i32 = 21;
+pub const PP_ARCH_GRANITEMOESHARED: i32 = 22;
+pub const PP_ARCH_GPT_OSS: i32 = 23;
+pub const PP_ARCH_GLM4_MOE: i32 = 24;
+pub const PP_ARCH_QWEN3_NEXT: i32 = 25;
+pub const PP_ARCH_QWEN3_5: i32 = 26;
+pub const PP_ARCH_QWEN3_5_MOE: i32 = 27;
+pub const PP_ARCH_GRANITEMOEHYBRID: i32 = 28;
 pub const PP_ARCH_INT32: i32 = -1;
 pub const PP_ROPE_NONE: i32 = 0;
 pub const PP_ROPE_DEFAULT: i32 = 1;
@@ -91,6 +103,13 @@ pub const PP_ROPE_YARN: i32 = 4;
 pub const PP_ROPE_LONGROPE: i32 = 5;
 pub const PP_ROPE_DYNAMIC: i32 = 6;
 pub const PP_ROPE_INT32: i32 = -1;
+pub const PP_LAYER_ATTENTION: i32 = 0;
+pub const PP_LAYER_LINEAR: i32 = 1;
+pub const PP_LAYER_INT32: i32 = -1;
+pub const PP_LINEAR_NONE: i32 = 0;
+pub const PP_LINEAR_DELTA: i32 = 1;
+pub const PP_LINEAR_MAMBA2: i32 = 2;
+pub const PP_LINEAR_INT32: i32 = -1;
 pub const PP_OUTPUT_NONE: i32 = 0;
 pub const PP_OUTPUT_LAST_LOGITS: i32 = 1;
 pub const PP_OUTPUT_ALL_LOGITS: i32 = 2;
@@ -608,6 +627,17 @@ pub struct pp_model_config {
     pub n_labels: i32,
     pub pooling: i32,
     pub normalize: i32,
+    pub n_experts: i32,
+    pub n_experts_per_token: i32,
+    pub expert_size: i32,
+    pub shared_expert_size: i32,
+    pub n_linear_layers: i32,
+    pub linear_rule: i32,
+    pub linear_key_heads: i32,
+    pub linear_value_heads: i32,
+    pub linear_key_dim: i32,
+    pub linear_value_dim: i32,
+    pub linear_kernel: i32,
 }
 
 /// Of prepack/model.h.
@@ -622,6 +652,10 @@ pub struct pp_layer_config {
     pub rope_factor: f64,
     pub n_kv_heads: i32,
     pub head_dim: i32,
+    pub kind: i32,
+    pub kv_layer: i32,
+    pub intermediate_size: i32,
+    pub has_experts: i32,
 }
 
 /// Of prepack/model.h.

@@ -72,7 +72,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use item::{Item, ItemResult, Pooling, Sampling, Score, MAX_TOP};
 pub use log::LogLevel;
 pub use model::{
-    preset, preset_names, ConvertParams, LayerConfig, Model, ModelConfig, ModelParams, RopeType,
+    preset, preset_names, ConvertParams, LayerConfig, LayerKind, LinearRule, LinearShape, Model,
+    ModelConfig, ModelParams, RopeType,
 };
 pub use packer::{Objective, Oversize, Packer, PackerParams, PlanInput, Policy};
 pub use plan::{BinInfo, PartitionInfo, Plan, PlanInfo, Segment};
