@@ -92,6 +92,8 @@ def randomize(model, generator):
                 weight.copy_(0.4 * noise)
             elif name.endswith("router.proj.weight"):  # its input is divided by the root of its size
                 weight.copy_(1.25 * noise)
+            elif name.endswith("q_norm.weight") and kind.startswith("gemma4"):  # scores are not divided
+                weight.copy_(0.5 + 0.1 * noise)
             elif weight.dim() == 1 and less_1 and "linear_attn" not in name:  # stored less 1
                 weight.copy_(0.3 * noise)
             elif weight.dim() == 1:
@@ -163,7 +165,8 @@ def start_anew(model):
 
 def states(layer, config):
     """Of a linear layer: [value heads, key dim, value dim] and [kernel - 1, channels of q, k, v]."""
-    state, seen = layer.recurrent_states[0][0].float(), layer.conv_states[0][0].float().T
+    state = layer.recurrent_states[0][0].float().clone()  # steps change it in place
+    seen = layer.conv_states[0][0].float().clone().T
     if config.model_type == "granitemoehybrid":  # [heads, value dim, key dim]; channels of v, k, q
         state = state.transpose(1, 2)
         k = config.mamba_n_groups * config.mamba_d_state

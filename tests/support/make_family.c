@@ -69,11 +69,8 @@ static void draw_shape(struct draw *draw)
     draw->window = (int32_t)rng_between(rng, 1, 20);
     draw->max_position = 512;
     draw->original = (int32_t)rng_between(rng, 12, 40);
-    for (int i = 0; i < MAX_LAYERS; i++) {
+    for (int i = 0; i < draw->layers; i++)
         draw->own[i] = (struct layer_shape){draw->kv_heads, draw->head_dim, draw->inter, i};
-        draw->full[i] = coin(rng);
-        draw->rotates[i] = coin(rng);
-    }
 }
 
 static enum oracle_rope_kind draw_rope(const struct draw *draw, const char *wanted)
@@ -106,6 +103,10 @@ static void draw_all(struct draw *draw, const char *rope)
     draw->rope = draw_rope(draw, rope);
     if (draw->rope == ORACLE_ROPE_DYNAMIC)
         draw->max_position = 32;
+    for (int i = 0; i < draw->layers; i++) {
+        draw->full[i] = coin(rng);
+        draw->rotates[i] = coin(rng);
+    }
     draw_mixture(draw);
     bool old = coin(rng) && is(draw, "gemma3_text");
     draw->model_prefix = !draw->nested ? "model."

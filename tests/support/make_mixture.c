@@ -17,6 +17,8 @@ static void draw_experts(struct draw *draw)
 {
     struct rng *rng = draw->rng;
     enum experts_of experts = draw->family->experts;
+    if (experts == EXPERTS_NONE)
+        return;
     bool optional = experts == EXPERTS_GEMMA4 || draw->family->linear == LINEAR_GRANITE;
     draw->n_experts = (int32_t)rng_between(rng, 2, 6);
     draw->top_k = coin(rng) ? draw->n_experts : (int32_t)rng_between(rng, 1, draw->n_experts);
@@ -33,7 +35,7 @@ static void draw_experts(struct draw *draw)
         draw->inter = draw->expert_size;
     if (experts == EXPERTS_GLM)
         draw->shared_size = draw->expert_size * (int32_t)rng_between(rng, 1, 2);
-    if (experts == EXPERTS_NONE || (optional && coin(rng)))
+    if (optional && coin(rng))
         draw->n_experts = draw->top_k = 0;
     for (int i = 0; i < draw->layers; i++) {
         draw->has_experts[i] = draw->n_experts > 0 &&
@@ -51,6 +53,9 @@ static void draw_linear(struct draw *draw)
     if (draw->family->linear == LINEAR_NONE)
         return;
     int32_t period = (int32_t)rng_between(rng, 2, 3);
+    if (draw->layers < period)
+        period = draw->layers;
+    draw->full[draw->layers - 1] = true; /* some layer has to attend */
     for (int i = 0; i < draw->layers; i++)
         draw->linear[i] = draw->types_given ? !draw->full[i] : (i + 1) % period != 0;
     draw->period = period;
@@ -114,6 +119,8 @@ void draw_mixture(struct draw *draw)
     draw_gemma4(draw);
     draw_experts(draw);
     draw_linear(draw);
+    if (draw->family->attention_gate || draw->v_is_k) /* which the library does without */
+        draw->attention_bias = false;
 }
 
 /* ---- config.json ---- */
@@ -206,9 +213,9 @@ static void write_linear(FILE *file, const struct draw *draw)
 /* Heads of full layers in the words of one release or another. */
 static void write_gemma4(FILE *file, const struct draw *draw)
 {
-    bool newer = coin(draw->rng);
     if (!is(draw, "gemma4_text"))
         return;
+    bool newer = coin(draw->rng);
     key(file, "attention_k_eq_v", "%s", truth(draw->v_is_k));
     key(file, "num_kv_shared_layers", "%d", draw->n_shared);
     key(file, "use_double_wide_mlp", "%s", truth(draw->wide));
