@@ -253,7 +253,7 @@ pp_status ppi_cuda_run_experts(struct ppi_backend *backend, const struct ppi_exp
 pp_status ppi_cuda_linear_create(struct ppi_backend *backend, pp_error *err);
 void ppi_cuda_linear_destroy(struct ppi_backend *backend);
 pp_status ppi_cuda_run_linear(struct ppi_backend *backend, const struct ppi_pass *pass,
-                              const struct ppi_linear *linear, const float *rows, void *out,
+                              const struct ppi_linear *linear, float *rows, void *out,
                               pp_error *err);
 
 /* ---- device_sample.c: the seam's sample ---- */

@@ -64,7 +64,7 @@ static struct ppi_cuda_linear_args describe(const struct ppi_linear *linear)
 }
 
 pp_status ppi_cuda_run_linear(struct ppi_backend *b, const struct ppi_pass *pass,
-                              const struct ppi_linear *linear, const float *rows, void *out,
+                              const struct ppi_linear *linear, float *rows, void *out,
                               pp_error *err)
 {
     const struct ppi_linear_shape *shape = linear->shape;

@@ -17,7 +17,7 @@ void ppi_cpu_copy_codes(const struct ppi_matrix *w, const struct ppi_cpu_codes *
 
 /* The gated product, or the other, with a panel of w as it is stored. Where w is multiplied as
  * integers, the rows are those of `codes` from `row` on, and product->a is not read. */
-void ppi_cpu_multiply_block(const struct ppi_backend *backend, const struct ppi_matrix *w,
+void ppi_cpu_multiply_panel(const struct ppi_backend *backend, const struct ppi_matrix *w,
                             const struct ppi_cpu_product *product,
                             const struct ppi_cpu_codes *codes, int64_t row, char *scratch);
 

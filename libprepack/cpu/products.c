@@ -66,7 +66,7 @@ static void run_tiles(const struct products *job, int64_t block_row, int64_t blo
             .accumulate = job->accumulate,
             .activation = job->activation,
         };
-        ppi_cpu_multiply_block(job->backend, w, &product, &job->backend->codes, block_row + row,
+        ppi_cpu_multiply_panel(job->backend, w, &product, &job->backend->codes, block_row + row,
                                scratch);
         first = last;
     }
