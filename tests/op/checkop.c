@@ -15,8 +15,8 @@ const char *checkop_variant(int i)
     return variant ? variant->name : NULL;
 }
 
-struct ppi_backend *checkop_open(const char *variant, int32_t dtype, int32_t n_threads,
-                                 struct shape shape)
+static struct ppi_backend *open_backend(const char *variant, int32_t dtype, int32_t n_threads,
+                                        struct shape shape, const struct ppi_linear_shape *linear)
 {
     struct ppi_backend_params params = {
         .variant = variant,
@@ -29,6 +29,7 @@ struct ppi_backend *checkop_open(const char *variant, int32_t dtype, int32_t n_t
         .n_layers = shape.n_layers,
         .places = checkop_places,
         .n_page_classes = 2,
+        .linear = linear,
     };
     for (int32_t layer = 0; layer < shape.n_layers; layer++)
         params.n_class_layers[checkop_places[layer].page_class]++;
@@ -36,6 +37,18 @@ struct ppi_backend *checkop_open(const char *variant, int32_t dtype, int32_t n_t
     struct ppi_backend *backend = NULL;
     ck_assert_msg(ppi_cpu_ops.open(&params, &backend, &err) == PP_OK, "%s", err.message);
     return backend;
+}
+
+struct ppi_backend *checkop_open(const char *variant, int32_t dtype, int32_t n_threads,
+                                 struct shape shape)
+{
+    return open_backend(variant, dtype, n_threads, shape, NULL);
+}
+
+struct ppi_backend *checkop_open_linear(const char *variant, int32_t dtype, int32_t n_threads,
+                                        const struct ppi_linear_shape *linear)
+{
+    return open_backend(variant, dtype, n_threads, checkop_any_shape, linear);
 }
 
 void *checkop_alloc(size_t count, size_t size)
@@ -134,6 +147,9 @@ int main(void)
     srunner_add_suite(runner, checkop_sample_suite());
     srunner_add_suite(runner, checkop_draw_suite());
     srunner_add_suite(runner, checkop_score_suite());
+    srunner_add_suite(runner, checkop_linear_suite());
+    srunner_add_suite(runner, checkop_linear_bits_suite());
+    srunner_add_suite(runner, checkop_gates_suite());
 #if defined(HAVE_TILES)
     if (ppi_cpu_variant_at(1)) /* the vectors that the tiles are compiled with */
         srunner_add_suite(runner, checkop_amx_suite());
