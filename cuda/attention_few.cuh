@@ -174,7 +174,8 @@ HW_DEVICE void attend_few_rows(const ppi_cuda_attention_args &args)
     HW_UNROLL
     for (uint32_t r = 0; r < 2; r++) {
         uint32_t row = lane / 4 + 8 * r;
-        float sum = add_lanes(total[r]), inverse = inverse_sum(sum);
+        float sum = add_lanes(total[r]);
+        float inverse = inverse_of_row(args, tile, (int)row, max[r], sum);
         HW_UNROLL
         for (uint32_t n = 0; n < shape::TILES; n++)
             hw::store_shared<uint32_t>(shared + shape::Q + rows::offset(row, first_tile + n) +

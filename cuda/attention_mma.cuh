@@ -178,7 +178,7 @@ HW_DEVICE void attend_rows(const ppi_cuda_attention_args &args)
     HW_UNROLL
     for (int r = 0; r < 2; r++) {
         int row = warp_row + (int)lane / 4 + 8 * r;
-        float sum = add_lanes(total[r]), inverse = inverse_sum(sum);
+        float sum = add_lanes(total[r]), inverse = inverse_of_row(args, tile, row, max[r], sum);
         HW_UNROLL
         for (int n = 0; n < D / 8; n++)
             hw::store_shared<uint32_t>(out + rows::offset((uint32_t)row, n) + lane % 4 * 4,

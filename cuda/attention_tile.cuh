@@ -448,6 +448,20 @@ HW_DEVICE float inverse_sum(float sum)
     return sum == 0.0f ? 0.0f : 1.0f / sum;
 }
 
+/* What multiplies the sums of row r of the tile, max and sum being its own: the inverse of the sum,
+ * with the head's sink. Whichever of the two exponents is larger is the base of both. */
+HW_DEVICE float inverse_of_row(const ppi_cuda_attention_args &args, const attention_tile &tile,
+                               int r, float max, float sum)
+{
+    if (!args.sinks)
+        return inverse_sum(sum);
+    const float log2_e = 1.4426950408889634f;
+    const float sink = args.sinks[find_row(tile, r < tile.n_packed ? r : 0).head] * log2_e;
+    const float base = finite_max(max) * args.scale_log2, top = fmaxf(base, sink);
+    const float share = hw::exp2(base - top);
+    return share * inverse_sum(fmaf(sum, share, hw::exp2(sink - top)));
+}
+
 HW_DEVICE float log_sum(float max, float sum, float scale)
 {
     const float ln_2 = 0.693147180559945309417f;

@@ -155,7 +155,8 @@ HW_DEVICE void store_results(const ppi_cuda_attention_args &args, const attentio
     HW_UNROLL
     for (int r = 0; r < 2; r++) {
         int row = first_row + lane / 4 + 8 * r;
-        float sum = add_lanes(state.total[r]), inverse = inverse_sum(sum);
+        float sum = add_lanes(state.total[r]);
+        float inverse = inverse_of_row(args, tile, row, state.max[r], sum);
         bool inside = row < tile.n_packed;
         query_row at = find_row(tile, inside ? row : 0);
         char *to = (char *)args.out + at.row * args.out_row_stride + at.head * args.out_head_stride;

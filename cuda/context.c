@@ -96,6 +96,29 @@ static pp_status choose_device(struct ppi_backend *b, pp_error *err)
     return PP_OK;
 }
 
+static pp_status check_experts(const struct ppi_backend_params *params, pp_error *err)
+{
+    if (params->n_experts > PPI_CUDA_MAX_EXPERTS)
+        return ppi_error(err, PP_ERR_UNSUPPORTED,
+                         "device \"cuda\": the model has %d experts; it takes up to %d",
+                         params->n_experts, PPI_CUDA_MAX_EXPERTS);
+    if (params->expert_size % 8 != 0)
+        return ppi_error(err, PP_ERR_UNSUPPORTED,
+                         "device \"cuda\": the size of experts is %d; it needs a multiple of 8",
+                         params->expert_size);
+    return PP_OK;
+}
+
+static pp_status check_linear(const struct ppi_linear_shape *shape, pp_error *err)
+{
+    if (shape->k_dim % 4 != 0 || shape->k_dim > PPI_CUDA_MAX_LINEAR_K_DIM || shape->v_dim % 4 != 0)
+        return ppi_error(err, PP_ERR_UNSUPPORTED,
+                         "device \"cuda\": linear layers have heads of %d and %d; it needs "
+                         "multiples of 4, the first up to %d",
+                         shape->k_dim, shape->v_dim, PPI_CUDA_MAX_LINEAR_K_DIM);
+    return PP_OK;
+}
+
 /* Kernels move 16 bytes at a time. */
 static pp_status check_shapes(const struct ppi_backend_params *params, pp_error *err)
 {
@@ -111,7 +134,8 @@ static pp_status check_shapes(const struct ppi_backend_params *params, pp_error 
                          "device \"cuda\": hidden_size is %d and intermediate_size %d; it needs "
                          "multiples of 8",
                          params->hidden_size, params->intermediate_size);
-    return PP_OK;
+    PP_TRY(check_experts(params, err));
+    return params->linear ? check_linear(params->linear, err) : PP_OK;
 }
 
 static pp_status take_allocator(struct ppi_backend *b, pp_error *err)
@@ -168,6 +192,8 @@ void ppi_cuda_close(struct ppi_backend *b)
     cudaSetDevice(b->device);
     if (b->stream)
         cudaStreamSynchronize(b->stream); /* nothing may use what is freed below */
+    ppi_cuda_linear_destroy(b);
+    ppi_cuda_experts_destroy(b);
     ppi_cuda_products_destroy(b);
     ppi_cuda_passes_free(b);
     ppi_cuda_varlen_close(b);
@@ -192,7 +218,9 @@ static pp_status build(struct ppi_backend *b, const char *variant, pp_error *err
     PP_TRY(take_staging(b, err));
     PP_TRY(ppi_cuda_passes_create(b, err));
     PP_TRY(choose_attention(b, err));
-    return ppi_cuda_products_create(b, err);
+    PP_TRY(ppi_cuda_products_create(b, err));
+    PP_TRY(ppi_cuda_experts_create(b, err));
+    return ppi_cuda_linear_create(b, err);
 }
 
 pp_status ppi_cuda_open(const struct ppi_backend_params *params, struct ppi_backend **out,

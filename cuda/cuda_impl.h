@@ -10,6 +10,7 @@
 #include "backend.h"
 #include "cuda/attention_choice.h"
 #include "cuda/kernels.h"
+#include "cuda/kernels_layers.h"
 
 #include <cuda_runtime_api.h>
 
@@ -22,14 +23,21 @@ struct ppi_cuda_memory {
 
 struct ppi_matrix {
     int32_t kind;
-    int32_t type;   /* PPI_CUDA_F32 (VECTOR), BF16 or F16 */
-    int64_t n, k;   /* as matrix_create got them; GATE_UP has 2 n rows */
-    int64_t n_rows; /* of data: 2 n or n */
-    void *data;     /* device [n_rows, k] */
-    size_t bytes;   /* of data */
+    int32_t type;      /* PPI_CUDA_F32 (VECTOR), BF16 or F16 */
+    int64_t n, k;      /* as matrix_create got them; GATE_UP has 2 n rows */
+    int64_t n_stacked; /* 0: one matrix */
+    int64_t n_rows;    /* of data: 2 n or n of each */
+    void *data;        /* device [n_rows, k] */
+    size_t bytes;      /* of data */
     struct ppi_cuda_memory memory;
     struct ppi_mem *mem; /* of this struct */
 };
+
+/* Of a VECTOR, or NULL. */
+static inline const float *ppi_cuda_vector(const struct ppi_matrix *matrix)
+{
+    return matrix ? matrix->data : NULL;
+}
 
 struct ppi_cuda_products;
 struct ppi_cuda_block; /* of device_varlen.c */
@@ -51,8 +59,21 @@ struct ppi_cuda_pass {
     /* device pointers into the blob */
     const int32_t *tokens, *rope_rows, *source_rows;
     const int64_t *slots;
+    const int32_t *row_segments; /* with linear layers, as linear_segments */
+    const struct ppi_cuda_linear_segment *linear_segments;
     const uint64_t *pages[PPI_MAX_PAGE_CLASSES];
     struct ppi_cuda_list lists[PPI_MAX_PAGE_CLASSES]; /* of each class */
+};
+
+/* What experts run in: slices of up to n_rows rows, so that memory is bounded. */
+struct ppi_cuda_experts_room {
+    void *block; /* all that follows */
+    size_t bytes;
+    int32_t n_rows;
+    int32_t *counts, *rows, *places;
+    struct ppi_cuda_expert_tile *tiles;
+    void *gated; /* act [n_rows top_k, expert_size] */
+    float *down; /* [n_rows top_k, hidden_size] */
 };
 
 struct ppi_backend {
@@ -78,6 +99,8 @@ struct ppi_backend {
     bool any_attention;             /* variant "mma": attention kernels of every architecture */
     bool own_products;              /* variant "own": products without cuBLASLt */
     struct ppi_cuda_products *products;
+    struct ppi_cuda_experts_room experts;
+    float *mixed; /* of linear layers: [max_pass_tokens, ..]; or NULL */
     /* For transfers that wait before they return; [PPI_CUDA_STAGING_BYTES] each. */
     char *staging; /* pinned */
     char *device_staging;
@@ -199,6 +222,38 @@ pp_status ppi_cuda_run_softcap(struct ppi_backend *backend, float *x, int64_t n,
                                pp_error *err);
 pp_status ppi_cuda_run_gather(struct ppi_backend *backend, const void *src,
                               const struct ppi_pass *pass, size_t row_bytes, void *out,
+                              pp_error *err);
+
+/* ---- device_gates.c: the seam's gate, activate, add_gated and multiply ---- */
+
+pp_status ppi_cuda_run_gate(struct ppi_backend *backend, const float *gate, int64_t n_rows,
+                            int64_t dim, void *a, pp_error *err);
+pp_status ppi_cuda_run_activate(struct ppi_backend *backend, int32_t activation, const float *gate,
+                                const float *x, int64_t x_stride, int64_t n_rows, int64_t dim,
+                                void *out, pp_error *err);
+pp_status ppi_cuda_run_add_gated(struct ppi_backend *backend, const float *gate, const float *x,
+                                 float scale, int64_t n_rows, int64_t dim, float *out,
+                                 pp_error *err);
+pp_status ppi_cuda_run_multiply(struct ppi_backend *backend, float *x, int64_t n,
+                                const struct ppi_matrix *factor, pp_error *err);
+
+/* ---- device_experts.c: the seam's route and experts, and their room ---- */
+
+pp_status ppi_cuda_experts_create(struct ppi_backend *backend, pp_error *err);
+void ppi_cuda_experts_destroy(struct ppi_backend *backend);
+pp_status ppi_cuda_run_route(struct ppi_backend *backend, const struct ppi_router *router,
+                             const float *logits, int64_t n_rows, const struct ppi_routing *routing,
+                             pp_error *err);
+pp_status ppi_cuda_run_experts(struct ppi_backend *backend, const struct ppi_experts *experts,
+                               const struct ppi_routing *routing, const void *a, int64_t n_rows,
+                               float *out, pp_error *err);
+
+/* ---- device_linear.c: the seam's linear, and its room ---- */
+
+pp_status ppi_cuda_linear_create(struct ppi_backend *backend, pp_error *err);
+void ppi_cuda_linear_destroy(struct ppi_backend *backend);
+pp_status ppi_cuda_run_linear(struct ppi_backend *backend, const struct ppi_pass *pass,
+                              const struct ppi_linear *linear, float *rows, void *out,
                               pp_error *err);
 
 /* ---- device_sample.c: the seam's sample ---- */

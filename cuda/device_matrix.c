@@ -24,11 +24,14 @@ static struct ppi_matrix describe(const struct ppi_backend *b, const struct ppi_
 {
     assert(spec->format == PPI_FORMAT_ACT);
     int32_t kind = spec->kind;
+    int64_t n_matrices = spec->n_stacked > 0 ? spec->n_stacked : 1;
     struct ppi_matrix m = {.kind = kind,
                            .type = kind == PPI_MATRIX_VECTOR ? PPI_CUDA_F32 : b->act_type,
                            .n = spec->n,
                            .k = spec->k,
-                           .n_rows = kind == PPI_MATRIX_GATE_UP ? 2 * spec->n : spec->n,
+                           .n_stacked = spec->n_stacked,
+                           .n_rows =
+                               n_matrices * (kind == PPI_MATRIX_GATE_UP ? 2 * spec->n : spec->n),
                            .memory = b->memory};
     m.bytes = (size_t)m.n_rows * (size_t)m.k * type_bytes(m.type);
     return m;
@@ -43,6 +46,12 @@ pp_status ppi_cuda_matrix_create(struct ppi_backend *b, struct ppi_mem *mem,
                                  const struct ppi_matrix_spec *spec, struct ppi_matrix **out,
                                  pp_error *err)
 {
+    bool is_factor = spec->kind == PPI_MATRIX_LINEAR || spec->kind == PPI_MATRIX_GATE_UP;
+    if (is_factor && spec->k % 8 != 0)
+        return ppi_error(err, PP_ERR_UNSUPPORTED,
+                         "device \"cuda\": a weight matrix has rows of %lld elements; it needs a "
+                         "multiple of 8",
+                         (long long)spec->k);
     struct ppi_matrix *m = ppi_alloc(mem, 1, sizeof *m);
     if (!m)
         return ppi_error_nomem(err, "a weight matrix", sizeof *m);

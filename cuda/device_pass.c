@@ -10,7 +10,7 @@
 
 /* Offsets of the parts of a blob; each begins at a multiple of 16. */
 struct layout {
-    size_t tokens, rope_rows, source_rows, slots, bytes;
+    size_t tokens, rope_rows, source_rows, slots, linear_segments, row_segments, bytes;
     size_t pages[PPI_MAX_PAGE_CLASSES];
     /* of classes with the same shape of heads the first one's */
     size_t items[PPI_MAX_PAGE_CLASSES], few_items[PPI_MAX_PAGE_CLASSES];
@@ -35,10 +35,13 @@ static struct layout lay_out(const struct ppi_backend *b, const struct ppi_pass 
         at.few_items[c] = like < c ? at.few_items[like]
                                    : place(&end, lists[c].n_few_items, sizeof *lists[c].few_items);
     }
+    at.linear_segments = place(&end, b->params.linear ? pass->n_segments : 0,
+                               sizeof(struct ppi_cuda_linear_segment));
     at.slots = place(&end, pass->n_rows, sizeof(int64_t));
     for (int32_t c = 0; c < b->params.n_page_classes; c++)
         at.pages[c] = place(&end, pass->n_pages, sizeof(uint64_t));
     at.rope_rows = place(&end, pass->n_rows, sizeof(int32_t));
+    at.row_segments = place(&end, b->params.linear ? pass->n_rows : 0, sizeof(int32_t));
     at.tokens = place(&end, pass->tokens ? pass->n_rows : 0, sizeof(int32_t));
     at.source_rows = place(&end, pass->source_rows ? pass->n_rows : 0, sizeof(int32_t));
     at.bytes = end;
@@ -114,10 +117,13 @@ static pp_status reserve_spans(struct ppi_backend *b, struct ppi_cuda_pass *p, i
 /* Everything but pages and work lists: of a row that is a segment of its own, the most that a row
  * can take. */
 #define ROW_BYTES (sizeof(int64_t) + 3 * sizeof(int32_t))
+/* ... and with linear layers */
+#define LINEAR_ROW_BYTES (sizeof(struct ppi_cuda_linear_segment) + sizeof(int32_t))
 
 pp_status ppi_cuda_passes_create(struct ppi_backend *b, pp_error *err)
 {
-    size_t row_bytes = ROW_BYTES + (size_t)b->params.n_page_classes * sizeof(uint64_t);
+    size_t row_bytes = ROW_BYTES + (size_t)b->params.n_page_classes * sizeof(uint64_t) +
+                       (b->params.linear ? LINEAR_ROW_BYTES : 0);
     for (int32_t c = 0; c < b->params.n_page_classes; c++)
         if (ppi_cuda_first_like(b, c) == c)
             row_bytes += sizeof(struct ppi_cuda_attention_item);
@@ -148,6 +154,22 @@ static int32_t group_of(const struct ppi_backend *b, int32_t page_class)
     return b->params.n_heads / b->params.classes[page_class].n_kv_heads;
 }
 
+/* What linear layers have of each segment, and each row's. */
+static void fill_segments(const struct ppi_pass *pass, struct ppi_cuda_linear_segment *segments,
+                          int32_t *row_segments)
+{
+    for (int32_t s = 0; s < pass->n_segments; s++) {
+        const struct ppi_segment *segment = &pass->segments[s];
+        segments[s] = (struct ppi_cuda_linear_segment){.state = segment->state,
+                                                       .state_before = segment->state_before,
+                                                       .row = segment->row,
+                                                       .n_rows = segment->n_rows,
+                                                       .position = segment->position};
+        for (int32_t i = 0; i < segment->n_rows; i++)
+            row_segments[segment->row + i] = s;
+    }
+}
+
 static void fill(const struct ppi_backend *b, const struct ppi_pass *pass, const struct layout *at,
                  struct ppi_cuda_pass *p)
 {
@@ -160,6 +182,10 @@ static void fill(const struct ppi_backend *b, const struct ppi_pass *pass, const
     }
     fill_rows(pass, (int64_t *)(void *)(p->host + at->slots),
               (int32_t *)(void *)(p->host + at->rope_rows));
+    if (b->params.linear)
+        fill_segments(pass,
+                      (struct ppi_cuda_linear_segment *)(void *)(p->host + at->linear_segments),
+                      (int32_t *)(void *)(p->host + at->row_segments));
     for (int32_t c = 0; c < b->params.n_page_classes; c++) {
         uint64_t *pages = (uint64_t *)(void *)(p->host + at->pages[c]);
         for (int32_t i = 0; i < pass->n_pages; i++)
@@ -200,6 +226,9 @@ pp_status ppi_cuda_pass_begin(struct ppi_backend *b, const struct ppi_pass *pass
     p->rope_rows = (const int32_t *)(void *)(p->device + at.rope_rows);
     p->source_rows = (const int32_t *)(void *)(p->device + at.source_rows);
     p->slots = (const int64_t *)(void *)(p->device + at.slots);
+    p->row_segments = (const int32_t *)(void *)(p->device + at.row_segments);
+    p->linear_segments =
+        (const struct ppi_cuda_linear_segment *)(void *)(p->device + at.linear_segments);
     for (int32_t c = 0; c < b->params.n_page_classes; c++) {
         struct ppi_cuda_list *list = &p->lists[c];
         p->pages[c] = (const uint64_t *)(void *)(p->device + at.pages[c]);

@@ -112,6 +112,8 @@ static pp_status prepare_class(struct ppi_backend *backend, const struct ppi_mat
 
 pp_status ppi_cuda_prepare(struct ppi_backend *backend, const struct ppi_matrix *w, pp_error *err)
 {
+    if (w->n_stacked > 0) /* experts have products of their own */
+        return PP_OK;
     PP_TRY(prepare_class(backend, w, false, err));
     /* Only what is as wide as the residual is added to it. */
     if (w->kind == PPI_MATRIX_LINEAR && w->n == backend->params.hidden_size)

@@ -19,7 +19,7 @@ pp_status ppi_cuda_run_embed(struct ppi_backend *b, const struct ppi_matrix *tab
 /* Everything but where vectors are and go. */
 static struct ppi_cuda_norm_args norm_args(const struct ppi_norm *norm, int64_t n, int64_t dim)
 {
-    return (struct ppi_cuda_norm_args){.weight = norm->weight->data,
+    return (struct ppi_cuda_norm_args){.weight = ppi_cuda_vector(norm->weight),
                                        .n = (int32_t)n,
                                        .n_parts = 1,
                                        .dim = (int32_t)dim,

@@ -1,7 +1,8 @@
 /*
  * kernels.h: the kernels as the host sees them: what each takes and where it is; those of attention
- * are in kernels_attention.h. Shared by C (the launching side) and the .cu files. A kernel takes
- * one plain struct; its contract stands above it.
+ * are in kernels_attention.h, those of gates, experts and linear layers in kernels_layers.h. Shared
+ * by C (the launching side) and the .cu files. A kernel takes one plain struct; its contract stands
+ * above it.
  *
  * "act" is bf16 or f16; a kernel exists once for each, in this order, unless noted. Shapes name the
  * slowest dimension first. Dimensions of rows (hidden size, head_dim, ...) are multiples of 8 and
@@ -81,7 +82,7 @@ extern const struct ppi_cuda_kernel ppi_cuda_embed[PPI_CUDA_N_ACT];
  *   norm:       out = norm(x)            x: f32 [n, dim]; out: act [n, dim]
  *   norm_add:   out += scale * norm(x)   x, out: f32 [n, dim]
  *   norm_parts: x = norm(x)              vector i is part i % n_parts of row i / n_parts of x, f32
- *                                        [.., row_stride]; n < 2^31
+ *                                        [.., row_stride]; n < 2^31; weight NULL: 1
  * What a kernel does not name it does not read.
  */
 struct ppi_cuda_norm_args {

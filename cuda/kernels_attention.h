@@ -29,13 +29,15 @@ struct ppi_cuda_attention_item {
  * Query row i of a prompt sees key j when  p - window_left <= j <= p + window_right,  p = i +
  * n_keys - n_rows; -1: no limit on that side (causal: window_right 0). Keys are taken in blocks of
  * 64 from key 0. A row that sees nothing gives 0 and lse -infinity. A scaled score s becomes
- * softcap * tanh(s / softcap), to within 2^-21 softcap, in the kernels that have a softcap.
+ * softcap * tanh(s / softcap), to within 2^-21 softcap, in the kernels that have a softcap. With
+ * sinks the sum of a row's weights has exp(sink of the head) beside those of keys; lse has not.
  * Blocks: n_items * n_kv_heads; block b runs item b / n_kv_heads, kv head b % n_kv_heads.
  */
 struct ppi_cuda_attention_args {
     const void *q;
     void *out;
-    float *lse; /* f32 [n_heads, lse_stride], natural logarithm, or NULL */
+    float *lse;         /* f32 [n_heads, lse_stride], natural logarithm, or NULL */
+    const float *sinks; /* f32 [n_heads], or NULL */
     int64_t q_row_stride, q_head_stride, out_row_stride, out_head_stride; /* bytes */
     int64_t lse_stride;                                                   /* elements */
     struct ppi_cuda_kv kv;

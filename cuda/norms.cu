@@ -9,6 +9,7 @@
  * (norm), 12 (norm_add) or 8 (norm_parts). Shared memory: [2][WARPS] sums.
  */
 #include "cuda/quads.cuh"
+#include "cuda/row_sums.cuh"
 
 using namespace ppi;
 
@@ -35,24 +36,6 @@ HW_DEVICE quad subtract(quad v, float center)
     return v;
 }
 
-/* Of the vector's N threads. sums: shared, of this sum alone. */
-template <int N> HW_DEVICE float sum_of_threads(float sum, uint32_t sums)
-{
-    HW_UNROLL
-    for (int mask = 16; mask >= 1; mask /= 2)
-        sum += hw::shuffle_xor(sum, mask);
-    if (N == 32)
-        return sum;
-    if (hw::lane() == 0)
-        hw::store_shared(sums + 4 * (uint32_t)hw::warp(), sum);
-    hw::block_sync();
-    sum = 0;
-    HW_UNROLL
-    for (int i = 0; i < N / 32; i++)
-        sum += hw::load_shared<float>(sums + 4 * (uint32_t)i);
-    return sum;
-}
-
 /* Where a vector is, where its results go, and what becomes of a quad of them there. */
 template <typename T> struct norm_out {
     using element = T;
@@ -63,6 +46,10 @@ template <typename T> struct norm_out {
     static HW_MEMBER T *find_out(const struct ppi_cuda_norm_args &args, int64_t at)
     {
         return (T *)args.out + at;
+    }
+    static HW_MEMBER quad weight(const struct ppi_cuda_norm_args &args, int at)
+    {
+        return widen_quad(load_quad(args.weight + at));
     }
     static HW_MEMBER void put(T *out, quad y, float)
     {
@@ -87,11 +74,14 @@ struct norm_in_place : norm_out<float> {
     {
         return args.x + at;
     }
+    static HW_MEMBER quad weight(const struct ppi_cuda_norm_args &args, int at)
+    {
+        return args.weight ? norm_out<float>::weight(args, at) : quad{{1, 1, 1, 1}};
+    }
 };
 
-HW_DEVICE quad norm_quad(quad x, const float *weight, float scale)
+HW_DEVICE quad norm_quad(quad x, quad w, float scale)
 {
-    quad w = widen_quad(load_quad(weight));
     HW_UNROLL
     for (int i = 0; i < 4; i++)
         x.x[i] = x.x[i] * scale * w.x[i];
@@ -143,11 +133,11 @@ HW_DEVICE void norm_vector(const struct ppi_cuda_norm_args &args, int64_t vector
     for (int i = 0; i < HELD; i++) {
         int at = 4 * (thread + i * N);
         if (thread + i * N < n_quads)
-            RESULT::put(out + at, norm_quad(held[i], args.weight + at, scale), args.scale);
+            RESULT::put(out + at, norm_quad(held[i], RESULT::weight(args, at), scale), args.scale);
     }
     for (int q = thread + HELD * N; q < n_quads; q += N) {
         quad y = subtract(widen_quad(load_quad(x + 4 * q)), center);
-        RESULT::put(out + 4 * q, norm_quad(y, args.weight + 4 * q, scale), args.scale);
+        RESULT::put(out + 4 * q, norm_quad(y, RESULT::weight(args, 4 * q), scale), args.scale);
     }
 }
 

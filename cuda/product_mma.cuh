@@ -134,6 +134,64 @@ HW_DEVICE void multiply(float (&sums)[TILE::WARP_ROWS / 16][TILE::WARP_COLS / 8]
     }
 }
 
+/* Where in the block's tile the warp's begins. */
+template <typename TILE> HW_DEVICE int warp_row()
+{
+    return hw::warp() % TILE::WARPS_DOWN * TILE::WARP_ROWS;
+}
+
+template <typename TILE> HW_DEVICE int warp_col()
+{
+    return hw::warp() / TILE::WARPS_DOWN * TILE::WARP_COLS;
+}
+
+/* Adds the products of the warp's rows and columns over all of k to sums. The copiers bring the
+ * block's rows of a and of w. */
+template <typename T, typename TILE, typename COPY_A, typename COPY_W>
+HW_DEVICE void walk(float (&sums)[TILE::WARP_ROWS / 16][TILE::WARP_COLS / 8][4],
+                    const COPY_A &copy_a, const COPY_W &copy_w, int k)
+{
+    /* 1. All but one stage are set going. */
+    const uint32_t shared = hw::shared_base();
+    const int k_blocks = (k + K_STEP - 1) / K_STEP * (K_STEP / TILE::K);
+    HW_UNROLL
+    for (int i = 0; i < TILE::STAGES - 1; i++) {
+        if (i < k_blocks) {
+            copy_a.copy(shared + i * TILE::STAGE_BYTES, i, k - i * TILE::K);
+            copy_w.copy(shared + i * TILE::STAGE_BYTES, i, k - i * TILE::K);
+        }
+        hw::cp_async_commit();
+    }
+
+    /* 2. The chain over k. The stage that the last round read is free once all threads are past the
+     * barrier, which also shows everybody's copies to everybody. */
+    const reader<TILE> reader(warp_row<TILE>(), warp_col<TILE>());
+    int reading = 0, writing = TILE::STAGES - 1;
+    for (int k_block = 0; k_block < k_blocks; k_block++) {
+        hw::cp_async_wait<TILE::STAGES - 2>();
+        hw::block_sync();
+        int next = k_block + TILE::STAGES - 1;
+        if (next < k_blocks) {
+            copy_a.copy(shared + writing * TILE::STAGE_BYTES, next, k - next * TILE::K);
+            copy_w.copy(shared + writing * TILE::STAGE_BYTES, next, k - next * TILE::K);
+        }
+        hw::cp_async_commit();
+
+        const uint32_t stage = shared + reading * TILE::STAGE_BYTES;
+        fragments<TILE> now, later;
+        reader.read(now, stage, 0);
+        HW_UNROLL
+        for (int step = 0; step < TILE::K / 16; step++) {
+            if (step + 1 < TILE::K / 16)
+                reader.read(later, stage, step + 1);
+            multiply<T, TILE>(sums, now);
+            now = later;
+        }
+        writing = reading;
+        reading = reading + 1 == TILE::STAGES ? 0 : reading + 1;
+    }
+}
+
 struct alignas(8) pair {
     float x, y;
 };
@@ -186,55 +244,16 @@ template <typename T, typename TILE> HW_DEVICE void run(const struct ppi_cuda_pr
     int row = (group * GROUP + in_group % height) * TILE::ROWS;
     int col = in_group / height * TILE::COLS;
 
-    /* 2. All but one stage are set going. */
-    const uint32_t shared = hw::shared_base();
+    /* 2. Its sums. */
     const copier<TILE, TILE::ROWS> copy_a(args.a, args.lda, row, args.n_rows, 0);
     const copier<TILE, TILE::COLS> copy_w(args.w, args.ldw, col, args.n,
                                           TILE::ROWS * TILE::ROW_BYTES);
-    const int k_blocks = (args.k + K_STEP - 1) / K_STEP * (K_STEP / TILE::K);
-    HW_UNROLL
-    for (int i = 0; i < TILE::STAGES - 1; i++) {
-        if (i < k_blocks) {
-            copy_a.copy(shared + i * TILE::STAGE_BYTES, i, args.k - i * TILE::K);
-            copy_w.copy(shared + i * TILE::STAGE_BYTES, i, args.k - i * TILE::K);
-        }
-        hw::cp_async_commit();
-    }
-
-    /* 3. The chain over k. The stage that the last round read is free once all threads are past the
-     * barrier, which also shows everybody's copies to everybody. */
-    const int warp_row = hw::warp() % TILE::WARPS_DOWN * TILE::WARP_ROWS;
-    const int warp_col = hw::warp() / TILE::WARPS_DOWN * TILE::WARP_COLS;
-    const reader<TILE> reader(warp_row, warp_col);
     float sums[TILE::WARP_ROWS / 16][TILE::WARP_COLS / 8][4] = {};
-    int reading = 0, writing = TILE::STAGES - 1;
-    for (int k_block = 0; k_block < k_blocks; k_block++) {
-        hw::cp_async_wait<TILE::STAGES - 2>();
-        hw::block_sync();
-        int next = k_block + TILE::STAGES - 1;
-        if (next < k_blocks) {
-            copy_a.copy(shared + writing * TILE::STAGE_BYTES, next, args.k - next * TILE::K);
-            copy_w.copy(shared + writing * TILE::STAGE_BYTES, next, args.k - next * TILE::K);
-        }
-        hw::cp_async_commit();
+    walk<T, TILE>(sums, copy_a, copy_w, args.k);
 
-        const uint32_t stage = shared + reading * TILE::STAGE_BYTES;
-        fragments<TILE> now, later;
-        reader.read(now, stage, 0);
-        HW_UNROLL
-        for (int step = 0; step < TILE::K / 16; step++) {
-            if (step + 1 < TILE::K / 16)
-                reader.read(later, stage, step + 1);
-            multiply<T, TILE>(sums, now);
-            now = later;
-        }
-        writing = reading;
-        reading = reading + 1 == TILE::STAGES ? 0 : reading + 1;
-    }
-
-    /* 4. Out, or the residual that was there. */
-    row += warp_row + hw::lane() / 4;
-    col += warp_col + hw::lane() % 4 * 2;
+    /* 3. Out, or the residual that was there. */
+    row += warp_row<TILE>() + hw::lane() / 4;
+    col += warp_col<TILE>() + hw::lane() % 4 * 2;
     HW_UNROLL
     for (int i = 0; i < TILE::WARP_ROWS / 16; i++) {
         HW_UNROLL

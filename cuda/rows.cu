@@ -3,6 +3,7 @@
  * compare. Contracts are in kernels.h. All of them wait for memory, so each reads and writes every
  * byte once and keeps several loads of a thread under way.
  */
+#include "cuda/activation.cuh"
 #include "cuda/quads.cuh"
 #include "cuda/softcap.cuh"
 
@@ -61,19 +62,6 @@ HW_KERNEL(embed_f16_kernel, struct ppi_cuda_embed_args, THREADS, 4)
  */
 #define GLU_CHUNKS 2
 static_assert(GLU_CHUNKS * THREADS * 8 == PPI_CUDA_STRIDING_ELEMENTS, "what kernels.h says");
-
-/*
- * x / (1 + exp(-x)); gelu is x / (1 + exp(-2 u)), because (1 + tanh(u)) / 2 is 1 / (1 + exp(-2 u)).
- * Where x is minus infinity this is -0, its limit; the first factor only matters there.
- */
-template <int ACTIVATION> HW_DEVICE float activate(float x)
-{
-    const float log2_e = 1.4426950408889634f, root = 0.7978845608028654f; /* of 2 / pi */
-    float exponent = ACTIVATION == PPI_CUDA_SILU
-                         ? x * -log2_e
-                         : x * (1.0f + 0.044715f * x * x) * (-2.0f * root * log2_e);
-    return fmaxf(x, -1.0e6f) / (1.0f + hw::exp2(exponent));
-}
 
 /* Eight biases, 16-byte aligned, or zeros. */
 struct biases {

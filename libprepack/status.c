@@ -12,6 +12,7 @@
     X(PP_OK, "ok")                                                                                 \
     X(PP_AGAIN, "nothing done yet, call again later")                                              \
     X(PP_GONE, "not there any more")                                                               \
+    X(PP_SHORTER, "done, but the cache is shorter than asked for")                                 \
     X(PP_ERR_ARG, "invalid argument")                                                              \
     X(PP_ERR_NOMEM, "out of host memory")                                                          \
     X(PP_ERR_DEVICE_NOMEM, "out of device memory")                                                 \

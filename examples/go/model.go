@@ -16,18 +16,38 @@ type Arch int32
 
 func (a Arch) String() string { return C.GoString(C.pp_arch_name(C.int32_t(a))) }
 
+// LayerKind says what mixes the tokens of a layer.
+type LayerKind int32
+
+// The kinds of layers.
+const (
+	LayerAttention LayerKind = C.PP_LAYER_ATTENTION
+	LayerLinear    LayerKind = C.PP_LAYER_LINEAR
+)
+
+// LinearRule says how tokens change the state of a linear layer.
+type LinearRule int32
+
+// The rules of linear layers.
+const (
+	LinearNone   LinearRule = C.PP_LINEAR_NONE
+	LinearDelta  LinearRule = C.PP_LINEAR_DELTA
+	LinearMamba2 LinearRule = C.PP_LINEAR_MAMBA2
+)
+
 // RopeType says how positions become angles.
 type RopeType int32
 
 // Types of rotary position embeddings.
 const (
-	RopeNone     RopeType = C.PP_ROPE_NONE
-	RopeDefault  RopeType = C.PP_ROPE_DEFAULT
-	RopeLinear   RopeType = C.PP_ROPE_LINEAR
-	RopeLlama3   RopeType = C.PP_ROPE_LLAMA3
-	RopeYarn     RopeType = C.PP_ROPE_YARN
-	RopeLongRope RopeType = C.PP_ROPE_LONGROPE
-	RopeDynamic  RopeType = C.PP_ROPE_DYNAMIC
+	RopeNone         RopeType = C.PP_ROPE_NONE
+	RopeDefault      RopeType = C.PP_ROPE_DEFAULT
+	RopeLinear       RopeType = C.PP_ROPE_LINEAR
+	RopeLlama3       RopeType = C.PP_ROPE_LLAMA3
+	RopeYarn         RopeType = C.PP_ROPE_YARN
+	RopeLongRope     RopeType = C.PP_ROPE_LONGROPE
+	RopeDynamic      RopeType = C.PP_ROPE_DYNAMIC
+	RopeProportional RopeType = C.PP_ROPE_PROPORTIONAL
 )
 
 // Model is configuration and weights, immutable and shared by sessions. Safe for use by any number
@@ -148,6 +168,22 @@ type ModelConfig struct {
 	Labels           int     // rows of a classification or reward head; 0: there is none
 	Pooling          Pooling // that the files recommend; -1: none
 	Normalize        int     // whether they want the pooled vector normalised: 1, 0, -1: not stated
+	Experts          int     // of a mixture of experts; 0: there is none
+	ExpertsPerToken  int
+	ExpertSize       int // intermediate size of an expert
+	SharedExpertSize int // of the one that every token goes through; 0: there is none
+	LinearLayers     int // layers with a state in the place of keys and values
+	Linear           LinearShape
+}
+
+// LinearShape is the shape of all linear layers; zeros in a model without.
+type LinearShape struct {
+	Rule       LinearRule
+	KeyHeads   int
+	ValueHeads int
+	KeyDim     int
+	ValueDim   int
+	Kernel     int // tokens that the convolution sees
 }
 
 // Config describes the model.
@@ -184,6 +220,19 @@ func modelConfig(model *C.pp_model) (ModelConfig, error) {
 		Labels:           int(c.n_labels),
 		Pooling:          Pooling(c.pooling),
 		Normalize:        int(c.normalize),
+		Experts:          int(c.n_experts),
+		ExpertsPerToken:  int(c.n_experts_per_token),
+		ExpertSize:       int(c.expert_size),
+		SharedExpertSize: int(c.shared_expert_size),
+		LinearLayers:     int(c.n_linear_layers),
+		Linear: LinearShape{
+			Rule:       LinearRule(c.linear_rule),
+			KeyHeads:   int(c.linear_key_heads),
+			ValueHeads: int(c.linear_value_heads),
+			KeyDim:     int(c.linear_key_dim),
+			ValueDim:   int(c.linear_value_dim),
+			Kernel:     int(c.linear_kernel),
+		},
 	}
 	for _, token := range c.eos_tokens[:c.n_eos_tokens] {
 		config.EOSTokens = append(config.EOSTokens, int32(token))
@@ -198,8 +247,12 @@ type LayerConfig struct {
 	RotaryDim     int
 	RopeTheta     float64
 	RopeFactor    float64
-	KVHeads       int
+	KVHeads       int // this and the next: 0 in a linear layer
 	HeadDim       int
+	Kind          LayerKind
+	KVLayer       int  // whose keys and values it sees; -1 in a linear layer
+	MLPSize       int  // intermediate size of its dense MLP; 0: it has none
+	HasExperts    bool // in the place of the MLP, or beside it
 }
 
 // Layer describes one layer.
@@ -222,6 +275,10 @@ func (m *Model) Layer(i int) (LayerConfig, error) {
 		RopeFactor:    float64(c.rope_factor),
 		KVHeads:       int(c.n_kv_heads),
 		HeadDim:       int(c.head_dim),
+		Kind:          LayerKind(c.kind),
+		KVLayer:       int(c.kv_layer),
+		MLPSize:       int(c.intermediate_size),
+		HasExperts:    c.has_experts == 1,
 	}, nil
 }
 

@@ -47,6 +47,7 @@ enum {
     PP_OK = 0,
     PP_AGAIN = 1,             /* nothing is wrong and nothing was done: call again later */
     PP_GONE = 2,              /* nothing is wrong, but what was asked for is not there any more */
+    PP_SHORTER = 3,           /* done, but a cache is shorter than asked for: pp_kvcache_length */
     PP_ERR_ARG = -1,          /* an argument is out of the range its declaration gives */
     PP_ERR_NOMEM = -2,        /* host memory, or a memory limit the caller set, is exhausted */
     PP_ERR_DEVICE_NOMEM = -3, /* device memory is exhausted */

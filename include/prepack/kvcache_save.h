@@ -7,8 +7,9 @@
  *
  * What continues a loaded cache gives the same bits as if the cache had never left, on the same
  * kind of machine and library build. The form is a safetensors file, which docs/caches.md
- * describes: keys and values of each layer in the session's dtype, bit for bit, what computed them,
- * and a checksum of it all.
+ * describes: keys and values of each layer in the session's dtype, states of linear layers, bit for
+ * bit, what computed them, and a checksum of it all. The earlier state that a cache keeps
+ * (kvcache.h) stays behind: a loaded cache can be cut to its length and to 0.
  *
  * A cache belongs to its model: to the same configuration and weights, wherever the files are. That
  * is told by a number that covers what is computed, shapes and dtypes of the stored tensors and
@@ -74,6 +75,8 @@ typedef struct pp_kvcache_file_info {
     char weights[16]; /* pp_weights_name of the session that computed it */
     char device[32];
     char producer[32];
+    int32_t n_linear;    /* layers of n_layers that have a state; 0: none */
+    int64_t state_bytes; /* of their states */
 } pp_kvcache_file_info;
 
 /*

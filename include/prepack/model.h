@@ -36,22 +36,46 @@ enum {
     PP_ARCH_COHERE2 = 14,    /* Cohere2ForCausalLM */
     PP_ARCH_GLM4 = 15,       /* Glm4ForCausalLM */
     PP_ARCH_EXAONE4 = 16,    /* Exaone4ForCausalLM */
-    PP_ARCH_INT32 = -1,      /* no value: see common.h */
+    PP_ARCH_MIXTRAL = 17,    /* MixtralForCausalLM */
+    PP_ARCH_QWEN2_MOE = 18,  /* Qwen2MoeForCausalLM */
+    PP_ARCH_QWEN3_MOE = 19,  /* Qwen3MoeForCausalLM */
+    PP_ARCH_OLMOE = 20,      /* OlmoeForCausalLM */
+    PP_ARCH_GRANITEMOE = 21, /* GraniteMoeForCausalLM */
+    PP_ARCH_GRANITEMOESHARED = 22, /* GraniteMoeSharedForCausalLM */
+    PP_ARCH_GPT_OSS = 23,          /* GptOssForCausalLM */
+    PP_ARCH_GLM4_MOE = 24,         /* Glm4MoeForCausalLM, GLM 4.5 to 4.7 */
+    PP_ARCH_QWEN3_NEXT = 25,       /* Qwen3NextForCausalLM */
+    PP_ARCH_QWEN3_5 = 26,          /* Qwen3_5ForCausalLM, the text of a model with images */
+    PP_ARCH_QWEN3_5_MOE = 27,      /* Qwen3_5MoeForCausalLM, the same */
+    PP_ARCH_GRANITEMOEHYBRID = 28, /* GraniteMoeHybridForCausalLM, Granite 4 */
+    PP_ARCH_GEMMA4 = 29,           /* Gemma4ForCausalLM, the text of
+                                      Gemma4ForConditionalGeneration */
+    PP_ARCH_GEMMA4_UNIFIED = 30,   /* Gemma4UnifiedForCausalLM, the text of
+                                      Gemma4UnifiedForConditionalGeneration */
+    PP_ARCH_INT32 = -1,            /* no value: see common.h */
 };
 /* "llama", "qwen3", ...: model_type in config.json; "unknown" for another value. Never freed. */
 PP_API const char *pp_arch_name(int32_t arch);
 
 /* How positions become angles (rotary position embedding, arXiv 2104.09864). Values are frozen. */
 enum {
-    PP_ROPE_NONE = 0,     /* nothing rotates */
-    PP_ROPE_DEFAULT = 1,  /* frequencies theta^(-2 i / rotary_dim) */
-    PP_ROPE_LINEAR = 2,   /* positions divided by rope_factor */
-    PP_ROPE_LLAMA3 = 3,   /* Llama 3.1: low frequencies divided by it, smooth in between */
-    PP_ROPE_YARN = 4,     /* arXiv 2309.00071 */
-    PP_ROPE_LONGROPE = 5, /* arXiv 2402.13753: factors of each pair, others for long prompts */
-    PP_ROPE_DYNAMIC = 6,  /* theta grows with prompts beyond the original length */
-    PP_ROPE_INT32 = -1,   /* no value: see common.h */
+    PP_ROPE_NONE = 0,         /* nothing rotates */
+    PP_ROPE_DEFAULT = 1,      /* frequencies theta^(-2 i / rotary_dim) */
+    PP_ROPE_LINEAR = 2,       /* positions divided by rope_factor */
+    PP_ROPE_LLAMA3 = 3,       /* Llama 3.1: low frequencies divided by it, smooth in between */
+    PP_ROPE_YARN = 4,         /* arXiv 2309.00071 */
+    PP_ROPE_LONGROPE = 5,     /* arXiv 2402.13753: factors of each pair, others for long prompts */
+    PP_ROPE_DYNAMIC = 6,      /* theta grows with prompts beyond the original length */
+    PP_ROPE_PROPORTIONAL = 7, /* the first pairs of a whole head turn, by theta^(-2 i / head_dim)
+                                 divided by rope_factor; the others stay */
+    PP_ROPE_INT32 = -1,       /* no value: see common.h */
 };
+
+/* What mixes the tokens of a layer: attention, or a state that each token changes, by the gated
+ * delta rule (arXiv 2412.06464) or as in Mamba 2 (arXiv 2405.21060). Values are frozen; ..._INT32
+ * is none: see common.h. */
+enum { PP_LAYER_ATTENTION = 0, PP_LAYER_LINEAR = 1, PP_LAYER_INT32 = -1 };
+enum { PP_LINEAR_NONE = 0, PP_LINEAR_DELTA = 1, PP_LINEAR_MAMBA2 = 2, PP_LINEAR_INT32 = -1 };
 
 /* What holds for the whole model; what may differ from layer to layer has a call of its own. */
 typedef struct pp_model_config {
@@ -59,13 +83,13 @@ typedef struct pp_model_config {
     int32_t arch;              /* PP_ARCH_* */
     int32_t vocab_size;        /* 1 .. 2^24 */
     int32_t hidden_size;       /* 1 .. 65536 */
-    int32_t intermediate_size; /* 1 .. 2^20 */
+    int32_t intermediate_size; /* 1 .. 2^20; of the widest MLP, an expert where that is all */
     int32_t n_layers;          /* 1 .. 1024 */
     int32_t n_heads;           /* 1 .. 1024, a multiple of n_kv_heads */
-    int32_t n_kv_heads;
-    int32_t head_dim;       /* even, 2 .. 512 */
-    int32_t max_position;   /* positions that the model has; longer prompts are refused */
-    int32_t tie_embeddings; /* 1: the LM head is the embedding table; 0 without an LM head */
+    int32_t n_kv_heads;        /* of layers that do not differ: see pp_layer_config */
+    int32_t head_dim;          /* even, 2 .. 512; the same holds */
+    int32_t max_position;      /* positions that the model has; longer prompts are refused */
+    int32_t tie_embeddings;    /* 1: the LM head is the embedding table; 0 without an LM head */
     int32_t dtype;          /* of the stored weights: PP_DTYPE_F32 (those of a quantised GGUF file
                                too), F16, BF16; of a converted model those that it was made from */
     int32_t bos_token;      /* -1: none stated */
@@ -79,6 +103,17 @@ typedef struct pp_model_config {
     int32_t pooling;     /* PP_POOLING_* (outputs.h) that the files recommend for embeddings; -1:
                             none, or one that is not supported (the log says so) */
     int32_t normalize;   /* whether they want the pooled vector normalised: 1, 0, -1: not stated */
+    int32_t n_experts;   /* this and the next three: 0 in a model without */
+    int32_t n_experts_per_token;
+    int32_t expert_size;        /* intermediate size of an expert */
+    int32_t shared_expert_size; /* of the one that every token goes through; 0: there is none */
+    int32_t n_linear_layers;    /* this and those behind it: 0 in a model without */
+    int32_t linear_rule;        /* PP_LINEAR_* */
+    int32_t linear_key_heads;
+    int32_t linear_value_heads;
+    int32_t linear_key_dim; /* a value head's state is [linear_key_dim, linear_value_dim] */
+    int32_t linear_value_dim;
+    int32_t linear_kernel; /* tokens that its convolution sees */
 } pp_model_config;
 
 /* One layer. */
@@ -89,8 +124,13 @@ typedef struct pp_layer_config {
     int32_t rotary_dim;     /* elements of a head that rotate, from the first on */
     double rope_theta;
     double rope_factor; /* 1 where the type has none */
-    int32_t n_kv_heads;
+    int32_t n_kv_heads; /* this and the next: 0 in a linear layer */
     int32_t head_dim;
+    int32_t kind;     /* PP_LAYER_* */
+    int32_t kv_layer; /* whose keys and values it sees: its own number, or that of a layer before
+                         it; -1 in a linear layer */
+    int32_t intermediate_size; /* of its dense MLP; 0: it has none */
+    int32_t has_experts;       /* 1: in the place of the MLP, or beside it */
 } pp_layer_config;
 
 typedef struct pp_model_params {

@@ -169,9 +169,10 @@ PP_API pp_status pp_decode_sample(pp_session *session, pp_kvcache *const *caches
 /* What one run of new prompts takes. */
 typedef struct pp_prediction {
     uint32_t struct_size;
-    double seconds;   /* or the cost model's unit */
-    int64_t passes;   /* forward passes */
-    int64_t kv_bytes; /* of the prompts' caches afterwards */
+    double seconds;      /* or the cost model's unit */
+    int64_t passes;      /* forward passes */
+    int64_t kv_bytes;    /* of the prompts' caches afterwards, states of linear layers included */
+    int64_t state_bytes; /* of states of linear layers that the run takes at most */
 } pp_prediction;
 
 /*

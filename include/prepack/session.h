@@ -133,7 +133,8 @@ typedef struct pp_session_info {
     int32_t max_pass_tokens;
     int32_t page_tokens;       /* token slots of a KV page */
     int32_t chunk_tokens;      /* a prompt longer than a pass is cut at multiples of this */
-    int32_t n_page_classes;    /* layers that look equally far back share pages, a class of them */
+    int32_t n_page_classes;    /* layers that look equally far back and have heads of the same shape
+                                  share pages, a class of them */
     int32_t keep_window_pages; /* as in pp_session_params */
     int64_t page_bytes;        /* of a page of every class: what page_tokens tokens take at most */
     int64_t class_page_bytes[4]; /* of a page of each class */
@@ -141,8 +142,8 @@ typedef struct pp_session_info {
     char device[32];             /* "cpu:avx512bf16" */
     int64_t weight_bytes;        /* shared by sessions of the same model, device and dtype */
     int64_t workspace_bytes;
-    int64_t kv_bytes;          /* pages in use by caches */
-    int64_t kv_pool_bytes;     /* pages held, in use or free */
+    int64_t kv_bytes;          /* pages and states in use by caches */
+    int64_t kv_pool_bytes;     /* those held, in use or free */
     int64_t memory_bytes;      /* of the device, held by this session now, weights included */
     int64_t peak_memory_bytes; /* the most held so far, weights included */
     int64_t tokens_computed;   /* tokens that went through the model so far */
@@ -153,6 +154,10 @@ typedef struct pp_session_info {
     char pci_address[16];      /* of the GPU, "0000:3b:00.0"; empty where there is none */
     int32_t weights; /* PP_WEIGHTS_*: the format of the matrices; AUTO: the blocks of a GGUF file,
                         or formats that differ */
+    int64_t
+        state_bytes; /* of the states of all linear layers of a prompt, of which a cache has up to
+                        two and a run takes one more for each item; 0: there are no such layers
+                      */
 } pp_session_info;
 
 /* Fills *info; the caller sets info->struct_size. Errors: PP_ERR_STRUCT_SIZE. */
@@ -162,11 +167,11 @@ PP_API pp_status pp_session_get_info(const pp_session *session, pp_session_info 
 /*
  * What a session with these params would hold right after its creation, without reading a weight:
  * fills *info as pp_session_get_info would. On top come KV pages (pp_run_predict), at most
- * page_bytes for every page_tokens tokens of a prompt, and rotary angles, 4 rotary_dim bytes of
- * each kind of rotation for each position up to the longest prompt so far (at least 1024, or all
- * that the model has). On cuda the creation itself holds up to 256 MiB beside the weights for a
- * while, before the workspace is taken. Needs the device.
- * Errors: as pp_session_create, but no limit is applied.
+ * page_bytes for every page_tokens tokens of a prompt, states of linear layers, and rotary angles,
+ * 4 rotary_dim bytes of each kind of rotation for each position up to the longest prompt so far (at
+ * least 1024, or all that the model has). On cuda the creation itself holds up to 256 MiB beside
+ * the weights for a while, before the workspace is taken. Needs the device. Errors: as
+ * pp_session_create, but no limit is applied.
  */
 PP_API pp_status pp_session_estimate(pp_model *model, const pp_session_params *params,
                                      pp_session_info *info, pp_error *err);

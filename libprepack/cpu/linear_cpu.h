@@ -8,7 +8,7 @@
 
 #include "linear.h"
 
-#define PPI_CPU_SCAN_COLUMNS 64 /* most columns of a state that a scan takes at a time */
+#define PPI_CPU_SCAN_COLUMNS 32 /* most columns of a state that a scan takes at a time */
 
 /* The convolution, silu, and of q and k of the delta rule the norm, of a head's channels. */
 struct ppi_cpu_conv {

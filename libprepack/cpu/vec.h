@@ -71,6 +71,19 @@ PPI_INLINE vf v_load_part(const float *p, int32_t n)
     return v_load(lanes);
 }
 
+/* The first n numbers of act, widened, zeros behind them. */
+PPI_INLINE vf v_load_act_part(bool bf16, const void *p, int32_t n)
+{
+    if (!bf16)
+        return v_load_part(p, n);
+    uint16_t halves[LANES] = {0};
+    uint32_t lanes[LANES];
+    memcpy(halves, p, (size_t)(n < LANES ? n : LANES) * sizeof *halves);
+    for (int l = 0; l < LANES; l++)
+        lanes[l] = (uint32_t)halves[l] << 16;
+    return v_bits_as_f32(v_bits_load(lanes));
+}
+
 /* As v_store_act, but what is too small for a normal bf16 may become 0, as in products. */
 PPI_INLINE void v_store_narrow(bool bf16, void *p, vf x)
 {

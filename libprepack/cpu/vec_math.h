@@ -43,17 +43,41 @@ PPI_INLINE vf v_weight(bool bf16, vf x)
     return v_scale_weight(y, x);
 }
 
-/* x / (1 + exp(-t)). log2(e) in two parts: the error of the exponent stays that of f32. */
+/* log2(e) in two parts: the error of the exponent stays that of f32. NaN stays. */
+PPI_INLINE vf v_exp(vf x)
+{
+    vf high = v_set1(0x1.715476p+0f), low = v_set1(1.9259630e-8f);
+    x = v_min(v_set1(150.0f), v_max(v_set1(-150.0f), x));
+    vf product = v_mul(x, high), n = v_round(product);
+    vf rest = v_fma(x, low, v_fma(x, high, v_sub(v_zero(), product)));
+    return v_exp2_parts(n, v_add(v_sub(product, n), rest));
+}
+
+/* x / (1 + exp(-t)) */
 PPI_INLINE vf v_gate(vf x, vf t)
 {
-    vf minus = v_sub(v_zero(), t), high = v_set1(0x1.715476p+0f), low = v_set1(1.9259630e-8f);
-    vf product = v_mul(minus, high);
-    /* Where the product overflows there is no rest; the result is x or 0 there. */
-    vf rest = v_fma(minus, low, v_fma(minus, high, v_sub(v_zero(), product)));
-    rest = v_min(v_set1(1.0f), v_max(v_set1(-1.0f), rest));
-    product = v_min(v_set1(200.0f), v_max(v_set1(-200.0f), product));
-    vf n = v_round(product), f = v_add(v_sub(product, n), rest);
-    return v_div(x, v_add(v_set1(1.0f), v_exp2_parts(n, f)));
+    return v_div(x, v_add(v_set1(1.0f), v_exp(v_sub(v_zero(), t))));
+}
+
+PPI_INLINE vf v_sigmoid(vf x)
+{
+    return v_gate(v_set1(1.0f), x);
+}
+
+/* log(1 + exp(x)): the larger of x and 0, and log(1 + u), u = exp(-|x|), which is 2 atanh(s), s =
+ * u / (2 + u): an odd polynomial (relative error below 1e-9, before rounding) that interpolates
+ * (atanh(s) / s - 1) / s^2 at Chebyshev nodes of s^2. */
+PPI_INLINE vf v_softplus(vf x)
+{
+    vf u = v_exp(v_sub(v_zero(), v_abs(x)));
+    vf s = v_div(u, v_add(v_set1(2.0f), u)), z = v_mul(s, s);
+    vf y = v_set1(0x1.dba25ep-4f);
+    y = v_fma(y, z, v_set1(0x1.bc8cfap-4f));
+    y = v_fma(y, z, v_set1(0x1.24c926p-3f));
+    y = v_fma(y, z, v_set1(0x1.9998d4p-3f));
+    y = v_fma(y, z, v_set1(0x1.555556p-2f));
+    vf twice = v_add(s, s);
+    return v_add(v_max(v_zero(), x), v_fma(v_mul(twice, z), y, twice));
 }
 
 PPI_INLINE vf v_silu(vf x)

@@ -4,11 +4,11 @@
  * tiles where they can.
  */
 #include "cpu/norm_kernels.h"
-#include "cpu/ref_kernels.h"
 #include "cpu/rope_kernels.h"
 #include "cpu/score_kernels.h"
 #include "cpu/vec_attention.h"
 #include "cpu/vec_integer.h"
+#include "cpu/vec_linear.h"
 #include "cpu/vec_score.h"
 #if defined(__aarch64__)
 #include "cpu/plain_codes.h"
@@ -69,6 +69,19 @@
                              void *out)                                                            \
     {                                                                                              \
         norm_rows(bf16, norm, x, n_rows, out);                                                     \
+    }                                                                                              \
+    static void norm_gated_##dtype(const struct ppi_cpu_linear_norm *norm)                         \
+    {                                                                                              \
+        norm_gated_row(bf16, norm);                                                                \
+    }                                                                                              \
+    static void gate_##dtype(const float *gate, int64_t n, void *a)                                \
+    {                                                                                              \
+        gate_values(bf16, gate, n, a);                                                             \
+    }                                                                                              \
+    static void activate_##dtype(int32_t activation, const float *gate, const float *x, int64_t n, \
+                                 void *out)                                                        \
+    {                                                                                              \
+        activate_values(bf16, activation, gate, x, n, out);                                        \
     }
 
 /* Of tiles and NEON by the count of instructions, not measured. */
@@ -95,15 +108,14 @@
 #define KERNELS(dtype)                                                                             \
     {                                                                                              \
         .products = products_##dtype, .gated = gated_##dtype, .attend = attend_##dtype,            \
-        .rope = rope_##dtype, .convolve = ppi_cpu_ref_convolve, .scan = ppi_cpu_ref_scan,          \
-        .scan_columns = PPI_CPU_SCAN_COLUMNS, .norm_gated = ppi_cpu_ref_norm_gated_##dtype,        \
-        .gate = ppi_cpu_ref_gate_##dtype, .activate = ppi_cpu_ref_activate_##dtype,                \
-        .norm = norm_##dtype, .norm_add = norm_add, .norm_parts = norm_parts, .softcap = softcap,  \
-        .sum_exp = sum_exp, .count_values = count_above, .find_value = find_at_least,              \
-        .quantize = quantize_##dtype, .integer_products = integer_products,                        \
-        .integer_gated = integer_gated_##dtype, .packed_rows = PACKED_ROWS,                        \
-        .unpack_codes = unpack_codes, .unpack_numbers = unpack_numbers_##dtype,                    \
-        .gflops = GFLOPS_##dtype,                                                                  \
+        .rope = rope_##dtype, .norm = norm_##dtype, .norm_add = norm_add,                          \
+        .norm_parts = norm_parts, .softcap = softcap, .convolve = convolve, .scan = scan,          \
+        .scan_columns = SCAN_COLUMNS, .norm_gated = norm_gated_##dtype, .gate = gate_##dtype,      \
+        .activate = activate_##dtype, .sum_exp = sum_exp, .count_values = count_above,             \
+        .find_value = find_at_least, .quantize = quantize_##dtype,                                 \
+        .integer_products = integer_products, .integer_gated = integer_gated_##dtype,              \
+        .packed_rows = PACKED_ROWS, .unpack_codes = unpack_codes,                                  \
+        .unpack_numbers = unpack_numbers_##dtype, .gflops = GFLOPS_##dtype,                        \
     }
 
 static void norm_add(const struct ppi_cpu_norm *norm, float scale, const float *x, int64_t n_rows,
@@ -120,6 +132,19 @@ static void norm_parts(const struct ppi_cpu_norm *norm, float *x, int64_t n_part
 static void softcap(float *x, int64_t n, float cap)
 {
     cap_values(x, n, cap);
+}
+
+static void convolve(const struct ppi_cpu_conv *conv)
+{
+    convolve_rows(conv);
+}
+
+static void scan(const struct ppi_cpu_scan *scan)
+{
+    if (scan->delta)
+        scan_rows(true, scan);
+    else
+        scan_rows(false, scan);
 }
 
 static struct ppi_score_part sum_exp(const float *x, int64_t n)

@@ -20,6 +20,12 @@ struct ppi_page_list {
     int64_t n_spare;
 };
 
+/* What the linear layers of a model have made of a prompt's first n_tokens tokens: kv_states.h. */
+struct ppi_kv_state {
+    struct ppi_page *page; /* of the store's states, counted; NULL: none */
+    int64_t n_tokens;
+};
+
 struct pp_kvcache {
     struct ppi_kv_store *store; /* counted */
     int64_t n_tokens;
@@ -29,6 +35,11 @@ struct pp_kvcache {
     int64_t rope_set;
     int32_t *tokens; /* [tokens_capacity], the first n_tokens are set */
     int64_t tokens_capacity;
+    /* Where a model has linear layers: the state of all tokens, none while there are none, and that
+     * of the first ones of them. stays: when tokens are appended, the state of all takes the place
+     * of the earlier one. */
+    struct ppi_kv_state state, earlier;
+    bool stays;
 };
 
 /* An empty cache without pages. */
@@ -60,6 +71,10 @@ pp_status ppi_kvcache_own_page(pp_kvcache *cache, int32_t page_class, int64_t i_
 pp_status ppi_kvcache_hold(pp_kvcache *cache, int64_t n_tokens, const int64_t *first_tokens,
                            pp_error *err);
 
+/* Refuses a linear layer, for a public function that is after keys or values. */
+pp_status ppi_kvcache_check_keys(const pp_kvcache *cache, int32_t layer, const char *call,
+                                 pp_error *err);
+
 /* Tokens of a layer that are copied to the host or from it: arguments of pp_kvcache_read. */
 struct ppi_kv_range {
     int32_t layer, which, layout, dtype;
@@ -75,7 +90,8 @@ pp_status ppi_kvcache_put(pp_kvcache *cache, const struct ppi_kv_range *range, c
  * below keep. */
 void ppi_kvcache_release(pp_kvcache *cache, int64_t n_tokens, int64_t keep);
 
-/* Keeps the first n_tokens tokens and the pages that they are in. */
+/* Keeps the first n_tokens tokens and the pages that they are in; of states that of n_tokens, which
+ * is there. */
 void ppi_kvcache_cut(pp_kvcache *cache, int64_t n_tokens);
 
 /* Room for the ids of n more tokens. */

@@ -3,12 +3,26 @@
  */
 #include "kv/cache.h"
 
-static pp_status check_choice(const struct ppi_kv_shape *shape, const struct ppi_kv_range *r,
+pp_status ppi_kvcache_check_keys(const pp_kvcache *cache, int32_t layer, const char *call,
+                                 pp_error *err)
+{
+    if (cache->store->shape.places[layer].page_class >= 0)
+        return PP_OK;
+    return ppi_error_at(
+        err, PP_ERR_ARG, layer,
+        "%s: layer %d is linear: it has a state (pp_kvcache_read_state) in the place "
+        "of keys and values",
+        call, layer);
+}
+
+static pp_status check_choice(const pp_kvcache *cache, const struct ppi_kv_range *r,
                               const char *call, pp_error *err)
 {
+    const struct ppi_kv_shape *shape = &cache->store->shape;
     if (r->layer < 0 || r->layer >= shape->n_layers)
         return ppi_error_at(err, PP_ERR_ARG, r->layer, "%s: layer %d is outside [0, %d)", call,
                             r->layer, shape->n_layers);
+    PP_TRY(ppi_kvcache_check_keys(cache, r->layer, call, err));
     if (r->which != PP_KV_K && r->which != PP_KV_V)
         return ppi_error(err, PP_ERR_ARG, "%s: which is %d; use PP_KV_K or PP_KV_V", call,
                          r->which);
@@ -100,7 +114,7 @@ pp_status pp_kvcache_read(const pp_kvcache *cache, int32_t layer, int32_t which,
     if (!cache)
         return ppi_error(err, PP_ERR_ARG, "%s: cache is NULL", call);
     PP_TRY(ppi_guard_enter(cache->store->guard, call, err));
-    pp_status status = check_choice(&cache->store->shape, &range, call, err);
+    pp_status status = check_choice(cache, &range, call, err);
     if (status >= 0)
         status = check_range(cache, &range, call, "dst", dst, bytes, err);
     if (status >= 0)
@@ -118,7 +132,7 @@ pp_status pp_kvcache_write(pp_kvcache *cache, int32_t layer, int32_t which, int3
     if (!cache)
         return ppi_error(err, PP_ERR_ARG, "%s: cache is NULL", call);
     PP_TRY(ppi_guard_enter(cache->store->guard, call, err));
-    pp_status status = check_choice(&cache->store->shape, &range, call, err);
+    pp_status status = check_choice(cache, &range, call, err);
     if (status >= 0)
         status = check_range(cache, &range, call, "src", src, bytes, err);
     if (status >= 0)

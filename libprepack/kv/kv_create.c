@@ -3,6 +3,8 @@
  */
 #include "kv/kv_create.h"
 
+#include "kv/kv_states.h"
+
 #include <string.h>
 
 /* Slots that a run would not have left undefined hold numbers: all, or those of last pages. */
@@ -47,6 +49,8 @@ static pp_status fill(pp_kvcache *cache, const struct ppi_new_cache *new, pp_err
         cache->rope_set = new->rope_set;
     }
     PP_TRY(ppi_kvcache_hold(cache, new->n_tokens, new->first_tokens, err));
+    if (new->zeroed)
+        PP_TRY(ppi_kvcache_zero_state(cache, err));
     return zero_pages(cache, new->zeroed, err);
 }
 

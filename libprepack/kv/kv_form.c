@@ -5,6 +5,7 @@
 #include "kv/kv_form.h"
 
 #include "checkpoint/safetensors.h"
+#include "kv/kv_states.h"
 
 #include <prepack/session.h>
 #include <prepack/version.h>
@@ -15,8 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FORMAT  "prepack-kvcache"
-#define VERSION "1"
+#define FORMAT         "prepack-kvcache"
+#define VERSION        "1"
+#define LINEAR_VERSION "2" /* of models with linear layers */
 
 static const char *stored_dtype(int32_t dtype)
 {
@@ -42,6 +44,40 @@ static void describe_kv(const struct ppi_kv_form *form, int32_t layer, int32_t w
                                   (int64_t)pp_dtype_size(shape->dtype);
 }
 
+static void describe_state(const struct ppi_kv_form *form, int32_t layer, int32_t which,
+                           struct ppi_kv_part *part)
+{
+    const struct ppi_state_part state = ppi_state_part(form->shape->linear, which);
+    part->layer = layer;
+    part->which = which;
+    part->is_state = true;
+    snprintf(part->name, sizeof part->name, "layer.%d.%s", layer,
+             which == PP_STATE_CONV ? "conv" : "state");
+    part->dtype = "F32";
+    part->rank = state.rank;
+    memcpy(part->shape, state.shape, sizeof part->shape);
+    part->end = part->begin + ppi_state_part_bytes(&state);
+}
+
+/* The state behind a part, if there is one. */
+static bool next_state(const struct ppi_kv_form *form, const struct ppi_kv_part *last,
+                       struct ppi_kv_part *part)
+{
+    const struct ppi_kv_shape *shape = form->shape;
+    int32_t layer = last->is_state ? last->layer + 1 : 0;
+    if (!form->has_states)
+        return false;
+    if (last->is_state && last->which == PP_STATE_RECURRENT && shape->linear->conv_kernel > 1) {
+        describe_state(form, last->layer, PP_STATE_CONV, part);
+        return true;
+    }
+    while (layer < shape->n_layers && shape->places[layer].page_class >= 0)
+        layer++;
+    if (layer < shape->n_layers)
+        describe_state(form, layer, PP_STATE_RECURRENT, part);
+    return layer < shape->n_layers;
+}
+
 bool ppi_kv_next_part(const struct ppi_kv_form *form, struct ppi_kv_part *part)
 {
     const struct ppi_kv_part last = *part;
@@ -57,9 +93,9 @@ bool ppi_kv_next_part(const struct ppi_kv_form *form, struct ppi_kv_part *part)
         part->dtype = "I32";
         part->shape[0] = form->n_tokens;
         part->end = part->begin + form->n_tokens * (int64_t)sizeof(int32_t);
-    } else if (layer < form->shape->n_layers) {
+    } else if (!last.is_state && layer < form->shape->n_layers) {
         describe_kv(form, layer, values ? PP_KV_V : PP_KV_K, part);
-    } else {
+    } else if (!next_state(form, &last, part)) {
         snprintf(part->name, sizeof part->name, "checksum");
         part->dtype = "U64";
         part->shape[0] = 1;
@@ -116,10 +152,16 @@ static struct identity_text identity_text(uint64_t identity)
     return text;
 }
 
+static const char *version_of(const struct ppi_kv_shape *shape)
+{
+    return shape->linear ? LINEAR_VERSION : VERSION;
+}
+
 void ppi_kv_put_header(const struct ppi_kv_form *form, const struct ppi_kv_origin *origin,
                        struct ppi_json_out *out)
 {
-    ppi_json_put(out, "{\"__metadata__\":{\"format\":\"" FORMAT "\",\"version\":\"" VERSION "\"");
+    ppi_json_put(out, "{\"__metadata__\":{\"format\":\"" FORMAT "\"");
+    put_pair(out, "version", version_of(form->shape));
     put_pair(out, "model", identity_text(origin->identity).text);
     put_pair(out, "architecture", pp_arch_name(origin->model->spec.arch));
     put_number(out, "n_layers", form->shape->n_layers);
@@ -131,6 +173,8 @@ void ppi_kv_put_header(const struct ppi_kv_form *form, const struct ppi_kv_origi
     put_pair(out, "producer", "libprepack " PP_VERSION_STRING);
     put_number(out, "n_tokens", form->n_tokens);
     put_number(out, "rope_set", form->rope_set);
+    if (form->shape->linear)
+        put_number(out, "n_linear", form->shape->n_linear);
     ppi_json_put(out, "}");
     struct ppi_kv_part part = {.number = 0};
     while (ppi_kv_next_part(form, &part))
@@ -181,9 +225,10 @@ static pp_status check_format(const struct reading *r)
                          "%s is no saved cache: its __metadata__ \"format\" is not \"" FORMAT "\"",
                          r->label);
     PP_TRY(get_text(r, "version", &version));
-    if (strcmp(version, VERSION) != 0)
+    if (strcmp(version, VERSION) != 0 && strcmp(version, LINEAR_VERSION) != 0)
         return ppi_error(r->err, PP_ERR_UNSUPPORTED,
-                         "%s is a saved cache of form %s; this library reads form " VERSION,
+                         "%s is a saved cache of form %s; this library reads forms " VERSION
+                         " and " LINEAR_VERSION,
                          r->label, ppi_label(version).text);
     return PP_OK;
 }
@@ -210,6 +255,24 @@ static pp_status check_model(const struct reading *r)
         r->label, ppi_label(arch).text, model, (long long)n_layers, (long long)n_kv_heads,
         (long long)head_dim, pp_arch_name(spec->arch), own.text, spec->n_layers, spec->n_kv_heads,
         spec->head_dim);
+}
+
+/* Caches of models with linear layers have a form of their own. */
+static pp_status check_states(const struct reading *r)
+{
+    const struct ppi_kv_shape *shape = &r->store->shape;
+    const char *version;
+    int64_t n_linear = 0;
+    PP_TRY(get_text(r, "version", &version));
+    if (strcmp(version, LINEAR_VERSION) == 0)
+        PP_TRY(get_number(r, "n_linear", &n_linear));
+    if (strcmp(version, version_of(shape)) == 0 && n_linear == shape->n_linear)
+        return PP_OK;
+    return ppi_error(r->err, PP_ERR_FORMAT,
+                     "%s is of form %s with %lld linear layers; a cache of this model is of form "
+                     "%s with %d",
+                     r->label, ppi_label(version).text, (long long)n_linear, version_of(shape),
+                     shape->n_linear);
 }
 
 /* And compute in the same way. */
@@ -286,6 +349,7 @@ static pp_status read_form(const struct reading *r, struct ppi_kv_form *form)
     const struct ppi_model_spec *spec = &r->origin->model->spec;
     PP_TRY(check_format(r));
     PP_TRY(check_model(r));
+    PP_TRY(check_states(r));
     PP_TRY(check_session(r));
     PP_TRY(get_number(r, "n_tokens", &form->n_tokens));
     PP_TRY(get_number(r, "rope_set", &form->rope_set));
@@ -295,6 +359,7 @@ static pp_status read_form(const struct reading *r, struct ppi_kv_form *form)
                          "%d",
                          r->label, (long long)form->n_tokens, spec->max_position);
     form->has_tokens = ppi_safetensors_find(r->table, "tokens") != NULL;
+    form->has_states = form->shape->linear && form->n_tokens > 0;
     PP_TRY(get_first_tokens(r, form));
     return check_parts(r, form);
 }

@@ -26,7 +26,7 @@ struct ppi_kv_form {
     const struct ppi_kv_shape *shape;
     int64_t n_tokens, rope_set;
     int64_t first_tokens[PPI_MAX_PAGE_CLASSES]; /* that the layers of a class hold */
-    bool has_tokens;
+    bool has_tokens, has_states;
 };
 
 /* A tensor of the file. */
@@ -37,12 +37,14 @@ struct ppi_kv_part {
     int32_t rank;
     int64_t shape[3];
     int64_t begin, end;   /* in the data */
-    int32_t layer, which; /* of keys and values; layer -1: the tokens, or the checksum */
-    bool is_checksum;     /* 64 bits, of all bytes of the file before it: the last part */
+    int32_t layer, which; /* of keys and values, or of a state; layer -1: the tokens, or the
+                             checksum */
+    bool is_state;
+    bool is_checksum; /* 64 bits, of all bytes of the file before it: the last part */
 };
 
 /* Begins with a part of zeros; false behind the last. The tokens are first, then keys and values of
- * each layer. */
+ * each layer, then the states of linear layers. */
 bool ppi_kv_next_part(const struct ppi_kv_form *form, struct ppi_kv_part *part);
 
 /* The JSON of the header. */

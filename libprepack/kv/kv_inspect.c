@@ -114,15 +114,29 @@ static pp_status find_tokens(const struct inspecting *in, int64_t n,
                      in->file.label.text, (long long)n);
 }
 
+/* Of the tensors that are states of linear layers. */
+static int64_t state_bytes(const struct inspecting *in)
+{
+    int64_t bytes = 0;
+    for (size_t i = 0; i < in->table.n_entries; i++) {
+        const struct ppi_stored_entry *entry = &in->table.entries[i];
+        const char *part = strrchr(entry->name, '.');
+        if (part && (strcmp(part, ".state") == 0 || strcmp(part, ".conv") == 0))
+            bytes += entry->end - entry->begin;
+    }
+    return bytes;
+}
+
 static pp_status fill_info(const struct inspecting *in, pp_kvcache_file_info *info)
 {
-    const char *format;
+    const char *format, *version;
     const struct ppi_stored_entry *tokens;
-    int64_t n_layers, n_kv_heads, head_dim;
+    int64_t n_layers, n_kv_heads, head_dim, n_linear = 0;
     PP_TRY(get_text(in, "format", &format));
     if (strcmp(format, "prepack-kvcache") != 0)
         return ppi_error(in->err, PP_ERR_FORMAT, "%s is no saved cache: its format is \"%s\"",
                          in->file.label.text, ppi_label(format).text);
+    PP_TRY(get_text(in, "version", &version));
     PP_TRY(get_dtype(in, &info->dtype));
     PP_TRY(get_model(in, &info->model));
     PP_TRY(get_integer(in, "n_tokens", INT32_MAX, &info->n_tokens));
@@ -134,7 +148,11 @@ static pp_status fill_info(const struct inspecting *in, pp_kvcache_file_info *in
     PP_TRY(copy_text(in, "device", info->device, sizeof info->device));
     PP_TRY(copy_text(in, "producer", info->producer, sizeof info->producer));
     PP_TRY(find_tokens(in, info->n_tokens, &tokens));
+    if (strcmp(version, "1") != 0) /* where there are linear layers */
+        PP_TRY(get_integer(in, "n_linear", n_layers, &n_linear));
     info->n_layers = (int32_t)n_layers;
+    info->n_linear = (int32_t)n_linear;
+    info->state_bytes = state_bytes(in);
     info->n_kv_heads = (int32_t)n_kv_heads;
     info->head_dim = (int32_t)head_dim;
     info->has_tokens = tokens != NULL;

@@ -4,6 +4,7 @@
  * the checksum is right.
  */
 #include "kv/kv_save.h"
+#include "kv/kv_states.h"
 
 #include <string.h>
 
@@ -134,6 +135,18 @@ static pp_status read_kv(struct loading *l, const struct ppi_kv_part *part)
     return PP_OK;
 }
 
+static pp_status read_state(struct loading *l, const struct ppi_kv_part *part)
+{
+    int64_t at = ppi_state_part(l->form.shape->linear, part->which).at;
+    const char *bytes;
+    for (int64_t left = part->end - part->begin, n; left > 0; left -= n, at += n) {
+        n = left < l->piece_bytes ? left : l->piece_bytes;
+        PP_TRY(take_summed(l, n, &bytes));
+        PP_TRY(ppi_kvcache_put_state(l->cache, part->layer, at, n, bytes, l->err));
+    }
+    return PP_OK;
+}
+
 static pp_status check_sum(struct loading *l)
 {
     const char *bytes;
@@ -153,7 +166,9 @@ static pp_status load(struct loading *l)
     PP_TRY(read_header(l));
     PP_TRY(make_cache(l));
     while (ppi_kv_next_part(&l->form, &part))
-        if (part.layer >= 0)
+        if (part.is_state)
+            PP_TRY(read_state(l, &part));
+        else if (part.layer >= 0)
             PP_TRY(read_kv(l, &part));
     return check_sum(l);
 }

@@ -11,6 +11,7 @@ static pp_status check_place(const pp_kvcache *cache, int32_t layer, int32_t whi
         return ppi_error_at(err, PP_ERR_ARG, layer,
                             "pp_kvcache_get_page: layer %d is outside [0, %d)", layer,
                             shape->n_layers);
+    PP_TRY(ppi_kvcache_check_keys(cache, layer, "pp_kvcache_get_page", err));
     if (which != PP_KV_K && which != PP_KV_V)
         return ppi_error(err, PP_ERR_ARG,
                          "pp_kvcache_get_page: which is %d; use PP_KV_K or PP_KV_V", which);

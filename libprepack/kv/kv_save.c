@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include "kv/kv_save.h"
+#include "kv/kv_states.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -22,7 +23,7 @@ struct writing {
     const struct ppi_kv_sink *sink;
     struct ppi_kv_form form;
     struct ppi_checksum sum;
-    int64_t piece_tokens;
+    int64_t piece_tokens, piece_bytes;
     char *piece;
     pp_error *err;
 };
@@ -39,7 +40,8 @@ static struct ppi_kv_form form_of(const struct ppi_kv_saving *saving)
     struct ppi_kv_form form = {.shape = &store->shape,
                                .n_tokens = cache->n_tokens,
                                .rope_set = cache->rope_set,
-                               .has_tokens = cache->n_tokens > 0 && known_tokens(saving)};
+                               .has_tokens = cache->n_tokens > 0 && known_tokens(saving),
+                               .has_states = cache->state.page != NULL};
     for (int32_t c = 0; c < store->shape.n_classes; c++)
         form.first_tokens[c] = cache->lists[c].first * store->page_tokens;
     return form;
@@ -105,12 +107,26 @@ static pp_status put_kv(struct writing *w, const struct ppi_kv_part *part)
     return PP_OK;
 }
 
+static pp_status put_state(struct writing *w, const struct ppi_kv_part *part)
+{
+    const pp_kvcache *cache = w->saving->cache;
+    int64_t at = ppi_state_part(w->form.shape->linear, part->which).at;
+    for (int64_t left = part->end - part->begin, n; left > 0; left -= n, at += n) {
+        n = left < w->piece_bytes ? left : w->piece_bytes;
+        PP_TRY(ppi_kvcache_get_state(cache, part->layer, at, n, w->piece, w->err));
+        PP_TRY(put(w, w->piece, (size_t)n));
+    }
+    return PP_OK;
+}
+
 static pp_status put_parts(struct writing *w)
 {
     struct ppi_kv_part part = {.number = 0};
     while (ppi_kv_next_part(&w->form, &part)) {
         uint64_t sum = ppi_checksum_end(&w->sum);
-        if (part.layer >= 0)
+        if (part.is_state)
+            PP_TRY(put_state(w, &part));
+        else if (part.layer >= 0)
             PP_TRY(put_kv(w, &part));
         else if (part.is_checksum)
             PP_TRY(put(w, &sum, sizeof sum));
@@ -127,9 +143,10 @@ pp_status ppi_kv_save(const struct ppi_kv_saving *saving, const struct ppi_kv_si
     struct writing w = {.saving = saving, .sink = sink, .form = form_of(saving), .err = err};
     int64_t row = ppi_kv_widest_row(&store->shape) * (int64_t)pp_dtype_size(store->shape.dtype);
     w.piece_tokens = ppi_round_up(PIECE_BYTES / row + 1, store->page_tokens);
-    w.piece = ppi_alloc(store->mem, (size_t)w.piece_tokens, (size_t)row);
+    w.piece_bytes = w.piece_tokens * row;
+    w.piece = ppi_alloc(store->mem, (size_t)w.piece_bytes, 1);
     if (!w.piece)
-        return ppi_error_nomem(err, "a piece of a saved cache", (size_t)(w.piece_tokens * row));
+        return ppi_error_nomem(err, "a piece of a saved cache", (size_t)w.piece_bytes);
     ppi_checksum_begin(&w.sum);
     pp_status status = put_header(&w);
     if (status >= 0)

@@ -1,8 +1,10 @@
 /*
  * kvcache.c: one prompt's cache: reserve, release what is out of sight, fork (shares pages, copies
- * on write), truncate, destroy. Copies to and from the host are in kv_copies.c.
+ * on write), truncate, destroy. Copies to and from the host are in kv_copies.c, states of linear
+ * layers in kv_states.c.
  */
 #include "kv/kv_blocks.h"
+#include "kv/kv_states.h"
 
 #include <string.h>
 
@@ -143,6 +145,8 @@ pp_status ppi_kvcache_hold(pp_kvcache *cache, int64_t n_tokens, const int64_t *f
         mark_gone(list, first);
         list->n_pages = n_pages;
     }
+    if (n_tokens > 0 && store->shape.linear)
+        PP_TRY(ppi_kvcache_take_state(cache, n_tokens, err));
     cache->n_tokens = n_tokens;
     return PP_OK;
 }
@@ -180,6 +184,7 @@ void ppi_kvcache_cut(pp_kvcache *cache, int64_t n_tokens)
         if (list->first > n_pages)
             list->first = n_pages;
     }
+    ppi_kvcache_cut_states(cache, n_tokens);
     cache->n_tokens = n_tokens;
 }
 
@@ -220,7 +225,7 @@ int64_t pp_kvcache_bytes(const pp_kvcache *cache)
     for (int32_t c = 0; cache && c < cache->store->shape.n_classes; c++)
         bytes +=
             (cache->lists[c].n_pages - cache->lists[c].first) * cache->store->pools[c].page_bytes;
-    return bytes;
+    return cache ? bytes + ppi_kvcache_state_bytes(cache) : 0;
 }
 
 int64_t pp_kvcache_first_token(const pp_kvcache *cache, int32_t layer)
@@ -228,31 +233,62 @@ int64_t pp_kvcache_first_token(const pp_kvcache *cache, int32_t layer)
     if (!cache || layer < 0 || layer >= cache->store->shape.n_layers)
         return 0;
     const struct ppi_kv_store *store = cache->store;
-    return cache->lists[store->shape.places[layer].page_class].first * store->page_tokens;
+    int32_t page_class = store->shape.places[layer].page_class;
+    return page_class < 0 ? cache->n_tokens : cache->lists[page_class].first * store->page_tokens;
 }
 
-/* Whether the cache can be cut to n_tokens: the next token's window must be held. */
+/* A class that does not hold the whole window of the token behind n_tokens; -1: there is none. */
+static int32_t class_that_lacks(const pp_kvcache *cache, int64_t n_tokens)
+{
+    const struct ppi_kv_store *store = cache->store;
+    for (int32_t c = 0; c < store->shape.n_classes; c++) {
+        int64_t first = cache->lists[c].first * store->page_tokens;
+        if (first > 0 && n_tokens > 0 && n_tokens - store->shape.classes[c].window + 1 < first)
+            return c;
+    }
+    return -1;
+}
+
+/* The length that a cut to n_tokens leaves; -1: it cannot be cut so. */
+static int64_t length_kept(const pp_kvcache *cache, int64_t n_tokens)
+{
+    const int64_t lengths[] = {cache->n_tokens, cache->earlier.page ? cache->earlier.n_tokens : 0,
+                               0};
+    if (n_tokens < 0 || n_tokens > cache->n_tokens)
+        return -1;
+    if (!cache->store->shape.linear)
+        return class_that_lacks(cache, n_tokens) < 0 ? n_tokens : -1;
+    size_t i = 0;
+    while (lengths[i] > n_tokens || class_that_lacks(cache, lengths[i]) >= 0)
+        i++; /* 0 tokens are always there */
+    return lengths[i];
+}
+
+int64_t pp_kvcache_kept(const pp_kvcache *cache, int64_t n_tokens)
+{
+    return cache ? length_kept(cache, n_tokens) : -1;
+}
+
+/* The status of a cut to n_tokens that leaves length_kept. */
 static pp_status check_cut(const pp_kvcache *cache, int64_t n_tokens, const char *call,
                            pp_error *err)
 {
     const struct ppi_kv_store *store = cache->store;
+    int64_t kept = length_kept(cache, n_tokens);
+    if (kept >= 0)
+        return kept < n_tokens ? PP_SHORTER : PP_OK;
     if (n_tokens < 0 || n_tokens > cache->n_tokens)
         return ppi_error(err, PP_ERR_ARG, "%s: n_tokens is %lld, the cache holds %lld", call,
                          (long long)n_tokens, (long long)cache->n_tokens);
-    for (int32_t c = 0; c < store->shape.n_classes; c++) {
-        int64_t first = cache->lists[c].first * store->page_tokens;
-        int64_t seen = n_tokens - store->shape.classes[c].window + 1;
-        if (first > 0 && n_tokens > 0 && seen < first)
-            return ppi_error(
-                err, PP_ERR_ARG,
-                "%s: n_tokens is %lld; layers with a window of %d tokens have given back those "
-                "before %lld, so it may be 0 or %lld to %lld (pp_session_params.keep_window_pages "
-                "keeps all)",
-                call, (long long)n_tokens, store->shape.classes[c].window, (long long)first,
-                (long long)(first + store->shape.classes[c].window - 1),
-                (long long)cache->n_tokens);
-    }
-    return PP_OK;
+    int32_t c = class_that_lacks(cache, n_tokens);
+    int64_t first = cache->lists[c].first * store->page_tokens;
+    return ppi_error(
+        err, PP_ERR_ARG,
+        "%s: n_tokens is %lld; layers with a window of %d tokens have given back those "
+        "before %lld, so it may be 0 or %lld to %lld (pp_session_params.keep_window_pages "
+        "keeps all)",
+        call, (long long)n_tokens, store->shape.classes[c].window, (long long)first,
+        (long long)(first + store->shape.classes[c].window - 1), (long long)cache->n_tokens);
 }
 
 static pp_status copy_cache(const pp_kvcache *cache, int64_t n_tokens, pp_kvcache *copy,
@@ -264,6 +300,7 @@ static pp_status copy_cache(const pp_kvcache *cache, int64_t n_tokens, pp_kvcach
         PP_TRY(ppi_kvcache_reserve_tokens(copy, n_tokens, err));
         memcpy(copy->tokens, cache->tokens, (size_t)n_tokens * sizeof *copy->tokens);
     }
+    ppi_kvcache_copy_states(cache, n_tokens, copy);
     copy->n_tokens = n_tokens;
     copy->rope_set = cache->rope_set;
     return PP_OK;
@@ -276,17 +313,17 @@ pp_status pp_kvcache_fork(const pp_kvcache *cache, int64_t n_tokens, pp_kvcache 
         return ppi_error(err, PP_ERR_ARG, "pp_kvcache_fork: %s is NULL", cache ? "fork" : "cache");
     PP_TRY(ppi_guard_enter(cache->store->guard, "pp_kvcache_fork", err));
     pp_kvcache *copy = NULL;
-    pp_status status = check_cut(cache, n_tokens, "pp_kvcache_fork", err);
+    pp_status cut = check_cut(cache, n_tokens, "pp_kvcache_fork", err), status = cut;
     if (status >= 0)
         status = ppi_kvcache_create(cache->store, &copy, err);
     if (status >= 0)
-        status = copy_cache(cache, n_tokens, copy, err);
+        status = copy_cache(cache, length_kept(cache, n_tokens), copy, err);
     if (status >= 0)
         *fork = copy;
     else
         pp_kvcache_destroy(copy);
     ppi_guard_leave(cache->store->guard);
-    return status;
+    return status < 0 ? status : cut;
 }
 
 pp_status pp_kvcache_truncate(pp_kvcache *cache, int64_t n_tokens, pp_error *err)
@@ -296,7 +333,7 @@ pp_status pp_kvcache_truncate(pp_kvcache *cache, int64_t n_tokens, pp_error *err
     PP_TRY(ppi_guard_enter(cache->store->guard, "pp_kvcache_truncate", err));
     pp_status status = check_cut(cache, n_tokens, "pp_kvcache_truncate", err);
     if (status >= 0)
-        ppi_kvcache_cut(cache, n_tokens);
+        ppi_kvcache_cut(cache, length_kept(cache, n_tokens));
     ppi_guard_leave(cache->store->guard);
     return status;
 }
@@ -309,6 +346,7 @@ void pp_kvcache_destroy(pp_kvcache *cache)
     if (ppi_guard_is_foreign(store->guard))
         return; /* a lock of the pool may be held for ever in this process */
     ppi_kvcache_drop_spare(cache);
+    ppi_kvcache_cut_states(cache, 0);
     for (int32_t c = 0; c < store->shape.n_classes; c++) {
         struct ppi_page_list *list = &cache->lists[c];
         ppi_pool_drop(&store->pools[c], list->n_pages - list->first, list->pages + list->first);

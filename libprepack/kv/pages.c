@@ -15,8 +15,8 @@ struct ppi_slab {
 };
 
 void ppi_pool_init(struct ppi_page_pool *pool, const struct ppi_backend_ops *ops,
-                   struct ppi_backend *backend, struct ppi_mem *mem, int64_t page_bytes,
-                   pp_status no_memory)
+                   struct ppi_backend *backend, struct ppi_mem *mem, const char *what,
+                   int64_t page_bytes, pp_status no_memory)
 {
     int64_t slab_pages = SLAB_BYTES / page_bytes;
     if (slab_pages > MAX_SLAB_PAGES)
@@ -24,6 +24,7 @@ void ppi_pool_init(struct ppi_page_pool *pool, const struct ppi_backend_ops *ops
     *pool = (struct ppi_page_pool){.ops = ops,
                                    .backend = backend,
                                    .mem = mem,
+                                   .what = what,
                                    .page_bytes = page_bytes,
                                    .no_memory = no_memory,
                                    .slab_pages = slab_pages < 1 ? 1 : (int32_t)slab_pages};
@@ -207,9 +208,9 @@ pp_status ppi_pool_take(struct ppi_page_pool *pool, int64_t n, struct ppi_page *
             continue;
         int64_t held = pool->n_pages - pool->n_free;
         pthread_mutex_unlock(&pool->lock);
-        return ppi_error(err, pool->no_memory,
-                         "no memory for %lld more KV pages of %lld bytes (%lld in use)",
-                         (long long)missing, (long long)pool->page_bytes, (long long)held);
+        return ppi_error(
+            err, pool->no_memory, "no memory for %lld more %s of %lld bytes (%lld in use)",
+            (long long)missing, pool->what, (long long)pool->page_bytes, (long long)held);
     }
     for (int64_t i = 0; i < n; i++) {
         pages[i] = pool->free_pages;

@@ -26,6 +26,7 @@ struct ppi_page_pool {
     struct ppi_backend *backend;
     struct ppi_mem *mem;
     int64_t page_bytes;
+    const char *what;    /* its pages are, for sentences */
     int32_t slab_pages;  /* pages allocated at once */
     pp_status no_memory; /* when none is left */
     pthread_mutex_t lock;
@@ -39,9 +40,10 @@ struct ppi_page_pool {
     void *zeros;      /* page_bytes of zeros, which stand for pages given back; NULL until needed */
 };
 
+/* what: its pages are, "KV pages". */
 void ppi_pool_init(struct ppi_page_pool *pool, const struct ppi_backend_ops *ops,
-                   struct ppi_backend *backend, struct ppi_mem *mem, int64_t page_bytes,
-                   pp_status no_memory);
+                   struct ppi_backend *backend, struct ppi_mem *mem, const char *what,
+                   int64_t page_bytes, pp_status no_memory);
 /* Makes pages of the host's memory, n of them, those of an empty pool: there will be no others.
  * Errors: PP_ERR_NOMEM. */
 pp_status ppi_pool_use_blocks(struct ppi_page_pool *pool, void *memory, int32_t n, pp_error *err);

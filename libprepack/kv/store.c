@@ -16,13 +16,19 @@ void ppi_store_init(struct ppi_kv_store *store, const struct ppi_backend_ops *op
     store->on_blocks = false;
     store->no_memory = ppi_no_device_memory(info);
     for (int32_t c = 0; c < shape->n_classes; c++)
-        ppi_pool_init(&store->pools[c], ops, backend, mem, info->page_bytes[c], store->no_memory);
+        ppi_pool_init(&store->pools[c], ops, backend, mem, "KV pages", info->page_bytes[c],
+                      store->no_memory);
+    if (shape->linear)
+        ppi_pool_init(&store->states, ops, backend, mem, "states of linear layers",
+                      ppi_store_state_bytes(store), store->no_memory);
 }
 
 void ppi_store_close(struct ppi_kv_store *store)
 {
     for (int32_t c = 0; c < store->shape.n_classes; c++)
         ppi_pool_close(&store->pools[c]);
+    if (store->shape.linear)
+        ppi_pool_close(&store->states);
 }
 
 void ppi_store_ref(struct ppi_kv_store *store)
@@ -41,18 +47,24 @@ int64_t ppi_store_trim(struct ppi_kv_store *store)
     int64_t bytes = 0;
     for (int32_t c = 0; c < store->shape.n_classes; c++)
         bytes += ppi_pool_trim(&store->pools[c]);
-    return bytes;
+    return bytes + (store->shape.linear ? ppi_pool_trim(&store->states) : 0);
+}
+
+static void count_pool(const struct ppi_page_pool *pool, int64_t *bytes, int64_t *used)
+{
+    int64_t n_pages, n_free;
+    ppi_pool_count(pool, &n_pages, &n_free); /* any thread may destroy caches */
+    *bytes += n_pages * pool->page_bytes;
+    *used += (n_pages - n_free) * pool->page_bytes;
 }
 
 void ppi_store_count(const struct ppi_kv_store *store, int64_t *bytes, int64_t *used)
 {
     *bytes = *used = 0;
-    for (int32_t c = 0; c < store->shape.n_classes; c++) {
-        int64_t n_pages, n_free;
-        ppi_pool_count(&store->pools[c], &n_pages, &n_free); /* any thread may destroy caches */
-        *bytes += n_pages * store->pools[c].page_bytes;
-        *used += (n_pages - n_free) * store->pools[c].page_bytes;
-    }
+    for (int32_t c = 0; c < store->shape.n_classes; c++)
+        count_pool(&store->pools[c], bytes, used);
+    if (store->shape.linear)
+        count_pool(&store->states, bytes, used);
 }
 
 int64_t ppi_kv_widest_row(const struct ppi_kv_shape *shape)

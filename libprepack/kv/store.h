@@ -1,7 +1,8 @@
 /*
  * store.h: where the caches of one session keep their keys and values: a pool of pages for each
- * class of layers, and what reading them back takes. It knows nothing of sessions: who owns it
- * embeds it and is told when the last reference goes.
+ * class of layers, one of blocks of states where there are linear layers, and what reading them
+ * back takes. It knows nothing of sessions: who owns it embeds it and is told when the last
+ * reference goes.
  */
 #ifndef PPI_STORE_H
 #define PPI_STORE_H
@@ -19,7 +20,9 @@ struct ppi_kv_shape {
     const struct ppi_layer_place *places;
     int32_t n_classes;
     struct ppi_kv_class classes[PPI_MAX_PAGE_CLASSES];
-    bool keep_all; /* pages behind a window are not given back */
+    bool keep_all;                         /* pages behind a window are not given back */
+    const struct ppi_linear_shape *linear; /* of linear layers; NULL: there are none */
+    int32_t n_linear;
 };
 
 struct ppi_kv_store {
@@ -35,6 +38,8 @@ struct ppi_kv_store {
     bool on_blocks;      /* pages are the host's, and caches have spare ones (kv_blocks.h) */
     pp_status no_memory; /* when none is left; PP_ERR_DEVICE_NOMEM where it is not the host's */
     struct ppi_page_pool pools[PPI_MAX_PAGE_CLASSES];
+    struct ppi_page_pool states; /* of linear layers, a page those of all; always the session's own
+                                    memory. Only where shape.linear is there */
 };
 
 /* The store begins with one reference, the owner's. What it is given outlives it. */
@@ -47,9 +52,16 @@ void ppi_store_close(struct ppi_kv_store *store);
 void ppi_store_ref(struct ppi_kv_store *store);
 void ppi_store_unref(struct ppi_kv_store *store);
 
+/* Bytes of the states of all linear layers of one prompt; 0: the model has none. */
+static inline int64_t ppi_store_state_bytes(const struct ppi_kv_store *store)
+{
+    const struct ppi_kv_shape *shape = &store->shape;
+    return shape->linear ? shape->n_linear * ppi_linear_state_bytes(shape->linear) : 0;
+}
+
 /* Gives memory of free pages back to the device; returns the bytes. */
 int64_t ppi_store_trim(struct ppi_kv_store *store);
-/* Bytes of all pages, and of those in use by caches. */
+/* Bytes of all pages and states, and of those in use by caches. */
 void ppi_store_count(const struct ppi_kv_store *store, int64_t *bytes, int64_t *used);
 
 /* The class of a layer, which says how far back it looks and the shape of its heads. */

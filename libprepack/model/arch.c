@@ -8,15 +8,31 @@
 #include <string.h>
 
 static const struct ppi_arch *const ARCHS[] = {
-    &ppi_arch_llama,   &ppi_arch_mistral, &ppi_arch_ministral, &ppi_arch_ministral3,
-    &ppi_arch_qwen2,   &ppi_arch_qwen3,   &ppi_arch_gemma2,    &ppi_arch_gemma3,
-    &ppi_arch_phi3,    &ppi_arch_olmo2,   &ppi_arch_olmo3,     &ppi_arch_granite,
-    &ppi_arch_smollm3, &ppi_arch_cohere2, &ppi_arch_glm4,      &ppi_arch_exaone4,
+    &ppi_arch_llama,       &ppi_arch_mistral,
+    &ppi_arch_ministral,   &ppi_arch_ministral3,
+    &ppi_arch_qwen2,       &ppi_arch_qwen3,
+    &ppi_arch_gemma2,      &ppi_arch_gemma3,
+    &ppi_arch_phi3,        &ppi_arch_olmo2,
+    &ppi_arch_olmo3,       &ppi_arch_granite,
+    &ppi_arch_smollm3,     &ppi_arch_cohere2,
+    &ppi_arch_glm4,        &ppi_arch_exaone4,
+    &ppi_arch_mixtral,     &ppi_arch_qwen2_moe,
+    &ppi_arch_qwen3_moe,   &ppi_arch_olmoe,
+    &ppi_arch_granitemoe,  &ppi_arch_granitemoeshared,
+    &ppi_arch_gpt_oss,     &ppi_arch_glm4_moe,
+    &ppi_arch_qwen3_next,  &ppi_arch_qwen3_5,
+    &ppi_arch_qwen3_5_moe, &ppi_arch_granitemoehybrid,
+    &ppi_arch_gemma4,      &ppi_arch_gemma4_unified,
 };
 
 static const struct ppi_wrapper WRAPPERS[] = {
     {"gemma3", "Gemma3ForConditionalGeneration", "gemma3_text", true, false, true},
+    {"gemma4", "Gemma4ForConditionalGeneration", "gemma4_text", true, true, false},
+    {"gemma4_unified", "Gemma4UnifiedForConditionalGeneration", "gemma4_unified_text", true, true,
+     false},
     {"mistral3", "Mistral3ForConditionalGeneration", "mistral", true, true, false},
+    {"qwen3_5", "Qwen3_5ForConditionalGeneration", "qwen3_5_text", false, false, false},
+    {"qwen3_5_moe", "Qwen3_5MoeForConditionalGeneration", "qwen3_5_moe_text", false, true, false},
 };
 
 const struct ppi_arch *ppi_arch_at(size_t i)
@@ -118,7 +134,7 @@ static const char *type_of_class(const char *name)
 static pp_status refuse_unknown(const struct ppi_config_reader *reader, const char *key,
                                 const struct ppi_json_value *value)
 {
-    char known[256] = "supported are ";
+    char known[512] = "supported are ";
     for (size_t i = 0; i < PPI_COUNT(ARCHS) + PPI_COUNT(WRAPPERS); i++) {
         size_t used = strlen(known);
         snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "",

@@ -16,7 +16,7 @@ static const struct ppi_tensor_rule TENSORS[] = {
     PPI_TENSORS_END,
 };
 
-static pp_status read_granite(const struct ppi_config_reader *reader, struct ppi_model_spec *spec)
+pp_status ppi_arch_read_granite(const struct ppi_config_reader *reader, struct ppi_model_spec *spec)
 {
     double attention = 1, residual = 1, logits = 1;
     const struct ppi_json_value *root = reader->root;
@@ -39,7 +39,7 @@ const struct ppi_arch ppi_arch_granite = {
     .qkv_bias = PPI_BIAS_BY_KEY,
     .o_bias = PPI_BIAS_BY_KEY,
     .mlp_bias = PPI_BIAS_BY_KEY,
-    .read_more = read_granite,
+    .read_more = ppi_arch_read_granite,
     .vocab_size = 32000,
     .hidden_size = 4096,
     .intermediate_size = 11008,

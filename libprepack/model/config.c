@@ -20,7 +20,7 @@ static const struct ppi_json_limits LIMITS = {.what = "value", .any_number = tru
 /* Keys that change what is computed, whatever the architecture. */
 static const struct refused {
     const char *key;
-    enum { UNLESS_NULL, WHEN_TRUE, WHEN_FALSE, ABOVE_ONE } when;
+    enum { UNLESS_NULL, WHEN_TRUE, WHEN_FALSE, UNLESS_EXPERTS } when; /* or at most 1 */
     const char *wanted;
 } REFUSED[] = {
     {"quantization_config", UNLESS_NULL, /* the first: see check_supported */
@@ -32,12 +32,13 @@ static const struct refused {
     {"use_bidirectional_attention", WHEN_TRUE, "attention is causal here"},
     {"is_encoder_decoder", WHEN_TRUE, "decoders alone are supported"},
     {"add_cross_attention", WHEN_TRUE, "decoders alone are supported"},
-    {"num_experts", ABOVE_ONE, "experts are not supported for this architecture"},
-    {"num_local_experts", ABOVE_ONE, "experts are not supported for this architecture"},
-    {"n_routed_experts", ABOVE_ONE, "experts are not supported for this architecture"},
+    {"num_experts", UNLESS_EXPERTS, "experts are not supported for this architecture"},
+    {"num_local_experts", UNLESS_EXPERTS, "experts are not supported for this architecture"},
+    {"n_routed_experts", UNLESS_EXPERTS, "experts are not supported for this architecture"},
 };
 
-static bool is_refused(const struct refused *refused, const struct ppi_json_value *value)
+static bool is_refused(const struct refused *refused, const struct ppi_json_value *value,
+                       const struct ppi_arch *arch)
 {
     double number = 0;
     switch (refused->when) {
@@ -48,18 +49,33 @@ static bool is_refused(const struct refused *refused, const struct ppi_json_valu
     case WHEN_FALSE:
         return ppi_json_is(value, PPI_JSON_FALSE);
     default:
-        return ppi_json_number(value, &number) && number > 1;
+        return !arch->experts && ppi_json_number(value, &number) && number > 1;
     }
 }
 
-static pp_status check_supported(const struct ppi_config_reader *reader)
+/* Whether an architecture reads the key itself. */
+static bool is_own(const struct ppi_arch *arch, const char *key)
+{
+    for (size_t i = 0; arch->own_keys && arch->own_keys[i]; i++)
+        if (strcmp(key, arch->own_keys[i]) == 0)
+            return true;
+    return false;
+}
+
+static pp_status check_supported(const struct ppi_config_reader *reader,
+                                 const struct ppi_arch *arch)
 {
     const struct ppi_json_value *objects[] = {reader->top, reader->root};
+    bool packed = ppi_config_is_packed(reader, arch);
+    bool known = packed || ppi_config_is_converted(reader);
+    if (packed)
+        PP_TRY(ppi_config_check_packed(reader));
     for (size_t o = 0; o < PPI_COUNT(objects); o++)
         for (size_t i = 0; i < PPI_COUNT(REFUSED); i++) {
             const struct ppi_json_value *value = ppi_json_get(objects[o], REFUSED[i].key);
-            bool ours = i == 0 && objects[o] == reader->top && ppi_config_is_converted(reader);
-            if (value && !ours && is_refused(&REFUSED[i], value))
+            bool ours = i == 0 && objects[o] == reader->top && known;
+            ours |= is_own(arch, REFUSED[i].key) && objects[o] == reader->root;
+            if (value && !ours && is_refused(&REFUSED[i], value, arch))
                 return ppi_config_refuse(reader, PP_ERR_UNSUPPORTED, REFUSED[i].key, value,
                                          REFUSED[i].wanted);
         }
@@ -143,7 +159,8 @@ static pp_status read_biases(const struct ppi_config_reader *reader, const struc
                              struct ppi_model_spec *spec)
 {
     bool attention = arch->qkv_bias == PPI_BIAS_BY_KEY_TRUE, mlp = false;
-    PP_TRY(ppi_config_flag(reader, reader->root, "attention_bias", &attention));
+    const char *key = arch->bias_key ? arch->bias_key : "attention_bias";
+    PP_TRY(ppi_config_flag(reader, reader->root, key, &attention));
     PP_TRY(ppi_config_flag(reader, reader->root, "mlp_bias", &mlp));
     spec->qkv_bias =
         arch->qkv_bias == PPI_BIAS_ALWAYS || (arch->qkv_bias != PPI_BIAS_NEVER && attention);
@@ -159,6 +176,8 @@ static pp_status read_block(const struct ppi_config_reader *reader, const struct
     spec->center = arch->center;
     spec->interleaved = arch->interleaved;
     spec->qk_norm = arch->qk_norm;
+    spec->attn_gate = arch->attn_gate;
+    spec->sinks = arch->sinks;
     spec->norm_eps = arch->norm_eps;
     spec->softmax_scale = (float)(1 / sqrt((double)spec->head_dim));
     spec->residual_scale = 1;
@@ -200,13 +219,14 @@ static pp_status read_root(struct ppi_config_reader *reader, struct ppi_config *
     const struct ppi_arch *arch = config->arch;
     const struct ppi_wrapper *wrapper = config->wrapper;
     spec->arch = arch->id;
-    PP_TRY(check_supported(reader));
+    PP_TRY(check_supported(reader, arch));
     PP_TRY(read_shapes(reader, arch, spec));
     PP_TRY(read_block(reader, arch, spec));
     spec->tie_embeddings = wrapper ? wrapper->tied : arch->tied;
     PP_TRY(ppi_config_flag(reader, reader->top, "tie_word_embeddings", &spec->tie_embeddings));
     read_dtype(reader, config);
     PP_TRY(ppi_config_layers(reader, arch, spec));
+    PP_TRY(ppi_config_experts(reader, arch, spec));
     PP_TRY(ppi_config_ropes(reader, arch, spec));
     if (arch->read_more)
         PP_TRY(arch->read_more(reader, spec));

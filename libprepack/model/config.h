@@ -1,7 +1,8 @@
 /*
  * config.h: from config.json to a spec. config.c holds it together and reads what is the same in
- * all; config_layers.c reads windows and which layers rotate, config_rope.c how, config_tokens.c
- * which tokens begin and end a text, config_head.c what stands behind the last norm.
+ * all; config_layers.c reads windows and which layers rotate, config_rope.c how, config_experts.c
+ * mixtures of experts, config_linear.c layers with a state, config_tokens.c which tokens begin and
+ * end a text, config_head.c what stands behind the last norm.
  *
  * Both spellings are read: that of transformers 5 (rope_parameters, dtype) and the one before
  * (rope_theta, rope_scaling, torch_dtype). A missing key means what it means to its class there. A
@@ -44,6 +45,16 @@ pp_status ppi_config_head(const struct ppi_config_reader *reader, enum ppi_head 
 /* spec->layers, with i_rope 0, 1 (with rope_by_type: where there is a window) or -1. */
 pp_status ppi_config_layers(const struct ppi_config_reader *reader, const struct ppi_arch *arch,
                             struct ppi_model_spec *spec);
+/* The kinds of spec->layers, and spec->linear; of a class that has both kinds. */
+pp_status ppi_config_linear(const struct ppi_config_reader *reader, const struct ppi_arch *arch,
+                            struct ppi_model_spec *spec);
+/* spec->experts, and which layers have them or a dense MLP. */
+pp_status ppi_config_experts(const struct ppi_config_reader *reader, const struct ppi_arch *arch,
+                             struct ppi_model_spec *spec);
+/* Whether "quantization_config" says that the experts are in MXFP4, where the class may have such;
+ * and then that nothing else is said by it. */
+bool ppi_config_is_packed(const struct ppi_config_reader *reader, const struct ppi_arch *arch);
+pp_status ppi_config_check_packed(const struct ppi_config_reader *reader);
 /* spec->ropes, and spec->max_position where a rope changes it. */
 pp_status ppi_config_ropes(const struct ppi_config_reader *reader, const struct ppi_arch *arch,
                            struct ppi_model_spec *spec);

@@ -37,6 +37,14 @@ pp_status ppi_config_count(const struct ppi_config_reader *reader, const char *k
     return PP_OK;
 }
 
+pp_status ppi_config_count_or(const struct ppi_config_reader *reader, const char *key,
+                              int32_t omitted, int64_t min, int64_t max, int32_t *out)
+{
+    const struct ppi_json_value *value = ppi_config_get(reader, key);
+    *out = omitted;
+    return value ? ppi_config_count(reader, key, value, min, max, out) : PP_OK;
+}
+
 pp_status ppi_config_clamped(const struct ppi_config_reader *reader, const char *key,
                              const struct ppi_json_value *value, int32_t *out)
 {

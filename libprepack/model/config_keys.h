@@ -31,6 +31,9 @@ pp_status ppi_config_refuse(const struct ppi_config_reader *reader, pp_status co
 pp_status ppi_config_count(const struct ppi_config_reader *reader, const char *key,
                            const struct ppi_json_value *value, int64_t min, int64_t max,
                            int32_t *out);
+/* That of the text model's key; a missing one leaves `omitted`. */
+pp_status ppi_config_count_or(const struct ppi_config_reader *reader, const char *key,
+                              int32_t omitted, int64_t min, int64_t max, int32_t *out);
 /* An integer of at least 1; what is above INT32_MAX is as good as that. */
 pp_status ppi_config_clamped(const struct ppi_config_reader *reader, const char *key,
                              const struct ppi_json_value *value, int32_t *out);

@@ -1,5 +1,6 @@
 /*
- * config_layers.c: which layers see a window only, and which rotate.
+ * config_layers.c: which layers see a window only, and which rotate; of classes with linear layers
+ * config_linear.c says which attend.
  */
 #include "model/config.h"
 
@@ -38,6 +39,20 @@ static pp_status read_listed(struct layers *layers)
     return PP_OK;
 }
 
+static pp_status read_stated(struct layers *layers)
+{
+    static const char key[] = "position_embedding_type";
+    const struct ppi_json_value *value = ppi_config_get(layers->reader, key);
+    const char *type = ppi_json_string(value);
+    bool rotates = type && strcmp(type, "rope") == 0;
+    if (!rotates && !ppi_json_is_absent(value) && !(type && strcmp(type, "nope") == 0))
+        return ppi_config_refuse(layers->reader, PP_ERR_UNSUPPORTED, key, value,
+                                 "\"rope\", \"nope\" and null are supported");
+    for (int32_t i = 0; i < layers->spec->n_layers; i++)
+        layers->spec->layers[i].i_rope = rotates ? 0 : -1;
+    return PP_OK;
+}
+
 /* Where it follows from the windows. */
 static pp_status rotate_windowed(struct layers *layers)
 {
@@ -61,7 +76,7 @@ static pp_status read_window(struct layers *layers)
     enum ppi_window_rule rule = layers->arch->windows;
     const char *key = "sliding_window";
     const struct ppi_json_value *value = ppi_config_get(reader, key);
-    bool used = rule != PPI_WINDOW_UPPER && rule != PPI_WINDOW_NOPE;
+    bool used = rule == PPI_WINDOW_NONE || rule == PPI_WINDOW_SAME || rule == PPI_WINDOW_TYPES;
     if (!used)
         PP_TRY(ppi_config_flag(reader, reader->root, "use_sliding_window", &used));
     layers->window = 0;
@@ -101,21 +116,25 @@ static pp_status read_period(const struct layers *layers, int32_t *period)
 static pp_status derive_windows(struct layers *layers)
 {
     struct ppi_model_spec *spec = layers->spec;
+    enum ppi_window_rule rule = layers->arch->windows;
+    bool halves = rule == PPI_WINDOW_UPPER || rule == PPI_WINDOW_LOWER;
     int32_t period = 0, first = layers->arch->max_window_layers;
     if (layers->window == 0)
         return PP_OK;
-    if (layers->arch->windows == PPI_WINDOW_TYPES)
+    if (rule == PPI_WINDOW_TYPES)
         PP_TRY(read_period(layers, &period));
     const struct ppi_json_value *value = ppi_config_get(layers->reader, "max_window_layers");
-    if (layers->arch->windows == PPI_WINDOW_UPPER && !ppi_json_is_absent(value))
+    if (halves && !ppi_json_is_absent(value))
         PP_TRY(ppi_config_count(layers->reader, "max_window_layers", value, 0, INT32_MAX, &first));
     for (int32_t i = 0; i < spec->n_layers; i++) {
         bool windowed = true;
-        if (layers->arch->windows == PPI_WINDOW_TYPES)
+        if (rule == PPI_WINDOW_TYPES)
             windowed = period == 0 || (i + 1) % period != 0;
-        else if (layers->arch->windows == PPI_WINDOW_UPPER)
+        else if (rule == PPI_WINDOW_UPPER)
             windowed = i >= first;
-        else if (layers->arch->windows == PPI_WINDOW_NOPE)
+        else if (rule == PPI_WINDOW_LOWER)
+            windowed = i < first && i % 2 == 0;
+        else if (rule == PPI_WINDOW_NOPE)
             windowed = spec->layers[i].i_rope < 0;
         spec->layers[i].window = windowed ? layers->window : 0;
     }
@@ -135,12 +154,18 @@ static pp_status read_type(const struct layers *layers, const struct ppi_json_va
                              "\"full_attention\" and \"sliding_attention\" are supported");
 }
 
+/* Whether the class looks at layer_types. */
+static bool types_count(const struct ppi_arch *arch)
+{
+    return arch->windows != PPI_WINDOW_NONE && arch->windows != PPI_WINDOW_SAME &&
+           arch->windows != PPI_WINDOW_USED;
+}
+
 /* What layer_types says counts, or is only compared with what is done all the same. */
 static pp_status read_types(struct layers *layers, const struct ppi_json_value *types)
 {
     struct ppi_model_spec *spec = layers->spec;
-    enum ppi_window_rule rule = layers->arch->windows;
-    bool counts = rule != PPI_WINDOW_NONE && rule != PPI_WINDOW_SAME, differs = false;
+    bool counts = types_count(layers->arch), differs = false;
     PP_TRY(ppi_config_array(layers->reader, "layer_types", types, spec->n_layers));
     const struct ppi_json_value *item = ppi_json_first(types);
     for (int32_t i = 0; item; item = ppi_json_next(types, item), i++) {
@@ -163,9 +188,10 @@ static pp_status read_types(struct layers *layers, const struct ppi_json_value *
 static pp_status read_windows(struct layers *layers)
 {
     const struct ppi_json_value *types = ppi_config_get(layers->reader, "layer_types");
-    bool counts = layers->arch->windows != PPI_WINDOW_NONE &&
-                  layers->arch->windows != PPI_WINDOW_SAME && !ppi_json_is_absent(types);
+    bool counts = types_count(layers->arch) && !ppi_json_is_absent(types);
     PP_TRY(read_window(layers));
+    if (layers->arch->linear)
+        return ppi_config_linear(layers->reader, layers->arch, layers->spec);
     if (!counts)
         PP_TRY(derive_windows(layers));
     return ppi_json_is_absent(types) ? PP_OK : read_types(layers, types);
@@ -186,9 +212,13 @@ pp_status ppi_config_layers(const struct ppi_config_reader *reader, const struct
                                                   .mlp_size = spec->intermediate_size};
     if (arch->rotates == PPI_ROTATES_LISTED)
         PP_TRY(read_listed(&layers));
+    if (arch->rotates == PPI_ROTATES_STATED)
+        PP_TRY(read_stated(&layers));
     PP_TRY(read_windows(&layers));
     if (arch->rotates == PPI_ROTATES_WINDOWED || arch->rotates == PPI_ROTATES_WINDOWED_IF_ANY)
         PP_TRY(rotate_windowed(&layers));
+    if (arch->read_layers)
+        PP_TRY(arch->read_layers(reader, spec));
     for (size_t i = 0; arch->rope_by_type && i < n; i++)
         spec->layers[i].i_rope = spec->layers[i].window > 0;
     return PP_OK;

@@ -14,6 +14,7 @@ struct place {
     const struct ppi_arch *arch;
     const struct ppi_model_spec *spec;
     const struct ppi_json_value *object; /* NULL: nothing is said */
+    int32_t head_dim;                    /* of the layers that rotate so */
     double theta;                        /* what an omitted rope_theta means */
     bool by_type;
 };
@@ -27,9 +28,14 @@ static pp_status read_type(const struct place *place, int32_t *type)
         const char *name;
         int32_t type;
     } known[] = {
-        {"default", PP_ROPE_DEFAULT}, {"linear", PP_ROPE_LINEAR},   {"llama3", PP_ROPE_LLAMA3},
-        {"yarn", PP_ROPE_YARN},       {"dynamic", PP_ROPE_DYNAMIC}, {"longrope", PP_ROPE_LONGROPE},
+        {"default", PP_ROPE_DEFAULT},
+        {"linear", PP_ROPE_LINEAR},
+        {"llama3", PP_ROPE_LLAMA3},
+        {"yarn", PP_ROPE_YARN},
+        {"dynamic", PP_ROPE_DYNAMIC},
+        {"longrope", PP_ROPE_LONGROPE},
         {"su", PP_ROPE_LONGROPE}, /* what it was first called */
+        {"proportional", PP_ROPE_PROPORTIONAL},
     };
     const char *key = ppi_json_get(place->object, "rope_type") ? "rope_type" : "type";
     const struct ppi_json_value *value = ppi_json_get(place->object, key);
@@ -48,7 +54,9 @@ static pp_status read_type(const struct place *place, int32_t *type)
     if (place->arch->longrope_only && !is_default && *type != PP_ROPE_LONGROPE)
         return ppi_config_refuse(place->reader, PP_ERR_UNSUPPORTED, key, value,
                                  "\"default\" and \"longrope\" are supported");
-    if (*type != PP_ROPE_DEFAULT || is_default)
+    /* of other classes it is not known how they would rotate */
+    bool known_here = *type != PP_ROPE_PROPORTIONAL || (place->by_type && place->arch->rope);
+    if (known_here && (*type != PP_ROPE_DEFAULT || is_default))
         return PP_OK;
     return ppi_config_refuse(place->reader, PP_ERR_UNSUPPORTED, key, value,
                              "supported are \"default\", \"linear\", \"llama3\", \"yarn\", "
@@ -60,7 +68,7 @@ static pp_status read_rotary_dim(const struct place *place, struct ppi_rope_spec
 {
     static const char key[] = "partial_rotary_factor";
     double allowed = place->arch->partial_rotary, share = allowed > 0 ? allowed : 1;
-    int32_t head_dim = place->spec->head_dim;
+    int32_t head_dim = place->head_dim;
     PP_TRY(ppi_config_positive(place->reader, place->reader->root, key, true, &share));
     PP_TRY(ppi_config_positive(place->reader, place->object, key, true, &share));
     const struct ppi_json_value *value = ppi_json_get(place->object, key);
@@ -74,6 +82,20 @@ static pp_status read_rotary_dim(const struct place *place, struct ppi_rope_spec
     rope->exponent_dim = (int32_t)(head_dim * share);
     rope->rotary_dim = rope->exponent_dim + rope->exponent_dim % 2;
     return PP_OK;
+}
+
+/* A share of the pairs of a head, which are those of the whole head, and the factor. */
+static pp_status read_proportional(const struct place *place, struct ppi_rope_spec *rope)
+{
+    static const char key[] = "partial_rotary_factor";
+    double share = 1;
+    PP_TRY(ppi_config_positive(place->reader, place->object, key, true, &share));
+    if (share > 1)
+        return ppi_config_refuse(place->reader, PP_ERR_FORMAT, key,
+                                 ppi_json_get(place->object, key), "at most 1 is needed");
+    rope->rotary_dim = rope->exponent_dim = place->head_dim;
+    rope->n_turning = (int32_t)(floor(share * place->head_dim / 2));
+    return ppi_config_positive(place->reader, place->object, "factor", false, &rope->factor);
 }
 
 /* The length that the model was first trained for. */
@@ -212,6 +234,8 @@ static pp_status read_one(const struct place *place, struct ppi_rope_spec *rope)
     *rope = (struct ppi_rope_spec){.theta = place->theta, .factor = 1, .magnitude = 1};
     PP_TRY(read_type(place, &rope->type));
     PP_TRY(ppi_config_positive(place->reader, place->object, "rope_theta", false, &rope->theta));
+    if (rope->type == PP_ROPE_PROPORTIONAL)
+        return read_proportional(place, rope);
     PP_TRY(read_rotary_dim(place, rope));
     if (rope->type == PP_ROPE_DEFAULT)
         return PP_OK;
@@ -265,6 +289,38 @@ static pp_status read_for_all(struct place *place, struct ppi_model_spec *spec)
     return read_one(place, &spec->ropes[0]);
 }
 
+/* Of heads in layers that rotate so; they are alike. */
+static int32_t find_head_dim(const struct ppi_model_spec *spec, int32_t i_rope)
+{
+    for (int32_t i = 0; i < spec->n_layers; i++)
+        if (spec->layers[i].i_rope == i_rope)
+            return spec->layers[i].head_dim;
+    return spec->head_dim;
+}
+
+static const char *const TYPES[] = {"full_attention", "sliding_attention"};
+
+/* One for each type; nothing else is read. */
+static pp_status read_each_type(struct place *place, const struct ppi_json_value *parameters,
+                                struct ppi_model_spec *spec)
+{
+    const struct ppi_config_reader *reader = place->reader;
+    const double thetas[] = {place->arch->theta, place->arch->sliding_theta};
+    place->by_type = true;
+    spec->n_ropes = 2;
+    for (int i = 0; i < 2; i++) {
+        PP_TRY(find_object(reader, parameters, TYPES[i], &place->object));
+        if (!place->object)
+            return ppi_config_refuse(reader, PP_ERR_FORMAT, TYPES[i],
+                                     ppi_json_get(parameters, TYPES[i]),
+                                     "rope_parameters need an object of rotary parameters for it");
+        place->theta = thetas[i];
+        place->head_dim = find_head_dim(spec, i);
+        PP_TRY(read_one(place, &spec->ropes[i]));
+    }
+    return PP_OK;
+}
+
 /* Without rope_parameters and rope_scaling, where a class then does not mean "default". */
 static pp_status read_by_class(struct place *place, struct ppi_model_spec *spec)
 {
@@ -276,14 +332,14 @@ static pp_status read_by_class(struct place *place, struct ppi_model_spec *spec)
                           place->reader->err));
     place->object = json.root;
     spec->n_ropes = 1;
-    pp_status status = read_one(place, &spec->ropes[0]);
+    pp_status status = place->arch->rope_by_type ? read_each_type(place, json.root, spec)
+                                                 : read_one(place, &spec->ropes[0]);
     ppi_json_free(&json, place->reader->mem);
     return status;
 }
 
 static pp_status read_by_type(struct place *place, struct ppi_model_spec *spec)
 {
-    static const char *const types[] = {"full_attention", "sliding_attention"};
     const struct ppi_config_reader *reader = place->reader;
     const struct ppi_arch *arch = place->arch;
     const char *theta_keys[] = {"rope_theta", arch->sliding_theta_key};
@@ -291,15 +347,20 @@ static pp_status read_by_type(struct place *place, struct ppi_model_spec *spec)
     const struct ppi_json_value *parameters, *scaling, *item;
     PP_TRY(find_object(reader, reader->root, "rope_parameters", &parameters));
     PP_TRY(find_object(reader, reader->root, "rope_scaling", &scaling));
+    if (arch->rope && scaling)
+        return ppi_config_refuse(reader, PP_ERR_UNSUPPORTED, "rope_scaling", scaling,
+                                 "rope_parameters of each type of layer are supported");
     for (item = ppi_json_first(parameters); item; item = ppi_json_next(parameters, item))
-        if (strcmp(item->name, types[0]) != 0 && strcmp(item->name, types[1]) != 0)
+        if (strcmp(item->name, TYPES[0]) != 0 && strcmp(item->name, TYPES[1]) != 0)
             return ppi_config_refuse(reader, PP_ERR_UNSUPPORTED, item->name, item,
                                      "rope_parameters of this architecture have one object for "
                                      "\"full_attention\" and one for \"sliding_attention\"");
+    if (arch->rope)
+        return read_each_type(place, parameters, spec);
     place->by_type = true;
     spec->n_ropes = 2;
     for (int i = 0; i < 2; i++) {
-        PP_TRY(find_object(reader, parameters, types[i], &place->object));
+        PP_TRY(find_object(reader, parameters, TYPES[i], &place->object));
         if (i == 0 && scaling && place->object)
             return ppi_config_refuse(reader, PP_ERR_UNSUPPORTED, "rope_scaling", scaling,
                                      "rope_parameters has \"full_attention\" too; one of them is "
@@ -329,13 +390,17 @@ static void extend_positions(struct ppi_model_spec *spec)
 pp_status ppi_config_ropes(const struct ppi_config_reader *reader, const struct ppi_arch *arch,
                            struct ppi_model_spec *spec)
 {
-    struct place place = {.reader = reader, .arch = arch, .spec = spec, .theta = arch->theta};
+    struct place place = {.reader = reader,
+                          .arch = arch,
+                          .spec = spec,
+                          .head_dim = spec->head_dim,
+                          .theta = arch->theta};
     bool said = ppi_json_first(ppi_config_get(reader, "rope_parameters")) ||
                 ppi_json_first(ppi_config_get(reader, "rope_scaling"));
-    if (arch->rope_by_type)
-        PP_TRY(read_by_type(&place, spec));
-    else if (arch->rope && !said)
+    if (arch->rope && !said)
         PP_TRY(read_by_class(&place, spec));
+    else if (arch->rope_by_type)
+        PP_TRY(read_by_type(&place, spec));
     else
         PP_TRY(read_for_all(&place, spec));
     extend_positions(spec);

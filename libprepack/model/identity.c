@@ -44,22 +44,10 @@ static void add_rope(struct ppi_checksum *sum, const struct ppi_rope_spec *rope)
     add_integer(sum, rope->truncate);
     add_real(sum, rope->magnitude);
     add_integer(sum, rope->original_max_position);
+    if (rope->type == PP_ROPE_PROPORTIONAL)
+        add_integer(sum, rope->n_turning);
     add_factors(sum, rope->short_factors, rope->rotary_dim / 2);
     add_factors(sum, rope->long_factors, rope->rotary_dim / 2);
-}
-
-/* Nothing of a layer that is like all others, so that older saved caches of a model stay its. */
-static void add_shape(struct ppi_checksum *sum, const struct ppi_model_spec *spec, int32_t layer)
-{
-    const struct ppi_layer_spec *of = &spec->layers[layer];
-    if (of->n_kv_heads == spec->n_kv_heads && of->head_dim == spec->head_dim &&
-        of->kv_layer == layer && !of->v_is_k && of->mlp_size == spec->intermediate_size)
-        return;
-    add_integer(sum, of->n_kv_heads);
-    add_integer(sum, of->head_dim);
-    add_integer(sum, of->kv_layer);
-    add_integer(sum, of->v_is_k);
-    add_integer(sum, of->mlp_size);
 }
 
 static void add_spec(struct ppi_checksum *sum, const struct ppi_model_spec *spec)
@@ -92,8 +80,72 @@ static void add_spec(struct ppi_checksum *sum, const struct ppi_model_spec *spec
     for (int32_t i = 0; i < spec->n_layers; i++) {
         add_integer(sum, spec->layers[i].window);
         add_integer(sum, spec->layers[i].i_rope);
-        add_shape(sum, spec, i);
     }
+}
+
+static void add_experts(struct ppi_checksum *sum, const struct ppi_experts_spec *experts)
+{
+    add_integer(sum, experts->n);
+    add_integer(sum, experts->top_k);
+    add_integer(sum, experts->intermediate_size);
+    add_integer(sum, experts->shared_size);
+    add_integer(sum, experts->scoring);
+    add_integer(sum, experts->normalize);
+    add_real(sum, (double)experts->sum_eps);
+    add_real(sum, (double)experts->scale);
+    add_real(sum, (double)experts->router_scale);
+    add_integer(sum, experts->activation);
+    add_real(sum, (double)experts->limit);
+    add_real(sum, (double)experts->alpha);
+    add_integer(sum, experts->own_norms);
+}
+
+static void add_linear(struct ppi_checksum *sum, const struct ppi_linear_shape *shape)
+{
+    add_integer(sum, shape->rule);
+    add_integer(sum, shape->n_k_heads);
+    add_integer(sum, shape->n_v_heads);
+    add_integer(sum, shape->k_dim);
+    add_integer(sum, shape->v_dim);
+    add_integer(sum, shape->conv_kernel);
+    add_integer(sum, shape->norm_groups);
+    add_real(sum, (double)shape->dt_min);
+    add_real(sum, (double)shape->dt_max);
+}
+
+/* A layer that is not attention with keys of its own, in the model's shapes, and a dense MLP. */
+static void add_other_layer(struct ppi_checksum *sum, const struct ppi_model_spec *spec, int32_t i)
+{
+    const struct ppi_layer_spec *layer = &spec->layers[i];
+    if (layer->kind == PPI_LAYER_ATTENTION && layer->n_kv_heads == spec->n_kv_heads &&
+        layer->head_dim == spec->head_dim && layer->kv_layer == i && !layer->v_is_k &&
+        layer->mlp_size == spec->intermediate_size && !layer->has_experts)
+        return;
+    add_integer(sum, i);
+    add_integer(sum, layer->kind);
+    add_integer(sum, layer->n_kv_heads);
+    add_integer(sum, layer->head_dim);
+    add_integer(sum, layer->kv_layer);
+    add_integer(sum, layer->v_is_k);
+    add_integer(sum, layer->mlp_size);
+    add_integer(sum, layer->has_experts);
+}
+
+/* What most models have not. It is added where it is there, so that theirs stays what it was. */
+static void add_rest(struct ppi_checksum *sum, const struct ppi_model_spec *spec)
+{
+    int64_t flags = (int64_t)spec->attn_gate | (int64_t)spec->sinks << 1 |
+                    (int64_t)spec->v_norm << 2 | (int64_t)spec->layer_scale << 3;
+    if (flags)
+        add_integer(sum, flags);
+    if (spec->layer_input_size > 0)
+        add_integer(sum, spec->layer_input_size);
+    if (spec->experts.n > 0)
+        add_experts(sum, &spec->experts);
+    if (spec->n_linear > 0)
+        add_linear(sum, &spec->linear);
+    for (int32_t i = 0; i < spec->n_layers; i++)
+        add_other_layer(sum, spec, i);
 }
 
 static pp_status add_stored(struct ppi_checksum *sum, const struct ppi_stored *stored,
@@ -114,6 +166,21 @@ static pp_status add_stored(struct ppi_checksum *sum, const struct ppi_stored *s
     return PP_OK;
 }
 
+/* Of experts that have tensors of their own those at a third and at two thirds. */
+static pp_status add_rule(struct ppi_checksum *sum, const pp_model *model, int32_t i_rule,
+                          int32_t layer, pp_error *err)
+{
+    const struct ppi_tensors *tensors = &model->tensors;
+    const struct ppi_rule_at at = ppi_tensors_rule(tensors, &model->spec, i_rule, layer);
+    if (!ppi_rule_is_single(&at))
+        return add_stored(sum, ppi_tensors_place(tensors, i_rule, layer), err);
+    for (int32_t i = 1; i <= N_SAMPLES; i++) {
+        int32_t expert = (int32_t)((int64_t)model->spec.experts.n * i / (N_SAMPLES + 1));
+        PP_TRY(add_stored(sum, ppi_tensors_place_of(tensors, i_rule, layer, expert), err));
+    }
+    return PP_OK;
+}
+
 static pp_status add_tensors(struct ppi_checksum *sum, const pp_model *model, pp_error *err)
 {
     const struct ppi_tensors *tensors = &model->tensors;
@@ -127,7 +194,7 @@ static pp_status add_tensors(struct ppi_checksum *sum, const pp_model *model, pp
                 continue;
             add_integer(sum, rule->weight);
             add_integer(sum, rule->part);
-            PP_TRY(add_stored(sum, ppi_tensors_place(tensors, i, layer), err));
+            PP_TRY(add_rule(sum, model, i, layer, err));
         }
     }
     return PP_OK;
@@ -138,6 +205,7 @@ pp_status ppi_model_identity(const pp_model *model, uint64_t *identity, pp_error
     struct ppi_checksum sum;
     ppi_checksum_begin(&sum);
     add_spec(&sum, &model->spec);
+    add_rest(&sum, &model->spec);
     add_integer(&sum, model->is_random);
     if (model->is_random) {
         ppi_checksum_add(&sum, &model->tensors.seed, sizeof model->tensors.seed);

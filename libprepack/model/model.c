@@ -164,6 +164,16 @@ pp_status pp_model_create_random(const char *config_json, uint64_t seed,
     return status;
 }
 
+static void set_linear(const struct ppi_linear_shape *shape, pp_model_config *config)
+{
+    config->linear_rule = shape->rule == PPI_LINEAR_DELTA ? PP_LINEAR_DELTA : PP_LINEAR_MAMBA2;
+    config->linear_key_heads = shape->n_k_heads;
+    config->linear_value_heads = shape->n_v_heads;
+    config->linear_key_dim = shape->k_dim;
+    config->linear_value_dim = shape->v_dim;
+    config->linear_kernel = shape->conv_kernel;
+}
+
 pp_status pp_model_get_config(const pp_model *model, pp_model_config *config, pp_error *err)
 {
     if (!model)
@@ -189,7 +199,14 @@ pp_status pp_model_get_config(const pp_model *model, pp_model_config *config, pp
         .n_labels = spec->n_labels,
         .pooling = spec->pooling,
         .normalize = spec->normalize,
+        .n_experts = spec->experts.n,
+        .n_experts_per_token = spec->experts.top_k,
+        .expert_size = spec->experts.intermediate_size,
+        .shared_expert_size = spec->experts.shared_size,
+        .n_linear_layers = spec->n_linear,
     };
+    if (spec->n_linear > 0)
+        set_linear(&spec->linear, &full);
     _Static_assert(PPI_COUNT(full.eos_tokens) == PPI_MAX_EOS_TOKENS, "each has room for each");
     for (int32_t i = 0; i < PPI_MAX_EOS_TOKENS; i++)
         full.eos_tokens[i] = i < spec->n_eos_tokens ? spec->eos_tokens[i] : -1;
@@ -206,13 +223,18 @@ pp_status pp_model_get_layer(const pp_model *model, int32_t i_layer, pp_layer_co
         return ppi_error_at(err, PP_ERR_ARG, i_layer, "layer %d: the model has layers 0 to %d",
                             i_layer, spec->n_layers - 1);
     const struct ppi_layer_spec *at = &spec->layers[i_layer];
+    bool linear = at->kind == PPI_LAYER_LINEAR;
     pp_layer_config full = {
         .struct_size = sizeof full,
         .sliding_window = at->window,
         .rope_type = PP_ROPE_NONE,
         .rope_factor = 1,
-        .n_kv_heads = at->n_kv_heads,
-        .head_dim = at->head_dim,
+        .n_kv_heads = linear ? 0 : at->n_kv_heads,
+        .head_dim = linear ? 0 : at->head_dim,
+        .kind = linear ? PP_LAYER_LINEAR : PP_LAYER_ATTENTION,
+        .kv_layer = linear ? -1 : at->kv_layer,
+        .intermediate_size = at->mlp_size,
+        .has_experts = at->has_experts,
     };
     if (at->i_rope >= 0) {
         const struct ppi_rope_spec *rope = &spec->ropes[at->i_rope];

@@ -84,7 +84,9 @@ void ppi_rope_frequencies(const struct ppi_rope_spec *rope, int64_t set, float *
             frequencies[i] = scale_yarn(rope, i, pair_wave);
         else if (rope->type == PP_ROPE_LLAMA3)
             frequencies[i] = scale_llama3(rope, i, 1 / pair_wave);
-        else if (rope->type == PP_ROPE_LINEAR)
+        else if (rope->type == PP_ROPE_PROPORTIONAL && i >= rope->n_turning)
+            frequencies[i] = 0;
+        else if (rope->type == PP_ROPE_LINEAR || rope->type == PP_ROPE_PROPORTIONAL)
             frequencies[i] = 1 / pair_wave / (float)rope->factor;
         else
             frequencies[i] = 1 / pair_wave;

@@ -131,6 +131,15 @@ void ppi_spec_free(struct ppi_model_spec *spec, struct ppi_mem *mem)
     ppi_free(mem, spec->places);
 }
 
+int32_t ppi_spec_widest_mlp(const struct ppi_model_spec *spec)
+{
+    int32_t widest = spec->experts.shared_size;
+    for (int32_t i = 0; i < spec->n_layers; i++)
+        if (spec->layers[i].mlp_size > widest)
+            widest = spec->layers[i].mlp_size;
+    return widest;
+}
+
 /* In f32, step by step, as in the code that such models are trained with. */
 float ppi_spec_q_scale(const struct ppi_model_spec *spec, int64_t position)
 {

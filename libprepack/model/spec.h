@@ -32,6 +32,7 @@ struct ppi_rope_spec {
     int32_t type;         /* PP_ROPE_* */
     int32_t rotary_dim;   /* even, at most head_dim; the first elements of a head */
     int32_t exponent_dim; /* pair i has the exponent -2 i / exponent_dim; rotary_dim, or one less */
+    int32_t n_turning;    /* PROPORTIONAL: pairs that turn; the others have the angle 0 */
     double theta;
     double factor;                            /* 1 where the type has none */
     double low_freq_factor, high_freq_factor; /* LLAMA3 */
@@ -158,6 +159,9 @@ int64_t ppi_rope_set(const struct ppi_rope_spec *rope, int64_t n_tokens);
 /* The largest over a model's ropes; 0 when none depends on the prompt's length. */
 int64_t ppi_spec_rope_set(const struct ppi_model_spec *spec, int64_t n_tokens);
 bool ppi_spec_rope_depends_on_length(const struct ppi_model_spec *spec);
+
+/* Elements between the two products of an MLP, a shared expert's included: the most of a layer. */
+int32_t ppi_spec_widest_mlp(const struct ppi_model_spec *spec);
 
 /* The factor of queries at a position: 1 where the model has none. */
 float ppi_spec_q_scale(const struct ppi_model_spec *spec, int64_t position);

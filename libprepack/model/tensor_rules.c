@@ -5,20 +5,25 @@
 #include "model/model_impl.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define OUTER(field)    false, PPI_OF_ANY, offsetof(struct ppi_weights, field)
 #define OF(what, field) true, PPI_OF_##what, offsetof(struct ppi_layer_weights, field)
 #define NORM(where)                                                                                \
     {                                                                                              \
-        PPI_MEANS_NORM, PPI_MATRIX_VECTOR, where                                                   \
+        PPI_MEANS_NORM, false, PPI_MATRIX_VECTOR, where                                            \
+    }
+#define PLAIN_NORM(where)                                                                          \
+    {                                                                                              \
+        PPI_MEANS_NORM, true, PPI_MATRIX_VECTOR, where                                             \
     }
 #define BIAS(where)                                                                                \
     {                                                                                              \
-        PPI_MEANS_BIAS, PPI_MATRIX_VECTOR, where                                                   \
+        PPI_MEANS_BIAS, false, PPI_MATRIX_VECTOR, where                                            \
     }
 #define MATRIX(as, where)                                                                          \
     {                                                                                              \
-        PPI_MEANS_MATRIX, PPI_MATRIX_##as, where                                                   \
+        PPI_MEANS_MATRIX, false, PPI_MATRIX_##as, where                                            \
     }
 /* Numbers that are neither. */
 #define VALUES BIAS
@@ -54,7 +59,7 @@ const struct ppi_weight_kind ppi_weight_kinds[PPI_N_WEIGHTS] = {
     [PPI_WEIGHT_LINEAR_A_LOG] = VALUES(OF(LINEAR, linear_a_log)),
     [PPI_WEIGHT_LINEAR_DT_BIAS] = VALUES(OF(LINEAR, linear_dt_bias)),
     [PPI_WEIGHT_LINEAR_D] = VALUES(OF(LINEAR, linear_d)),
-    [PPI_WEIGHT_LINEAR_NORM] = NORM(OF(LINEAR, linear_norm)),
+    [PPI_WEIGHT_LINEAR_NORM] = PLAIN_NORM(OF(LINEAR, linear_norm)),
     [PPI_WEIGHT_LINEAR_OUT] = MATRIX(LINEAR, OF(LINEAR, linear_out)),
     [PPI_WEIGHT_LINEAR_OUT_BIAS] = BIAS(OF(LINEAR, linear_out_bias)),
     [PPI_WEIGHT_ROUTER] = MATRIX(LINEAR, OF(EXPERTS, router)),
@@ -105,12 +110,62 @@ static bool part_is_there(const struct ppi_tensor_rule *rule, const struct ppi_l
     return !keys || layer->kv_layer == number;
 }
 
+bool ppi_rule_is_of_other_keys(const struct ppi_tensor_rule *rule,
+                               const struct ppi_model_spec *spec, int32_t layer)
+{
+    const struct ppi_layer_spec *of = &spec->layers[layer];
+    return of->kind == PPI_LAYER_ATTENTION && !part_is_there(rule, of, layer);
+}
+
+bool ppi_weight_has_codes(enum ppi_weight weight)
+{
+    switch (weight) {
+    case PPI_WEIGHT_ROUTER:
+    case PPI_WEIGHT_SHARED_GATE:
+    case PPI_WEIGHT_LAYER_INPUT_GATE:
+    case PPI_WEIGHT_LAYER_INPUT_UP:
+        return false;
+    default:
+        return ppi_weight_kinds[weight].meaning == PPI_MEANS_MATRIX;
+    }
+}
+
+int32_t ppi_experts_form(const struct ppi_tensor_rule *rules, enum ppi_when wish)
+{
+    int32_t first = PPI_ALWAYS;
+    for (; rules->name; rules++) {
+        if (rules->weight != PPI_WEIGHT_EXPERT_GATE_UP)
+            continue;
+        if (rules->when == wish)
+            return (int32_t)wish;
+        first = first == PPI_ALWAYS ? (int32_t)rules->when : first;
+    }
+    return first;
+}
+
+/* Of weights that a class has or has not, as keys say. */
+static bool weight_is_there(enum ppi_weight weight, const struct ppi_model_spec *spec)
+{
+    switch (weight) {
+    case PPI_WEIGHT_Q_NORM:
+    case PPI_WEIGHT_K_NORM:
+        return spec->qk_norm != PPI_QK_NORM_NONE;
+    case PPI_WEIGHT_SHARED_GATE_UP:
+    case PPI_WEIGHT_SHARED_DOWN:
+    case PPI_WEIGHT_SHARED_GATE:
+        return spec->experts.shared_size > 0;
+    default:
+        return true;
+    }
+}
+
 bool ppi_rule_holds(const struct ppi_tensor_rule *rule, const struct ppi_model_spec *spec,
                     int32_t layer)
 {
     const struct ppi_weight_kind *kind = &ppi_weight_kinds[rule->weight];
     const struct ppi_layer_spec *of = &spec->layers[layer];
-    if (kind->in_layer && (!layer_has(kind->of, of) || !part_is_there(rule, of, layer)))
+    if (!weight_is_there(rule->weight, spec) ||
+        (kind->in_layer && (!layer_has(kind->of, of) || !part_is_there(rule, of, layer))))
         return false;
     switch (rule->when) {
     case PPI_WHEN_HEAD:
@@ -129,6 +184,8 @@ bool ppi_rule_holds(const struct ppi_tensor_rule *rule, const struct ppi_model_s
         return spec->linear_bias;
     case PPI_WHEN_CONV_BIAS:
         return spec->conv_bias;
+    case PPI_WHEN_LAYER_INPUTS:
+        return spec->layer_input_size > 0;
     case PPI_WHEN_EXPERTS_SINGLE:
     case PPI_WHEN_EXPERTS_FUSED:
     case PPI_WHEN_EXPERTS_PACKED:
@@ -138,6 +195,11 @@ bool ppi_rule_holds(const struct ppi_tensor_rule *rule, const struct ppi_model_s
     default:
         return true;
     }
+}
+
+bool ppi_rule_names_each(const struct ppi_tensor_rule *rule)
+{
+    return strstr(rule->name, "%d") != NULL;
 }
 
 int32_t ppi_rule_n_parts(const struct ppi_tensor_rule *rule)
@@ -183,6 +245,8 @@ static int64_t linear_rows(const struct ppi_linear_shape *shape, enum ppi_part p
     case PPI_PART_A:
     case PPI_PART_B:
         return shape->n_v_heads;
+    case PPI_PART_QKV:
+        return ppi_linear_channels(shape);
     default:
         return all;
     }

@@ -77,7 +77,8 @@ enum ppi_part {
     PPI_PART_UP,
     PPI_PART_Z, /* of a linear layer, with those behind it */
     PPI_PART_B,
-    PPI_PART_A /* MAMBA2: dt */
+    PPI_PART_A,  /* MAMBA2: dt */
+    PPI_PART_QKV /* q, k and v, where more stands behind them */
 };
 
 enum ppi_meaning { PPI_MEANS_MATRIX, PPI_MEANS_NORM, PPI_MEANS_BIAS };
@@ -85,6 +86,7 @@ enum ppi_meaning { PPI_MEANS_MATRIX, PPI_MEANS_NORM, PPI_MEANS_BIAS };
 /* What holds for a weight in every model. */
 struct ppi_weight_kind {
     enum ppi_meaning meaning;
+    bool plain;     /* a norm's weights are stored with their 1 in every class */
     int32_t matrix; /* PPI_MATRIX_* */
     bool in_layer;
     enum ppi_of { PPI_OF_ANY, PPI_OF_ATTENTION, PPI_OF_LINEAR, PPI_OF_MLP, PPI_OF_EXPERTS } of;
@@ -104,6 +106,7 @@ enum ppi_when {
     PPI_WHEN_V_IS_K, /* or that of the keys */
     PPI_WHEN_LINEAR_BIAS,
     PPI_WHEN_CONV_BIAS,
+    PPI_WHEN_LAYER_INPUTS,
     PPI_WHEN_EXPERTS_SINGLE, /* as the files have experts: one tensor for each, */
     PPI_WHEN_EXPERTS_FUSED,  /* all in one, */
     PPI_WHEN_EXPERTS_PACKED, /* all in one, in MXFP4 */
@@ -183,6 +186,30 @@ struct ppi_tensor_rule {
     {                                                                                              \
         PPI_WEIGHT_DOWN, PPI_PART_ALL, "mlp.down_proj.weight", PPI_ALWAYS, PPI_AS_IS               \
     }
+/* Experts and the expert of every row, under the names that most classes have. */
+#define PPI_TENSORS_EXPERTS                                                                        \
+    {PPI_WEIGHT_EXPERT_GATE_UP, PPI_PART_GATE, "mlp.experts.%d.gate_proj.weight",                  \
+     PPI_WHEN_EXPERTS_SINGLE, PPI_AS_IS},                                                          \
+        {PPI_WEIGHT_EXPERT_GATE_UP, PPI_PART_UP, "mlp.experts.%d.up_proj.weight",                  \
+         PPI_WHEN_EXPERTS_SINGLE, PPI_AS_IS},                                                      \
+        {PPI_WEIGHT_EXPERT_GATE_UP, PPI_PART_ALL, "mlp.experts.gate_up_proj",                      \
+         PPI_WHEN_EXPERTS_FUSED, PPI_AS_IS},                                                       \
+        {PPI_WEIGHT_EXPERT_DOWN, PPI_PART_ALL, "mlp.experts.%d.down_proj.weight",                  \
+         PPI_WHEN_EXPERTS_SINGLE, PPI_AS_IS},                                                      \
+    {                                                                                              \
+        PPI_WEIGHT_EXPERT_DOWN, PPI_PART_ALL, "mlp.experts.down_proj", PPI_WHEN_EXPERTS_FUSED,     \
+            PPI_AS_IS                                                                              \
+    }
+#define PPI_TENSORS_SHARED(place)                                                                  \
+    {PPI_WEIGHT_SHARED_GATE_UP, PPI_PART_GATE, place ".gate_proj.weight", PPI_ALWAYS, PPI_AS_IS},  \
+        {PPI_WEIGHT_SHARED_GATE_UP, PPI_PART_UP, place ".up_proj.weight", PPI_ALWAYS, PPI_AS_IS},  \
+    {                                                                                              \
+        PPI_WEIGHT_SHARED_DOWN, PPI_PART_ALL, place ".down_proj.weight", PPI_ALWAYS, PPI_AS_IS     \
+    }
+#define PPI_TENSOR_OF(which, name)                                                                 \
+    {                                                                                              \
+        PPI_WEIGHT_##which, PPI_PART_ALL, name, PPI_ALWAYS, PPI_AS_IS                              \
+    }
 #define PPI_NORM_OF(which, name)                                                                   \
     {                                                                                              \
         PPI_WEIGHT_##which, PPI_PART_ALL, name ".weight", PPI_ALWAYS, PPI_AS_IS                    \
@@ -195,6 +222,21 @@ struct ppi_tensor_rule {
 /* Whether a layer has what the rule names; of outer weights whatever the layer. */
 bool ppi_rule_holds(const struct ppi_tensor_rule *rule, const struct ppi_model_spec *spec,
                     int32_t layer);
+
+/* Whether it is for keys or values of a layer that sees another's. */
+bool ppi_rule_is_of_other_keys(const struct ppi_tensor_rule *rule,
+                               const struct ppi_model_spec *spec, int32_t layer);
+
+/* Whether a weight is one of those that may be kept in few bits: a matrix, but not what decides for
+ * much (routers, gates of a row) or is small. */
+bool ppi_weight_has_codes(enum ppi_weight weight);
+
+/* The form of experts in files (PPI_WHEN_EXPERTS_*) that a list has: the wished one, or its first;
+ * PPI_ALWAYS: it has no experts, or one form alone. */
+int32_t ppi_experts_form(const struct ppi_tensor_rule *rules, enum ppi_when wish);
+
+/* Whether it names a tensor for each expert. */
+bool ppi_rule_names_each(const struct ppi_tensor_rule *rule);
 
 /* The rules of the weight that `rule` begins: 1 or more. */
 int32_t ppi_rule_n_parts(const struct ppi_tensor_rule *rule);

@@ -31,12 +31,43 @@ struct opening {
     pp_error *err;
 };
 
+/* ---- places ---- */
+
 struct ppi_stored *ppi_tensors_place(const struct ppi_tensors *tensors, int32_t i_rule,
                                      int32_t layer)
 {
     bool in_layer = ppi_weight_kinds[tensors->rules[i_rule].weight].in_layer;
     return &tensors->stored[(in_layer ? (size_t)layer * (size_t)tensors->n_rules : 0) +
                             (size_t)i_rule];
+}
+
+/* Rules among the first n that name a tensor for each expert. */
+static size_t count_single(const struct ppi_tensors *tensors, int32_t n)
+{
+    size_t count = 0;
+    for (int32_t i = 0; i < n; i++)
+        count += ppi_rule_names_each(&tensors->rules[i]);
+    return count;
+}
+
+struct ppi_stored *ppi_tensors_place_of(const struct ppi_tensors *tensors, int32_t i_rule,
+                                        int32_t layer, int32_t expert)
+{
+    if (expert == 0)
+        return ppi_tensors_place(tensors, i_rule, layer);
+    size_t table = (size_t)tensors->n_layers * (size_t)tensors->n_rules;
+    size_t row = (size_t)layer * count_single(tensors, tensors->n_rules);
+    row += count_single(tensors, i_rule);
+    return &tensors->stored[table + row * (size_t)(tensors->n_experts - 1) + (size_t)expert - 1];
+}
+
+static size_t count_places(const struct ppi_tensors *tensors)
+{
+    size_t n = (size_t)tensors->n_layers * (size_t)tensors->n_rules;
+    if (tensors->n_experts > 0)
+        n += (size_t)tensors->n_layers * count_single(tensors, tensors->n_rules) *
+             (size_t)(tensors->n_experts - 1);
+    return n;
 }
 
 static int32_t rule_of(const struct ppi_tensors *tensors, enum ppi_weight weight)
@@ -56,6 +87,12 @@ static void name_of(const struct opening *opening, const struct ppi_tensor_rule 
         ppi_rule_name(rule, &opening->tensors->prefixes, &opening->config->spec, layer, name);
 }
 
+/* By pp_model_convert, to a format of codes. */
+static bool is_converted(const struct ppi_tensors *tensors)
+{
+    return tensors->weights != PP_WEIGHTS_AUTO;
+}
+
 /* ---- one tensor ---- */
 
 static void shape_text(char *text, size_t size, const int64_t *shape, int32_t rank)
@@ -68,37 +105,76 @@ static void shape_text(char *text, size_t size, const int64_t *shape, int32_t ra
 }
 
 /* Shape and dtype of a tensor that the model needs. */
-static pp_status check_stored(const struct opening *opening, const struct ppi_tensor_rule *rule,
-                              int32_t layer, const struct ppi_stored *stored)
+static pp_status check_stored(const struct opening *opening, const struct ppi_rule_at *at,
+                              const struct ppi_stored *stored)
 {
     const struct ppi_stored_entry *entry = stored->entry;
     const char *label = stored->file->label.text;
-    int64_t matrix[2];
-    ppi_part_shape(&opening->config->spec, layer, rule->weight, rule->part, &matrix[0], &matrix[1]);
-    bool is_vector = ppi_weight_kinds[rule->weight].matrix == PPI_MATRIX_VECTOR;
-    const int64_t *shape = is_vector ? &matrix[1] : matrix;
-    int32_t rank = is_vector ? 1 : 2;
-    if (opening->tensors->gguf && matrix[0] == 1 &&
-        entry->rank == 1) { /* a matrix of one row, too */
-        shape = &matrix[1];
+    int64_t wanted[PPI_RULE_MAX_RANK];
+    int32_t rank = ppi_stored_shape(at, wanted);
+    if (at->gguf && rank == 2 && wanted[0] == 1 && entry->rank == 1) { /* a matrix of one row */
+        wanted[0] = wanted[1];
         rank = 1;
     }
-    if (entry->rank != rank || memcmp(entry->shape, shape, (size_t)rank * sizeof *shape) != 0) {
-        char found[PPI_STORED_MAX_RANK * 22], wanted[2 * 22];
+    if (entry->rank != rank || memcmp(entry->shape, wanted, (size_t)rank * sizeof *wanted) != 0) {
+        char found[PPI_STORED_MAX_RANK * 22], asked[PPI_RULE_MAX_RANK * 22];
         shape_text(found, sizeof found, entry->shape, entry->rank);
-        shape_text(wanted, sizeof wanted, shape, rank);
+        shape_text(asked, sizeof asked, wanted, rank);
         return ppi_error(opening->err, PP_ERR_FORMAT,
                          "%s: tensor \"%s\" has shape [%s]; %s for [%s]", label, entry->name, found,
-                         opening->tensors->gguf ? "the file's keys ask" : "config.json asks",
-                         wanted);
+                         at->gguf ? "the file's keys ask" : "config.json asks", asked);
     }
     if (entry->dtype == 0)
         return ppi_error(opening->err, PP_ERR_UNSUPPORTED,
                          "%s: tensor \"%s\" has dtype %s; F32, F16%s and BF16 are supported", label,
                          entry->name, entry->dtype_name,
-                         opening->tensors->gguf ? ", Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K, "
-                                                  "IQ4_NL, IQ4_XS, MXFP4"
-                                                : "");
+                         at->gguf ? ", Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K, "
+                                    "IQ4_NL, IQ4_XS, MXFP4"
+                                  : "");
+    return PP_OK;
+}
+
+/* Experts are read as if they were one tensor. */
+static pp_status check_alike(const struct opening *opening, const struct ppi_stored *stored,
+                             const struct ppi_stored *first)
+{
+    if (stored->entry->dtype == first->entry->dtype)
+        return PP_OK;
+    return ppi_error(opening->err, PP_ERR_UNSUPPORTED,
+                     "%s: tensor \"%s\" has dtype %s, and that of the first expert %s; experts of "
+                     "one dtype are supported",
+                     stored->file->label.text, stored->entry->name, stored->entry->dtype_name,
+                     first->entry->dtype_name);
+}
+
+static pp_status find_numbers(const struct opening *opening, const struct ppi_rule_at *at,
+                              const char *name, struct ppi_stored *stored)
+{
+    if (!ppi_source_find(opening->tensors->source, name, stored))
+        return ppi_source_missing(opening->tensors->source, name, opening->err);
+    return check_stored(opening, at, stored);
+}
+
+/* Of a rule for each expert their tensors, else one. */
+static pp_status find_tensors_of(const struct opening *opening, int32_t i_rule, int32_t layer)
+{
+    struct ppi_tensors *tensors = opening->tensors;
+    const struct ppi_model_spec *spec = &opening->config->spec;
+    const struct ppi_rule_at at = ppi_tensors_rule(tensors, spec, i_rule, layer);
+    int32_t n = ppi_rule_is_single(&at) ? spec->experts.n : 1;
+    bool codes = is_converted(tensors) && ppi_weight_has_codes(at.rule->weight);
+    bool blocks = at.rule->as == PPI_AS_BLOCKS;
+    for (int32_t i = 0; i < n; i++) {
+        char name[PPI_TENSOR_NAME_BYTES];
+        struct ppi_stored *stored = ppi_tensors_place_of(tensors, i_rule, layer, i);
+        name_of(opening, at.rule, layer, name);
+        ppi_name_expert(name, i);
+        PP_TRY(blocks  ? ppi_tensors_find_blocks(tensors, &at, name, stored, opening->err)
+               : codes ? ppi_tensors_find_codes(tensors, &at, name, stored, opening->err)
+                       : find_numbers(opening, &at, name, stored));
+        if (i > 0)
+            PP_TRY(check_alike(opening, stored, ppi_tensors_place(tensors, i_rule, layer)));
+    }
     return PP_OK;
 }
 
@@ -106,19 +182,15 @@ static pp_status find_one(const struct opening *opening, int32_t i_rule, int32_t
 {
     struct ppi_tensors *tensors = opening->tensors;
     const struct ppi_tensor_rule *rule = &tensors->rules[i_rule];
-    struct ppi_stored *stored = ppi_tensors_place(tensors, i_rule, layer);
-    char name[PPI_TENSOR_NAME_BYTES];
-    name_of(opening, rule, layer, name);
-    if (tensors->codes && ppi_weight_kinds[rule->weight].meaning == PPI_MEANS_MATRIX)
-        return ppi_tensors_find_codes(tensors, &opening->config->spec, i_rule, layer, name,
-                                      opening->err);
-    if (rule->weight == PPI_WEIGHT_LM_HEAD && opening->config->spec.tie_embeddings) {
-        *stored = *ppi_tensors_place(tensors, rule_of(tensors, PPI_WEIGHT_EMBED), 0);
+    if (rule->as == PPI_AS_ONES)
+        return PP_OK;
+    if (rule->weight == PPI_WEIGHT_LM_HEAD && opening->config->spec.tie_embeddings &&
+        !is_converted(tensors)) {
+        *ppi_tensors_place(tensors, i_rule, layer) =
+            *ppi_tensors_place(tensors, rule_of(tensors, PPI_WEIGHT_EMBED), 0);
         return PP_OK;
     }
-    if (!ppi_source_find(tensors->source, name, stored))
-        return ppi_source_missing(tensors->source, name, opening->err);
-    return check_stored(opening, rule, layer, stored);
+    return find_tensors_of(opening, i_rule, layer);
 }
 
 /* ---- tied embeddings ---- */
@@ -175,61 +247,6 @@ static pp_status check_tied(const struct opening *opening)
     return PP_OK;
 }
 
-/* ---- what nobody uses ---- */
-
-static bool begins_with(const char *text, const char *prefix)
-{
-    return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
-/* Tables that old files hold and everybody computes; and the parts of a model that a text model is
- * inside of. */
-static bool is_harmless(const struct opening *opening, const char *name)
-{
-    static const char *const tables[] = {"rotary_emb.inv_freq", "rotary_emb.cos_cached",
-                                         "rotary_emb.sin_cached"};
-    static const char *const others[] = {"vision_tower.", "multi_modal_projector."};
-    for (size_t i = 0; i < PPI_COUNT(tables); i++) {
-        size_t len = strlen(name), tail = strlen(tables[i]);
-        if (len >= tail && strcmp(name + len - tail, tables[i]) == 0)
-            return true;
-    }
-    if (begins_with(name, "model."))
-        name += strlen("model.");
-    for (size_t i = 0; opening->config->wrapper && i < PPI_COUNT(others); i++)
-        if (begins_with(name, others[i]))
-            return true;
-    return false;
-}
-
-static void warn_of_unused(const struct opening *opening)
-{
-    char list[320] = "";
-    int64_t n = 0, n_listed = 0;
-    size_t cursor = 0;
-    const char *name;
-    while ((name = ppi_source_unasked(opening->tensors->source, &cursor))) {
-        size_t used = strlen(list);
-        if (is_harmless(opening, name))
-            continue;
-        bool fits = n_listed == n && n < 4 && used + strlen(name) + 4 < sizeof list;
-        if (fits)
-            snprintf(list + used, sizeof list - used, "%s\"%s\"", n ? ", " : "", name);
-        n_listed += fits;
-        n++;
-    }
-    if (n == 0)
-        return;
-    const char *type = opening->config->arch->model_type, *label = opening->label;
-    if (n_listed == n)
-        ppi_log(opening->log, PP_LOG_WARNING, "%s: stored, and not used by %s: %s", label, type,
-                list);
-    else
-        ppi_log(opening->log, PP_LOG_WARNING, "%s: stored, and not used by %s: %s%s%lld %stensors",
-                label, type, list, n_listed ? " and " : "", (long long)(n - n_listed),
-                n_listed ? "more " : "");
-}
-
 /* ---- the whole ---- */
 
 static void find_prefixes(struct opening *opening)
@@ -268,6 +285,33 @@ static void settle_head(struct opening *opening)
     }
 }
 
+/* Which of the forms in which a class may have its experts is there: the first that has a tensor.
+ */
+static void settle_experts(const struct opening *opening)
+{
+    struct ppi_tensors *tensors = opening->tensors;
+    struct ppi_model_spec *spec = &opening->config->spec;
+    int32_t layer = 0;
+    while (layer < spec->n_layers && !spec->layers[layer].has_experts)
+        layer++;
+    spec->experts.files = ppi_experts_form(tensors->rules, PPI_ALWAYS);
+    for (int32_t i = 0; layer < spec->n_layers && i < tensors->n_rules; i++) {
+        const struct ppi_tensor_rule *rule = &tensors->rules[i];
+        char name[PPI_TENSOR_NAME_BYTES];
+        struct ppi_stored stored;
+        if (rule->weight != PPI_WEIGHT_EXPERT_GATE_UP)
+            continue;
+        name_of(opening, rule, layer, name);
+        ppi_name_expert(name, 0);
+        if (rule->as == PPI_AS_BLOCKS)
+            strncat(name, "_blocks", sizeof name - strlen(name) - 1);
+        if (!ppi_source_find(tensors->source, name, &stored))
+            continue;
+        spec->experts.files = (int32_t)rule->when;
+        return;
+    }
+}
+
 /* The parts of each matrix of a converted model. */
 static pp_status check_codes(const struct opening *opening)
 {
@@ -275,13 +319,23 @@ static pp_status check_codes(const struct opening *opening)
     const struct ppi_model_spec *spec = &opening->config->spec;
     for (int32_t layer = 0; layer < spec->n_layers; layer++)
         for (int32_t i = 0; i < tensors->n_rules; i += ppi_rule_n_parts(&tensors->rules[i])) {
-            const struct ppi_weight_kind *kind = &ppi_weight_kinds[tensors->rules[i].weight];
-            bool there =
-                ppi_rule_holds(&tensors->rules[i], spec, layer) && (kind->in_layer || layer == 0);
-            if (kind->meaning == PPI_MEANS_MATRIX && there)
-                PP_TRY(ppi_tensors_check_codes(tensors, i, layer, opening->err));
+            enum ppi_weight weight = tensors->rules[i].weight;
+            if (ppi_weight_has_codes(weight) && (ppi_weight_kinds[weight].in_layer || layer == 0))
+                PP_TRY(ppi_tensors_check_codes(tensors, spec, i, layer, opening->err));
         }
     return PP_OK;
+}
+
+/* What files hold of keys and values of a layer that sees another's is not used. */
+static void pass_over(const struct opening *opening, const struct ppi_tensor_rule *rule,
+                      int32_t layer)
+{
+    char name[PPI_TENSOR_NAME_BYTES];
+    struct ppi_stored stored;
+    if (!ppi_rule_is_of_other_keys(rule, &opening->config->spec, layer))
+        return;
+    name_of(opening, rule, layer, name);
+    ppi_source_find(opening->tensors->source, name, &stored);
 }
 
 static pp_status find_all(const struct opening *opening)
@@ -292,10 +346,28 @@ static pp_status find_all(const struct opening *opening)
         for (int32_t i = 0; i < tensors->n_rules; i++) {
             const struct ppi_tensor_rule *rule = &tensors->rules[i];
             bool once = !ppi_weight_kinds[rule->weight].in_layer;
-            if ((!once || layer == 0) && ppi_rule_holds(rule, spec, layer))
+            if (once && layer > 0)
+                continue;
+            if (ppi_rule_holds(rule, spec, layer))
                 PP_TRY(find_one(opening, i, layer));
+            else
+                pass_over(opening, rule, layer);
         }
     return PP_OK;
+}
+
+/* That of the first matrix of the first layer. */
+static int32_t dtype_of_first(const struct opening *opening)
+{
+    const struct ppi_tensors *tensors = opening->tensors;
+    for (int32_t i = 0; i < tensors->n_rules; i++) {
+        const struct ppi_weight_kind *kind = &ppi_weight_kinds[tensors->rules[i].weight];
+        bool matrix = kind->in_layer && ppi_weight_has_codes(tensors->rules[i].weight);
+        const struct ppi_stored *stored = ppi_tensors_place(tensors, i, 0);
+        if (matrix && stored->entry)
+            return ppi_tensors_dtype(tensors, i, 0);
+    }
+    return ppi_tensors_dtype(tensors, rule_of(tensors, PPI_WEIGHT_EMBED), 0);
 }
 
 /* That of the matrices where they have one, F32 where they differ or are read as that: a norm or a
@@ -303,46 +375,56 @@ static pp_status find_all(const struct opening *opening)
 static int32_t dtype_of_all(const struct opening *opening)
 {
     const struct ppi_tensors *tensors = opening->tensors;
-    int32_t dtype = ppi_tensors_dtype(tensors, rule_of(tensors, PPI_WEIGHT_QKV), 0);
+    int32_t dtype = dtype_of_first(opening);
     for (int32_t layer = 0; layer < opening->config->spec.n_layers; layer++)
         for (int32_t i = 0; i < tensors->n_rules; i++) {
             const struct ppi_stored *stored = ppi_tensors_place(tensors, i, layer);
-            bool matrix = ppi_weight_kinds[tensors->rules[i].weight].meaning == PPI_MEANS_MATRIX;
+            bool matrix = ppi_weight_has_codes(tensors->rules[i].weight);
             if (matrix && stored->entry && stored->entry->dtype != dtype)
                 return PP_DTYPE_F32;
         }
     return dtype;
 }
 
+static pp_status make_places(const struct opening *opening)
+{
+    struct ppi_tensors *tensors = opening->tensors;
+    const struct ppi_experts_spec *experts = &opening->config->spec.experts;
+    tensors->n_layers = opening->config->spec.n_layers;
+    bool single = experts->files == PPI_WHEN_EXPERTS_SINGLE && !tensors->gguf;
+    tensors->n_experts = single ? experts->n : 0;
+    size_t n = count_places(tensors);
+    tensors->stored = ppi_zalloc(opening->mem, n, sizeof *tensors->stored);
+    if (!tensors->stored)
+        return ppi_error_nomem(opening->err, "the places of tensors", n * sizeof *tensors->stored);
+    if (!is_converted(tensors) && experts->files != PPI_WHEN_EXPERTS_PACKED)
+        return PP_OK;
+    tensors->codes = ppi_zalloc(opening->mem, n, sizeof *tensors->codes);
+    return tensors->codes
+               ? PP_OK
+               : ppi_error_nomem(opening->err, "the places of scales", n * sizeof *tensors->codes);
+}
+
 /* The source is open. */
 static pp_status find_tensors(struct opening *opening)
 {
     struct ppi_tensors *tensors = opening->tensors;
-    size_t n_layers = (size_t)opening->config->spec.n_layers, n = (size_t)tensors->n_rules;
-    tensors->stored = ppi_zalloc(opening->mem, n_layers * n, sizeof *tensors->stored);
-    if (!tensors->stored)
-        return ppi_error_nomem(opening->err, "the places of tensors",
-                               n_layers * n * sizeof *tensors->stored);
     if (!tensors->gguf) {
         find_prefixes(opening);
         settle_head(opening);
     }
-    if (tensors->weights != PP_WEIGHTS_AUTO) {
-        tensors->codes = ppi_zalloc(opening->mem, n_layers * n, sizeof *tensors->codes);
-        if (!tensors->codes)
-            return ppi_error_nomem(opening->err, "the places of scales",
-                                   n_layers * n * sizeof *tensors->codes);
-        PP_TRY(find_all(opening));
-        PP_TRY(check_codes(opening));
-        warn_of_unused(opening);
-        return PP_OK; /* config.json says what the model was made of */
-    }
-    PP_TRY(check_tied(opening));
+    if (opening->config->spec.experts.n > 0)
+        settle_experts(opening);
+    PP_TRY(make_places(opening));
+    if (!is_converted(tensors))
+        PP_TRY(check_tied(opening));
     PP_TRY(find_all(opening));
-    warn_of_unused(opening);
-    opening->config->spec.dtype =
-        tensors->gguf ? dtype_of_all(opening)
-                      : ppi_tensors_dtype(tensors, rule_of(tensors, PPI_WEIGHT_QKV), 0);
+    if (is_converted(tensors))
+        PP_TRY(check_codes(opening));
+    ppi_tensors_warn_of_unused(tensors, opening->config, opening->label, opening->log);
+    if (!is_converted(tensors)) /* else config.json says what the model was made of */
+        opening->config->spec.dtype =
+            tensors->gguf ? dtype_of_all(opening) : dtype_of_first(opening);
     return PP_OK;
 }
 
@@ -396,78 +478,4 @@ void ppi_tensors_close(struct ppi_tensors *tensors, struct ppi_mem *mem)
     ppi_free(mem, tensors->stored);
     ppi_free(mem, tensors->codes);
     *tensors = (struct ppi_tensors){0};
-}
-
-int32_t ppi_tensors_dtype(const struct ppi_tensors *tensors, int32_t i_rule, int32_t layer)
-{
-    if (!tensors->source)
-        return tensors->random_dtype;
-    return ppi_tensors_place(tensors, i_rule, layer)->entry->dtype;
-}
-
-/* ---- rows of q and k in another order ---- */
-
-/* Where row r of a projection stands in a file in which pairs that rotate are neighbours: elements
- * i and i + half of a head are the pair 2i, 2i + 1 there. */
-static int64_t permuted_row(int64_t row, int64_t head_dim)
-{
-    int64_t head = row / head_dim, at = row % head_dim, half = head_dim / 2;
-    return head * head_dim + (at < half ? 2 * at : 2 * (at - half) + 1);
-}
-
-int64_t ppi_tensors_row(const struct ppi_model_spec *spec, int64_t row)
-{
-    return permuted_row(row, spec->head_dim);
-}
-
-bool ppi_tensors_turn(const struct ppi_tensors *tensors, int32_t i_rule)
-{
-    enum ppi_part part = tensors->rules[i_rule].part;
-    return (part == PPI_PART_Q || part == PPI_PART_K) && tensors->gguf && tensors->gguf->permuted;
-}
-
-static pp_status read_permuted_rows(const struct ppi_stored *stored, int64_t head_dim,
-                                    int64_t first_row, int64_t n_rows, int64_t cols, char *dst,
-                                    pp_error *err)
-{
-    size_t row_bytes = (size_t)cols * pp_dtype_size(stored->entry->dtype);
-    for (int64_t r = 0; r < n_rows; r++)
-        PP_TRY(ppi_stored_read(stored, permuted_row(first_row + r, head_dim) * cols, cols,
-                               dst + (size_t)r * row_bytes, err));
-    return PP_OK;
-}
-
-/* A bias is read whole. */
-static pp_status read_permuted_bias(const struct ppi_stored *stored, int64_t head_dim, int64_t n,
-                                    char *dst, pp_error *err)
-{
-    char head[PPI_MAX_HEAD_DIM * sizeof(float)];
-    size_t size = pp_dtype_size(stored->entry->dtype), head_bytes = (size_t)head_dim * size;
-    PP_TRY(ppi_stored_read(stored, 0, n, dst, err));
-    for (int64_t i = 0; i < n / head_dim; i++, dst += head_bytes) {
-        memcpy(head, dst, head_bytes);
-        for (int64_t r = 0; r < head_dim; r++)
-            memcpy(dst + (size_t)r * size, head + (size_t)permuted_row(r, head_dim) * size, size);
-    }
-    return PP_OK;
-}
-
-pp_status ppi_tensors_read(const struct ppi_tensors *tensors, const struct ppi_model_spec *spec,
-                           int32_t i_rule, int32_t layer, int64_t first_row, int64_t n_rows,
-                           void *dst, pp_error *err)
-{
-    const struct ppi_tensor_rule *rule = &tensors->rules[i_rule];
-    int64_t rows, cols;
-    if (!tensors->source) {
-        ppi_random_read(tensors, spec, i_rule, layer, first_row, n_rows, dst);
-        return PP_OK;
-    }
-    ppi_part_shape(spec, layer, rule->weight, rule->part, &rows, &cols);
-    const struct ppi_stored *stored = ppi_tensors_place(tensors, i_rule, layer);
-    if (ppi_tensors_turn(tensors, i_rule)) {
-        if (ppi_weight_kinds[rule->weight].matrix == PPI_MATRIX_VECTOR)
-            return read_permuted_bias(stored, spec->head_dim, cols, dst, err);
-        return read_permuted_rows(stored, spec->head_dim, first_row, n_rows, cols, dst, err);
-    }
-    return ppi_stored_read(stored, first_row * cols, n_rows * cols, dst, err);
 }

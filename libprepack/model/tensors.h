@@ -8,6 +8,7 @@
 #include "checkpoint/source.h"
 #include "model/config.h"
 #include "model/gguf_arch.h"
+#include "model/tensor_rows.h"
 
 /* What stands beside the codes of a converted tensor; entries are NULL where there is none. */
 struct ppi_code_places {
@@ -20,9 +21,12 @@ struct ppi_tensors {
     struct ppi_name_prefixes prefixes; /* of the names in a directory */
     struct ppi_source *source;         /* NULL: random */
     const struct ppi_gguf_arch *gguf;  /* NULL: a directory's, or random */
-    struct ppi_stored *stored; /* [n_layers, n_rules]; of outer weights in layer 0; the source's */
-    int32_t weights;           /* PP_WEIGHTS_*: the format of a converted model; else AUTO */
-    struct ppi_code_places *codes; /* as stored; NULL: not a converted model */
+    int32_t n_layers, n_experts;       /* of the tables that follow */
+    /* [n_layers, n_rules], of outer weights in layer 0; then those of experts from the second on,
+     * where each has tensors of its own, [n_layers, such rules, n_experts - 1]; the source's */
+    struct ppi_stored *stored;
+    int32_t weights;               /* PP_WEIGHTS_*: the format of a converted model; else AUTO */
+    struct ppi_code_places *codes; /* as stored; NULL: none has codes */
     uint64_t seed;
     float random_norm; /* what norms' weights are: 1 in effect */
     int32_t random_dtype;
@@ -47,21 +51,35 @@ void ppi_tensors_random(const struct ppi_config *config, uint64_t seed,
 
 void ppi_tensors_close(struct ppi_tensors *tensors, struct ppi_mem *mem);
 
-/* The rule's index in the list; layer is ignored outside layers. */
+/* Where a rule's tensor is stored, of experts that have their own the first one's; entry NULL:
+ * nowhere. And that of another expert. Not of random models. */
+struct ppi_stored *ppi_tensors_place(const struct ppi_tensors *tensors, int32_t i_rule,
+                                     int32_t layer);
+struct ppi_stored *ppi_tensors_place_of(const struct ppi_tensors *tensors, int32_t i_rule,
+                                        int32_t layer, int32_t expert);
+
+/* tensors_unused.c: warns of what is stored and was not asked for. */
+void ppi_tensors_warn_of_unused(const struct ppi_tensors *tensors, const struct ppi_config *config,
+                                const char *label, const struct ppi_log *log);
+
+/* ---- tensor_read.c ---- */
+
+struct ppi_rule_at ppi_tensors_rule(const struct ppi_tensors *tensors,
+                                    const struct ppi_model_spec *spec, int32_t i_rule,
+                                    int32_t layer);
+
+/* The dtype that a rule's tensor is read in; layer is ignored outside layers. */
 int32_t ppi_tensors_dtype(const struct ppi_tensors *tensors, int32_t i_rule, int32_t layer);
 
-/* Rows [first_row, first_row + n_rows) of a rule's tensor into dst, densely, in its dtype; a vector
+/* Rows [first_row, first_row + n_rows) of a rule's part into dst, densely, in its dtype; a vector
  * is one row. Thread-safety: safe. Errors: PP_ERR_IO. */
 pp_status ppi_tensors_read(const struct ppi_tensors *tensors, const struct ppi_model_spec *spec,
                            int32_t i_rule, int32_t layer, int64_t first_row, int64_t n_rows,
                            void *dst, pp_error *err);
 
-/* Where a rule's tensor is stored; whether its rows stand there in another order; and where a row
- * of the weight is then. Not of random models. */
-struct ppi_stored *ppi_tensors_place(const struct ppi_tensors *tensors, int32_t i_rule,
-                                     int32_t layer);
-bool ppi_tensors_turn(const struct ppi_tensors *tensors, int32_t i_rule);
-int64_t ppi_tensors_row(const struct ppi_model_spec *spec, int64_t row);
+/* The first n rows of a run out of what one of its tensors stores, as bytes of any meaning. */
+pp_status ppi_stored_read_run(const struct ppi_stored *stored, const struct ppi_row_run *run,
+                              int64_t n, int64_t row_bytes, char *dst, pp_error *err);
 
 /* random_weights.c: the same of a model without files. */
 void ppi_random_read(const struct ppi_tensors *tensors, const struct ppi_model_spec *spec,

@@ -93,6 +93,8 @@ static int32_t choose_format(const pp_model *model, const struct ppi_weights_wis
 {
     bool table = group->kind->matrix == PPI_MATRIX_TABLE;
     *integer = false;
+    if (!ppi_weight_has_codes(group->weight))
+        return PPI_FORMAT_ACT;
     if (model->tensors.weights != PP_WEIGHTS_AUTO) {
         *integer = !table;
         return ppi_tensors_format(&model->tensors, group->i_rule, layer);

@@ -8,15 +8,32 @@
 
 #define CHUNK_BYTES ((int64_t)8 << 20) /* most bytes of a tensor in flight */
 
+/* Of a weight those that are no parameters of their own: ones, and values that are keys. */
+static int64_t copied_parameters(const pp_model *model, const struct ppi_weight_group *group,
+                                 int32_t layer)
+{
+    int64_t total = 0, n, k;
+    for (int32_t i = group->i_rule; i < group->i_rule + group->n_parts; i++) {
+        const struct ppi_tensor_rule *rule = &model->tensors.rules[i];
+        bool copied = rule->as == PPI_AS_ONES || rule->when == PPI_WHEN_V_IS_K;
+        if (!copied || !ppi_rule_holds(rule, &model->spec, layer))
+            continue;
+        ppi_part_shape(&model->spec, layer, rule->weight, rule->part, &n, &k);
+        total += n * k;
+    }
+    return total;
+}
+
 int64_t ppi_weights_n_parameters(const pp_model *model)
 {
     int64_t total = 0, n, k;
     struct ppi_weight_group group;
     for (int32_t layer = 0; layer < model->spec.n_layers; layer++)
         for (int32_t i = 0; ppi_next_group(model, layer, &i, &group);) {
+            if (group.weight == PPI_WEIGHT_LM_HEAD && model->spec.tie_embeddings)
+                continue;
             ppi_part_shape(&model->spec, layer, group.weight, PPI_PART_ALL, &n, &k);
-            if (group.weight != PPI_WEIGHT_LM_HEAD || !model->spec.tie_embeddings)
-                total += n * k;
+            total += n * k - copied_parameters(model, &group, layer);
         }
     return total;
 }
@@ -32,90 +49,115 @@ struct loader {
     int64_t buffer_bytes;
 };
 
-/* One stored tensor and where its rows go. */
+/* The rows of one rule and where they go. */
 struct part {
-    int32_t i_rule, layer;
+    struct ppi_rule_at at;
+    int32_t i_rule;
     struct ppi_matrix *matrix;
     int64_t first_row; /* of the matrix */
     int64_t n_rows, n_cols;
+    int32_t format; /* in which they are read: one with codes, or ACT: numbers */
+    int32_t dtype;  /* of numbers */
 };
 
-/* As codes, where the matrix has the format that is stored. */
-static pp_status fill_codes(struct loader *loader, const struct part *part, int32_t format,
-                            pp_error *err)
+/* Rows [row, row + n) of the part, which follow one another in the matrix from `to` on. */
+static pp_status fill_rows(struct loader *loader, const struct part *part, int64_t row, int64_t n,
+                           int64_t to, pp_error *err)
 {
     const pp_model *model = loader->model;
-    struct ppi_code_rows rows;
-    int64_t chunk_rows =
-        loader->buffer_bytes / (int64_t)ppi_tensors_code_room(format, part->n_cols);
-    for (int64_t row = 0; row < part->n_rows; row += chunk_rows) {
-        int64_t n = part->n_rows - row < chunk_rows ? part->n_rows - row : chunk_rows;
-        PP_TRY(ppi_tensors_read_codes(&model->tensors, &model->spec, part->i_rule, part->layer, row,
-                                      n, loader->buffer, &rows, err));
-        PP_TRY(loader->wish->ops->matrix_fill_codes(loader->backend, part->matrix,
-                                                    part->first_row + row, n, &rows, err));
-    }
-    return PP_OK;
-}
-
-static pp_status fill_numbers(struct loader *loader, const struct part *part, pp_error *err)
-{
-    const pp_model *model = loader->model;
-    int32_t dtype = ppi_tensors_dtype(&model->tensors, part->i_rule, part->layer);
-    int64_t chunk_rows = loader->buffer_bytes / (part->n_cols * (int64_t)pp_dtype_size(dtype));
-    for (int64_t row = 0; row < part->n_rows; row += chunk_rows) {
-        int64_t n = part->n_rows - row < chunk_rows ? part->n_rows - row : chunk_rows;
-        PP_TRY(ppi_tensors_read(&model->tensors, &model->spec, part->i_rule, part->layer, row, n,
+    const struct ppi_backend_ops *ops = loader->wish->ops;
+    struct ppi_code_rows codes;
+    if (part->format == PPI_FORMAT_ACT) {
+        PP_TRY(ppi_tensors_read(&model->tensors, &model->spec, part->i_rule, part->at.layer, row, n,
                                 loader->buffer, err));
-        PP_TRY(loader->wish->ops->matrix_fill(loader->backend, part->matrix, part->first_row + row,
-                                              n, loader->buffer, dtype, err));
+        return ops->matrix_fill(loader->backend, part->matrix, to, n, loader->buffer, part->dtype,
+                                err);
+    }
+    PP_TRY(ppi_tensors_read_codes(&model->tensors, &model->spec, part->i_rule, part->at.layer, row,
+                                  n, loader->buffer, &codes, err));
+    return ops->matrix_fill_codes(loader->backend, part->matrix, to, n, &codes, err);
+}
+
+/* Chunk by chunk. */
+static pp_status fill_part(struct loader *loader, const struct part *part, pp_error *err)
+{
+    int64_t row_bytes = part->format == PPI_FORMAT_ACT
+                            ? part->n_cols * (int64_t)pp_dtype_size(part->dtype)
+                            : (int64_t)ppi_tensors_code_room(part->format, part->n_cols);
+    int64_t chunk_rows = loader->buffer_bytes / row_bytes;
+    for (int64_t row = 0, n; row < part->n_rows; row += n) {
+        int64_t to = ppi_weight_row(&part->at, part->first_row, row, &n);
+        n = n < chunk_rows ? n : chunk_rows;
+        PP_TRY(fill_rows(loader, part, row, n, to, err));
     }
     return PP_OK;
 }
 
-/* Streams the parts into rows of the matrix, one below the other. */
+/* Streams the parts into rows of the matrix; as codes where it has the format that is stored. */
 static pp_status fill_parts(struct loader *loader, const struct ppi_weight_group *group,
                             int32_t layer, int32_t format, struct ppi_matrix *matrix, pp_error *err)
 {
     const pp_model *model = loader->model;
-    struct part part = {.layer = layer, .matrix = matrix};
+    struct part part = {.matrix = matrix};
     for (int32_t i = group->i_rule; i < group->i_rule + group->n_parts; i++) {
         if (!ppi_rule_holds(&model->tensors.rules[i], &model->spec, layer))
             continue;
         bool as_codes =
             ppi_format_has_codes(format) && ppi_tensors_format(&model->tensors, i, layer) == format;
         part.i_rule = i;
-        ppi_part_shape(&model->spec, layer, group->weight, model->tensors.rules[i].part,
-                       &part.n_rows, &part.n_cols);
-        PP_TRY(as_codes ? fill_codes(loader, &part, format, err)
-                        : fill_numbers(loader, &part, err));
+        part.at = ppi_tensors_rule(&model->tensors, &model->spec, i, layer);
+        part.format = as_codes ? format : PPI_FORMAT_ACT;
+        part.dtype = as_codes ? 0 : ppi_tensors_dtype(&model->tensors, i, layer);
+        ppi_part_rows(&part.at, &part.n_rows, &part.n_cols);
+        PP_TRY(fill_part(loader, &part, err));
         part.first_row += part.n_rows;
     }
     return PP_OK;
 }
 
-/* A vector is one row, so its parts meet in the buffer, as f32; norms stored without their 1, as
- * directories have them and GGUF files do not, get it there. */
+/* Norms stored without their 1, as directories have them and GGUF files do not, get it. */
+static bool lacks_one(const pp_model *model, const struct ppi_tensor_rule *rule)
+{
+    const struct ppi_weight_kind *kind = &ppi_weight_kinds[rule->weight];
+    return kind->meaning == PPI_MEANS_NORM && !kind->plain && rule->as != PPI_AS_ONES &&
+           model->arch->norm_plus_one && !model->tensors.gguf;
+}
+
+/* One part of a vector to its place in values. */
+static pp_status place_values(struct loader *loader, const struct part *part, float *values,
+                              pp_error *err)
+{
+    const struct ppi_tensors *tensors = &loader->model->tensors;
+    char *raw = loader->buffer + loader->buffer_bytes / 2;
+    size_t row_bytes = (size_t)part->n_cols * pp_dtype_size(part->dtype);
+    PP_TRY(ppi_tensors_read(tensors, &loader->model->spec, part->i_rule, part->at.layer, 0, 1, raw,
+                            err));
+    for (int64_t row = 0, n; row < part->n_rows; row += n) {
+        float *to = values + ppi_weight_row(&part->at, part->first_row, row, &n) * part->n_cols;
+        ppi_to_f32(to, raw + (size_t)row * row_bytes, part->dtype, (size_t)(n * part->n_cols));
+        for (int64_t i = 0; lacks_one(loader->model, part->at.rule) && i < n; i++)
+            to[i] += 1;
+    }
+    return PP_OK;
+}
+
+/* A vector is one row, so its parts meet in the buffer, as f32. */
 static pp_status fill_vector(struct loader *loader, struct ppi_matrix *matrix,
                              const struct ppi_weight_group *group, int32_t layer, pp_error *err)
 {
     const struct ppi_tensors *tensors = &loader->model->tensors;
     float *values = (float *)loader->buffer;
-    void *raw = loader->buffer + loader->buffer_bytes / 2;
-    int64_t n_rows, n_cols, n = 0;
+    struct part part = {.matrix = matrix};
     for (int32_t i = group->i_rule; i < group->i_rule + group->n_parts; i++) {
         if (!ppi_rule_holds(&tensors->rules[i], &loader->model->spec, layer))
             continue;
-        ppi_part_shape(&loader->model->spec, layer, group->weight, tensors->rules[i].part, &n_rows,
-                       &n_cols);
-        PP_TRY(ppi_tensors_read(tensors, &loader->model->spec, i, layer, 0, 1, raw, err));
-        ppi_to_f32(values + n, raw, ppi_tensors_dtype(tensors, i, layer), (size_t)n_cols);
-        n += n_cols;
+        part.i_rule = i;
+        part.at = ppi_tensors_rule(tensors, &loader->model->spec, i, layer);
+        part.dtype = ppi_tensors_dtype(tensors, i, layer);
+        ppi_part_rows(&part.at, &part.n_rows, &part.n_cols);
+        PP_TRY(place_values(loader, &part, values, err));
+        part.first_row += part.n_rows;
     }
-    bool plus_one = group->kind->meaning == PPI_MEANS_NORM && loader->model->arch->norm_plus_one &&
-                    !tensors->gguf;
-    for (int64_t i = 0; plus_one && i < n; i++)
-        values[i] += 1;
     return loader->wish->ops->matrix_fill(loader->backend, matrix, 0, 1, values, PP_DTYPE_F32, err);
 }
 

@@ -108,6 +108,13 @@ pp_status ppi_pass_add(struct pp_session *session, const pp_kvcache *cache, cons
     return PP_OK;
 }
 
+void ppi_pass_set_state(struct pp_session *session, void *state, const void *state_before)
+{
+    struct ppi_segment *last = &session->workspace.segments[session->draft.n_segments - 1];
+    last->state = state;
+    last->state_before = state_before;
+}
+
 struct ppi_pass ppi_pass_drafted(const struct pp_session *session)
 {
     const struct ppi_workspace *ws = &session->workspace;

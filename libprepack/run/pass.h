@@ -18,6 +18,10 @@ pp_status ppi_pass_add(struct pp_session *session, const pp_kvcache *cache, cons
                        int64_t begin, int64_t n_tokens, const uint8_t *kinds, int64_t i_stretch,
                        pp_error *err);
 
+/* Where a model has linear layers: where states go behind the tokens that were added last, and
+ * those before them, which are not read at position 0. */
+void ppi_pass_set_state(struct pp_session *session, void *state, const void *state_before);
+
 /* What was added, as a pass in slot 0; it lives until more is added. */
 struct ppi_pass ppi_pass_drafted(const struct pp_session *session);
 

@@ -4,6 +4,7 @@
  */
 #include "run/run_work.h"
 
+#include "kv/kv_states.h"
 #include "run/pass.h"
 #include "run/run_impl.h"
 #include "run/schedule.h"
@@ -44,6 +45,7 @@ static pp_status begin_item(struct ppi_run *run, int64_t i)
     if (item->cache && !anew) {
         r->cache = item->cache;
         r->keep = held;
+        ppi_run_share_state(run, i, item->cache->state.page);
     } else {
         PP_TRY(ppi_kvcache_create(&session->store, &r->cache, run->err));
     }
@@ -93,10 +95,15 @@ static pp_status add_piece(struct ppi_run *run, const struct ppi_piece *piece)
         stretch->after != PPI_NO_STRETCH)
         PP_TRY(ppi_run_take_over(run, stretch));
     PP_TRY(ppi_kvcache_reserve(r->cache, piece->begin, piece->begin + piece->n_tokens, run->err));
+    PP_TRY(ppi_run_begin_state(run, stretch->i_item));
     ppi_outputs_mark(&run->outputs, stretch, piece->begin, piece->n_tokens, kinds);
-    return ppi_pass_add(run->session, r->cache,
+    PP_TRY(ppi_pass_add(run->session, r->cache,
                         r->tokens + (piece->begin - run->begins[stretch->i_item]), piece->begin,
-                        piece->n_tokens, kinds, piece->i_stretch, run->err);
+                        piece->n_tokens, kinds, piece->i_stretch, run->err));
+    if (r->state)
+        ppi_pass_set_state(run->session, r->state->data,
+                           r->state_before ? r->state_before->data : r->state->data);
+    return PP_OK;
 }
 
 /* Pages that the tokens so far have put out of sight go back, but none that an error would need;
@@ -107,12 +114,15 @@ static pp_status finish_piece(struct ppi_run *run, const struct ppi_piece *piece
     struct ppi_running *r = &run->running[stretch->i_item];
     bool is_done = piece->is_last &&
                    run->begins[stretch->i_item] + run->lengths[stretch->i_item] == stretch->end;
+    ppi_run_end_state(run, stretch->i_item);
     if (piece->is_last)
         PP_TRY(ppi_run_hand_on(run, piece->i_stretch));
-    if (is_done && ppi_items_at(run->items, stretch->i_item)->discard_cache)
+    if (is_done && ppi_items_at(run->items, stretch->i_item)->discard_cache) {
         ppi_kvcache_cut(r->cache, 0);
-    else
+        ppi_run_drop_state(run, stretch->i_item);
+    } else {
         ppi_kvcache_release(r->cache, piece->begin + piece->n_tokens, r->keep);
+    }
     return PP_OK;
 }
 
@@ -169,6 +179,9 @@ static void hand_over(struct ppi_run *run)
             continue;
         keep_tokens(run, i);
         r->cache->n_tokens = run->begins[i] + run->lengths[i];
+        if (r->state)
+            ppi_kvcache_advance_state(r->cache, r->state, r->cache->n_tokens, run->lengths[i]);
+        r->state = NULL;
         ppi_kvcache_release(r->cache, r->cache->n_tokens, 0);
         if (!item->cache)
             item->cache = r->cache;
@@ -190,6 +203,7 @@ static void free_arrays(struct ppi_run *run)
         ppi_free(mem, r->joined);
     }
     ppi_run_free_prefixes(run);
+    ppi_run_free_states(run);
     ppi_free(mem, run->running);
     ppi_free(mem, run->begins);
     ppi_free(mem, run->lengths);
@@ -207,6 +221,7 @@ static pp_status run_all(struct ppi_run *run)
     PP_TRY(ppi_outputs_prepare(&run->outputs, run->err));
     /* Before the pages: these come in slabs, of which the last takes what is left of a limit. */
     PP_TRY(ppi_angles_make(run->session, run->err));
+    PP_TRY(ppi_run_reserve_states(run));
     PP_TRY(reserve_pages(run));
     PP_TRY(run_passes(run));
     hand_over(run);

@@ -17,7 +17,7 @@ struct walk {
     int64_t rows, n_ends;   /* of this pass: tokens; items whose last token is in it */
     double squares;         /* of this pass */
     double seconds;
-    int64_t passes, kv_bytes;
+    int64_t passes, kv_bytes, state_bytes;
 };
 
 static void end_pass(struct walk *walk)
@@ -44,8 +44,7 @@ static bool add_pages(struct walk *walk, const struct ppi_stretch *stretch)
 {
     const pp_session_info *info = walk->info;
     int64_t shortest = INT64_MAX;
-    bool goes_on = stretch->after != PPI_NO_STRETCH && /* in a page of the stretch before */
-                   walk->stretches.all[stretch->after].i_item == stretch->i_item;
+    bool goes_on = ppi_stretch_goes_on(&walk->stretches, stretch); /* in the page before */
     for (int64_t j = 0; j < stretch->n_sharers; j++) {
         int64_t length = walk->lengths[walk->stretches.sharers[stretch->first_sharer + j]];
         shortest = length < shortest ? length : shortest;
@@ -66,6 +65,17 @@ static bool add_pages(struct walk *walk, const struct ppi_stretch *stretch)
     return true;
 }
 
+/* States of linear layers: those that the run writes, and, of whoever ends with the stretch, what
+ * stays of them. false on overflow. */
+static bool add_states(struct walk *walk, const struct ppi_stretch *stretch)
+{
+    int64_t needed = ppi_stretch_needs_state(&walk->stretches, stretch);
+    int64_t stays = stretch->n_ending > 0, bytes = walk->info->state_bytes;
+    return !__builtin_mul_overflow(needed, bytes, &needed) &&
+           !__builtin_add_overflow(walk->state_bytes, needed, &walk->state_bytes) &&
+           !__builtin_add_overflow(walk->kv_bytes, stays * bytes, &walk->kv_bytes);
+}
+
 static pp_status check_info(const pp_session_info *info, pp_error *err)
 {
     static const char fill[] = "fill the info with pp_session_get_info or pp_session_estimate";
@@ -78,6 +88,9 @@ static pp_status check_info(const pp_session_info *info, pp_error *err)
             return ppi_error(err, PP_ERR_ARG,
                              "pp_run_predict: pages of %lld bytes, a window of %d; %s",
                              (long long)info->class_page_bytes[c], info->class_windows[c], fill);
+    if (info->state_bytes < 0)
+        return ppi_error(err, PP_ERR_ARG, "pp_run_predict: states of %lld bytes; %s",
+                         (long long)info->state_bytes, fill);
     if (info->chunk_tokens < 1 || info->chunk_tokens > info->max_pass_tokens)
         return ppi_error(err, PP_ERR_ARG,
                          "pp_run_predict: passes of up to %d tokens, cut at multiples of %d; %s",
@@ -112,7 +125,8 @@ static pp_status walk_passes(struct walk *walk, pp_error *err)
         else
             add_piece(walk, &piece);
         if (step == PPI_STEP_PIECE && piece.is_last &&
-            !add_pages(walk, &walk->stretches.all[piece.i_stretch]))
+            !(add_pages(walk, &walk->stretches.all[piece.i_stretch]) &&
+              add_states(walk, &walk->stretches.all[piece.i_stretch])))
             return ppi_error_at(err, PP_ERR_ARG, walk->stretches.all[piece.i_stretch].i_item,
                                 "pp_run_predict: the caches are more than 2^63 - 1 bytes");
     }
@@ -149,6 +163,7 @@ pp_status pp_run_predict(const pp_session_info *caller_info, const pp_cost_model
     pp_prediction result = {.struct_size = sizeof result,
                             .seconds = walk.seconds,
                             .passes = walk.passes,
-                            .kv_bytes = walk.kv_bytes};
+                            .kv_bytes = walk.kv_bytes,
+                            .state_bytes = walk.state_bytes};
     return ppi_struct_write(prediction, &result, sizeof result, "pp_prediction", err);
 }

@@ -1,8 +1,10 @@
 /*
  * run_sharing.c: items that begin alike: which stretches a run has, whether they can be shared, and
- * how keys and values of one pass from cache to cache.
+ * how keys, values and states of one pass from cache to cache.
  */
 #include "run/run_work.h"
+
+#include "kv/kv_states.h"
 
 /* ---- which ---- */
 
@@ -85,8 +87,7 @@ static pp_status read_plan(struct ppi_run *run)
 
 bool ppi_run_begins_cache(const struct ppi_run *run, const struct ppi_stretch *stretch)
 {
-    return stretch->after == PPI_NO_STRETCH ||
-           run->stretches.all[stretch->after].i_item != stretch->i_item;
+    return !ppi_stretch_goes_on(&run->stretches, stretch);
 }
 
 static pp_status take_prefixes(struct ppi_run *run)
@@ -118,14 +119,21 @@ pp_status ppi_run_hand_on(struct ppi_run *run, int64_t i_stretch)
     const struct ppi_stretch *stretch = &stretches->all[i_stretch];
     struct ppi_prefix *prefix = &run->prefixes[i_stretch];
     const pp_kvcache *cache = run->running[stretch->i_item].cache;
+    struct ppi_page *state = run->running[stretch->i_item].state;
     if (prefix->n_waiting > 0) {
         PP_TRY(ppi_kvcache_create(&run->session->store, &prefix->cache, run->err));
         PP_TRY(ppi_kvcache_adopt(prefix->cache, cache, stretch->end, run->err));
+        if (state)
+            ppi_kvcache_advance_state(prefix->cache,
+                                      ppi_store_share_state(prefix->cache->store, state),
+                                      stretch->end, stretch->end);
     }
     for (int64_t j = 0; j < stretch->n_ending; j++) {
         int64_t item = stretches->sharers[stretch->first_sharer + j];
-        if (item != stretch->i_item && !ppi_items_at(run->items, item)->discard_cache)
-            PP_TRY(ppi_kvcache_adopt(run->running[item].cache, cache, stretch->end, run->err));
+        if (item == stretch->i_item || ppi_items_at(run->items, item)->discard_cache)
+            continue;
+        PP_TRY(ppi_kvcache_adopt(run->running[item].cache, cache, stretch->end, run->err));
+        ppi_run_share_state(run, item, state);
     }
     return PP_OK;
 }
@@ -135,6 +143,7 @@ pp_status ppi_run_take_over(struct ppi_run *run, const struct ppi_stretch *stret
     struct ppi_prefix *prefix = &run->prefixes[stretch->after];
     PP_TRY(ppi_kvcache_adopt(run->running[stretch->i_item].cache, prefix->cache, stretch->begin,
                              run->err));
+    ppi_run_share_state(run, stretch->i_item, prefix->cache->state.page);
     if (--prefix->n_waiting == 0) {
         pp_kvcache_destroy(prefix->cache);
         prefix->cache = NULL;

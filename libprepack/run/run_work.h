@@ -13,6 +13,9 @@ struct ppi_running {
     const int32_t *tokens; /* that are computed, from position `begin` on */
     int32_t *joined;       /* owned: the tokens of the cache and the item's behind them; or NULL */
     int64_t keep;          /* tokens that the item's cache had and keeps after an error */
+    /* Where a model has linear layers, blocks that it owns: the states of what has been computed,
+     * and those that the pass reads, where it writes others. */
+    struct ppi_page *state, *state_before;
 };
 
 /* Keys and values that end with a stretch, for those that will continue it. */
@@ -30,6 +33,8 @@ struct ppi_run {
     int64_t *begins, *lengths;   /* [n] of what is computed */
     struct ppi_stretches stretches;
     struct ppi_prefix *prefixes; /* [stretches] */
+    struct ppi_page **blocks;    /* [n_blocks] for states of caches that are kept */
+    int64_t n_blocks;
     struct ppi_outputs outputs;
     pp_error *err;
 };
@@ -49,5 +54,18 @@ pp_status ppi_run_take_over(struct ppi_run *run, const struct ppi_stretch *stret
 pp_status ppi_run_hand_on(struct ppi_run *run, int64_t i_stretch);
 
 void ppi_run_free_prefixes(struct ppi_run *run);
+
+/* run_states.c: takes blocks for the states of all caches that are kept, so that too little memory
+ * shows before any work. */
+pp_status ppi_run_reserve_states(struct ppi_run *run);
+/* A piece of an item is to be added to the pass, and has been: where its states go, and where those
+ * are that it goes on from. */
+pp_status ppi_run_begin_state(struct ppi_run *run, int64_t i_item);
+void ppi_run_end_state(struct ppi_run *run, int64_t i_item);
+/* An item begins with the states `block`, which others have too. */
+void ppi_run_share_state(struct ppi_run *run, int64_t i_item, struct ppi_page *block);
+/* An item's states are not needed any more. */
+void ppi_run_drop_state(struct ppi_run *run, int64_t i_item);
+void ppi_run_free_states(struct ppi_run *run);
 
 #endif

@@ -99,9 +99,7 @@ static void set_shapes(const struct pp_session *session, struct ppi_backend_para
     params->n_page_classes = spec->n_page_classes;
     memcpy(params->classes, spec->classes, sizeof params->classes);
     params->hidden_size = spec->hidden_size;
-    for (int32_t i = 0; i < spec->n_layers; i++)
-        if (spec->layers[i].mlp_size > params->intermediate_size)
-            params->intermediate_size = spec->layers[i].mlp_size;
+    params->intermediate_size = ppi_spec_widest_mlp(spec);
     params->n_experts = spec->experts.n;
     params->top_k = spec->experts.top_k;
     params->expert_size = spec->experts.intermediate_size;
@@ -117,7 +115,9 @@ static pp_status open_store(struct pp_session *session, const struct ppi_backend
                                  .dtype = session->dtype,
                                  .places = params->places,
                                  .n_classes = params->n_page_classes,
-                                 .keep_all = wanted->keep_window_pages != 0};
+                                 .keep_all = wanted->keep_window_pages != 0,
+                                 .linear = params->linear,
+                                 .n_linear = session->model ? session->model->spec.n_linear : 0};
     memcpy(shape.classes, params->classes, sizeof shape.classes);
     ppi_store_init(&session->store, session->ops, session->backend, &session->mem, &session->info,
                    &shape);

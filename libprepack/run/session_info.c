@@ -12,6 +12,7 @@ static void read_pages(const struct pp_session *session, pp_session_info *info)
     info->page_tokens = session->info.page_tokens;
     info->n_page_classes = shape->n_classes;
     info->keep_window_pages = shape->keep_all;
+    info->state_bytes = ppi_store_state_bytes(&session->store);
     for (int32_t c = 0; c < shape->n_classes; c++) {
         info->class_page_bytes[c] = session->info.page_bytes[c];
         info->class_windows[c] = shape->classes[c].window;

@@ -30,6 +30,11 @@ static pp_status check_model(const struct ppi_model_spec *spec, const char *call
                                 "%s: layer %d has a sliding window of %d tokens; llama.cpp keeps "
                                 "the layers of such models in two caches, which is not supported",
                                 caller, i, spec->layers[i].window);
+    if (spec->n_linear > 0)
+        return ppi_error(err, PP_ERR_UNSUPPORTED,
+                         "%s: %d of the model's layers are linear and have states; llama.cpp keeps "
+                         "the layers of such models in two caches, which is not supported",
+                         caller, spec->n_linear);
     for (int32_t i = 0; i < spec->n_layers; i++)
         if (spec->n_page_classes > 1 || spec->layers[i].kv_layer != i)
             return ppi_error_at(err, PP_ERR_UNSUPPORTED, i,

@@ -51,6 +51,23 @@ pp_status ppi_stretches_of_prefixes(struct ppi_stretches *stretches, const pp_pr
 
 void ppi_stretches_free(struct ppi_stretches *stretches, struct ppi_mem *mem);
 
+/* Whether the stretch goes on in the cache of the one that it continues. */
+static inline bool ppi_stretch_goes_on(const struct ppi_stretches *stretches,
+                                       const struct ppi_stretch *stretch)
+{
+    return stretch->after != PPI_NO_STRETCH &&
+           stretches->all[stretch->after].i_item == stretch->i_item;
+}
+
+/* Whether states of linear layers behind it need room of their own: it begins a cache, or others
+ * have those of what it continues. */
+static inline bool ppi_stretch_needs_state(const struct ppi_stretches *stretches,
+                                           const struct ppi_stretch *stretch)
+{
+    return !ppi_stretch_goes_on(stretches, stretch) ||
+           stretches->all[stretch->after].n_sharers > stretch->n_sharers;
+}
+
 /* ---- for who makes stretches ---- */
 
 /* Room for n stretches in n_bins bins, of n_items items. Errors: PP_ERR_NOMEM. */

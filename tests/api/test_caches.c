@@ -21,16 +21,37 @@ static pp_error refusal = {.struct_size = sizeof refusal};
 
 /* ---- ways ---- */
 
+static bool is_linear(const pp_session *session, int32_t layer)
+{
+    pp_layer_config config = {.struct_size = sizeof config};
+    OK(pp_model_get_layer(pp_session_model(session), layer, &config, perr));
+    return config.kind == PP_LAYER_LINEAR;
+}
+
+static void carry_state(const pp_kvcache *cache, int32_t layer, pp_kvcache *copy)
+{
+    struct run_bits bits = run_collect(pp_kvcache_session(cache), cache, NULL);
+    for (int which = 0; which < 2; which++)
+        OK(pp_kvcache_write_state(copy, layer, which, (float *)bits.layers[layer].state[which],
+                                  bits.layers[layer].state_bytes[which], perr));
+    run_bits_free(&bits);
+}
+
 static pp_kvcache *carry_arrays(const pp_kvcache *cache, pp_session *to, int32_t layout, bool f32)
 {
-    struct cache_shape shape = cache_shape(to);
+    struct cache_shape shape = cache_shape(to, 0);
     int64_t n = pp_kvcache_length(cache);
     int32_t dtype = f32 ? PP_DTYPE_F32 : shape.dtype;
     pp_kvcache *copy = NULL;
     OK(pp_kvcache_create(to, n, cache_ids, &copy, perr));
     ck_assert_int_eq(pp_kvcache_length(copy), n);
     for (int32_t layer = 0; layer < shape.n_layers; layer++) {
+        if (is_linear(to, layer)) {
+            carry_state(cache, layer, copy);
+            continue;
+        }
         int64_t first = pp_kvcache_first_token(copy, layer);
+        shape = cache_shape(to, layer);
         size_t bytes = (size_t)(n - first) * (size_t)shape.n_kv_heads * (size_t)shape.head_dim *
                        pp_dtype_size(dtype);
         char *array = malloc(bytes + 1);
@@ -151,7 +172,7 @@ START_TEST(writing_leaves_forks_alone)
         pp_session *session = run_session(model, *target, 2, 0, 0);
         if (!session)
             continue;
-        struct cache_shape shape = cache_shape(session);
+        struct cache_shape shape = cache_shape(session, 1);
         pp_kvcache *cache = cache_prefill(session, 40), *fork = NULL;
         OK(pp_kvcache_fork(cache, 37, &fork, perr));
         struct run_bits before = run_collect(session, fork, NULL);
@@ -198,6 +219,10 @@ START_TEST(new_caches_are_zero)
             for (size_t b = 0;
                  b < (size_t)(100 - bits.layers[i].first_token) * bits.layers[i].row_bytes; b++)
                 ck_assert_int_eq(bits.layers[i].kv[which][b], 0);
+    for (int32_t i = 0; i < bits.n_layers; i++)
+        for (int which = 0; which < 2; which++)
+            for (size_t b = 0; b < bits.layers[i].state_bytes[which]; b++)
+                ck_assert_int_eq(bits.layers[i].state[which][b], 0);
     run_bits_free(&bits);
     pp_kvcache_destroy(cache);
     cache = NULL;
@@ -225,7 +250,7 @@ static int64_t element_of(const pp_kvcache_page *page, int64_t s, int64_t h, int
 static void check_pages(const pp_session *session, const pp_kvcache *cache, int32_t layer,
                         int32_t which)
 {
-    struct cache_shape shape = cache_shape(session);
+    struct cache_shape shape = cache_shape(session, layer);
     int64_t first = pp_kvcache_first_token(cache, layer), n = pp_kvcache_length(cache) - first;
     size_t size = pp_dtype_size(shape.dtype), row = (size_t)(shape.n_kv_heads * shape.head_dim);
     char *rows = malloc((size_t)n * row * size);
@@ -262,8 +287,8 @@ START_TEST(pages_lie_where_they_say)
     {
         pp_session *session = run_session(model, *target, 1, 0, 0);
         pp_kvcache *cache = session ? cache_prefill(session, 90) : NULL;
-        for (int32_t layer = 0; cache && layer < cache_shape(session).n_layers; layer++)
-            for (int32_t which = PP_KV_K; which <= PP_KV_V; which++)
+        for (int32_t layer = 0; cache && layer < cache_shape(session, 0).n_layers; layer++)
+            for (int32_t which = PP_KV_K; which <= PP_KV_V && !is_linear(session, layer); which++)
                 check_pages(session, cache, layer, which);
         pp_kvcache_destroy(cache);
         pp_session_destroy(session);
@@ -328,10 +353,10 @@ int main(void)
     Suite *suite = suite_create("caches");
     TCase *tcase = tcase_create("caches");
     tcase_set_timeout(tcase, 0);
-    tcase_add_loop_test(tcase, moved_caches_go_on_as_others, 0, CACHE_MODELS);
+    tcase_add_loop_test(tcase, moved_caches_go_on_as_others, 0, CACHE_ALL);
     tcase_add_test(tcase, writing_leaves_forks_alone);
-    tcase_add_loop_test(tcase, new_caches_are_zero, 0, CACHE_MODELS);
-    tcase_add_loop_test(tcase, pages_lie_where_they_say, 0, CACHE_MODELS);
+    tcase_add_loop_test(tcase, new_caches_are_zero, 0, CACHE_ALL);
+    tcase_add_loop_test(tcase, pages_lie_where_they_say, 0, CACHE_ALL);
     tcase_add_test(tcase, bad_arguments_are_refused);
     suite_add_tcase(suite, tcase);
     return tap_run(suite, CK_NOFORK);

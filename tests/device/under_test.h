@@ -7,6 +7,7 @@
 #define TEST_DEVICE_H
 
 #include "cuda/kernels.h"
+#include "cuda/kernels_layers.h"
 #include "dtype.h"
 #include "support/rng.h"
 

@@ -37,6 +37,28 @@ const char *const fuzz_seeds[] = {
     "layers\":1,"
     "\"id2label\":{\"0\":\"a\",\"1\":\"b\",\"2\":\"c\"}}",
     "{\"architectures\":[\"Gemma3TextModel\"],\"num_hidden_layers\":1,\"num_labels\":3}",
+    "{\"model_type\":\"qwen2_moe\",\"num_hidden_layers\":3,\"num_experts\":8,\"num_experts_per_"
+    "tok\":"
+    "2,\"moe_intermediate_size\":5,\"shared_expert_intermediate_size\":7,\"mlp_only_layers\":[1],"
+    "\"decoder_sparse_step\":2,\"norm_topk_prob\":true,\"qkv_bias\":false}",
+    "{\"model_type\":\"glm4_moe\",\"num_hidden_layers\":2,\"head_dim\":64,\"n_routed_experts\":8,"
+    "\"n_shared_experts\":2,\"first_k_dense_replace\":1,\"n_group\":1,\"topk_group\":1,"
+    "\"routed_scaling_factor\":2.5,\"use_qk_norm\":true}",
+    "{\"model_type\":\"gpt_oss\",\"num_hidden_layers\":2,\"swiglu_limit\":7.0,\"swiglu_alpha\":1."
+    "702,"
+    "\"quantization_config\":{\"quant_method\":\"mxfp4\",\"modules_to_not_convert\":[\"lm_head\"]}"
+    "}",
+    "{\"model_type\":\"qwen3_next\",\"num_hidden_layers\":4,\"full_attention_interval\":2,"
+    "\"linear_num_key_heads\":2,\"linear_num_value_heads\":4,\"linear_key_head_dim\":8,"
+    "\"linear_value_head_dim\":8,\"linear_conv_kernel_dim\":4,\"num_experts\":4,"
+    "\"num_experts_per_tok\":4}",
+    "{\"model_type\":\"granitemoehybrid\",\"hidden_size\":64,\"num_hidden_layers\":3,"
+    "\"num_local_experts\":0,\"shared_intermediate_size\":8,\"layer_types\":[\"mamba\","
+    "\"attention\","
+    "\"linear_attention\"],\"mamba_n_heads\":4,\"mamba_n_groups\":2,\"mamba_d_head\":32,"
+    "\"mamba_d_state\":8,\"mamba_expand\":2,\"mamba_d_conv\":4,\"position_embedding_type\":"
+    "\"rope\","
+    "\"time_step_limit\":[0.0,{\"__float__\":\"Infinity\"}]}",
     NULL,
 };
 
@@ -58,6 +80,49 @@ static void check_rope(const struct ppi_rope_spec *rope)
     }
 }
 
+static void check_experts(const struct ppi_model_spec *spec)
+{
+    const struct ppi_experts_spec *experts = &spec->experts;
+    bool any = false;
+    for (int32_t i = 0; i < spec->n_layers; i++)
+        any |= spec->layers[i].has_experts;
+    check((experts->n > 0) == any && experts->n >= 0 && experts->n <= 65536);
+    if (!any)
+        return;
+    check(experts->top_k >= 1 && experts->top_k <= experts->n);
+    check(experts->intermediate_size >= 1 && experts->intermediate_size <= 1 << 20);
+    check(experts->shared_size >= 0 && experts->shared_size <= 1 << 20);
+    check(experts->scale > 0 && experts->sum_eps >= 0);
+    check(experts->activation != PPI_ACTIVATION_SWIGLU_CLAMPED ||
+          (experts->limit > 0 && experts->alpha > 0));
+}
+
+static void check_linear(const struct ppi_linear_shape *shape)
+{
+    check(shape->n_k_heads >= 1 && shape->n_v_heads <= 1024);
+    check(shape->n_v_heads >= 1 && shape->n_v_heads % shape->n_k_heads == 0);
+    check(shape->k_dim >= 1 && shape->k_dim <= 512 && shape->v_dim >= 1 && shape->v_dim <= 512);
+    check(shape->conv_kernel >= 1 && shape->conv_kernel <= PPI_MAX_CONV_KERNEL);
+    check(shape->rule == PPI_LINEAR_DELTA || ppi_linear_v_size(shape) % shape->norm_groups == 0);
+    check(shape->dt_min <= shape->dt_max);
+}
+
+static void check_layer(const struct ppi_model_spec *spec, int32_t i)
+{
+    const struct ppi_layer_spec *layer = &spec->layers[i];
+    const struct ppi_layer_place *place = &spec->places[i];
+    check(layer->window >= 0);
+    check(layer->i_rope >= -1 && layer->i_rope < spec->n_ropes);
+    check(layer->has_experts || layer->mlp_size > 0);
+    check(layer->mlp_size >= 0 && layer->mlp_size <= spec->intermediate_size);
+    if (layer->kind == PPI_LAYER_LINEAR) {
+        check(place->page_class == -1 && place->index >= 0 && place->index < spec->n_linear);
+        return;
+    }
+    check(place->page_class >= 0 && place->page_class < spec->n_page_classes);
+    check(place->index >= 0 && place->index < spec->classes[place->page_class].n_layers);
+}
+
 static void check_spec(const struct ppi_model_spec *spec)
 {
     check(pp_arch_name(spec->arch)[0] != 'u'); /* "unknown" */
@@ -75,13 +140,11 @@ static void check_spec(const struct ppi_model_spec *spec)
     check(spec->n_ropes >= 1 && spec->n_ropes <= PPI_MAX_ROPES);
     for (int32_t i = 0; i < spec->n_ropes; i++)
         check_rope(&spec->ropes[i]);
-    for (int32_t i = 0; i < spec->n_layers; i++) {
-        const struct ppi_layer_place *place = &spec->places[i];
-        check(spec->layers[i].window >= 0);
-        check(spec->layers[i].i_rope >= -1 && spec->layers[i].i_rope < spec->n_ropes);
-        check(place->page_class >= 0 && place->page_class < spec->n_page_classes);
-        check(place->index >= 0 && place->index < spec->classes[place->page_class].n_layers);
-    }
+    check_experts(spec);
+    if (spec->n_linear > 0)
+        check_linear(&spec->linear);
+    for (int32_t i = 0; i < spec->n_layers; i++)
+        check_layer(spec, i);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)

@@ -72,7 +72,7 @@ static int32_t *all_tokens(const struct comparison *c, int prompt, int64_t *n_pr
 static void check_prompt(struct comparison *c, const struct oracle *oracle, int prompt)
 {
     const struct oracle_config *config = oracle_get_config(oracle);
-    int64_t n_prompt, n, kv_row = config->n_kv_heads * config->head_dim;
+    int64_t n_prompt, n, kv_row = config->kv_row;
     int32_t *tokens = all_tokens(c, prompt, &n_prompt, &n);
     int32_t *positions = malloc((size_t)n * sizeof *positions);
     uint8_t *mask = malloc((size_t)(n * n));
@@ -92,8 +92,12 @@ static void check_prompt(struct comparison *c, const struct oracle *oracle, int 
         expect_close(c, logits + n_prompt * config->vocab, prompt, "step_logits");
     for (int64_t layer = 0; layer < config->n_layers; layer++)
         for (int which = 0; which < 2; which++) {
+            const struct oracle_layer_config *of = &config->layers[layer];
+            bool own = !of->linear && of->kv_layer == layer;
             snprintf(name, sizeof name, "%c.%lld", which ? 'v' : 'k', (long long)layer);
-            expect_close(c, kv[which] + layer * n * kv_row, prompt, name);
+            ck_assert_msg(has(c, prompt, name) == own, "%s: p%d.%s", c->name, prompt, name);
+            if (own)
+                expect_close(c, kv[which] + layer * n * kv_row, prompt, name);
         }
     free(tokens), free(positions), free(mask), free(logits), free(kv[0]), free(kv[1]);
 }

@@ -145,6 +145,7 @@ int main(void)
     srunner_add_suite(runner, checkop_route_suite());
     srunner_add_suite(runner, checkop_kv_suite());
     srunner_add_suite(runner, checkop_attention_suite());
+    srunner_add_suite(runner, checkop_shapes_suite());
     srunner_add_suite(runner, checkop_shared_keys_suite());
     srunner_add_suite(runner, checkop_sample_suite());
     srunner_add_suite(runner, checkop_draw_suite());

@@ -66,6 +66,7 @@ Suite *checkop_rope_suite(void);
 Suite *checkop_route_suite(void);
 Suite *checkop_kv_suite(void);
 Suite *checkop_attention_suite(void);
+Suite *checkop_shapes_suite(void);
 Suite *checkop_shared_keys_suite(void);
 Suite *checkop_sample_suite(void);
 Suite *checkop_draw_suite(void);

@@ -350,7 +350,7 @@ static const struct {
      "{\"dtype\":\"I8\",\"shape\":[64,40]", PP_ERR_FORMAT, "another shape than [40, 64]"},
     {PP_WEIGHTS_INT8, "model.safetensors", "weight_scale\":{\"dtype\":\"F32\",\"shape\":[40]",
      "weight_scale\":{\"dtype\":\"I32\",\"shape\":[40]", PP_ERR_FORMAT,
-     "has dtype I32; in a converted model F16 or F32 is needed"},
+     "has dtype I32; F16, F32 or U8 is needed"},
     {PP_WEIGHTS_INT8, "model.safetensors", "q_proj.weight\":{\"dtype\":\"I8\"",
      "q_proj.weight\":{\"dtype\":\"U8\"", PP_ERR_FORMAT, "4 bits; config.json says int8"},
     {PP_WEIGHTS_INT4, "model.safetensors", "q_proj.weight\":{\"dtype\":\"U8\"",

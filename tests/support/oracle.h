@@ -24,7 +24,8 @@ void oracle_set_rope_length(struct oracle *oracle, int64_t length);
 /*
  * Runs n tokens at the given positions: prompts one after the other, each with positions that grow
  * by one. mask [n, n]: 1 where row i may see column j; windows of layers narrow it further.
- * logits: [n, vocab]; k, v: [n_layers, n, n_kv_heads, head_dim]; each may be NULL.
+ * logits: [n, vocab]; k, v: [n_layers, n * kv_row], of each layer that has keys of its own [n,
+ * n_kv_heads, head_dim] from there on; each may be NULL.
  */
 void oracle_forward(const struct oracle *oracle, int64_t n, const int32_t *tokens,
                     const int32_t *positions, const uint8_t *mask, double *logits, double *k,

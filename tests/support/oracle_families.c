@@ -113,6 +113,7 @@ static const struct family FAMILIES[] = {
      .gemma = true},
     {.name = "phi3",
      .class_name = "Phi3ForCausalLM",
+     .partial = 1,
      .norms = LLAMA_NORMS,
      .max_position = 4096,
      .eps = 1e-5,
@@ -177,6 +178,7 @@ static const struct family FAMILIES[] = {
      .neighbours = true},
     {.name = "glm4",
      .class_name = "Glm4ForCausalLM",
+     .partial = 0.5,
      .norms = {"input_layernorm", "post_self_attn_layernorm", "post_attention_layernorm",
                "post_mlp_layernorm"},
      .kv_heads = 2,
@@ -207,5 +209,8 @@ const struct family *oracle_family(const char *model_type)
     for (size_t i = 0; i < sizeof FAMILIES / sizeof *FAMILIES; i++)
         if (strcmp(FAMILIES[i].name, model_type) == 0)
             return &FAMILIES[i];
+    for (int i = 0; i < oracle_n_mixed_families; i++)
+        if (strcmp(oracle_mixed_families[i].name, model_type) == 0)
+            return &oracle_mixed_families[i];
     return NULL;
 }

@@ -84,6 +84,8 @@ double oracle_rope_angles(const struct oracle_rope *rope, int64_t length, double
             angles[p] /= rope->factor;
         if (rope->kind == ORACLE_ROPE_LLAMA3)
             angles[p] = llama3(rope, angles[p]);
+        if (rope->kind == ORACLE_ROPE_PROPORTIONAL)
+            angles[p] = p < rope->turning ? angles[p] / given(rope->factor, 1) : 0;
     }
     if (rope->kind == ORACLE_ROPE_YARN)
         return yarn(rope, angles, n);

@@ -14,7 +14,8 @@ enum oracle_rope_kind {
     ORACLE_ROPE_LLAMA3,
     ORACLE_ROPE_YARN,
     ORACLE_ROPE_LONGROPE,
-    ORACLE_ROPE_DYNAMIC
+    ORACLE_ROPE_DYNAMIC,
+    ORACLE_ROPE_PROPORTIONAL
 };
 
 /* NAN stands for a number that config.json does not give. */
@@ -23,7 +24,8 @@ struct oracle_rope {
     int64_t dim;    /* elements of a head that are meant to rotate: pairs are (dim + 1) / 2 */
     int neighbours; /* pairs are elements 2p and 2p + 1, else p and p + pairs */
     double theta, factor, original, max_position, attention_factor;
-    double low, high;                                                       /* llama3 */
+    int64_t turning;  /* proportional: the first pairs, the others stay */
+    double low, high; /* llama3 */
     double beta_fast, beta_slow, mscale, mscale_all_dim;                    /* yarn */
     int truncate;                                                           /* yarn */
     double short_factors[ORACLE_MAX_PAIRS], long_factors[ORACLE_MAX_PAIRS]; /* longrope */

@@ -60,11 +60,31 @@ pp_session *run_session(pp_model *model, struct run_target target, int32_t n_thr
     return session;
 }
 
+static struct run_layer collect_state(const pp_model *model, const pp_kvcache *cache, int32_t i)
+{
+    pp_model_config c = {.struct_size = sizeof c};
+    struct run_layer layer = {.first_token = pp_kvcache_first_token(cache, i)};
+    OK(pp_model_get_config(model, &c, perr));
+    size_t heads = (size_t)c.linear_key_heads * (size_t)c.linear_key_dim;
+    size_t values = (size_t)c.linear_value_heads * (size_t)c.linear_value_dim;
+    layer.state_bytes[PP_STATE_RECURRENT] = values * (size_t)c.linear_key_dim * sizeof(float);
+    layer.state_bytes[PP_STATE_CONV] =
+        (size_t)(c.linear_kernel - 1) * (2 * heads + values) * sizeof(float);
+    for (int which = 0; which < 2 && pp_kvcache_length(cache) > 0; which++) {
+        layer.state[which] = malloc(layer.state_bytes[which] + 1);
+        OK(pp_kvcache_read_state(cache, i, which, (float *)layer.state[which],
+                                 layer.state_bytes[which], perr));
+    }
+    return layer;
+}
+
 static struct run_layer collect_layer(const pp_model *model, const pp_kvcache *cache, int32_t i,
                                       int32_t dtype)
 {
     pp_layer_config config = {.struct_size = sizeof config};
     OK(pp_model_get_layer(model, i, &config, perr));
+    if (config.kind == PP_LAYER_LINEAR)
+        return collect_state(model, cache, i);
     struct run_layer layer = {.first_token = pp_kvcache_first_token(cache, i)};
     layer.row_bytes = (size_t)config.n_kv_heads * (size_t)config.head_dim * pp_dtype_size(dtype);
     int64_t n_held = pp_kvcache_length(cache) - layer.first_token;
@@ -101,6 +121,8 @@ void run_bits_free(struct run_bits *bits)
     for (int32_t i = 0; i < bits->n_layers; i++) {
         free(bits->layers[i].kv[PP_KV_K]);
         free(bits->layers[i].kv[PP_KV_V]);
+        free(bits->layers[i].state[PP_STATE_RECURRENT]);
+        free(bits->layers[i].state[PP_STATE_CONV]);
     }
     free(bits->layers);
     free(bits->logits);
@@ -123,6 +145,16 @@ const char *run_bits_difference(const struct run_bits *a, const struct run_bits 
     for (int32_t i = 0; i < a->n_layers; i++) {
         const struct run_layer *x = &a->layers[i], *y = &b->layers[i];
         ck_assert_uint_eq(x->row_bytes, y->row_bytes);
+        for (int which = 0; which < 2; which++)
+            if (x->state[which] &&
+                memcmp(x->state[which], y->state[which], x->state_bytes[which]) != 0) {
+                snprintf(text, sizeof text, "%s behind token %lld in layer %d differ",
+                         which == PP_STATE_CONV ? "inputs" : "states", (long long)a->n_tokens - 1,
+                         i);
+                return text;
+            }
+        if (x->state_bytes[0] > 0)
+            continue;
         for (int which = PP_KV_K; which <= PP_KV_V; which++)
             for (int64_t t = x->first_token > y->first_token ? x->first_token : y->first_token;
                  t < a->n_tokens; t++)

@@ -60,7 +60,7 @@ pp_session *run_session(pp_model *model, struct run_target target, int32_t n_thr
                         int32_t max_pass_tokens, int32_t keep_window_pages);
 
 /* What a run leaves of one prompt: K and V of every layer in the session's dtype, as far as the
- * cache holds them, and the logits of its last token. malloced. */
+ * cache holds them, or its state, and the logits of its last token. malloced. */
 struct run_bits {
     int32_t n_layers;
     int64_t n_tokens;
@@ -68,6 +68,9 @@ struct run_bits {
         int64_t first_token; /* held from here on */
         size_t row_bytes;    /* of a token's keys */
         char *kv[2];         /* of tokens first_token .. n_tokens - 1 */
+        char *state[2];      /* PP_STATE_* of a linear layer, which has no keys; NULL where there
+                                are no tokens */
+        size_t state_bytes[2];
     } * layers;
     float *logits;
     size_t logits_bytes;

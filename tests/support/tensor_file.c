@@ -138,6 +138,8 @@ static double value_at(const char *data, size_t i, const char *dtype)
 {
     uint32_t wide;
     uint16_t half;
+    if (strcmp(dtype, "U8") == 0)
+        return (uint8_t)data[i];
     if (strcmp(dtype, "F32") == 0 || strcmp(dtype, "I32") == 0) {
         memcpy(&wide, data + 4 * i, sizeof wide);
         return dtype[0] == 'I' ? (double)(int32_t)wide : value_32(wide);

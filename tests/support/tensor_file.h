@@ -16,8 +16,8 @@ void tensor_file_close(struct tensor_file *file);
 
 int tensor_file_has(const struct tensor_file *file, const char *name);
 
-/* The values of a tensor, malloced, and their number; F32, F16, BF16 and I32 are read. Marks the
- * tensor as used. */
+/* The values of a tensor, malloced, and their number; F32, F16, BF16, I32 and U8 are read. Marks
+ * the tensor as used. */
 double *tensor_file_read(struct tensor_file *file, const char *name, size_t *n);
 
 /* The name of a tensor that was never read and does not begin with one of the prefixes (ended by

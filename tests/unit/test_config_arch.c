@@ -110,6 +110,21 @@ static const struct {
     {"{'model_type':'smollm3','num_hidden_layers':2,'use_sliding_window':false,'sliding_window':8}",
      "f0f0"},
     {"{'model_type':'granite','num_hidden_layers':2}", "f0f0"},
+    {"{'model_type':'mixtral','num_hidden_layers':2}", "f0f0"},
+    {"{'model_type':'mixtral','num_hidden_layers':2,'sliding_window':8}", "w0w0"},
+    {"{'model_type':'qwen2_moe','num_hidden_layers':2,'sliding_window':8}", "f0f0"},
+    {"{'model_type':'qwen2_moe','num_hidden_layers':5,'sliding_window':8,'use_sliding_window':true,"
+     "'max_window_layers':3}",
+     "w0f0w0f0f0"}, /* every second one of the lower */
+    {"{'model_type':'qwen2_moe','num_hidden_layers':2,'sliding_window':8,'use_sliding_window':true,"
+     "'layer_types':['full_attention','sliding_attention']}",
+     "f0w0"},
+    {"{'model_type':'qwen2_moe','num_hidden_layers':2,'sliding_window':0}", "f0f0"},
+    {"{'model_type':'qwen3_moe','num_hidden_layers':2,'sliding_window':8}", "f0f0"},
+    {"{'model_type':'qwen3_moe','num_hidden_layers':2,'sliding_window':8,'use_sliding_window':true,"
+     "'max_window_layers':1}",
+     "w0w0"},
+    {"{'model_type':'gpt_oss','num_hidden_layers':3,'sliding_window':8}", "w0f0w0"},
     {"{'model_type':'glm4','num_hidden_layers':2}", "f0f0"},
 };
 
@@ -152,6 +167,9 @@ START_TEST(says_what_is_passed_over)
          "\"layer_types\" is not used"},
         {"{'model_type':'olmo2','num_hidden_layers':1,'layer_types':['sliding_attention']}",
          "\"layer_types\" is not used"},
+        {"{'model_type':'qwen3_moe','num_hidden_layers':1,'layer_types':['sliding_attention']}",
+         "\"layer_types\" is not used"},
+        {"{'model_type':'qwen3_next','sliding_window':8}", "\"sliding_window\" is 8 and not used"},
         {"{'model_type':'phi3','hidden_size':64,'num_attention_heads':8,'rope_scaling':{'type':'su'"
          ","
          "'short_factor':[1,1,1,1],'long_factor':[2,2,2,2],"

@@ -14,6 +14,7 @@ PP_LAYOUT_INT32 = -1
 PP_OK = 0
 PP_AGAIN = 1
 PP_GONE = 2
+PP_SHORTER = 3
 PP_ERR_ARG = -1
 PP_ERR_NOMEM = -2
 PP_ERR_DEVICE_NOMEM = -3
@@ -44,6 +45,9 @@ PP_KV_INT32 = -1
 PP_KV_NHD = 1
 PP_KV_HND = 2
 PP_KV_LAYOUT_INT32 = -1
+PP_STATE_RECURRENT = 0
+PP_STATE_CONV = 1
+PP_STATE_INT32 = -1
 PP_LLAMACPP_ORDER_AUTO = 0
 PP_LLAMACPP_ORDER_HALVES = 1
 PP_LLAMACPP_ORDER_PAIRS = 2
@@ -82,6 +86,20 @@ PP_ARCH_MINISTRAL3 = 13
 PP_ARCH_COHERE2 = 14
 PP_ARCH_GLM4 = 15
 PP_ARCH_EXAONE4 = 16
+PP_ARCH_MIXTRAL = 17
+PP_ARCH_QWEN2_MOE = 18
+PP_ARCH_QWEN3_MOE = 19
+PP_ARCH_OLMOE = 20
+PP_ARCH_GRANITEMOE = 21
+PP_ARCH_GRANITEMOESHARED = 22
+PP_ARCH_GPT_OSS = 23
+PP_ARCH_GLM4_MOE = 24
+PP_ARCH_QWEN3_NEXT = 25
+PP_ARCH_QWEN3_5 = 26
+PP_ARCH_QWEN3_5_MOE = 27
+PP_ARCH_GRANITEMOEHYBRID = 28
+PP_ARCH_GEMMA4 = 29
+PP_ARCH_GEMMA4_UNIFIED = 30
 PP_ARCH_INT32 = -1
 PP_ROPE_NONE = 0
 PP_ROPE_DEFAULT = 1
@@ -90,7 +108,15 @@ PP_ROPE_LLAMA3 = 3
 PP_ROPE_YARN = 4
 PP_ROPE_LONGROPE = 5
 PP_ROPE_DYNAMIC = 6
+PP_ROPE_PROPORTIONAL = 7
 PP_ROPE_INT32 = -1
+PP_LAYER_ATTENTION = 0
+PP_LAYER_LINEAR = 1
+PP_LAYER_INT32 = -1
+PP_LINEAR_NONE = 0
+PP_LINEAR_DELTA = 1
+PP_LINEAR_MAMBA2 = 2
+PP_LINEAR_INT32 = -1
 PP_OUTPUT_NONE = 0
 PP_OUTPUT_LAST_LOGITS = 1
 PP_OUTPUT_ALL_LOGITS = 2
@@ -587,6 +613,8 @@ class pp_kvcache_file_info(Structure):
     weights: Bytes
     device: Bytes
     producer: Bytes
+    n_linear: int
+    state_bytes: int
     _fields_ = [
         ("struct_size", c_uint32),
         ("dtype", c_int32),
@@ -601,6 +629,8 @@ class pp_kvcache_file_info(Structure):
         ("weights", c_char * 16),
         ("device", c_char * 32),
         ("producer", c_char * 32),
+        ("n_linear", c_int32),
+        ("state_bytes", c_int64),
     ]
 
 
@@ -669,6 +699,17 @@ class pp_model_config(Structure):
     n_labels: int
     pooling: int
     normalize: int
+    n_experts: int
+    n_experts_per_token: int
+    expert_size: int
+    shared_expert_size: int
+    n_linear_layers: int
+    linear_rule: int
+    linear_key_heads: int
+    linear_value_heads: int
+    linear_key_dim: int
+    linear_value_dim: int
+    linear_kernel: int
     _fields_ = [
         ("struct_size", c_uint32),
         ("arch", c_int32),
@@ -690,6 +731,17 @@ class pp_model_config(Structure):
         ("n_labels", c_int32),
         ("pooling", c_int32),
         ("normalize", c_int32),
+        ("n_experts", c_int32),
+        ("n_experts_per_token", c_int32),
+        ("expert_size", c_int32),
+        ("shared_expert_size", c_int32),
+        ("n_linear_layers", c_int32),
+        ("linear_rule", c_int32),
+        ("linear_key_heads", c_int32),
+        ("linear_value_heads", c_int32),
+        ("linear_key_dim", c_int32),
+        ("linear_value_dim", c_int32),
+        ("linear_kernel", c_int32),
     ]
 
 
@@ -702,6 +754,10 @@ class pp_layer_config(Structure):
     rope_factor: float
     n_kv_heads: int
     head_dim: int
+    kind: int
+    kv_layer: int
+    intermediate_size: int
+    has_experts: int
     _fields_ = [
         ("struct_size", c_uint32),
         ("sliding_window", c_int32),
@@ -711,6 +767,10 @@ class pp_layer_config(Structure):
         ("rope_factor", c_double),
         ("n_kv_heads", c_int32),
         ("head_dim", c_int32),
+        ("kind", c_int32),
+        ("kv_layer", c_int32),
+        ("intermediate_size", c_int32),
+        ("has_experts", c_int32),
     ]
 
 
@@ -1108,11 +1168,13 @@ class pp_prediction(Structure):
     seconds: float
     passes: int
     kv_bytes: int
+    state_bytes: int
     _fields_ = [
         ("struct_size", c_uint32),
         ("seconds", c_double),
         ("passes", c_int64),
         ("kv_bytes", c_int64),
+        ("state_bytes", c_int64),
     ]
 
 
@@ -1179,6 +1241,7 @@ class pp_session_info(Structure):
     attention: Bytes
     pci_address: Bytes
     weights: int
+    state_bytes: int
     _fields_ = [
         ("struct_size", c_uint32),
         ("dtype", c_int32),
@@ -1205,6 +1268,7 @@ class pp_session_info(Structure):
         ("attention", c_char * 32),
         ("pci_address", c_char * 16),
         ("weights", c_int32),
+        ("state_bytes", c_int64),
     ]
 
 
@@ -1350,12 +1414,15 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {  # result, then parameters
     "pp_plan_from_json": (c_int32, c_char_p, c_size_t, c_void_p, c_void_p, c_void_p,),
     "pp_kvcache_length": (c_int64, c_void_p,),
     "pp_kvcache_first_token": (c_int64, c_void_p, c_int32,),
+    "pp_kvcache_kept": (c_int64, c_void_p, c_int64,),
     "pp_kvcache_fork": (c_int32, c_void_p, c_int64, c_void_p, c_void_p,),
     "pp_kvcache_truncate": (c_int32, c_void_p, c_int64, c_void_p,),
     "pp_kvcache_read": (c_int32, c_void_p, c_int32, c_int32, c_int32, c_int32, c_int64, c_int64, c_void_p, c_size_t, c_void_p,),
     "pp_kvcache_write": (c_int32, c_void_p, c_int32, c_int32, c_int32, c_int32, c_int64, c_int64, c_void_p, c_size_t, c_void_p,),
     "pp_kvcache_create": (c_int32, c_void_p, c_int64, c_void_p, c_void_p, c_void_p,),
     "pp_kvcache_get_page": (c_int32, c_void_p, c_int32, c_int32, c_int64, c_void_p, c_void_p,),
+    "pp_kvcache_read_state": (c_int32, c_void_p, c_int32, c_int32, c_void_p, c_size_t, c_void_p,),
+    "pp_kvcache_write_state": (c_int32, c_void_p, c_int32, c_int32, c_void_p, c_size_t, c_void_p,),
     "pp_kvcache_bytes": (c_int64, c_void_p,),
     "pp_kvcache_session": (c_void_p, c_void_p,),
     "pp_kvcache_destroy": (None, c_void_p,),

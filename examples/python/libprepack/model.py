@@ -12,7 +12,7 @@ from . import _abi
 from ._arrays import integer
 from ._library import call, core, log_to_logging, path_bytes, sized
 from ._views import SharedHandle
-from ._names import DTYPES, POOLINGS, ROPES, WEIGHTS, constant, decoded, name_of
+from ._names import DTYPES, LAYERS, LINEAR_RULES, POOLINGS, ROPES, WEIGHTS, constant, decoded, name_of
 
 Path = Union[str, "os.PathLike[str]"]
 
@@ -27,6 +27,9 @@ class ModelConfig:
     bos_token: None where the files state none. eos_tokens: those that end a text.
     has_lm_head: whether it gives logits; else hidden states alone, or scores of n_labels labels.
     pooling, normalize: how the files want embeddings made: "last", "mean", "first"; None where they do not say.
+    n_experts, n_experts_per_token, expert_size, shared_expert_size: of a mixture of experts; 0 where there is none.
+    n_linear_layers: layers with a state of linear_value_heads x linear_key_dim x linear_value_dim numbers in the
+        place of keys and values. linear_rule: "delta", "mamba2"; None where there are none.
     """
 
     architecture: str
@@ -47,6 +50,17 @@ class ModelConfig:
     n_labels: int
     pooling: str | None
     normalize: bool | None
+    n_experts: int
+    n_experts_per_token: int
+    expert_size: int
+    shared_expert_size: int
+    n_linear_layers: int
+    linear_rule: str | None
+    linear_key_heads: int
+    linear_value_heads: int
+    linear_key_dim: int
+    linear_value_dim: int
+    linear_kernel: int
 
 
 @dataclass(frozen=True)
@@ -54,8 +68,11 @@ class LayerConfig:
     """What may differ from layer to layer.
 
     sliding_window: keys that a token sees, itself included; 0: all before it.
-    rope_type: "none", "default", "linear", "llama3", "yarn", "longrope", "dynamic".
+    rope_type: "none", "default", "linear", "llama3", "yarn", "longrope", "dynamic", "proportional".
     rotary_dim: elements of a head that rotate, from the first on. rope_factor: 1 where the type has none.
+    kind: "attention" or "linear"; a linear layer has n_kv_heads and head_dim 0, and kv_layer None.
+    kv_layer: the layer whose keys and values it sees, its own number or that of one before it.
+    intermediate_size: of its dense MLP, 0 where it has none; has_experts: in the place of it, or beside it.
     """
 
     sliding_window: int
@@ -65,6 +82,10 @@ class LayerConfig:
     rope_factor: float
     n_kv_heads: int
     head_dim: int
+    kind: str
+    kv_layer: int | None
+    intermediate_size: int
+    has_experts: bool
 
 
 def presets() -> list[str]:
@@ -141,7 +162,9 @@ class Model(SharedHandle):
         layer = sized(_abi.pp_layer_config)
         self.invoke(core().pp_model_get_layer, i, ctypes.byref(layer))
         return LayerConfig(layer.sliding_window, name_of(ROPES, layer.rope_type), layer.rotary_dim, layer.rope_theta,
-                           layer.rope_factor, layer.n_kv_heads, layer.head_dim)
+                           layer.rope_factor, layer.n_kv_heads, layer.head_dim, name_of(LAYERS, layer.kind),
+                           layer.kv_layer if layer.kv_layer >= 0 else None, layer.intermediate_size,
+                           bool(layer.has_experts))
 
     @property
     def config(self) -> ModelConfig:
@@ -224,4 +247,9 @@ def _config(config: _abi.pp_model_config) -> ModelConfig:
         name_of(DTYPES, config.dtype), config.bos_token if config.bos_token >= 0 else None,
         tuple(config.eos_tokens[:config.n_eos_tokens]), config.norm_eps, bool(config.has_lm_head), config.n_labels,
         name_of(POOLINGS, config.pooling) if config.pooling >= 0 else None,
-        bool(config.normalize) if config.normalize >= 0 else None)
+        bool(config.normalize) if config.normalize >= 0 else None,
+        config.n_experts, config.n_experts_per_token, config.expert_size, config.shared_expert_size,
+        config.n_linear_layers,
+        name_of(LINEAR_RULES, config.linear_rule) if config.linear_rule != _abi.PP_LINEAR_NONE else None,
+        config.linear_key_heads, config.linear_value_heads, config.linear_key_dim, config.linear_value_dim,
+        config.linear_kernel)

@@ -169,8 +169,10 @@ const struct malformed malformed_config[] = {
     {"63 unknown model_type", U,
      "\"model_type\" is \"gpt2\"; supported are llama, mistral, ministral, ministral3, qwen2, "
      "qwen3, "
-     "gemma2, gemma3_text, phi3, olmo2, olmo3, granite, smollm3, cohere2, glm4, exaone4, gemma3, "
-     "mistral3",
+     "gemma2, gemma3_text, phi3, olmo2, olmo3, granite, smollm3, cohere2, glm4, exaone4, mixtral, "
+     "qwen2_moe, qwen3_moe, olmoe, granitemoe, granitemoeshared, gpt_oss, glm4_moe, qwen3_next, "
+     "qwen3_5_text, qwen3_5_moe_text, granitemoehybrid, gemma4_text, gemma4_unified_text, "
+     "gemma3, gemma4, gemma4_unified, mistral3, qwen3_5, qwen3_5_moe",
      SET("\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"llama\"",
          "\"model_type\":\"gpt2\"")},
     {"63 model_type a number", F, "\"model_type\" is 4",

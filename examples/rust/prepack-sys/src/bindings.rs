@@ -14,6 +14,7 @@ pub const PP_LAYOUT_INT32: i32 = -1;
 pub const PP_OK: i32 = 0;
 pub const PP_AGAIN: i32 = 1;
 pub const PP_GONE: i32 = 2;
+pub const PP_SHORTER: i32 = 3;
 pub const PP_ERR_ARG: i32 = -1;
 pub const PP_ERR_NOMEM: i32 = -2;
 pub const PP_ERR_DEVICE_NOMEM: i32 = -3;
@@ -44,6 +45,9 @@ pub const PP_KV_INT32: i32 = -1;
 pub const PP_KV_NHD: i32 = 1;
 pub const PP_KV_HND: i32 = 2;
 pub const PP_KV_LAYOUT_INT32: i32 = -1;
+pub const PP_STATE_RECURRENT: i32 = 0;
+pub const PP_STATE_CONV: i32 = 1;
+pub const PP_STATE_INT32: i32 = -1;
 pub const PP_LLAMACPP_ORDER_AUTO: i32 = 0;
 pub const PP_LLAMACPP_ORDER_HALVES: i32 = 1;
 pub const PP_LLAMACPP_ORDER_PAIRS: i32 = 2;
@@ -82,6 +86,20 @@ pub const PP_ARCH_MINISTRAL3: i32 = 13;
 pub const PP_ARCH_COHERE2: i32 = 14;
 pub const PP_ARCH_GLM4: i32 = 15;
 pub const PP_ARCH_EXAONE4: i32 = 16;
+pub const PP_ARCH_MIXTRAL: i32 = 17;
+pub const PP_ARCH_QWEN2_MOE: i32 = 18;
+pub const PP_ARCH_QWEN3_MOE: i32 = 19;
+pub const PP_ARCH_OLMOE: i32 = 20;
+pub const PP_ARCH_GRANITEMOE: i32 = 21;
+pub const PP_ARCH_GRANITEMOESHARED: i32 = 22;
+pub const PP_ARCH_GPT_OSS: i32 = 23;
+pub const PP_ARCH_GLM4_MOE: i32 = 24;
+pub const PP_ARCH_QWEN3_NEXT: i32 = 25;
+pub const PP_ARCH_QWEN3_5: i32 = 26;
+pub const PP_ARCH_QWEN3_5_MOE: i32 = 27;
+pub const PP_ARCH_GRANITEMOEHYBRID: i32 = 28;
+pub const PP_ARCH_GEMMA4: i32 = 29;
+pub const PP_ARCH_GEMMA4_UNIFIED: i32 = 30;
 pub const PP_ARCH_INT32: i32 = -1;
 pub const PP_ROPE_NONE: i32 = 0;
 pub const PP_ROPE_DEFAULT: i32 = 1;
@@ -90,7 +108,15 @@ pub const PP_ROPE_LLAMA3: i32 = 3;
 pub const PP_ROPE_YARN: i32 = 4;
 pub const PP_ROPE_LONGROPE: i32 = 5;
 pub const PP_ROPE_DYNAMIC: i32 = 6;
+pub const PP_ROPE_PROPORTIONAL: i32 = 7;
 pub const PP_ROPE_INT32: i32 = -1;
+pub const PP_LAYER_ATTENTION: i32 = 0;
+pub const PP_LAYER_LINEAR: i32 = 1;
+pub const PP_LAYER_INT32: i32 = -1;
+pub const PP_LINEAR_NONE: i32 = 0;
+pub const PP_LINEAR_DELTA: i32 = 1;
+pub const PP_LINEAR_MAMBA2: i32 = 2;
+pub const PP_LINEAR_INT32: i32 = -1;
 pub const PP_OUTPUT_NONE: i32 = 0;
 pub const PP_OUTPUT_LAST_LOGITS: i32 = 1;
 pub const PP_OUTPUT_ALL_LOGITS: i32 = 2;
@@ -553,6 +579,8 @@ pub struct pp_kvcache_file_info {
     pub weights: [c_char; 16],
     pub device: [c_char; 32],
     pub producer: [c_char; 32],
+    pub n_linear: i32,
+    pub state_bytes: i64,
 }
 
 /// Of prepack/measure.h.
@@ -608,6 +636,17 @@ pub struct pp_model_config {
     pub n_labels: i32,
     pub pooling: i32,
     pub normalize: i32,
+    pub n_experts: i32,
+    pub n_experts_per_token: i32,
+    pub expert_size: i32,
+    pub shared_expert_size: i32,
+    pub n_linear_layers: i32,
+    pub linear_rule: i32,
+    pub linear_key_heads: i32,
+    pub linear_value_heads: i32,
+    pub linear_key_dim: i32,
+    pub linear_value_dim: i32,
+    pub linear_kernel: i32,
 }
 
 /// Of prepack/model.h.
@@ -622,6 +661,10 @@ pub struct pp_layer_config {
     pub rope_factor: f64,
     pub n_kv_heads: i32,
     pub head_dim: i32,
+    pub kind: i32,
+    pub kv_layer: i32,
+    pub intermediate_size: i32,
+    pub has_experts: i32,
 }
 
 /// Of prepack/model.h.
@@ -893,6 +936,7 @@ pub struct pp_prediction {
     pub seconds: f64,
     pub passes: i64,
     pub kv_bytes: i64,
+    pub state_bytes: i64,
 }
 
 /// Of prepack/session.h.
@@ -946,6 +990,7 @@ pub struct pp_session_info {
     pub attention: [c_char; 32],
     pub pci_address: [c_char; 16],
     pub weights: i32,
+    pub state_bytes: i64,
 }
 
 /// Of prepack/tokenizer.h.
@@ -1175,6 +1220,7 @@ extern "C" {
     ) -> pp_status;
     pub fn pp_kvcache_length(cache: *const pp_kvcache) -> i64;
     pub fn pp_kvcache_first_token(cache: *const pp_kvcache, layer: i32) -> i64;
+    pub fn pp_kvcache_kept(cache: *const pp_kvcache, n_tokens: i64) -> i64;
     pub fn pp_kvcache_fork(
         cache: *const pp_kvcache,
         n_tokens: i64,
@@ -1223,6 +1269,22 @@ extern "C" {
         which: i32,
         token: i64,
         page: *mut pp_kvcache_page,
+        err: *mut pp_error,
+    ) -> pp_status;
+    pub fn pp_kvcache_read_state(
+        cache: *const pp_kvcache,
+        layer: i32,
+        which: i32,
+        dst: *mut f32,
+        bytes: usize,
+        err: *mut pp_error,
+    ) -> pp_status;
+    pub fn pp_kvcache_write_state(
+        cache: *mut pp_kvcache,
+        layer: i32,
+        which: i32,
+        src: *const f32,
+        bytes: usize,
         err: *mut pp_error,
     ) -> pp_status;
     pub fn pp_kvcache_bytes(cache: *const pp_kvcache) -> i64;

@@ -202,7 +202,7 @@ fn structs_lie_as_in_c() {
     assert_eq!(size_of::<pp_kvcache_save_params>(), 16);
     assert_eq!(offset!(pp_kvcache_save_params, struct_size), 0);
     assert_eq!(offset!(pp_kvcache_save_params, tokens), 8);
-    assert_eq!(size_of::<pp_kvcache_file_info>(), 160);
+    assert_eq!(size_of::<pp_kvcache_file_info>(), 176);
     assert_eq!(offset!(pp_kvcache_file_info, struct_size), 0);
     assert_eq!(offset!(pp_kvcache_file_info, dtype), 4);
     assert_eq!(offset!(pp_kvcache_file_info, n_tokens), 8);
@@ -216,6 +216,8 @@ fn structs_lie_as_in_c() {
     assert_eq!(offset!(pp_kvcache_file_info, weights), 80);
     assert_eq!(offset!(pp_kvcache_file_info, device), 96);
     assert_eq!(offset!(pp_kvcache_file_info, producer), 128);
+    assert_eq!(offset!(pp_kvcache_file_info, n_linear), 160);
+    assert_eq!(offset!(pp_kvcache_file_info, state_bytes), 168);
     assert_eq!(size_of::<pp_measure_params>(), 48);
     assert_eq!(offset!(pp_measure_params, struct_size), 0);
     assert_eq!(offset!(pp_measure_params, operation), 4);
@@ -235,7 +237,7 @@ fn structs_lie_as_in_c() {
     assert_eq!(offset!(pp_measurement, guarded_seconds), 40);
     assert_eq!(offset!(pp_measurement, unguarded_seconds), 48);
     assert_eq!(offset!(pp_measurement, own_seconds), 56);
-    assert_eq!(size_of::<pp_model_config>(), 144);
+    assert_eq!(size_of::<pp_model_config>(), 192);
     assert_eq!(offset!(pp_model_config, struct_size), 0);
     assert_eq!(offset!(pp_model_config, arch), 4);
     assert_eq!(offset!(pp_model_config, vocab_size), 8);
@@ -256,7 +258,18 @@ fn structs_lie_as_in_c() {
     assert_eq!(offset!(pp_model_config, n_labels), 132);
     assert_eq!(offset!(pp_model_config, pooling), 136);
     assert_eq!(offset!(pp_model_config, normalize), 140);
-    assert_eq!(size_of::<pp_layer_config>(), 40);
+    assert_eq!(offset!(pp_model_config, n_experts), 144);
+    assert_eq!(offset!(pp_model_config, n_experts_per_token), 148);
+    assert_eq!(offset!(pp_model_config, expert_size), 152);
+    assert_eq!(offset!(pp_model_config, shared_expert_size), 156);
+    assert_eq!(offset!(pp_model_config, n_linear_layers), 160);
+    assert_eq!(offset!(pp_model_config, linear_rule), 164);
+    assert_eq!(offset!(pp_model_config, linear_key_heads), 168);
+    assert_eq!(offset!(pp_model_config, linear_value_heads), 172);
+    assert_eq!(offset!(pp_model_config, linear_key_dim), 176);
+    assert_eq!(offset!(pp_model_config, linear_value_dim), 180);
+    assert_eq!(offset!(pp_model_config, linear_kernel), 184);
+    assert_eq!(size_of::<pp_layer_config>(), 56);
     assert_eq!(offset!(pp_layer_config, struct_size), 0);
     assert_eq!(offset!(pp_layer_config, sliding_window), 4);
     assert_eq!(offset!(pp_layer_config, rope_type), 8);
@@ -265,6 +278,10 @@ fn structs_lie_as_in_c() {
     assert_eq!(offset!(pp_layer_config, rope_factor), 24);
     assert_eq!(offset!(pp_layer_config, n_kv_heads), 32);
     assert_eq!(offset!(pp_layer_config, head_dim), 36);
+    assert_eq!(offset!(pp_layer_config, kind), 40);
+    assert_eq!(offset!(pp_layer_config, kv_layer), 44);
+    assert_eq!(offset!(pp_layer_config, intermediate_size), 48);
+    assert_eq!(offset!(pp_layer_config, has_experts), 52);
     assert_eq!(size_of::<pp_model_params>(), 40);
     assert_eq!(offset!(pp_model_params, struct_size), 0);
     assert_eq!(offset!(pp_model_params, allocator), 8);
@@ -431,11 +448,12 @@ fn structs_lie_as_in_c() {
     assert_eq!(offset!(pp_sample_params, top_p), 12);
     assert_eq!(offset!(pp_sample_params, min_p), 16);
     assert_eq!(offset!(pp_sample_params, seeds), 24);
-    assert_eq!(size_of::<pp_prediction>(), 32);
+    assert_eq!(size_of::<pp_prediction>(), 40);
     assert_eq!(offset!(pp_prediction, struct_size), 0);
     assert_eq!(offset!(pp_prediction, seconds), 8);
     assert_eq!(offset!(pp_prediction, passes), 16);
     assert_eq!(offset!(pp_prediction, kv_bytes), 24);
+    assert_eq!(offset!(pp_prediction, state_bytes), 32);
     assert_eq!(size_of::<pp_session_params>(), 104);
     assert_eq!(offset!(pp_session_params, struct_size), 0);
     assert_eq!(offset!(pp_session_params, dtype), 4);
@@ -453,7 +471,7 @@ fn structs_lie_as_in_c() {
     assert_eq!(offset!(pp_session_params, parallel_for), 80);
     assert_eq!(offset!(pp_session_params, parallel_user), 88);
     assert_eq!(offset!(pp_session_params, kv_blocks), 96);
-    assert_eq!(size_of::<pp_session_info>(), 312);
+    assert_eq!(size_of::<pp_session_info>(), 320);
     assert_eq!(offset!(pp_session_info, struct_size), 0);
     assert_eq!(offset!(pp_session_info, dtype), 4);
     assert_eq!(offset!(pp_session_info, n_threads), 8);
@@ -479,6 +497,7 @@ fn structs_lie_as_in_c() {
     assert_eq!(offset!(pp_session_info, attention), 256);
     assert_eq!(offset!(pp_session_info, pci_address), 288);
     assert_eq!(offset!(pp_session_info, weights), 304);
+    assert_eq!(offset!(pp_session_info, state_bytes), 312);
     assert_eq!(size_of::<pp_text>(), 16);
     assert_eq!(offset!(pp_text, bytes), 0);
     assert_eq!(offset!(pp_text, n_bytes), 8);

@@ -61,7 +61,7 @@ mod text_stream;
 mod tokenizer;
 
 pub use batch::{Batch, BatchParams, BatchView, Layout};
-pub use cache::{Half, KvCache, KvLayout, Page, Part};
+pub use cache::{Half, KvCache, KvLayout, Page, Part, State};
 pub use cache_file::{inspect_cache, CacheFileInfo};
 pub use cancel::Cancel;
 pub use continuations::{Continuation, ContinuationScore};
@@ -72,7 +72,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use item::{Item, ItemResult, Pooling, Sampling, Score, MAX_TOP};
 pub use log::LogLevel;
 pub use model::{
-    preset, preset_names, ConvertParams, LayerConfig, Model, ModelConfig, ModelParams, RopeType,
+    preset, preset_names, ConvertParams, LayerConfig, LayerKind, LinearRule, LinearShape, Model,
+    ModelConfig, ModelParams, RopeType,
 };
 pub use packer::{Objective, Oversize, Packer, PackerParams, PlanInput, Policy};
 pub use plan::{BinInfo, PartitionInfo, Plan, PlanInfo, Segment};

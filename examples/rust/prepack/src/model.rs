@@ -30,6 +30,28 @@ c_enum! {
         LongRope = PP_ROPE_LONGROPE,
         /// Theta grows with prompts beyond the original length.
         Dynamic = PP_ROPE_DYNAMIC,
+        /// The first pairs of a whole head turn.
+        Proportional = PP_ROPE_PROPORTIONAL,
+    }
+}
+
+c_enum! {
+    /// What mixes the tokens of a layer.
+    LayerKind {
+        /// Each token sees keys and values of those before it.
+        Attention = PP_LAYER_ATTENTION,
+        /// Each token changes a state.
+        Linear = PP_LAYER_LINEAR,
+    }
+}
+
+c_enum! {
+    /// How tokens change the state of a linear layer.
+    LinearRule {
+        /// The gated delta rule, arXiv 2412.06464.
+        Delta = PP_LINEAR_DELTA,
+        /// arXiv 2405.21060.
+        Mamba2 = PP_LINEAR_MAMBA2,
     }
 }
 
@@ -140,6 +162,10 @@ impl Model {
             rope_factor: c.rope_factor,
             n_kv_heads: c.n_kv_heads as usize,
             head_dim: c.head_dim as usize,
+            kind: LayerKind::from_raw(c.kind)?,
+            kv_layer: usize::try_from(c.kv_layer).ok(),
+            intermediate_size: c.intermediate_size as usize,
+            has_experts: c.has_experts == 1,
         })
     }
 
@@ -219,7 +245,7 @@ pub struct ModelConfig {
     pub vocab_size: usize,
     /// Elements of a hidden state.
     pub hidden_size: usize,
-    /// Of the MLP.
+    /// Of the widest dense MLP or shared expert; where there is neither, of an expert.
     pub intermediate_size: usize,
     /// Layers.
     pub n_layers: usize,
@@ -249,6 +275,52 @@ pub struct ModelConfig {
     pub pooling: Option<Pooling>,
     /// Whether they want the pooled vector normalised, if they say.
     pub normalize: Option<bool>,
+    /// Experts of a mixture; 0: there is none.
+    pub n_experts: usize,
+    /// Of these a token goes through so many.
+    pub n_experts_per_token: usize,
+    /// Intermediate size of an expert.
+    pub expert_size: usize,
+    /// That of the one that every token goes through; 0: there is none.
+    pub shared_expert_size: usize,
+    /// Layers with a state in the place of keys and values.
+    pub n_linear_layers: usize,
+    /// Their shape, where there are any.
+    pub linear: Option<LinearShape>,
+}
+
+/// The shape of all linear layers of a model.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LinearShape {
+    /// How tokens change a state.
+    pub rule: LinearRule,
+    /// Heads of keys.
+    pub n_key_heads: usize,
+    /// Heads of values, each with a state of `key_dim` times `value_dim` numbers.
+    pub n_value_heads: usize,
+    /// Elements of a key.
+    pub key_dim: usize,
+    /// Elements of a value.
+    pub value_dim: usize,
+    /// Tokens that the convolution sees.
+    pub kernel: usize,
+}
+
+impl LinearShape {
+    fn from_raw(c: &sys::pp_model_config) -> Result<Option<Self>> {
+        if c.n_linear_layers == 0 {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            rule: LinearRule::from_raw(c.linear_rule)?,
+            n_key_heads: c.linear_key_heads as usize,
+            n_value_heads: c.linear_value_heads as usize,
+            key_dim: c.linear_key_dim as usize,
+            value_dim: c.linear_value_dim as usize,
+            kernel: c.linear_kernel as usize,
+        }))
+    }
 }
 
 impl ModelConfig {
@@ -275,6 +347,12 @@ impl ModelConfig {
                 value => Some(Pooling::from_raw(value)?),
             },
             normalize: Some(c.normalize == 1).filter(|_| c.normalize >= 0),
+            n_experts: c.n_experts as usize,
+            n_experts_per_token: c.n_experts_per_token as usize,
+            expert_size: c.expert_size as usize,
+            shared_expert_size: c.shared_expert_size as usize,
+            n_linear_layers: c.n_linear_layers as usize,
+            linear: LinearShape::from_raw(c)?,
         })
     }
 }
@@ -293,10 +371,18 @@ pub struct LayerConfig {
     pub rope_theta: f64,
     /// 1 where the type has none.
     pub rope_factor: f64,
-    /// Heads of keys and values.
+    /// Heads of keys and values; 0 in a linear layer.
     pub n_kv_heads: usize,
-    /// Elements of a head.
+    /// Elements of a head; 0 in a linear layer.
     pub head_dim: usize,
+    /// What mixes tokens.
+    pub kind: LayerKind,
+    /// The layer whose keys and values it sees, its own number or that of one before it.
+    pub kv_layer: Option<usize>,
+    /// Of its dense MLP; 0: it has none.
+    pub intermediate_size: usize,
+    /// Whether it has experts, in the place of the MLP or beside it.
+    pub has_experts: bool,
 }
 
 /// The text of the config.json of a known shape: "tiny", "llama2-7b".
