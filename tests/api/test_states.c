@@ -433,6 +433,45 @@ START_TEST(runs_take_what_was_predicted)
 }
 END_TEST
 
+/* On the host's blocks states are the session's own memory. */
+START_TEST(blocks_hold_no_states)
+{
+    pp_model *model = cache_model(_i, 3);
+    pp_session *own = run_session(model, plain, 1, 0, 0), *session = NULL;
+    pp_session_info info = {.struct_size = sizeof info};
+    pp_kv_blocks blocks = {.struct_size = sizeof blocks, .n_classes = 1, .n_blocks = {8}};
+    pp_session_params params;
+    pp_kvcache *cache = NULL;
+    OK(pp_session_get_info(own, &info, perr));
+    ck_assert_int_eq(info.n_page_classes, 1);
+    blocks.memory[0] = aligned_alloc(64, (size_t)(8 * info.class_page_bytes[0]));
+    pp_session_params_init(&params, sizeof params);
+    params.device = plain.device;
+    params.dtype = plain.dtype;
+    params.kv_blocks = &blocks;
+    OK(pp_session_create(model, &params, &session, perr));
+    OK(pp_kvcache_create_on_blocks(session, &cache, perr));
+    OK(pp_kvcache_add_blocks(cache, 0, (const int32_t[]){5, 1, 4}, 3, perr));
+    struct run_bits expected = whole(own, 40), bits = cache_continue(session, cache, 0, 20);
+    run_bits_free(&bits);
+    ck_assert_int_eq(used(session), 3 * info.class_page_bytes[0] + info.state_bytes);
+    struct run_bits before = run_collect(session, cache, NULL);
+    pp_item item = {
+        .struct_size = sizeof item, .cache = cache, .tokens = cache_ids, .n_tokens = 60};
+    REFUSED(pp_run(session, NULL, &item, 1, NULL, &refusal), PP_ERR_ARG, "more blocks of class 0");
+    check_same(&before, run_collect(session, cache, NULL), "too few blocks for", 60);
+    ck_assert_int_eq(used(session), 3 * info.class_page_bytes[0] + info.state_bytes);
+    check_same(&expected, cache_continue(session, cache, 20, 40), "on blocks,", 40);
+    run_bits_free(&before);
+    run_bits_free(&expected);
+    pp_kvcache_destroy(cache);
+    pp_session_destroy(session);
+    pp_session_destroy(own);
+    pp_model_unref(model);
+    free(blocks.memory[0]);
+}
+END_TEST
+
 /* ---- what is read and written ---- */
 
 START_TEST(writing_leaves_forks_alone)
@@ -528,6 +567,7 @@ int main(void)
         tcase_add_loop_test(tcase, a_cancelled_run_leaves_caches_as_they_were, CACHE_MODELS,
                             CACHE_ALL);
         tcase_add_loop_test(tcase, too_little_memory_shows_early, CACHE_MODELS, CACHE_ALL);
+        tcase_add_loop_test(tcase, blocks_hold_no_states, CACHE_MODELS, CACHE_ALL);
         tcase_add_loop_test(tcase, runs_take_what_was_predicted, CACHE_MODELS, CACHE_ALL);
         tcase_add_loop_test(tcase, writing_leaves_forks_alone, CACHE_MODELS, CACHE_ALL);
         tcase_add_test(tcase, what_layers_lack_is_refused);
