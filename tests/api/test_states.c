@@ -559,17 +559,17 @@ int main(void)
     Suite *suite = suite_create("states");
     TCase *tcase = tcase_create("states");
     tcase_set_timeout(tcase, 0);
-    tcase_add_loop_test(tcase, cuts_do_not_show, CACHE_MODELS, CACHE_ALL);
-    tcase_add_loop_test(tcase, company_does_not_show, CACHE_MODELS, CACHE_ALL);
-    tcase_add_loop_test(tcase, sharing_does_not_show, CACHE_MODELS, CACHE_ALL);
-    tcase_add_loop_test(tcase, caches_go_back_where_they_say, CACHE_MODELS, CACHE_ALL);
+    tcase_add_loop_test(tcase, cuts_do_not_show, CACHE_MODELS, CACHE_STATES);
+    tcase_add_loop_test(tcase, company_does_not_show, CACHE_MODELS, CACHE_STATES);
+    tcase_add_loop_test(tcase, sharing_does_not_show, CACHE_MODELS, CACHE_STATES);
+    tcase_add_loop_test(tcase, caches_go_back_where_they_say, CACHE_MODELS, CACHE_STATES);
     if (!run_on_cuda()) {
         tcase_add_loop_test(tcase, a_cancelled_run_leaves_caches_as_they_were, CACHE_MODELS,
-                            CACHE_ALL);
-        tcase_add_loop_test(tcase, too_little_memory_shows_early, CACHE_MODELS, CACHE_ALL);
-        tcase_add_loop_test(tcase, blocks_hold_no_states, CACHE_MODELS, CACHE_ALL);
-        tcase_add_loop_test(tcase, runs_take_what_was_predicted, CACHE_MODELS, CACHE_ALL);
-        tcase_add_loop_test(tcase, writing_leaves_forks_alone, CACHE_MODELS, CACHE_ALL);
+                            CACHE_STATES);
+        tcase_add_loop_test(tcase, too_little_memory_shows_early, CACHE_MODELS, CACHE_STATES);
+        tcase_add_loop_test(tcase, blocks_hold_no_states, CACHE_MODELS, CACHE_STATES);
+        tcase_add_loop_test(tcase, runs_take_what_was_predicted, CACHE_MODELS, CACHE_STATES);
+        tcase_add_loop_test(tcase, writing_leaves_forks_alone, CACHE_MODELS, CACHE_STATES);
         tcase_add_test(tcase, what_layers_lack_is_refused);
     }
     suite_add_tcase(suite, tcase);
