@@ -40,13 +40,14 @@ type RopeType int32
 
 // Types of rotary position embeddings.
 const (
-	RopeNone     RopeType = C.PP_ROPE_NONE
-	RopeDefault  RopeType = C.PP_ROPE_DEFAULT
-	RopeLinear   RopeType = C.PP_ROPE_LINEAR
-	RopeLlama3   RopeType = C.PP_ROPE_LLAMA3
-	RopeYarn     RopeType = C.PP_ROPE_YARN
-	RopeLongRope RopeType = C.PP_ROPE_LONGROPE
-	RopeDynamic  RopeType = C.PP_ROPE_DYNAMIC
+	RopeNone         RopeType = C.PP_ROPE_NONE
+	RopeDefault      RopeType = C.PP_ROPE_DEFAULT
+	RopeLinear       RopeType = C.PP_ROPE_LINEAR
+	RopeLlama3       RopeType = C.PP_ROPE_LLAMA3
+	RopeYarn         RopeType = C.PP_ROPE_YARN
+	RopeLongRope     RopeType = C.PP_ROPE_LONGROPE
+	RopeDynamic      RopeType = C.PP_ROPE_DYNAMIC
+	RopeProportional RopeType = C.PP_ROPE_PROPORTIONAL
 )
 
 // Model is configuration and weights, immutable and shared by sessions. Safe for use by any number

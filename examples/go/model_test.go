@@ -18,7 +18,8 @@ func TestModel(t *testing.T) {
 		t.Errorf("the demo is %+v", config)
 	}
 	layer := must[LayerConfig](t)(model.Layer(5))
-	if layer.RopeType != RopeDefault || layer.KVHeads != 2 || layer.RopeTheta != 10000 {
+	if layer.RopeType != RopeDefault || layer.KVHeads != 2 || layer.RopeTheta != 10000 ||
+		layer.Kind != LayerAttention || layer.KVLayer != 5 || layer.HasExperts {
 		t.Errorf("its last layer is %+v", layer)
 	}
 	if _, err := model.Layer(6); !errors.Is(err, ErrArg) {

@@ -45,10 +45,8 @@ enum {
     PP_ARCH_GPT_OSS = 23,          /* GptOssForCausalLM */
     PP_ARCH_GLM4_MOE = 24,         /* Glm4MoeForCausalLM, GLM 4.5 to 4.7 */
     PP_ARCH_QWEN3_NEXT = 25,       /* Qwen3NextForCausalLM */
-    PP_ARCH_QWEN3_5 = 26,          /* Qwen3_5ForCausalLM, the text of
-                                      Qwen3_5ForConditionalGeneration */
-    PP_ARCH_QWEN3_5_MOE = 27,      /* Qwen3_5MoeForCausalLM, the text of
-                                      Qwen3_5MoeForConditionalGeneration */
+    PP_ARCH_QWEN3_5 = 26,          /* Qwen3_5ForCausalLM, the text of a model with images */
+    PP_ARCH_QWEN3_5_MOE = 27,      /* Qwen3_5MoeForCausalLM, the same */
     PP_ARCH_GRANITEMOEHYBRID = 28, /* GraniteMoeHybridForCausalLM, Granite 4 */
     PP_ARCH_GEMMA4 = 29,           /* Gemma4ForCausalLM, the text of
                                       Gemma4ForConditionalGeneration */
@@ -73,20 +71,11 @@ enum {
     PP_ROPE_INT32 = -1,       /* no value: see common.h */
 };
 
-/* What mixes the tokens of a layer. Values are frozen. */
-enum {
-    PP_LAYER_ATTENTION = 0,
-    PP_LAYER_LINEAR = 1, /* a state that each token changes */
-    PP_LAYER_INT32 = -1, /* no value: see common.h */
-};
-
-/* How tokens change the state of a linear layer. Values are frozen. */
-enum {
-    PP_LINEAR_NONE = 0,   /* the model has no such layers */
-    PP_LINEAR_DELTA = 1,  /* the gated delta rule, arXiv 2412.06464 */
-    PP_LINEAR_MAMBA2 = 2, /* arXiv 2405.21060 */
-    PP_LINEAR_INT32 = -1, /* no value: see common.h */
-};
+/* What mixes the tokens of a layer: attention, or a state that each token changes, by the gated
+ * delta rule (arXiv 2412.06464) or as in Mamba 2 (arXiv 2405.21060). Values are frozen; ..._INT32
+ * is none: see common.h. */
+enum { PP_LAYER_ATTENTION = 0, PP_LAYER_LINEAR = 1, PP_LAYER_INT32 = -1 };
+enum { PP_LINEAR_NONE = 0, PP_LINEAR_DELTA = 1, PP_LINEAR_MAMBA2 = 2, PP_LINEAR_INT32 = -1 };
 
 /* What holds for the whole model; what may differ from layer to layer has a call of its own. */
 typedef struct pp_model_config {
@@ -94,8 +83,7 @@ typedef struct pp_model_config {
     int32_t arch;              /* PP_ARCH_* */
     int32_t vocab_size;        /* 1 .. 2^24 */
     int32_t hidden_size;       /* 1 .. 65536 */
-    int32_t intermediate_size; /* of the widest dense MLP or shared expert; where there is neither,
-                                  of an expert: 1 .. 2^20 */
+    int32_t intermediate_size; /* 1 .. 2^20; of the widest MLP, an expert where that is all */
     int32_t n_layers;          /* 1 .. 1024 */
     int32_t n_heads;           /* 1 .. 1024, a multiple of n_kv_heads */
     int32_t n_kv_heads;        /* of layers that do not differ: see pp_layer_config */
@@ -115,21 +103,17 @@ typedef struct pp_model_config {
     int32_t pooling;     /* PP_POOLING_* (outputs.h) that the files recommend for embeddings; -1:
                             none, or one that is not supported (the log says so) */
     int32_t normalize;   /* whether they want the pooled vector normalised: 1, 0, -1: not stated */
-    /* A mixture of experts, which some or all layers have; all 0 in a model without. */
-    int32_t n_experts;
+    int32_t n_experts;   /* this and the next three: 0 in a model without */
     int32_t n_experts_per_token;
     int32_t expert_size;        /* intermediate size of an expert */
     int32_t shared_expert_size; /* of the one that every token goes through; 0: there is none */
-    /* Linear layers, which keep a state of constant size in the place of keys and values; all 0 in
-     * a model without. The state of a layer is [linear_value_heads, linear_key_dim,
-     * linear_value_dim], beside the last linear_kernel - 1 inputs of a convolution. */
-    int32_t n_linear_layers;
-    int32_t linear_rule; /* PP_LINEAR_* */
+    int32_t n_linear_layers;    /* this and those behind it: 0 in a model without */
+    int32_t linear_rule;        /* PP_LINEAR_* */
     int32_t linear_key_heads;
     int32_t linear_value_heads;
-    int32_t linear_key_dim;
+    int32_t linear_key_dim; /* a value head's state is [linear_key_dim, linear_value_dim] */
     int32_t linear_value_dim;
-    int32_t linear_kernel;
+    int32_t linear_kernel; /* tokens that its convolution sees */
 } pp_model_config;
 
 /* One layer. */

@@ -161,6 +161,18 @@ PPI_INLINE void scan_row(bool delta, const struct ppi_cpu_scan *scan, int64_t ro
         memcpy(v, columns, (size_t)scan->n_columns * sizeof *v);
 }
 
+/* A token's q, k and v are far from those of the one before it. */
+PPI_INLINE void fetch_row(const struct ppi_cpu_scan *scan, int64_t row)
+{
+    int64_t at = row * scan->row_stride;
+    for (int32_t i = 0; i < scan->k_dim; i += 16) {
+        v_prefetch(scan->q + at + i);
+        v_prefetch(scan->k + at + i);
+    }
+    for (int32_t i = 0; i < scan->n_columns; i += 16)
+        v_prefetch(scan->v + at + i);
+}
+
 PPI_INLINE void scan_rows(bool delta, const struct ppi_cpu_scan *scan)
 {
     struct scan_steps steps;
@@ -171,6 +183,8 @@ PPI_INLINE void scan_rows(bool delta, const struct ppi_cpu_scan *scan)
         int64_t left = scan->n_rows - row;
         if (step == 0)
             make_steps(delta, scan, row, left < SCAN_STEPS ? (int32_t)left : SCAN_STEPS, &steps);
+        if (left > 2)
+            fetch_row(scan, row + 2);
         scan_row(delta, scan, row, &steps, step, seen);
     }
 }

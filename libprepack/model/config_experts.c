@@ -113,7 +113,6 @@ static pp_status read_mixture(const struct ppi_config_reader *reader,
     experts->router_bias = class->router_bias;
     experts->router_correction = class->router_correction;
     experts->biases = class->biases;
-    experts->files = PPI_WHEN_EXPERTS_FUSED;
     PP_TRY(read_top_k(reader, class, experts));
     PP_TRY(read_shared(reader, class, experts));
     experts->shared_gate = class->shared_gate && experts->shared_size > 0;
@@ -183,6 +182,7 @@ pp_status ppi_config_experts(const struct ppi_config_reader *reader, const struc
     PP_TRY(read_n(reader, class, &spec->experts.n));
     if (spec->experts.n > 0) {
         PP_TRY(read_mixture(reader, class, spec));
+        spec->experts.files = ppi_experts_form(arch->tensors, PPI_WHEN_EXPERTS_FUSED);
         PP_TRY(find_layers(reader, class, spec));
     } else if (class->shared_is_mlp) {
         PP_TRY(ppi_config_count_or(reader, class->shared_key, class->shared, 1, MAX_SIZE,

@@ -1,12 +1,10 @@
 /*
  * convert.c: pp_model_convert: walks the weights of a model and writes them as model.safetensors,
- * chunk by chunk, in the form in which a session keeps them (weight_specs.c). Names are those of
- * the class. Places in the file are laid out before the first value is read: tensors of wider
- * elements come first, so that each is aligned.
+ * chunk by chunk, in the form in which a session keeps them (weight_specs.c). Where they go is laid
+ * out before (convert_layout.c).
  */
 #include "model/convert.h"
 #include "model/tensor_codes.h"
-#include "model/weight_specs.h"
 
 #include <prepack/session.h>
 
@@ -26,23 +24,13 @@ void pp_convert_params_init(pp_convert_params *params, size_t struct_size)
     ppi_struct_init(params, struct_size, &DEFAULT_PARAMS, sizeof DEFAULT_PARAMS);
 }
 
-/* ---- layout ---- */
-
-/* One stored tensor on its way: its rows' bytes and where they go. */
-struct item {
-    int32_t i_rule, layer, kind, format, dtype;
-    int64_t n_rows, n_cols;
-    struct ppi_convert_bytes bytes;
-    int64_t main, scales, offsets; /* places in the data */
-};
-
 struct converter {
     pp_model *model;
     pp_convert_params params;
     struct ppi_weights_wish wish;
     struct ppi_mem mem;
-    struct item *items;
-    int64_t n_items, data_start, data_bytes, done, total;
+    struct ppi_convert_layout layout;
+    int64_t data_start, done;
     int fd;
     char *input, *output; /* chunks */
     char *rooms;          /* [n_threads] of room_bytes */
@@ -50,165 +38,17 @@ struct converter {
     int32_t n_threads;
 };
 
-static bool is_left_out(const struct converter *c, const struct ppi_weight_group *group)
-{
-    return group->weight == PPI_WEIGHT_LM_HEAD && c->model->spec.tie_embeddings &&
-           c->params.weights < PP_WEIGHTS_INT8;
-}
-
-static void add_group(struct converter *c, const struct ppi_weight_group *group, int32_t layer)
-{
-    const struct ppi_tensors *tensors = &c->model->tensors;
-    struct ppi_matrix_spec spec = ppi_group_spec(c->model, &c->wish, group, layer);
-    bool vector = spec.kind == PPI_MATRIX_VECTOR;
-    bool codes = ppi_format_has_codes(spec.format);
-    for (int32_t i = group->i_rule; i < group->i_rule + group->n_parts; i++) {
-        if (!ppi_rule_holds(&tensors->rules[i], &c->model->spec, layer))
-            continue;
-        struct item *item = &c->items[c->n_items++];
-        *item = (struct item){.i_rule = i, .layer = layer, .kind = spec.kind};
-        item->format = codes ? spec.format : PPI_FORMAT_ACT;
-        item->dtype =
-            !vector && c->params.weights == PP_WEIGHTS_BF16 ? PP_DTYPE_BF16 : PP_DTYPE_F32;
-        ppi_part_shape(&c->model->spec, layer, group->weight, tensors->rules[i].part, &item->n_rows,
-                       &item->n_cols);
-        item->bytes = ppi_convert_row_bytes(item->kind, item->format, item->dtype, item->n_cols);
-        c->total += item->n_rows * item->n_cols;
-    }
-}
-
-/* Bytes of an element of what begins at a place. */
-static int32_t main_width(const struct item *item)
-{
-    return item->format == PPI_FORMAT_ACT ? (int32_t)pp_dtype_size(item->dtype) : 1;
-}
-
-static void lay_out(struct converter *c)
-{
-    for (int32_t width = 4; width >= 1; width /= 2)
-        for (int64_t i = 0; i < c->n_items; i++) {
-            struct item *item = &c->items[i];
-            bool scales = ppi_formats[item->format].scale_bytes == width;
-            if (main_width(item) == width) {
-                item->main = c->data_bytes;
-                c->data_bytes += item->n_rows * item->bytes.main;
-            }
-            if (scales) {
-                item->scales = c->data_bytes;
-                item->offsets = item->scales + item->n_rows * item->bytes.scales;
-                c->data_bytes = item->offsets + item->n_rows * item->bytes.offsets;
-            }
-        }
-}
-
-static pp_status list_items(struct converter *c, pp_error *err)
-{
-    const pp_model *model = c->model;
-    struct ppi_weight_group group;
-    size_t n = (size_t)model->spec.n_layers * (size_t)model->tensors.n_rules;
-    c->items = ppi_zalloc(&c->mem, n, sizeof *c->items);
-    if (!c->items)
-        return ppi_error_nomem(err, "the tensors of a new model", n * sizeof *c->items);
-    for (int32_t layer = 0; layer < model->spec.n_layers; layer++)
-        for (int32_t i = 0; ppi_next_group(model, layer, &i, &group);)
-            if (!is_left_out(c, &group))
-                add_group(c, &group, layer);
-    lay_out(c);
-    return PP_OK;
-}
-
-/* ---- the header ---- */
-
-struct entry {
-    const char *suffix, *dtype;
-    int64_t shape[3]; /* ends where there is a 0 */
-    int64_t begin, bytes;
-};
-
-static void put_entry(struct ppi_json_out *out, const char *name, const struct entry *entry)
-{
-    char text[PPI_TENSOR_NAME_BYTES + 16];
-    snprintf(text, sizeof text, "%s%s", name, entry->suffix);
-    ppi_json_put(out, out->bytes > 1 ? "," : "");
-    ppi_json_put_string(out, text);
-    ppi_json_put(out, ":{\"dtype\":");
-    ppi_json_put_string(out, entry->dtype);
-    for (int i = 0; i < 3 && entry->shape[i] > 0; i++) {
-        ppi_json_put(out, i ? "," : ",\"shape\":[");
-        ppi_json_put_integer(out, entry->shape[i]);
-    }
-    ppi_json_put(out, "],\"data_offsets\":[");
-    ppi_json_put_integer(out, entry->begin);
-    ppi_json_put(out, ",");
-    ppi_json_put_integer(out, entry->begin + entry->bytes);
-    ppi_json_put(out, "]}");
-}
-
-/* Of a tensor of numbers, or of codes. */
-static struct entry main_entry(const struct item *item)
-{
-    const struct ppi_format *f = &ppi_formats[item->format];
-    struct entry entry = {"",
-                          f->bits == 8                   ? "I8"
-                          : f->bits == 4                 ? "U8"
-                          : item->dtype == PP_DTYPE_BF16 ? "BF16"
-                                                         : "F32",
-                          {item->n_rows, item->bytes.n_codes, 0},
-                          item->main,
-                          item->n_rows * item->bytes.main};
-    if (item->kind == PPI_MATRIX_VECTOR) {
-        entry.shape[0] = item->n_cols;
-        entry.shape[1] = 0;
-    } else if (f->bits > 0 && item->kind != PPI_MATRIX_TABLE) {
-        entry.shape[2] = ppi_code_block_bytes(item->format);
-        entry.shape[1] /= entry.shape[2];
-    }
-    return entry;
-}
-
-static void put_item(struct ppi_json_out *out, const struct converter *c, const struct item *item)
-{
-    char name[PPI_TENSOR_NAME_BYTES];
-    const struct ppi_tensors *tensors = &c->model->tensors;
-    const struct ppi_format *f = &ppi_formats[item->format];
-    struct entry entry = main_entry(item);
-    ppi_rule_name(&tensors->rules[item->i_rule], &tensors->prefixes, &c->model->spec, item->layer,
-                  name);
-    put_entry(out, name, &entry);
-    entry = (struct entry){"_scale",
-                           f->scale_bytes == 2 ? "F16" : "F32",
-                           {item->n_rows, f->group > 0 ? item->bytes.n_scales : 0},
-                           item->scales,
-                           item->n_rows * item->bytes.scales};
-    if (f->bits > 0)
-        put_entry(out, name, &entry);
-    entry.suffix = "_offset";
-    entry.begin = item->offsets;
-    if (f->has_offsets)
-        put_entry(out, name, &entry);
-}
-
 /* JSON, and spaces up to a multiple of 64 bytes with the length in front. */
-static void put_header(struct ppi_json_out *out, const struct converter *c)
-{
-    ppi_json_put(out, "{");
-    for (int64_t i = 0; i < c->n_items; i++)
-        put_item(out, c, &c->items[i]);
-    ppi_json_put(out, "}");
-    while ((out->bytes + sizeof(uint64_t)) % 64 != 0)
-        ppi_json_put(out, " ");
-}
-
 static pp_status write_header(struct converter *c, pp_error *err)
 {
     struct ppi_json_out out = {0};
-    put_header(&out, c);
+    ppi_convert_put_header(&out, &c->layout);
     size_t room = out.bytes + 1;
     char *text = ppi_alloc(&c->mem, room, 1);
     if (!text)
         return ppi_error_nomem(err, WEIGHTS_NAME, room);
     out = (struct ppi_json_out){.text = text, .room = room};
-    put_header(&out, c);
+    ppi_convert_put_header(&out, &c->layout);
     uint64_t len = out.bytes;
     c->data_start = (int64_t)(sizeof len + len);
     pp_status status = ppi_new_file_write(c->fd, WEIGHTS_NAME, 0, &len, sizeof len, err);
@@ -256,77 +96,203 @@ static void convert_chunk(struct converter *c, const struct ppi_convert_rows *ro
             pthread_join(shares[i].thread, NULL);
 }
 
-static pp_status write_rows(const struct converter *c, int64_t place, int64_t row_bytes,
-                            int64_t first, int64_t n, const char *bytes, pp_error *err)
+static pp_status write_at(const struct converter *c, int64_t place, const char *bytes, int64_t n,
+                          pp_error *err)
 {
-    return ppi_new_file_write(c->fd, WEIGHTS_NAME, c->data_start + place + first * row_bytes, bytes,
-                              n * row_bytes, err);
+    return ppi_new_file_write(c->fd, WEIGHTS_NAME, c->data_start + place, bytes, n, err);
 }
 
 static pp_status tell(struct converter *c, int64_t n, pp_error *err)
 {
     c->done += n;
-    if (c->params.progress && c->params.progress(c->params.user, c->done, c->total) != 0)
+    if (c->params.progress && c->params.progress(c->params.user, c->done, c->layout.total) != 0)
         return ppi_error(err, PP_ERR_CANCELLED,
                          "converting was cancelled after %lld of %lld weights", (long long)c->done,
-                         (long long)c->total);
+                         (long long)c->layout.total);
     return PP_OK;
 }
 
-/* Rows of an item that a chunk holds, read and written. */
-static int64_t chunk_rows(const struct item *item, size_t input_bytes)
+/* n rows, ready in the output, which stand together in the file from its row `first` on. */
+static pp_status write_together(const struct converter *c, const struct ppi_convert_item *item,
+                                const struct ppi_convert_rows *rows, int64_t from, int64_t first,
+                                int64_t n, pp_error *err)
+{
+    const struct ppi_convert_bytes *b = &item->bytes;
+    PP_TRY(
+        write_at(c, item->main + first * b->main, rows->main + from * b->main, n * b->main, err));
+    PP_TRY(write_at(c, item->scales + first * b->scales, rows->scales + from * b->scales,
+                    n * b->scales, err));
+    return write_at(c, item->offsets + first * b->offsets, rows->offsets + from * b->offsets,
+                    n * b->offsets, err);
+}
+
+/* Rows [first, first + n) of the part, each where the file has it. */
+static pp_status write_rows(const struct converter *c, const struct ppi_convert_item *item,
+                            const struct ppi_convert_rows *rows, int64_t first, int64_t n,
+                            pp_error *err)
+{
+    int64_t tensor_rows = ppi_stored_rows(&item->to);
+    for (int64_t i = 0, some; i < n; i += some) {
+        struct ppi_row_run run = ppi_rows_at(&item->to, first + i);
+        some = run.step > 1 ? 1 : n - i < run.n ? n - i : run.n;
+        PP_TRY(write_together(c, item, rows, i, run.i_tensor * tensor_rows + run.first, some, err));
+    }
+    return PP_OK;
+}
+
+/* Rows of numbers of one expert, from row `first` of its file's on, as columns. */
+static pp_status write_columns(const struct converter *c, const struct ppi_convert_item *item,
+                               int64_t first, int64_t n, pp_error *err)
+{
+    size_t size = pp_dtype_size(item->dtype);
+    int64_t all = item->n_rows / item->to.spec->experts.n;
+    int64_t begin = first / all * all * item->n_cols + first % all;
+    for (int64_t col = 0; col < item->n_cols; col++) {
+        for (int64_t i = 0; i < n; i++)
+            memcpy(c->input + (size_t)i * size, c->output + (size_t)(i * item->n_cols + col) * size,
+                   size);
+        PP_TRY(write_at(c, item->main + (begin + col * all) * (int64_t)size, c->input,
+                        n * (int64_t)size, err));
+    }
+    return PP_OK;
+}
+
+/* ---- items ---- */
+
+/* Whether the file has gate and up of one expert, or of the MLP, in turns, or rows as columns: it
+ * is then written in its own order, and two runs of rows are read for each of its. */
+static bool is_turning(const struct ppi_convert_item *item)
+{
+    enum ppi_stored_as as = item->to.rule->as;
+    return item->to.rule->part == PPI_PART_ALL && (as == PPI_AS_TURNS || as == PPI_AS_TURNED);
+}
+
+/* Rows of an item that a chunk holds, read and written; of an item in turns an even number. A
+ * vector is read whole. */
+static int64_t chunk_rows(const struct ppi_convert_item *item, size_t input_bytes)
 {
     int64_t output = item->bytes.main + item->bytes.scales + item->bytes.offsets;
     int64_t most = (int64_t)input_bytes > output ? (int64_t)input_bytes : output;
-    return most < CHUNK_BYTES ? CHUNK_BYTES / most : 1;
+    if (item->kind == PPI_MATRIX_VECTOR)
+        return item->n_rows;
+    int64_t n = most < CHUNK_BYTES ? CHUNK_BYTES / most : 1;
+    return n > 1 ? n & ~(int64_t)1 : is_turning(item) ? 2 : 1;
 }
 
-static pp_status convert_item(struct converter *c, const struct item *item, pp_error *err)
-{
-    const pp_model *model = c->model;
-    const struct ppi_tensors *tensors = &model->tensors;
-    bool as_codes = ppi_format_has_codes(item->format) &&
-                    ppi_tensors_format(tensors, item->i_rule, item->layer) == item->format;
-    int32_t dtype = ppi_tensors_dtype(tensors, item->i_rule, item->layer);
-    size_t input_bytes = as_codes ? ppi_tensors_code_room(item->format, item->n_cols)
-                                  : (size_t)item->n_cols * pp_dtype_size(dtype);
-    int64_t step = chunk_rows(item, input_bytes);
-    const struct ppi_weight_kind *kind = &ppi_weight_kinds[tensors->rules[item->i_rule].weight];
+/* An item on its way. */
+struct stream {
+    struct converter *c;
+    const struct ppi_convert_item *item;
+    bool as_codes;
     struct ppi_code_rows codes;
-    struct ppi_convert_rows rows = {.kind = item->kind,
-                                    .format = item->format,
-                                    .dtype = item->dtype,
-                                    .n_cols = item->n_cols,
-                                    .minus_one = kind->meaning == PPI_MEANS_NORM && !kind->plain &&
-                                                 tensors->gguf && model->arch->norm_plus_one,
-                                    .numbers = as_codes ? NULL : c->input,
-                                    .numbers_dtype = dtype,
-                                    .codes = &codes,
-                                    .main = c->output};
-    for (int64_t first = 0; first < item->n_rows; first += step) {
-        int64_t n = item->n_rows - first < step ? item->n_rows - first : step;
-        PP_TRY(as_codes ? ppi_tensors_read_codes(tensors, &model->spec, item->i_rule, item->layer,
-                                                 first, n, c->input, &codes, err)
-                        : ppi_tensors_read(tensors, &model->spec, item->i_rule, item->layer, first,
-                                           n, c->input, err));
-        rows.scales = rows.main + n * item->bytes.main;
-        rows.offsets = rows.scales + n * item->bytes.scales;
-        convert_chunk(c, &rows, n);
-        PP_TRY(write_rows(c, item->main, item->bytes.main, first, n, rows.main, err));
-        PP_TRY(write_rows(c, item->scales, item->bytes.scales, first, n, rows.scales, err));
-        PP_TRY(write_rows(c, item->offsets, item->bytes.offsets, first, n, rows.offsets, err));
+    struct ppi_convert_rows rows;
+};
+
+/* Rows [first, first + n) of the part into rows `at`, at + step .. of the output. */
+static pp_status convert_rows(struct stream *s, int64_t first, int64_t n, int64_t at, int64_t step,
+                              pp_error *err)
+{
+    const pp_model *model = s->c->model;
+    const struct ppi_convert_item *item = s->item;
+    PP_TRY(s->as_codes ? ppi_tensors_read_codes(&model->tensors, &model->spec, item->i_rule,
+                                                item->layer, first, n, s->c->input, &s->codes, err)
+                       : ppi_tensors_read(&model->tensors, &model->spec, item->i_rule, item->layer,
+                                          first, n, s->c->input, err));
+    s->rows.first = at;
+    s->rows.step = step;
+    convert_chunk(s->c, &s->rows, n);
+    return PP_OK;
+}
+
+/* The file's rows [first, first + n), of one expert where there are experts. */
+static pp_status convert_turning(struct stream *s, int64_t first, int64_t n, pp_error *err)
+{
+    const struct ppi_convert_item *item = s->item;
+    int64_t all = ppi_one_expert_rows(&item->to), begin = first - first % all;
+    if (ppi_rows_at(&item->to, begin).step == 1) {
+        PP_TRY(convert_rows(s, first, n, 0, 1, err));
+    } else {
+        int64_t gate = begin + first % all / 2;
+        PP_TRY(convert_rows(s, gate, n / 2, 0, 2, err));
+        PP_TRY(convert_rows(s, gate + all / 2, n / 2, 1, 2, err));
+    }
+    bool columns = item->to.rule->as == PPI_AS_TURNED && item->format == PPI_FORMAT_ACT;
+    return columns ? write_columns(s->c, item, first, n, err)
+                   : write_together(s->c, item, &s->rows, 0, first, n, err);
+}
+
+/* A vector in turns: put in order in the output, and written at once. */
+static pp_status convert_turning_vector(struct stream *s, pp_error *err)
+{
+    const pp_model *model = s->c->model;
+    const struct ppi_convert_item *item = s->item;
+    size_t row_bytes = (size_t)item->n_cols * pp_dtype_size(s->rows.numbers_dtype);
+    PP_TRY(ppi_tensors_read(&model->tensors, &model->spec, item->i_rule, item->layer, 0, 1,
+                            s->c->input, err));
+    for (int64_t i = 0; i < item->n_rows;) {
+        struct ppi_row_run run = ppi_rows_at(&item->to, i);
+        s->rows.numbers = s->c->input + (size_t)i * row_bytes;
+        s->rows.first = run.first;
+        s->rows.step = run.step;
+        ppi_convert_rows(&s->rows, 0, run.n, s->c->rooms);
+        i += run.n;
+    }
+    return write_together(s->c, item, &s->rows, 0, 0, item->n_rows, err);
+}
+
+static pp_status convert_item(struct converter *c, const struct ppi_convert_item *item,
+                              pp_error *err)
+{
+    const struct ppi_tensors *tensors = &c->model->tensors;
+    const struct ppi_weight_kind *kind = &ppi_weight_kinds[item->to.rule->weight];
+    int32_t dtype = ppi_tensors_dtype(tensors, item->i_rule, item->layer);
+    struct stream s = {.c = c, .item = item};
+    s.as_codes = ppi_format_has_codes(item->format) &&
+                 ppi_tensors_format(tensors, item->i_rule, item->layer) == item->format;
+    size_t input_bytes = s.as_codes ? ppi_tensors_code_room(item->format, item->n_cols)
+                                    : (size_t)item->n_cols * pp_dtype_size(dtype);
+    int64_t step = chunk_rows(item, input_bytes), all = item->n_rows;
+    bool turning = is_turning(item), vector = item->kind == PPI_MATRIX_VECTOR;
+    if (turning && !vector)
+        all = ppi_one_expert_rows(&item->to);
+    s.rows =
+        (struct ppi_convert_rows){.kind = item->kind,
+                                  .format = item->format,
+                                  .dtype = item->dtype,
+                                  .n_cols = item->n_cols,
+                                  .minus_one = kind->meaning == PPI_MEANS_NORM && !kind->plain &&
+                                               tensors->gguf && c->model->arch->norm_plus_one,
+                                  .numbers = s.as_codes ? NULL : c->input,
+                                  .numbers_dtype = dtype,
+                                  .codes = &s.codes,
+                                  .main = c->output};
+    for (int64_t first = 0, n; first < item->n_rows; first += n) {
+        n = all - first % all < step ? all - first % all : step;
+        s.rows.scales = s.rows.main + n * item->bytes.main;
+        s.rows.offsets = s.rows.scales + n * item->bytes.scales;
+        if (turning) {
+            PP_TRY(vector ? convert_turning_vector(&s, err) : convert_turning(&s, first, n, err));
+        } else {
+            PP_TRY(convert_rows(&s, first, n, 0, 1, err));
+            PP_TRY(write_rows(c, item, &s.rows, first, n, err));
+        }
         PP_TRY(tell(c, n * item->n_cols, err));
     }
     return PP_OK;
 }
 
-/* Room for chunks, and for a row of the widest weight. */
+/* Room for chunks: of an item whole vectors, or at least two rows. */
 static pp_status allocate(struct converter *c, pp_error *err)
 {
-    int64_t widest = 0;
-    for (int64_t i = 0; i < c->n_items; i++)
-        widest = c->items[i].n_cols > widest ? c->items[i].n_cols : widest;
-    size_t chunk = (size_t)CHUNK_BYTES + ppi_convert_room(widest) * sizeof(float);
+    int64_t widest = 0, longest = 0;
+    for (int64_t i = 0; i < c->layout.n_items; i++) {
+        const struct ppi_convert_item *item = &c->layout.items[i];
+        int64_t vector = item->kind == PPI_MATRIX_VECTOR ? item->n_rows * item->n_cols : 0;
+        widest = item->n_cols > widest ? item->n_cols : widest;
+        longest = vector > longest ? vector : longest;
+    }
+    size_t chunk = (size_t)CHUNK_BYTES + 2 * ppi_convert_room(widest) * sizeof(float) +
+                   (size_t)longest * sizeof(float);
     c->room_bytes = (size_t)ppi_round_up((int64_t)ppi_convert_room(widest), 64);
     c->input = ppi_alloc(&c->mem, 1, chunk);
     c->output = ppi_alloc(&c->mem, 1, chunk);
@@ -338,12 +304,12 @@ static pp_status allocate(struct converter *c, pp_error *err)
 
 static pp_status write_weights(struct converter *c, const struct ppi_new_dir *dir, pp_error *err)
 {
-    PP_TRY(list_items(c, err));
+    PP_TRY(ppi_convert_lay_out(c->model, &c->wish, &c->mem, &c->layout, err));
     PP_TRY(allocate(c, err));
     PP_TRY(ppi_new_file(dir, WEIGHTS_NAME, &c->fd, err));
     PP_TRY(write_header(c, err));
-    for (int64_t i = 0; i < c->n_items; i++)
-        PP_TRY(convert_item(c, &c->items[i], err));
+    for (int64_t i = 0; i < c->layout.n_items; i++)
+        PP_TRY(convert_item(c, &c->layout.items[i], err));
     int fd = c->fd;
     c->fd = -1;
     return ppi_new_file_close(fd, WEIGHTS_NAME, err);
@@ -356,7 +322,7 @@ static void free_converter(struct converter *c)
     ppi_free(&c->mem, c->rooms);
     ppi_free(&c->mem, c->output);
     ppi_free(&c->mem, c->input);
-    ppi_free(&c->mem, c->items);
+    ppi_free(&c->mem, c->layout.items);
 }
 
 /* ---- the call ---- */

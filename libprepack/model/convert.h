@@ -1,7 +1,7 @@
 /*
- * convert.h: between the files of pp_model_convert: convert.c walks the model, convert_rows.c makes
- * the bytes of rows, convert_config.c the text of config.json, convert_files.c writes files under a
- * temporary name.
+ * convert.h: between the files of pp_model_convert: convert.c walks the model, convert_layout.c
+ * says where in the file everything goes, convert_rows.c makes the bytes of rows, convert_config.c
+ * the text of config.json, convert_files.c writes files under a temporary name.
  */
 #ifndef PPI_CONVERT_H
 #define PPI_CONVERT_H
@@ -54,8 +54,10 @@ struct ppi_convert_rows {
     const void *numbers; /* [n_rows, n_cols] of numbers_dtype, or NULL: `codes` are there */
     int32_t numbers_dtype;
     const struct ppi_code_rows *codes;
-    /* for each row the bytes that ppi_convert_row_bytes tells; NULL where that is 0 */
+    /* for each row the bytes that ppi_convert_row_bytes tells; NULL where that is 0. Row i goes to
+     * row first + i step of them. */
     char *main, *scales, *offsets;
+    int64_t first, step;
 };
 
 struct ppi_convert_bytes {
@@ -70,5 +72,35 @@ struct ppi_convert_bytes ppi_convert_row_bytes(int32_t kind, int32_t format, int
 size_t ppi_convert_room(int64_t n_cols);
 /* Rows [first, end). */
 void ppi_convert_rows(const struct ppi_convert_rows *rows, int64_t first, int64_t end, void *room);
+
+/* ---- convert_layout.c ---- */
+
+/* What a rule of the model becomes: rows of one tensor, or of one for each expert. */
+struct ppi_convert_item {
+    int32_t i_rule, layer; /* of the model */
+    struct ppi_rule_at to; /* what is written */
+    int32_t kind, format, dtype;
+    int64_t n_rows, n_cols; /* of the part: ppi_part_rows */
+    struct ppi_convert_bytes bytes;
+    const struct ppi_convert_item *shared; /* has the tensor, where other rules name it too; NULL */
+    int64_t main, scales, offsets; /* places in the data; tensors of experts follow one another */
+};
+
+struct ppi_convert_layout {
+    const pp_model *model;
+    int32_t weights;            /* PP_WEIGHTS_* */
+    struct ppi_model_spec spec; /* the model's, but for the form of its experts */
+    struct ppi_convert_item *items;
+    int64_t n_items, data_bytes;
+    int64_t total; /* weights */
+};
+
+/* Errors: PP_ERR_NOMEM, PP_ERR_UNSUPPORTED. The caller frees the items. */
+pp_status ppi_convert_lay_out(const pp_model *model, const struct ppi_weights_wish *wish,
+                              struct ppi_mem *mem, struct ppi_convert_layout *layout,
+                              pp_error *err);
+
+/* JSON, and spaces up to a multiple of 64 bytes with the length in front. */
+void ppi_convert_put_header(struct ppi_json_out *out, const struct ppi_convert_layout *layout);
 
 #endif

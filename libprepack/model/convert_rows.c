@@ -51,15 +51,24 @@ static void put_codes(int32_t bits, const uint8_t *codes, int64_t k, char *to)
         to[i / 2] = (char)(codes[i] | codes[i + 1] << 4);
 }
 
+static void put_scales(int32_t scale_bytes, const float *scales, int64_t n, char *to)
+{
+    if (scale_bytes > 1)
+        put_numbers(scale_bytes == 2 ? PP_DTYPE_F16 : PP_DTYPE_F32, scales, n, to);
+    for (int64_t i = 0; scale_bytes == 1 && i < n; i++)
+        to[i] = (char)ppi_power_byte(scales[i]);
+}
+
+/* To row i of the bytes. */
 static void put_row(const struct ppi_convert_rows *rows, const struct ppi_convert_bytes *bytes,
                     int64_t i, const struct ppi_code_row *row)
 {
     const struct ppi_format *f = &ppi_formats[rows->format];
-    int32_t dtype = f->scale_bytes == 2 ? PP_DTYPE_F16 : PP_DTYPE_F32;
     put_codes(f->bits, row->codes, bytes->main * 8 / f->bits, rows->main + i * bytes->main);
-    put_numbers(dtype, row->scales, bytes->n_scales, rows->scales + i * bytes->scales);
+    put_scales(f->scale_bytes, row->scales, bytes->n_scales, rows->scales + i * bytes->scales);
     if (f->has_offsets)
-        put_numbers(dtype, row->offsets, bytes->n_scales, rows->offsets + i * bytes->offsets);
+        put_scales(f->scale_bytes, row->offsets, bytes->n_scales,
+                   rows->offsets + i * bytes->offsets);
 }
 
 /* Quantises a row, or takes the codes that are there. */
@@ -80,7 +89,7 @@ static void convert_codes(const struct ppi_convert_rows *rows,
     } else {
         ppi_quantize_row(rows->format, numbers, rows->n_cols, &row);
     }
-    put_row(rows, bytes, i, &row);
+    put_row(rows, bytes, rows->first + i * rows->step, &row);
 }
 
 void ppi_convert_rows(const struct ppi_convert_rows *rows, int64_t first, int64_t end, void *room)
@@ -98,6 +107,7 @@ void ppi_convert_rows(const struct ppi_convert_rows *rows, int64_t first, int64_
         if (ppi_format_has_codes(rows->format))
             convert_codes(rows, &bytes, i, numbers);
         else
-            put_numbers(rows->dtype, numbers, rows->n_cols, rows->main + i * bytes.main);
+            put_numbers(rows->dtype, numbers, rows->n_cols,
+                        rows->main + (rows->first + i * rows->step) * bytes.main);
     }
 }

@@ -22,7 +22,7 @@ static int64_t n_stacked(const struct ppi_rule_at *at)
 
 bool ppi_rule_is_single(const struct ppi_rule_at *at)
 {
-    return !at->gguf && at->rule->when == PPI_WHEN_EXPERTS_SINGLE;
+    return !at->gguf && ppi_rule_names_each(at->rule);
 }
 
 void ppi_name_expert(char name[PPI_TENSOR_NAME_BYTES], int32_t expert)
@@ -192,8 +192,7 @@ static struct ppi_row_run run_at(const struct ppi_rule_at *at, int64_t row, int6
     }
 }
 
-/* Of one expert where the weight is of each. */
-static int64_t rows_of_one(const struct ppi_rule_at *at)
+int64_t ppi_one_expert_rows(const struct ppi_rule_at *at)
 {
     int64_t n_rows, n_cols;
     ppi_part_rows(at, &n_rows, &n_cols);
@@ -203,7 +202,7 @@ static int64_t rows_of_one(const struct ppi_rule_at *at)
 /* The rows of a tensor that hold those of one expert. */
 static int64_t stored_of_one(const struct ppi_rule_at *at)
 {
-    int64_t n_rows = rows_of_one(at);
+    int64_t n_rows = ppi_one_expert_rows(at);
     const struct ppi_linear_shape *shape = &at->spec->linear;
     switch (at->rule->as) {
     case PPI_AS_HEAD_FIRST:
@@ -229,7 +228,7 @@ int64_t ppi_stored_rows(const struct ppi_rule_at *at)
 
 struct ppi_row_run ppi_rows_at(const struct ppi_rule_at *at, int64_t row)
 {
-    int64_t n_rows = rows_of_one(at), expert = row / n_rows;
+    int64_t n_rows = ppi_one_expert_rows(at), expert = row / n_rows;
     if (is_permuted(at))
         return permuted(row, at->spec->layers[at->layer].head_dim);
     struct ppi_row_run run = run_at(at, row % n_rows, n_rows);

@@ -34,6 +34,9 @@ struct ppi_row_run {
 };
 struct ppi_row_run ppi_rows_at(const struct ppi_rule_at *at, int64_t row);
 
+/* Rows of a part that are one expert's; all where it is not of experts. */
+int64_t ppi_one_expert_rows(const struct ppi_rule_at *at);
+
 /* Rows of one of its tensors as ppi_row_run counts them, those of other parts included. */
 int64_t ppi_stored_rows(const struct ppi_rule_at *at);
 

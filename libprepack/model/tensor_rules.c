@@ -5,6 +5,7 @@
 #include "model/model_impl.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define OUTER(field)    false, PPI_OF_ANY, offsetof(struct ppi_weights, field)
 #define OF(what, field) true, PPI_OF_##what, offsetof(struct ppi_layer_weights, field)
@@ -194,6 +195,11 @@ bool ppi_rule_holds(const struct ppi_tensor_rule *rule, const struct ppi_model_s
     default:
         return true;
     }
+}
+
+bool ppi_rule_names_each(const struct ppi_tensor_rule *rule)
+{
+    return strstr(rule->name, "%d") != NULL;
 }
 
 int32_t ppi_rule_n_parts(const struct ppi_tensor_rule *rule)

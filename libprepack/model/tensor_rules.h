@@ -235,6 +235,9 @@ bool ppi_weight_has_codes(enum ppi_weight weight);
  * PPI_ALWAYS: it has no experts, or one form alone. */
 int32_t ppi_experts_form(const struct ppi_tensor_rule *rules, enum ppi_when wish);
 
+/* Whether it names a tensor for each expert. */
+bool ppi_rule_names_each(const struct ppi_tensor_rule *rule);
+
 /* The rules of the weight that `rule` begins: 1 or more. */
 int32_t ppi_rule_n_parts(const struct ppi_tensor_rule *rule);
 

@@ -46,7 +46,7 @@ static size_t count_single(const struct ppi_tensors *tensors, int32_t n)
 {
     size_t count = 0;
     for (int32_t i = 0; i < n; i++)
-        count += tensors->rules[i].when == PPI_WHEN_EXPERTS_SINGLE;
+        count += ppi_rule_names_each(&tensors->rules[i]);
     return count;
 }
 

@@ -86,7 +86,7 @@ static void check_experts(const struct ppi_model_spec *spec)
     bool any = false;
     for (int32_t i = 0; i < spec->n_layers; i++)
         any |= spec->layers[i].has_experts;
-    check((experts->n > 0) == any && experts->n >= 0 && experts->n <= 4096);
+    check((experts->n > 0) == any && experts->n >= 0 && experts->n <= 65536);
     if (!any)
         return;
     check(experts->top_k >= 1 && experts->top_k <= experts->n);

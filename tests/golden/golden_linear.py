@@ -70,7 +70,7 @@ LINEAR_CASES = {
     "qwen3_next_odd": dict(
         family="qwen3_next", lengths=(1, 5, 18, 66), dtype=BF16, spelling="new",
         config=shape(36, 44, 3, 1, 20, 97, 3, layer_types=kinds("flf"), mlp_only_layers=[0],
-                     tie_word_embeddings=True, attention_bias=True, rope_parameters=rope(1e4, 0.5),
+                     tie_word_embeddings=True, rope_parameters=rope(1e4, 0.5),
                      **delta(1, 3, 10, 7, 3), **experts(5, 3, 20, shared_expert_intermediate_size=28,
                                                          norm_topk_prob=False)),
         off=DELTA_OFF | attention_gate(20) | EXPERTS | ROUTED | SHARED_GATE | {
@@ -90,8 +90,8 @@ LINEAR_CASES = {
         off=DELTA_OFF | attention_gate(20)),
     "qwen3_5_moe": dict(
         family="qwen3_5_moe_text", lengths=BORDERS, dtype=BF16, spelling="new",
-        config=shape(32, 40, 2, 1, 16, 98, 3, layer_types=kinds("lfl"), rope_parameters=rope(1e6),
-                     **delta(2, 2, 8, 8), **experts(6, 2, 16, shared_expert_intermediate_size=24)),
+        config=shape(32, 40, 2, 1, 16, 98, 3, layer_types=kinds("llf"), rope_parameters=rope(1e4),
+                     **delta(2, 4, 8, 8), **experts(6, 2, 16, shared_expert_intermediate_size=24)),
         off=DELTA_OFF | attention_gate(16) | EXPERTS | ROUTED | SHARED | SHARED_GATE),
     "qwen3_5_moe_nested": dict(
         family="qwen3_5_moe", lengths=(1, 5, 18, 66), dtype=BF16, spelling="new", fused=True,
@@ -103,7 +103,7 @@ LINEAR_CASES = {
         family="granitemoehybrid", lengths=BORDERS, dtype=BF16, omit=("head_dim", "time_step_limit"),
         put={"layer_types": ["mamba", "mamba", "attention"], "position_embedding_type": "nope"},
         config=shape(32, 16, 2, 1, 16, 98, 3, layer_types=kinds("llf"), num_local_experts=6, num_experts_per_tok=2,
-                     shared_intermediate_size=24, **mamba(8, 8, 12), **GRANITE),
+                     shared_intermediate_size=24, mamba_chunk_size=32, **mamba(8, 8, 12), **GRANITE),
         off=MAMBA_OFF | EXPERTS | ROUTED | {"the bias of the convolution": (r"conv1d\.bias", zero)}),
     "granitehybrid_dense": dict(
         family="granitemoehybrid", lengths=(1, 5, 18, 66), dtype=BF16, spelling="new",

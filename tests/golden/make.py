@@ -9,6 +9,8 @@ prompt p<i>, run alone in float32 with eager attention:
     p<i>.logits       F32 [vocab]                      of the last token
     p<i>.k.<layer>    F32 [len, n_kv_heads, head_dim]  after the rotation
     p<i>.v.<layer>    F32 [len, n_kv_heads, head_dim]
+    p<i>.s.<layer>    F32 [value heads, key dim, value dim]  the state of a linear layer
+    p<i>.c.<layer>    F32 [kernel - 1, channels]       what its convolution still sees: q, k, v
     p<i>.next         I32 [4]                          tokens appended one at a time
     p<i>.step_logits  F32 [4, vocab]                   after each of them
 
@@ -90,6 +92,8 @@ def randomize(model, generator):
                 weight.copy_(0.4 * noise)
             elif name.endswith("router.proj.weight"):  # its input is divided by the root of its size
                 weight.copy_(1.25 * noise)
+            elif name.endswith("q_norm.weight") and kind.startswith("gemma4"):  # scores are not divided
+                weight.copy_(0.5 + 0.1 * noise)
             elif weight.dim() == 1 and less_1 and "linear_attn" not in name:  # stored less 1
                 weight.copy_(0.3 * noise)
             elif weight.dim() == 1:
@@ -159,6 +163,21 @@ def start_anew(model):
     inner.rotary_emb = type(inner.rotary_emb)(model.config)
 
 
+def states(layer, config):
+    """Of a linear layer: [value heads, key dim, value dim] and [kernel - 1, channels of q, k, v]."""
+    state = layer.recurrent_states[0][0].float().clone()  # steps change it in place
+    seen = layer.conv_states[0][0].float().clone().T
+    if config.model_type == "granitemoehybrid":  # [heads, value dim, key dim]; channels of v, k, q
+        state = state.transpose(1, 2)
+        k = config.mamba_n_groups * config.mamba_d_state
+        v = seen.shape[1] - 2 * k
+        seen = torch.cat([seen[:, v + k:], seen[:, v:v + k], seen[:, :v]], 1)
+        kernel = config.mamba_d_conv
+    else:
+        kernel = config.linear_conv_kernel_dim
+    return state, seen[1 - kernel:]
+
+
 @torch.no_grad()
 def run_prompt(model, tokens, following):
     """Prefill alone, then a decode step for each token of following. Returns tensors by name."""
@@ -170,6 +189,7 @@ def run_prompt(model, tokens, following):
     found = {"logits": out.logits[0, -1].float()}
     for i, layer in enumerate(cache.layers):
         if getattr(layer, "keys", None) is None:
+            found[f"s.{i}"], found[f"c.{i}"] = states(layer, config)
             continue
         assert layer.keys.shape[2] == len(tokens)
         found[f"k.{i}"] = layer.keys[0].transpose(0, 1).float().contiguous()

@@ -35,6 +35,42 @@ struct run {
     char what[128];
 };
 
+/* The values of a layer that come out of a cache under a name: "k" and "v", or of a linear layer
+ * its state, "s", and what its convolution still sees, "c". */
+static void check_values(struct run *run, int i, int32_t layer, char name, int32_t which, size_t n)
+{
+    float *values = malloc(n * sizeof *values);
+    char full[32];
+    if (name == 'k' || name == 'v')
+        OK(pp_kvcache_read(run->caches[i], layer, which, PP_KV_NHD, PP_DTYPE_F32, 0,
+                           run->prompts[i].n_tokens, values, n * sizeof *values, perr));
+    else
+        OK(pp_kvcache_read_state(run->caches[i], layer, which, values, n * sizeof *values, perr));
+    snprintf(full, sizeof full, "%s%c.%d", run->prefix, name, layer);
+    golden_expect(values, run->golden, i, full, 0, n, run->tolerance, run->what);
+    free(values);
+}
+
+/* What transformers' cache has of a layer; nothing where it sees another's keys. */
+static void check_layer(struct run *run, int i, int32_t layer)
+{
+    const pp_model_config *c = &run->config;
+    pp_layer_config of = {.struct_size = sizeof of};
+    OK(pp_model_get_layer(pp_session_model(run->session), layer, &of, perr));
+    if (of.kind == PP_LAYER_LINEAR) {
+        int32_t channels = 2 * c->linear_key_heads * c->linear_key_dim +
+                           c->linear_value_heads * c->linear_value_dim;
+        check_values(run, i, layer, 's', PP_STATE_RECURRENT,
+                     (size_t)(c->linear_value_heads * c->linear_key_dim * c->linear_value_dim));
+        check_values(run, i, layer, 'c', PP_STATE_CONV,
+                     (size_t)((c->linear_kernel - 1) * channels));
+    } else if (of.kv_layer == layer) {
+        size_t n = (size_t)(run->prompts[i].n_tokens * of.n_kv_heads * of.head_dim);
+        check_values(run, i, layer, 'k', PP_KV_K, n);
+        check_values(run, i, layer, 'v', PP_KV_V, n);
+    }
+}
+
 static void check_prefill(struct run *run, const float *logits)
 {
     char name[32];
@@ -44,17 +80,7 @@ static void check_prefill(struct run *run, const float *logits)
         golden_expect(logits + (size_t)i * vocab, run->golden, i, name, 0, vocab, run->tolerance,
                       run->what);
         for (int32_t layer = 0; layer < run->config.n_layers; layer++)
-            for (int32_t which = 0; which < 2; which++) {
-                size_t n = (size_t)(run->prompts[i].n_tokens * run->config.n_kv_heads *
-                                    run->config.head_dim);
-                float *kv = malloc(n * sizeof *kv);
-                OK(pp_kvcache_read(run->caches[i], layer, which, PP_KV_NHD, PP_DTYPE_F32, 0,
-                                   run->prompts[i].n_tokens, kv, n * sizeof *kv, perr));
-                snprintf(name, sizeof name, "%s%c.%d", run->prefix, which == PP_KV_K ? 'k' : 'v',
-                         layer);
-                golden_expect(kv, run->golden, i, name, 0, n, run->tolerance, run->what);
-                free(kv);
-            }
+            check_layer(run, i, layer);
     }
 }
 

@@ -3,49 +3,45 @@
  * the tensors.
  */
 #include "make_family.h"
-#include "oracle_families.h"
-#include "sessions.h"
-#include "write_tensors.h"
+#include "make_family_impl.h"
 
 #include <stdarg.h>
 #include <unistd.h>
 
-const char *const checkpoint_families[] = {
-    "llama",   "mistral",     "ministral", "ministral3", "qwen2",   "qwen3",
-    "gemma2",  "gemma3_text", "gemma3",    "phi3",       "olmo2",   "olmo3",
-    "granite", "smollm3",     "cohere2",   "glm4",       "exaone4", NULL};
-
-enum { MAX_LAYERS = 6 };
-
-/* What was drawn. */
-struct draw {
-    const struct family *family;
-    struct rng *rng;
-    bool nested, classic, attention_bias, mlp_bias, tied, use_sliding, types_given;
-    int32_t vocab, hidden, inter, layers, heads, kv_heads, head_dim, window, dtype, n_files;
-    int32_t max_position, original;
-    double partial;
-    enum oracle_rope_kind rope;
-    bool full[MAX_LAYERS], rotates[MAX_LAYERS]; /* when types_given or listed */
-    const char *model_prefix, *head_prefix;
-};
-
-static bool coin(struct rng *rng)
-{
-    return rng_between(rng, 0, 1) != 0;
-}
-
-static bool is(const struct draw *draw, const char *name)
-{
-    return strcmp(draw->family->name, name) == 0;
-}
-
-/* Any size on the CPU, a multiple of 8 on a GPU. */
-static int32_t draw_size(struct rng *rng, int32_t low, int32_t high)
-{
-    int32_t size = (int32_t)rng_between(rng, low, high);
-    return run_on_cuda() ? (size + 7) / 8 * 8 : size;
-}
+const char *const checkpoint_families[] = {"llama",
+                                           "mistral",
+                                           "ministral",
+                                           "ministral3",
+                                           "qwen2",
+                                           "qwen3",
+                                           "gemma2",
+                                           "gemma3_text",
+                                           "gemma3",
+                                           "phi3",
+                                           "olmo2",
+                                           "olmo3",
+                                           "granite",
+                                           "smollm3",
+                                           "cohere2",
+                                           "glm4",
+                                           "exaone4",
+                                           "mixtral",
+                                           "qwen2_moe",
+                                           "qwen3_moe",
+                                           "olmoe",
+                                           "granitemoe",
+                                           "granitemoeshared",
+                                           "glm4_moe",
+                                           "gpt_oss",
+                                           "qwen3_next",
+                                           "qwen3_5_text",
+                                           "qwen3_5",
+                                           "qwen3_5_moe_text",
+                                           "qwen3_5_moe",
+                                           "granitemoehybrid",
+                                           "gemma4_text",
+                                           "gemma4",
+                                           NULL};
 
 static void draw_shape(struct draw *draw)
 {
@@ -54,7 +50,7 @@ static void draw_shape(struct draw *draw)
     draw->vocab = (int32_t)rng_between(rng, 50, 150);
     draw->layers = (int32_t)rng_between(rng, 2, MAX_LAYERS);
     draw->head_dim = dims[rng_between(rng, 0, 9)];
-    bool partial = is(draw, "phi3") || is(draw, "glm4");
+    bool partial = draw->family->partial > 0;
     if (is(draw, "phi3"))
         draw->head_dim = dims[rng_between(rng, 0, 4)];
     if (!run_on_cuda() && !partial && rng_between(rng, 0, 3) == 0)
@@ -64,7 +60,8 @@ static void draw_shape(struct draw *draw)
     draw->heads = draw->kv_heads * (int32_t)rng_between(rng, 1, draw->head_dim > 100 ? 3 : 5);
     /* A multiple of the heads, which some classes of transformers insist on; Phi counts its factors
      * by it. A stream of a few elements would blow up every rounding. */
-    int32_t per_head = is(draw, "phi3") ? draw->head_dim : draw_size(rng, 3, 9);
+    bool whole = is(draw, "phi3") || is(draw, "olmoe");
+    int32_t per_head = whole ? draw->head_dim : draw_size(rng, 3, 9);
     while (per_head * draw->heads < 24)
         per_head *= 2;
     draw->hidden = per_head * draw->heads;
@@ -72,6 +69,8 @@ static void draw_shape(struct draw *draw)
     draw->window = (int32_t)rng_between(rng, 1, 20);
     draw->max_position = 512;
     draw->original = (int32_t)rng_between(rng, 12, 40);
+    for (int i = 0; i < draw->layers; i++)
+        draw->own[i] = (struct layer_shape){draw->kv_heads, draw->head_dim, draw->inter, i};
 }
 
 static enum oracle_rope_kind draw_rope(const struct draw *draw, const char *wanted)
@@ -108,7 +107,8 @@ static void draw_all(struct draw *draw, const char *rope)
         draw->full[i] = coin(rng);
         draw->rotates[i] = coin(rng);
     }
-    bool old = coin(rng);
+    draw_mixture(draw);
+    bool old = coin(rng) && is(draw, "gemma3_text");
     draw->model_prefix = !draw->nested ? "model."
                          : old         ? "language_model.model."
                                        : "model.language_model.";
@@ -118,19 +118,13 @@ static void draw_all(struct draw *draw, const char *rope)
 /* ---- config.json ---- */
 
 /* "name": and a value, after a comma but for the first. */
-__attribute__((format(printf, 3, 4))) static void key(FILE *file, const char *name,
-                                                      const char *format, ...)
+void key(FILE *file, const char *name, const char *format, ...)
 {
     va_list args;
     fprintf(file, ", \"%s\": ", name);
     va_start(args, format);
     vfprintf(file, format, args);
     va_end(args);
-}
-
-static const char *truth(bool value)
-{
-    return value ? "true" : "false";
 }
 
 static void write_factors(FILE *file, const char *name, const struct draw *draw, double step)
@@ -189,7 +183,7 @@ static void write_rope(FILE *file, const struct draw *draw)
     double theta = coin(draw->rng) ? 10000 : 700;
     if (is(draw, "phi3") && draw->rope == ORACLE_ROPE_LONGROPE)
         key(file, "original_max_position_embeddings", "%d", draw->original);
-    partial |= is(draw, "glm4");
+    partial |= draw->family->partial > 0 && draw->family->partial < 1;
     if (draw->classic) {
         key(file, "rope_theta", "%.17g", theta);
         if (is(draw, "gemma3_text"))
@@ -244,7 +238,7 @@ static void write_windows(FILE *file, const struct draw *draw)
     }
     bool typed =
         family->windows == WINDOW_BY_TYPE && (!family->use_sliding_key || draw->use_sliding);
-    if (typed && (draw->types_given || is(draw, "ministral")))
+    if (typed && (draw->types_given || is(draw, "ministral") || is(draw, "gemma4_text")))
         write_list(file, "layer_types", draw, draw->full, "\"full_attention\"",
                    "\"sliding_attention\"");
     else if (typed && family->pattern > 2 && !is(draw, "olmo3") && coin(draw->rng))
@@ -254,14 +248,14 @@ static void write_windows(FILE *file, const struct draw *draw)
 static void write_numbers(FILE *file, const struct draw *draw)
 {
     bool gemma2 = is(draw, "gemma2");
-    if (draw->family->gemma) {
+    if (draw->family->gemma && !is(draw, "gemma4_text")) {
         key(file, "query_pre_attn_scalar", "%d", draw->head_dim / 2);
         if (gemma2 && coin(draw->rng))
             key(file, "attn_logit_softcapping", coin(draw->rng) ? "null" : "7.0");
         if ((gemma2 || !draw->nested) && coin(draw->rng))
             key(file, "final_logit_softcapping", coin(draw->rng) ? "null" : "9.0");
     }
-    if (is(draw, "granite")) {
+    if (strncmp(draw->family->name, "granite", 7) == 0) {
         key(file, "embedding_multiplier", "3.0");
         key(file, "attention_multiplier", "%.17g", 0.5 / draw->head_dim);
         key(file, "residual_multiplier", "0.3");
@@ -297,7 +291,11 @@ static void write_text_keys(FILE *file, const struct draw *draw)
         key(file, "mlp_bias", "%s", truth(draw->mlp_bias));
     write_windows(file, draw);
     write_numbers(file, draw);
-    write_rope(file, draw);
+    if (is(draw, "gemma4_text"))
+        write_gemma4_rope(file, draw);
+    else
+        write_rope(file, draw);
+    write_mixture_keys(file, draw);
 }
 
 static void write_config(const char *dir, const struct draw *draw)
@@ -314,9 +312,9 @@ static void write_config(const char *dir, const struct draw *draw)
     const char *class_name = renamed ? "MistralForCausalLM" : draw->family->class_name;
     if (draw->nested)
         fprintf(file,
-                "{\"architectures\": [\"Gemma3ForConditionalGeneration\"], "
-                "\"model_type\": \"gemma3\", \"text_config\": {\"model_type\": \"%s\"",
-                name);
+                "{\"architectures\": [\"%s\"], \"model_type\": \"%s\", "
+                "\"text_config\": {\"model_type\": \"%s\"",
+                draw->nested->class_name, draw->nested->name, name);
     else
         fprintf(file, "{\"architectures\": [\"%s\"], \"model_type\": \"%s\"", class_name, name);
     write_text_keys(file, draw);
@@ -328,88 +326,18 @@ static void write_config(const char *dir, const struct draw *draw)
     fclose(file);
 }
 
-/* ---- tensors ---- */
-
-static void add(struct tensor_list *list, const struct draw *draw, int layer, const char *name,
-                int64_t n_rows, int64_t n_cols)
+/* The class around the text model, or NULL. */
+static const struct outer *outer_of(const char *name)
 {
-    char full[112];
-    double center = draw->family->norm == ORACLE_RMS_PLUS_ONE ? 0 : 1;
-    if (layer < 0)
-        snprintf(full, sizeof full, "%s%s", draw->model_prefix, name);
-    else
-        snprintf(full, sizeof full, "%slayers.%d.%s", draw->model_prefix, layer, name);
-    tensor_list_add(list, full, n_rows, n_cols, center);
-}
-
-static void add_linear(struct tensor_list *list, const struct draw *draw, int layer,
-                       const char *name, int64_t n_rows, int64_t n_cols, bool bias)
-{
-    char part[96];
-    snprintf(part, sizeof part, "%s.weight", name);
-    add(list, draw, layer, part, n_rows, n_cols);
-    snprintf(part, sizeof part, "%s.bias", name);
-    if (bias)
-        add(list, draw, layer, part, 0, n_rows);
-}
-
-static void add_attention(struct tensor_list *list, const struct draw *draw, int layer)
-{
-    const struct family *family = draw->family;
-    int64_t q_dim = (int64_t)draw->heads * draw->head_dim;
-    int64_t kv_dim = (int64_t)draw->kv_heads * draw->head_dim;
-    bool by_key = family->bias != BIAS_NONE && draw->attention_bias;
-    bool qkv = family->bias == BIAS_QKV || by_key;
-    if (family->fused_qkv) {
-        add(list, draw, layer, "self_attn.qkv_proj.weight", q_dim + 2 * kv_dim, draw->hidden);
-    } else {
-        add_linear(list, draw, layer, "self_attn.q_proj", q_dim, draw->hidden, qkv);
-        add_linear(list, draw, layer, "self_attn.k_proj", kv_dim, draw->hidden, qkv);
-        add_linear(list, draw, layer, "self_attn.v_proj", kv_dim, draw->hidden, qkv);
-    }
-    add_linear(list, draw, layer, "self_attn.o_proj", draw->hidden, q_dim,
-               family->bias == BIAS_BY_KEY && by_key);
-    if (family->qk_norm != ORACLE_NO_QK_NORM) {
-        bool whole = family->qk_norm == ORACLE_QK_NORM_WHOLE;
-        add(list, draw, layer, "self_attn.q_norm.weight", 0, whole ? q_dim : draw->head_dim);
-        add(list, draw, layer, "self_attn.k_norm.weight", 0, whole ? kv_dim : draw->head_dim);
-    }
-}
-
-static void add_layer(struct tensor_list *list, const struct draw *draw, int layer)
-{
-    bool bias = draw->family->mlp_bias_key && draw->mlp_bias;
-    for (int place = 0; place < N_PLACES; place++)
-        if (draw->family->norms[place])
-            add_linear(list, draw, layer, draw->family->norms[place], 0, draw->hidden, false);
-    add_attention(list, draw, layer);
-    if (draw->family->fused_gate_up) {
-        add(list, draw, layer, "mlp.gate_up_proj.weight", 2 * draw->inter, draw->hidden);
-    } else {
-        add_linear(list, draw, layer, "mlp.gate_proj", draw->inter, draw->hidden, bias);
-        add_linear(list, draw, layer, "mlp.up_proj", draw->inter, draw->hidden, bias);
-    }
-    add_linear(list, draw, layer, "mlp.down_proj", draw->hidden, draw->inter, bias);
-}
-
-static void write_weights(const char *dir, const struct draw *draw)
-{
-    char name[64];
-    struct tensor_list *list = calloc(1, sizeof *list);
-    add(list, draw, -1, "embed_tokens.weight", draw->vocab, draw->hidden);
-    for (int layer = 0; layer < draw->layers; layer++)
-        add_layer(list, draw, layer);
-    add(list, draw, -1, "norm.weight", 0, draw->hidden);
-    snprintf(name, sizeof name, "%slm_head.weight", draw->head_prefix);
-    if (!draw->tied)
-        tensor_list_add(list, name, draw->vocab, draw->hidden, 1);
-    if (draw->nested)
-        tensor_list_add(list,
-                        draw->head_prefix[0] ? "vision_tower.post_layernorm.weight"
-                                             : "model.vision_tower.post_layernorm.weight",
-                        0, 8, 1);
-    tensor_list_write(list, dir, draw->n_files, draw->dtype, draw->rng);
-    free(list);
+    static const struct outer outers[] = {
+        {"gemma3", "Gemma3ForConditionalGeneration", "gemma3_text"},
+        {"qwen3_5", "Qwen3_5ForConditionalGeneration", "qwen3_5_text"},
+        {"qwen3_5_moe", "Qwen3_5MoeForConditionalGeneration", "qwen3_5_moe_text"},
+        {"gemma4", "Gemma4ForConditionalGeneration", "gemma4_text"}};
+    for (size_t i = 0; i < sizeof outers / sizeof *outers; i++)
+        if (strcmp(name, outers[i].name) == 0)
+            return &outers[i];
+    return NULL;
 }
 
 char *checkpoint_write_family(const char *family, struct rng *rng)
@@ -418,8 +346,8 @@ char *checkpoint_write_family(const char *family, struct rng *rng)
     const char *base = getenv("TMPDIR"), *slash = strchr(family, '/');
     struct draw draw = {.rng = rng};
     snprintf(name, sizeof name, "%.*s", (int)strcspn(family, "/"), family);
-    draw.nested = strcmp(name, "gemma3") == 0;
-    draw.family = oracle_family(draw.nested ? "gemma3_text" : name);
+    draw.nested = outer_of(name);
+    draw.family = oracle_family(draw.nested ? draw.nested->inner : name);
     snprintf(dir, sizeof dir, "%s/prepack-test-XXXXXX", base ? base : "/tmp");
     if (!draw.family || !mkdtemp(dir)) {
         printf("Bail out! cannot make a checkpoint of %s in %s\n", family, dir);

@@ -64,6 +64,8 @@ static void read_sizes(const struct family *family, const json_t *text,
         break;
     default:
         x->n = oracle_integer(text, "num_experts", oracle_integer(text, "num_local_experts", 0));
+        if (family->experts == EXPERTS_OLMOE)
+            x->inter = inter;
         if (family->shared_expert)
             x->shared_inter = oracle_integer(text, "shared_expert_intermediate_size", 0);
     }

@@ -10,8 +10,8 @@
 #include <math.h>
 #include <string.h>
 
-void tensor_list_add(struct tensor_list *list, const char *name, int64_t n_rows, int64_t n_cols,
-                     double norm_center)
+struct written_tensor *tensor_list_add(struct tensor_list *list, const char *name, int64_t n_rows,
+                                       int64_t n_cols, double norm_center)
 {
     struct written_tensor tensor = {.n_rows = n_rows, .n_cols = n_cols};
     if (list->n == MAX_WRITTEN) {
@@ -26,12 +26,23 @@ void tensor_list_add(struct tensor_list *list, const char *name, int64_t n_rows,
         tensor.spread = 0.6;
     else
         tensor.spread = 1.3 / sqrt((double)n_cols);
-    list->tensors[list->n++] = tensor;
+    list->tensors[list->n] = tensor;
+    return &list->tensors[list->n++];
 }
 
 static int64_t count(const struct written_tensor *tensor)
 {
-    return (tensor->n_rows ? tensor->n_rows : 1) * tensor->n_cols;
+    return (tensor->n_stacked ? tensor->n_stacked : 1) * (tensor->n_rows ? tensor->n_rows : 1) *
+           (tensor->n_middle ? tensor->n_middle : 1) * tensor->n_cols;
+}
+
+static void write_dims(FILE *header, const struct written_tensor *tensor)
+{
+    const int64_t dims[] = {tensor->n_stacked, tensor->n_rows, tensor->n_middle};
+    for (int i = 0; i < 3; i++)
+        if (dims[i])
+            fprintf(header, "%lld,", (long long)dims[i]);
+    fprintf(header, "%lld", (long long)tensor->n_cols);
 }
 
 static void write_value(FILE *file, int32_t dtype, double value)
@@ -53,13 +64,12 @@ static void write_header(FILE *file, const struct written_tensor *tensors, int n
     long long offset = 0;
     FILE *header = open_memstream(&text, &size);
     for (int i = 0; i < n; i++) {
-        long long end = offset + count(&tensors[i]) * (long long)pp_dtype_size(dtype);
+        size_t size_of = tensors[i].bytes ? 1 : pp_dtype_size(dtype);
+        long long end = offset + count(&tensors[i]) * (long long)size_of;
         fprintf(header, "%c\"%s\":{\"dtype\":\"%s\",\"shape\":[", i ? ',' : '{', tensors[i].name,
-                names[dtype]);
-        if (tensors[i].n_rows)
-            fprintf(header, "%lld,", (long long)tensors[i].n_rows);
-        fprintf(header, "%lld],\"data_offsets\":[%lld,%lld]}", (long long)tensors[i].n_cols, offset,
-                end);
+                tensors[i].bytes ? "U8" : names[dtype]);
+        write_dims(header, &tensors[i]);
+        fprintf(header, "],\"data_offsets\":[%lld,%lld]}", offset, end);
         offset = end;
     }
     fprintf(header, "}");
@@ -70,6 +80,16 @@ static void write_header(FILE *file, const struct written_tensor *tensors, int n
     fwrite(&length, sizeof length, 1, file);
     fwrite(text, 1, size, file);
     free(text);
+}
+
+static void write_values(FILE *file, const struct written_tensor *tensor, int32_t dtype,
+                         struct rng *rng)
+{
+    for (int64_t i = 0; i < count(tensor); i++)
+        if (tensor->bytes)
+            fputc((int)tensor->center + (int)rng_between(rng, 0, (int64_t)tensor->spread), file);
+        else
+            write_value(file, dtype, tensor->center + tensor->spread * rng_normal(rng));
 }
 
 static FILE *open_in(const char *dir, const char *name)
@@ -131,9 +151,7 @@ void tensor_list_write(const struct tensor_list *list, const char *dir, int n_fi
         FILE *file = open_in(dir, name);
         write_header(file, list->tensors + first, end - first, dtype);
         for (int i = first; i < end; i++)
-            for (int64_t j = 0; j < count(&list->tensors[i]); j++)
-                write_value(file, dtype,
-                            list->tensors[i].center + list->tensors[i].spread * rng_normal(rng));
+            write_values(file, &list->tensors[i], dtype, rng);
         close_written(file, dir);
     }
     if (n_files > 1)

@@ -9,12 +9,15 @@
 
 #include <stdbool.h>
 
-#define MAX_WRITTEN 256
+#define MAX_WRITTEN 512
 
 struct written_tensor {
     char name[112];
     int64_t n_rows, n_cols; /* n_rows 0: a vector */
     double center, spread;  /* of its values */
+    int64_t n_stacked;      /* as many matrices are one tensor; 0: one is */
+    int64_t n_middle; /* of [n_stacked, n_rows, n_middle, n_cols]; 0: there is no such dimension */
+    bool bytes;       /* U8, from center to center + spread */
 };
 
 struct tensor_list {
@@ -23,9 +26,9 @@ struct tensor_list {
 };
 
 /* Matrices and vectors by the end of their name: norms (around center), biases, embeddings, the
- * rest. */
-void tensor_list_add(struct tensor_list *list, const char *name, int64_t n_rows, int64_t n_cols,
-                     double norm_center);
+ * rest. The result can be changed until others are added. */
+struct written_tensor *tensor_list_add(struct tensor_list *list, const char *name, int64_t n_rows,
+                                       int64_t n_cols, double norm_center);
 
 /* Writes them into an existing directory; n_files above 1 writes shards. dtype: PP_DTYPE_*. Ends
  * the program ("Bail out!") on any error. */

@@ -61,6 +61,7 @@ static int64_t expert_of_name; /* that world_add is at */
 NUMBER(one_gate, EXPERT_GATE_UP, expert_of_name * 2 * INNER + i[0], i[1])
 NUMBER(one_up, EXPERT_GATE_UP, expert_of_name * 2 * INNER + INNER + i[0], i[1])
 NUMBER(one_down, EXPERT_DOWN, expert_of_name *HIDDEN + i[0], i[1])
+NUMBER(router, ROUTER, i[0], i[1])
 /* all: [n, rows, cols] */
 NUMBER(all_gate_up, EXPERT_GATE_UP, i[0] * 2 * INNER + i[1], i[2])
 NUMBER(all_gate, EXPERT_GATE_UP, i[0] * 2 * INNER + i[1], i[2])
@@ -184,6 +185,7 @@ static void add_blocks(struct stored_world *world, const char *name, int64_t siz
 
 static void write_single_experts(struct stored_world *world)
 {
+    world_add(world, PLACE "router.weight", 2, (int64_t[]){EXPERTS, HIDDEN}, router);
     static const struct {
         const char *name;
         world_number number;
@@ -262,6 +264,7 @@ static const struct ppi_tensor_rule ONE_OR_ALL[] = {
     PPI_TENSORS_ENDS,
     SINGLE,
     RULE(EXPERT_GATE_UP, ALL, "e.gate_up", WHEN_EXPERTS_FUSED, IS),
+    RULE(ROUTER, ALL, "router.weight", WHEN_EXPERTS_SINGLE, IS),
     RULE(EXPERT_DOWN, ALL, "e.%d.down.weight", WHEN_EXPERTS_SINGLE, IS),
     RULE(EXPERT_DOWN, ALL, "e.down", WHEN_EXPERTS_FUSED, IS),
     PPI_TENSORS_END,
@@ -396,3 +399,10 @@ const struct form FORMS[N_FORMS] = {
 
 const struct form NONE = {"none", ONE_OR_ALL, few_experts, write_nothing, false, NULL, NULL};
 const struct form NOT_A_NUMBER = {"NaN", TURNED, few_experts, write_nan, true, NULL, NULL};
+
+void form_begin(const struct form *form, int32_t dtype, struct stored_world *world)
+{
+    form->size(world);
+    world_begin(world, form->rules, dtype);
+    form->write(world);
+}

@@ -23,10 +23,13 @@ struct form {
 #define N_FORMS       12
 extern const struct form FORMS[N_FORMS];
 
-enum { SINGLE_FORM, HALVES_FORM = 5 };
+enum { SINGLE_FORM, BLOCKS_FORM = 4, HALVES_FORM };
 
 extern const struct form NONE;         /* nothing of the layer is stored */
 extern const struct form NOT_A_NUMBER; /* a scale of MXFP4 is NaN */
+
+/* A world with a file in that form, which is yet to be opened. */
+void form_begin(const struct form *form, int32_t dtype, struct stored_world *world);
 
 /* The number of MXFP4 at a place of a matrix. */
 float block_value(int64_t row, int64_t col);

@@ -8,6 +8,7 @@
 #include "model/arch.h"
 
 #include <check.h>
+#include <prepack/session.h>
 #include <string.h>
 
 float world_value(const struct stored_world *world, enum ppi_weight weight, int64_t row,
@@ -114,8 +115,6 @@ void world_add_bytes(struct stored_world *world, const char *name, int32_t rank,
 
 pp_status world_open(struct stored_world *world, pp_error *err)
 {
-    static const struct ppi_log silence;
-    struct ppi_dir dir;
     fputc('}', world->header);
     fclose(world->header);
     fclose(world->data);
@@ -127,25 +126,36 @@ pp_status world_open(struct stored_world *world, pp_error *err)
     ck_assert_int_eq(fclose(file), 0);
     free(world->header_text);
     free(world->data_text);
-    ck_assert_int_eq(ppi_mem_init(&world->model.mem, NULL, 0, NULL), PP_OK);
+    ck_assert_int_eq(ppi_mem_init(&world->model.mem, world->allocator, 0, NULL), PP_OK);
     pthread_mutex_init(&world->model.lock, NULL);
-    ck_assert_int_eq(ppi_dir_open(world->dir.text, &dir, NULL), PP_OK);
-    struct ppi_config config = {.spec = world->model.spec, .arch = world->model.arch};
-    pp_status status =
-        ppi_tensors_open(&dir, &config, &world->model.mem, &silence, &world->model.tensors, err);
-    world->model.spec = config.spec;
+    return world_open_dir(&world->model, world->dir.text, PP_WEIGHTS_AUTO, err);
+}
+
+pp_status world_open_dir(pp_model *model, const char *path, int32_t weights, pp_error *err)
+{
+    static const struct ppi_log silence;
+    struct ppi_dir dir;
+    ck_assert_int_eq(ppi_dir_open(path, &dir, NULL), PP_OK);
+    struct ppi_config config = {.spec = model->spec, .arch = model->arch, .weights = weights};
+    pp_status status = ppi_tensors_open(&dir, &config, &model->mem, &silence, &model->tensors, err);
+    model->spec = config.spec;
     return status;
+}
+
+void world_close_model(pp_model *model)
+{
+    while (model->weights) {
+        struct ppi_weights *weights = model->weights;
+        model->weights = weights->next;
+        ppi_weights_free(weights, &model->mem);
+    }
+    ppi_tensors_close(&model->tensors, &model->mem);
+    ck_assert_int_eq(model->mem.bytes, 0);
+    pthread_mutex_destroy(&model->lock);
 }
 
 void world_end(struct stored_world *world)
 {
-    while (world->model.weights) {
-        struct ppi_weights *weights = world->model.weights;
-        world->model.weights = weights->next;
-        ppi_weights_free(weights, &world->model.mem);
-    }
-    ppi_tensors_close(&world->model.tensors, &world->model.mem);
-    ck_assert_int_eq(world->model.mem.bytes, 0);
-    pthread_mutex_destroy(&world->model.lock);
+    world_close_model(&world->model);
     remove_dir(world->dir.text);
 }

@@ -21,10 +21,11 @@ struct stored_world {
     FILE *header;
     char *data_text, *header_text;
     size_t data_bytes, header_bytes;
-    int32_t dtype;     /* of tensors that are added */
-    const char *spoil; /* a tensor that gets one more in its last dimension; or NULL */
-    const char *omit;  /* one that is not written; or NULL */
-    const char *other; /* one that is f16; or NULL */
+    int32_t dtype;                 /* of tensors that are added */
+    const char *spoil;             /* a tensor that gets one more in its last dimension; or NULL */
+    const char *omit;              /* one that is not written; or NULL */
+    const char *other;             /* one that is f16; or NULL */
+    const pp_allocator *allocator; /* of the model; or NULL */
 };
 
 /* The number at a place of a weight; small whole numbers where narrow, which every dtype holds. */
@@ -43,6 +44,9 @@ void world_add_bytes(struct stored_world *world, const char *name, int32_t rank,
 
 /* Writes the file and opens the tensors. */
 pp_status world_open(struct stored_world *world, pp_error *err);
+/* The tensors of a model that has everything else. */
+pp_status world_open_dir(pp_model *model, const char *path, int32_t weights, pp_error *err);
+void world_close_model(pp_model *model);
 void world_end(struct stored_world *world);
 
 #endif

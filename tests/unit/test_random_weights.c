@@ -212,6 +212,53 @@ START_TEST(tied_heads_are_the_embedding)
 }
 END_TEST
 
+static const char mixed[] =
+    "{\"model_type\":\"qwen3_next\",\"vocab_size\":64,\"hidden_size\":64,\"num_hidden_layers\":4,"
+    "\"num_attention_heads\":4,\"num_key_value_heads\":2,\"head_dim\":16,\"num_experts\":4,"
+    "\"num_experts_per_tok\":2,\"moe_intermediate_size\":32,\"shared_expert_intermediate_size\":32,"
+    "\"linear_num_key_heads\":2,\"linear_num_value_heads\":64,\"linear_key_head_dim\":8,"
+    "\"linear_value_head_dim\":8}";
+
+/* Decays and steps as trained models have them, each head its own. */
+START_TEST(linear_layers_have_usual_ranges)
+{
+    static struct values values;
+    struct random source = open_random(mixed, PP_DTYPE_F32, 7);
+    read_all(&source, PPI_WEIGHT_LINEAR_A_LOG, PPI_PART_ALL, 0, &values, 1, 64);
+    int n_new = 0;
+    for (int i = 0; i < 64; i++) {
+        ck_assert(values.f32[i] >= 0 && values.f32[i] <= 2.7726f);
+        n_new += values.f32[i] != values.f32[0];
+    }
+    ck_assert_int_gt(n_new, 40);
+    read_all(&source, PPI_WEIGHT_LINEAR_DT_BIAS, PPI_PART_ALL, 0, &values, 1, 64);
+    for (int i = 0; i < 64; i++)
+        ck_assert(values.f32[i] >= -6.9f && values.f32[i] < -2.2f);
+    read_all(&source, PPI_WEIGHT_LINEAR_NORM, PPI_PART_ALL, 0, &values, 1, 8);
+    ck_assert(values.f32[7] == 1); /* where other norms of the class are stored without it */
+    close_random(&source);
+}
+END_TEST
+
+/* Rows of the whole, whatever the parts: as experts are stored one by one or together. */
+START_TEST(forms_have_the_same_values)
+{
+    static uint16_t all[4 * 64 * 64], gate[4 * 32 * 64], up[4 * 32 * 64];
+    struct random source = open_random(mixed, PP_DTYPE_BF16, 7);
+    read_rows(&source, PPI_WEIGHT_EXPERT_GATE_UP, PPI_PART_ALL, 3, 0, 4 * 64, all);
+    read_rows(&source, PPI_WEIGHT_EXPERT_GATE_UP, PPI_PART_GATE, 3, 0, 4 * 32, gate);
+    read_rows(&source, PPI_WEIGHT_EXPERT_GATE_UP, PPI_PART_UP, 3, 0, 4 * 32, up);
+    for (int expert = 0; expert < 4; expert++) {
+        const uint16_t *whole = all + expert * 64 * 64;
+        size_t half = 32 * 64;
+        ck_assert_int_eq(memcmp(whole, gate + (size_t)expert * half, half * 2), 0);
+        ck_assert_int_eq(memcmp(whole + half, up + (size_t)expert * half, half * 2), 0);
+    }
+    ck_assert_int_ne(memcmp(gate, up, sizeof up), 0);
+    close_random(&source);
+}
+END_TEST
+
 /* Through the public call: what a text may be. */
 START_TEST(creates_models)
 {
@@ -257,6 +304,8 @@ int main(void)
     tcase_add_test(values, values_are_about_normal);
     tcase_add_test(values, tied_heads_are_the_embedding);
     tcase_add_test(values, fused_tensors_have_values);
+    tcase_add_test(values, linear_layers_have_usual_ranges);
+    tcase_add_test(values, forms_have_the_same_values);
     tcase_add_test(values, creates_models);
     suite_add_tcase(suite, values);
     return tap_run(suite, CK_FORK);

@@ -5,6 +5,8 @@
  */
 #include "dtype.h"
 #include "model/tensor_codes.h"
+#include "keep_backend.h"
+#include "malformed/failing.h"
 #include "stored_forms.h"
 #include "support/rng.h"
 #include "support/tap.h"
@@ -13,118 +15,17 @@
 #include <prepack/session.h>
 #include <stdlib.h>
 
-/* ---- matrices that keep what they are given ---- */
-
-struct ppi_matrix {
-    int32_t kind, format;
-    int64_t n_rows, k;
-    float *values;
-    uint8_t *filled; /* how often each row was */
-};
-
 static bool with_mxfp4; /* the backend keeps it */
-
-static size_t keep_bytes(const struct ppi_backend *backend, const struct ppi_matrix_spec *spec)
-{
-    (void)backend;
-    return (size_t)(spec->n * spec->k);
-}
-
-static pp_status keep_create(struct ppi_backend *backend, struct ppi_mem *mem,
-                             const struct ppi_matrix_spec *spec, struct ppi_matrix **out,
-                             pp_error *err)
-{
-    int64_t n_stacked = spec->n_stacked ? spec->n_stacked : 1;
-    (void)backend;
-    (void)mem;
-    (void)err;
-    struct ppi_matrix *matrix = calloc(1, sizeof *matrix);
-    matrix->kind = spec->kind;
-    matrix->format = spec->format;
-    matrix->n_rows = n_stacked * spec->n * (spec->kind == PPI_MATRIX_GATE_UP ? 2 : 1);
-    matrix->k = spec->k;
-    matrix->values = calloc((size_t)(matrix->n_rows * matrix->k), sizeof(float));
-    matrix->filled = calloc((size_t)matrix->n_rows, 1);
-    *out = matrix;
-    return PP_OK;
-}
-
-static void note_filled(struct ppi_matrix *matrix, int64_t first_row, int64_t n_rows)
-{
-    ck_assert_int_ge(first_row, 0);
-    ck_assert_int_le(first_row + n_rows, matrix->n_rows);
-    for (int64_t i = first_row; i < first_row + n_rows; i++)
-        matrix->filled[i]++;
-}
-
-static pp_status keep_fill(struct ppi_backend *backend, struct ppi_matrix *matrix,
-                           int64_t first_row, int64_t n_rows, const void *src, int32_t src_dtype,
-                           pp_error *err)
-{
-    (void)backend;
-    (void)err;
-    ck_assert_int_ne(matrix->format, PPI_FORMAT_MXFP4);
-    note_filled(matrix, first_row, n_rows);
-    ppi_to_f32(matrix->values + first_row * matrix->k, src, src_dtype,
-               (size_t)(n_rows * matrix->k));
-    return PP_OK;
-}
-
-static pp_status keep_fill_codes(struct ppi_backend *backend, struct ppi_matrix *matrix,
-                                 int64_t first_row, int64_t n_rows,
-                                 const struct ppi_code_rows *rows, pp_error *err)
-{
-    const struct ppi_format *f = &ppi_formats[matrix->format];
-    float *to = matrix->values + first_row * matrix->k;
-    (void)backend;
-    (void)err;
-    ck_assert_int_eq(matrix->format, PPI_FORMAT_MXFP4);
-    note_filled(matrix, first_row, n_rows);
-    for (int64_t i = 0; i < n_rows * matrix->k; i++)
-        to[i] = rows->scales[i / f->group] * (float)(f->levels[rows->codes[i]] - f->zero);
-    return PP_OK;
-}
-
-static void keep_destroy(struct ppi_matrix *matrix)
-{
-    if (!matrix)
-        return;
-    free(matrix->values);
-    free(matrix->filled);
-    free(matrix);
-}
-
-static bool keep_supports(int32_t dtype, int32_t format)
-{
-    (void)dtype;
-    return format == PPI_FORMAT_ACT || (with_mxfp4 && format == PPI_FORMAT_MXFP4);
-}
-
-static const struct ppi_backend_ops KEEP = {.name = "keep",
-                                            .supports_format = keep_supports,
-                                            .matrix_bytes = keep_bytes,
-                                            .matrix_create = keep_create,
-                                            .matrix_fill = keep_fill,
-                                            .matrix_fill_codes = keep_fill_codes,
-                                            .matrix_destroy = keep_destroy};
 
 static const struct ppi_weights *load(struct stored_world *world)
 {
-    static const struct ppi_weights_wish wish = {&KEEP, 0, PP_DTYPE_F32, PP_WEIGHTS_AUTO};
+    const struct ppi_weights_wish wish = {with_mxfp4 ? &KEEP_ALL : &KEEP_NUMBERS, 0, PP_DTYPE_F32,
+                                          PP_WEIGHTS_AUTO};
     const struct ppi_weights *weights;
     pp_error err = {.struct_size = sizeof err};
     pp_status status = ppi_weights_get(&world->model, &wish, NULL, &weights, &err);
     ck_assert_msg(status == PP_OK, "%s", err.message);
     return weights;
-}
-
-static struct stored_world *begin(const struct form *form, int32_t dtype,
-                                  struct stored_world *world)
-{
-    form->size(world);
-    world_begin(world, form->rules, dtype);
-    form->write(world);
-    return world;
 }
 
 /* ---- the same rows ---- */
@@ -190,7 +91,7 @@ START_TEST(gives_the_same_rows)
         for (int packed = 0; packed <= form->blocks; packed++) {
             struct stored_world world = {0};
             pp_error err = {.struct_size = sizeof err};
-            begin(form, dtypes[d], &world);
+            form_begin(form, dtypes[d], &world);
             ck_assert_msg(world_open(&world, &err) == PP_OK, "%s: %s", form->name, err.message);
             with_mxfp4 = packed;
             const struct ppi_weights *weights = load(&world);
@@ -214,7 +115,7 @@ END_TEST
 static void check_refused(struct stored_world *world, const struct form *form, const char *says)
 {
     pp_error err = {.struct_size = sizeof err};
-    begin(form, PP_DTYPE_F32, world);
+    form_begin(form, PP_DTYPE_F32, world);
     pp_status status = world_open(world, &err);
     ck_assert_msg(status < 0, "%s", form->name);
     ck_assert_msg(strstr(err.message, says) != NULL, "%s: %s", form->name, err.message);
@@ -254,17 +155,45 @@ END_TEST
 
 START_TEST(refuses_scales_that_are_no_number)
 {
-    static const struct ppi_weights_wish wish = {&KEEP, 0, PP_DTYPE_F32, PP_WEIGHTS_AUTO};
+    const struct ppi_weights_wish wish = {_i ? &KEEP_ALL : &KEEP_NUMBERS, 0, PP_DTYPE_F32,
+                                          PP_WEIGHTS_AUTO};
     struct stored_world world = {0};
     const struct ppi_weights *weights;
     pp_error err = {.struct_size = sizeof err};
-    begin(&NOT_A_NUMBER, PP_DTYPE_F32, &world);
+    form_begin(&NOT_A_NUMBER, PP_DTYPE_F32, &world);
     ck_assert_int_eq(world_open(&world, &err), PP_OK);
-    with_mxfp4 = _i;
     ck_assert_int_eq(ppi_weights_get(&world.model, &wish, NULL, &weights, &err), PP_ERR_FORMAT);
     ck_assert_ptr_nonnull(
         strstr(err.message, "a scale of tensor \"" PLACE "e.gate_up_blocks\" is NaN"));
     world_end(&world);
+}
+END_TEST
+
+/* Each allocation of opening and loading fails once, or all from one on: nothing is left. */
+START_TEST(survives_failing_allocations)
+{
+    static const int forms[] = {SINGLE_FORM, BLOCKS_FORM};
+    const struct ppi_weights_wish wish = {&KEEP_NUMBERS, 0, PP_DTYPE_F32, PP_WEIGHTS_AUTO};
+    pp_status status = PP_ERR_NOMEM;
+    int n = 0;
+    while (status < 0) {
+        struct failing failing = {.n_left = ++n, .persistent = _i % 2};
+        const pp_allocator allocator = {.struct_size = sizeof allocator,
+                                        .user = &failing,
+                                        .allocate = failing_allocate,
+                                        .release = failing_release};
+        struct stored_world world = {.allocator = &allocator};
+        const struct ppi_weights *weights;
+        pp_error err = {.struct_size = sizeof err};
+        form_begin(&FORMS[forms[_i / 2]], PP_DTYPE_F32, &world);
+        status = world_open(&world, &err);
+        if (status >= 0)
+            status = ppi_weights_get(&world.model, &wish, NULL, &weights, &err);
+        ck_assert(status == PP_OK || status == PP_ERR_NOMEM);
+        world_end(&world);
+        ck_assert_int_eq(failing.n_blocks, 0);
+    }
+    ck_assert_int_gt(n, 5);
 }
 END_TEST
 
@@ -275,7 +204,7 @@ START_TEST(counts_what_is_stored)
 {
     struct stored_world world = {0};
     pp_error err = {.struct_size = sizeof err};
-    begin(&FORMS[HALVES_FORM], PP_DTYPE_F32, &world);
+    form_begin(&FORMS[HALVES_FORM], PP_DTYPE_F32, &world);
     ck_assert_int_eq(world_open(&world, &err), PP_OK);
     ck_assert_int_eq(pp_model_n_parameters(&world.model),
                      (VOCAB + 1) * 24 + 48 * 24 + 8 * 24 + 1400 * 24);
@@ -296,6 +225,7 @@ int main(void)
     tcase_add_loop_test(refused, names_what_is_missing, 0, N_SMALL_FORMS);
     tcase_add_test(refused, names_the_first_form);
     tcase_add_test(refused, refuses_experts_of_two_dtypes);
+    tcase_add_loop_test(refused, survives_failing_allocations, 0, 4);
     tcase_add_loop_test(refused, refuses_scales_that_are_no_number, 0, 2);
     suite_add_tcase(suite, refused);
     return tap_run(suite, CK_FORK);

@@ -14,6 +14,7 @@ PP_LAYOUT_INT32 = -1
 PP_OK = 0
 PP_AGAIN = 1
 PP_GONE = 2
+PP_SHORTER = 3
 PP_ERR_ARG = -1
 PP_ERR_NOMEM = -2
 PP_ERR_DEVICE_NOMEM = -3
@@ -44,6 +45,9 @@ PP_KV_INT32 = -1
 PP_KV_NHD = 1
 PP_KV_HND = 2
 PP_KV_LAYOUT_INT32 = -1
+PP_STATE_RECURRENT = 0
+PP_STATE_CONV = 1
+PP_STATE_INT32 = -1
 PP_LLAMACPP_ORDER_AUTO = 0
 PP_LLAMACPP_ORDER_HALVES = 1
 PP_LLAMACPP_ORDER_PAIRS = 2
@@ -94,6 +98,8 @@ PP_ARCH_QWEN3_NEXT = 25
 PP_ARCH_QWEN3_5 = 26
 PP_ARCH_QWEN3_5_MOE = 27
 PP_ARCH_GRANITEMOEHYBRID = 28
+PP_ARCH_GEMMA4 = 29
+PP_ARCH_GEMMA4_UNIFIED = 30
 PP_ARCH_INT32 = -1
 PP_ROPE_NONE = 0
 PP_ROPE_DEFAULT = 1
@@ -102,6 +108,7 @@ PP_ROPE_LLAMA3 = 3
 PP_ROPE_YARN = 4
 PP_ROPE_LONGROPE = 5
 PP_ROPE_DYNAMIC = 6
+PP_ROPE_PROPORTIONAL = 7
 PP_ROPE_INT32 = -1
 PP_LAYER_ATTENTION = 0
 PP_LAYER_LINEAR = 1
@@ -606,6 +613,8 @@ class pp_kvcache_file_info(Structure):
     weights: Bytes
     device: Bytes
     producer: Bytes
+    n_linear: int
+    state_bytes: int
     _fields_ = [
         ("struct_size", c_uint32),
         ("dtype", c_int32),
@@ -620,6 +629,8 @@ class pp_kvcache_file_info(Structure):
         ("weights", c_char * 16),
         ("device", c_char * 32),
         ("producer", c_char * 32),
+        ("n_linear", c_int32),
+        ("state_bytes", c_int64),
     ]
 
 
@@ -1157,11 +1168,13 @@ class pp_prediction(Structure):
     seconds: float
     passes: int
     kv_bytes: int
+    state_bytes: int
     _fields_ = [
         ("struct_size", c_uint32),
         ("seconds", c_double),
         ("passes", c_int64),
         ("kv_bytes", c_int64),
+        ("state_bytes", c_int64),
     ]
 
 
@@ -1228,6 +1241,7 @@ class pp_session_info(Structure):
     attention: Bytes
     pci_address: Bytes
     weights: int
+    state_bytes: int
     _fields_ = [
         ("struct_size", c_uint32),
         ("dtype", c_int32),
@@ -1254,6 +1268,7 @@ class pp_session_info(Structure):
         ("attention", c_char * 32),
         ("pci_address", c_char * 16),
         ("weights", c_int32),
+        ("state_bytes", c_int64),
     ]
 
 
@@ -1399,12 +1414,15 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {  # result, then parameters
     "pp_plan_from_json": (c_int32, c_char_p, c_size_t, c_void_p, c_void_p, c_void_p,),
     "pp_kvcache_length": (c_int64, c_void_p,),
     "pp_kvcache_first_token": (c_int64, c_void_p, c_int32,),
+    "pp_kvcache_kept": (c_int64, c_void_p, c_int64,),
     "pp_kvcache_fork": (c_int32, c_void_p, c_int64, c_void_p, c_void_p,),
     "pp_kvcache_truncate": (c_int32, c_void_p, c_int64, c_void_p,),
     "pp_kvcache_read": (c_int32, c_void_p, c_int32, c_int32, c_int32, c_int32, c_int64, c_int64, c_void_p, c_size_t, c_void_p,),
     "pp_kvcache_write": (c_int32, c_void_p, c_int32, c_int32, c_int32, c_int32, c_int64, c_int64, c_void_p, c_size_t, c_void_p,),
     "pp_kvcache_create": (c_int32, c_void_p, c_int64, c_void_p, c_void_p, c_void_p,),
     "pp_kvcache_get_page": (c_int32, c_void_p, c_int32, c_int32, c_int64, c_void_p, c_void_p,),
+    "pp_kvcache_read_state": (c_int32, c_void_p, c_int32, c_int32, c_void_p, c_size_t, c_void_p,),
+    "pp_kvcache_write_state": (c_int32, c_void_p, c_int32, c_int32, c_void_p, c_size_t, c_void_p,),
     "pp_kvcache_bytes": (c_int64, c_void_p,),
     "pp_kvcache_session": (c_void_p, c_void_p,),
     "pp_kvcache_destroy": (None, c_void_p,),

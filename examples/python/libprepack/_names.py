@@ -13,7 +13,7 @@ OUTPUTS = {"none": _abi.PP_OUTPUT_NONE, "last_logits": _abi.PP_OUTPUT_LAST_LOGIT
 POOLINGS = {"last": _abi.PP_POOLING_LAST, "mean": _abi.PP_POOLING_MEAN, "first": _abi.PP_POOLING_FIRST}
 ROPES = {"none": _abi.PP_ROPE_NONE, "default": _abi.PP_ROPE_DEFAULT, "linear": _abi.PP_ROPE_LINEAR,
          "llama3": _abi.PP_ROPE_LLAMA3, "yarn": _abi.PP_ROPE_YARN, "longrope": _abi.PP_ROPE_LONGROPE,
-         "dynamic": _abi.PP_ROPE_DYNAMIC}
+         "dynamic": _abi.PP_ROPE_DYNAMIC, "proportional": _abi.PP_ROPE_PROPORTIONAL}
 LAYERS = {"attention": _abi.PP_LAYER_ATTENTION, "linear": _abi.PP_LAYER_LINEAR}
 LINEAR_RULES = {"delta": _abi.PP_LINEAR_DELTA, "mamba2": _abi.PP_LINEAR_MAMBA2}
 SPECIALS = {"parse": _abi.PP_SPECIAL_PARSE, "text": _abi.PP_SPECIAL_TEXT}

@@ -68,7 +68,7 @@ class LayerConfig:
     """What may differ from layer to layer.
 
     sliding_window: keys that a token sees, itself included; 0: all before it.
-    rope_type: "none", "default", "linear", "llama3", "yarn", "longrope", "dynamic".
+    rope_type: "none", "default", "linear", "llama3", "yarn", "longrope", "dynamic", "proportional".
     rotary_dim: elements of a head that rotate, from the first on. rope_factor: 1 where the type has none.
     kind: "attention" or "linear"; a linear layer has n_kv_heads and head_dim 0, and kv_layer None.
     kv_layer: the layer whose keys and values it sees, its own number or that of one before it.

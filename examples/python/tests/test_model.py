@@ -28,6 +28,24 @@ class ModelTest(unittest.TestCase):
         with self.assertRaises(AttributeError):
             config.n_layers = 7
 
+    def test_experts_and_linear_layers(self) -> None:
+        model = libprepack.Model.random({
+            "model_type": "qwen3_next", "vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 4, "num_experts": 8,
+            "num_experts_per_tok": 3, "moe_intermediate_size": 16, "linear_num_key_heads": 2,
+            "linear_num_value_heads": 4, "linear_key_head_dim": 8, "linear_value_head_dim": 16})
+        config, linear, attention = model.config, model.layer(0), model.layer(3)
+        self.assertEqual((config.n_experts, config.n_experts_per_token, config.expert_size, config.shared_expert_size),
+                         (8, 3, 16, 512))
+        self.assertEqual((config.n_linear_layers, config.linear_rule, config.linear_key_heads,
+                          config.linear_value_heads, config.linear_key_dim, config.linear_value_dim,
+                          config.linear_kernel), (3, "delta", 2, 4, 8, 16, 4))
+        self.assertEqual((linear.kind, linear.kv_layer, linear.head_dim, linear.rope_type, linear.has_experts),
+                         ("linear", None, 0, "none", True))
+        self.assertEqual((attention.kind, attention.kv_layer, attention.head_dim, attention.intermediate_size),
+                         ("attention", 3, 256, 0))
+        self.assertEqual((demo_model().config.n_experts, demo_model().config.linear_rule), (0, None))
+        self.assertEqual((demo_model().layer(5).kind, demo_model().layer(5).has_experts), ("attention", False))
+
     def test_random_models(self) -> None:
         self.assertIn("tiny", libprepack.presets())
         one, two = (libprepack.Model.random("tiny", seed=seed) for seed in (1, 2))

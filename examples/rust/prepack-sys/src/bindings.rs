@@ -14,6 +14,7 @@ pub const PP_LAYOUT_INT32: i32 = -1;
 pub const PP_OK: i32 = 0;
 pub const PP_AGAIN: i32 = 1;
 pub const PP_GONE: i32 = 2;
+pub const PP_SHORTER: i32 = 3;
 pub const PP_ERR_ARG: i32 = -1;
 pub const PP_ERR_NOMEM: i32 = -2;
 pub const PP_ERR_DEVICE_NOMEM: i32 = -3;
@@ -44,6 +45,9 @@ pub const PP_KV_INT32: i32 = -1;
 pub const PP_KV_NHD: i32 = 1;
 pub const PP_KV_HND: i32 = 2;
 pub const PP_KV_LAYOUT_INT32: i32 = -1;
+pub const PP_STATE_RECURRENT: i32 = 0;
+pub const PP_STATE_CONV: i32 = 1;
+pub const PP_STATE_INT32: i32 = -1;
 pub const PP_LLAMACPP_ORDER_AUTO: i32 = 0;
 pub const PP_LLAMACPP_ORDER_HALVES: i32 = 1;
 pub const PP_LLAMACPP_ORDER_PAIRS: i32 = 2;
@@ -94,6 +98,8 @@ pub const PP_ARCH_QWEN3_NEXT: i32 = 25;
 pub const PP_ARCH_QWEN3_5: i32 = 26;
 pub const PP_ARCH_QWEN3_5_MOE: i32 = 27;
 pub const PP_ARCH_GRANITEMOEHYBRID: i32 = 28;
+pub const PP_ARCH_GEMMA4: i32 = 29;
+pub const PP_ARCH_GEMMA4_UNIFIED: i32 = 30;
 pub const PP_ARCH_INT32: i32 = -1;
 pub const PP_ROPE_NONE: i32 = 0;
 pub const PP_ROPE_DEFAULT: i32 = 1;
@@ -102,6 +108,7 @@ pub const PP_ROPE_LLAMA3: i32 = 3;
 pub const PP_ROPE_YARN: i32 = 4;
 pub const PP_ROPE_LONGROPE: i32 = 5;
 pub const PP_ROPE_DYNAMIC: i32 = 6;
+pub const PP_ROPE_PROPORTIONAL: i32 = 7;
 pub const PP_ROPE_INT32: i32 = -1;
 pub const PP_LAYER_ATTENTION: i32 = 0;
 pub const PP_LAYER_LINEAR: i32 = 1;
@@ -572,6 +579,8 @@ pub struct pp_kvcache_file_info {
     pub weights: [c_char; 16],
     pub device: [c_char; 32],
     pub producer: [c_char; 32],
+    pub n_linear: i32,
+    pub state_bytes: i64,
 }
 
 /// Of prepack/measure.h.
@@ -927,6 +936,7 @@ pub struct pp_prediction {
     pub seconds: f64,
     pub passes: i64,
     pub kv_bytes: i64,
+    pub state_bytes: i64,
 }
 
 /// Of prepack/session.h.
@@ -980,6 +990,7 @@ pub struct pp_session_info {
     pub attention: [c_char; 32],
     pub pci_address: [c_char; 16],
     pub weights: i32,
+    pub state_bytes: i64,
 }
 
 /// Of prepack/tokenizer.h.
@@ -1209,6 +1220,7 @@ extern "C" {
     ) -> pp_status;
     pub fn pp_kvcache_length(cache: *const pp_kvcache) -> i64;
     pub fn pp_kvcache_first_token(cache: *const pp_kvcache, layer: i32) -> i64;
+    pub fn pp_kvcache_kept(cache: *const pp_kvcache, n_tokens: i64) -> i64;
     pub fn pp_kvcache_fork(
         cache: *const pp_kvcache,
         n_tokens: i64,
@@ -1257,6 +1269,22 @@ extern "C" {
         which: i32,
         token: i64,
         page: *mut pp_kvcache_page,
+        err: *mut pp_error,
+    ) -> pp_status;
+    pub fn pp_kvcache_read_state(
+        cache: *const pp_kvcache,
+        layer: i32,
+        which: i32,
+        dst: *mut f32,
+        bytes: usize,
+        err: *mut pp_error,
+    ) -> pp_status;
+    pub fn pp_kvcache_write_state(
+        cache: *mut pp_kvcache,
+        layer: i32,
+        which: i32,
+        src: *const f32,
+        bytes: usize,
         err: *mut pp_error,
     ) -> pp_status;
     pub fn pp_kvcache_bytes(cache: *const pp_kvcache) -> i64;

@@ -202,7 +202,7 @@ fn structs_lie_as_in_c() {
     assert_eq!(size_of::<pp_kvcache_save_params>(), 16);
     assert_eq!(offset!(pp_kvcache_save_params, struct_size), 0);
     assert_eq!(offset!(pp_kvcache_save_params, tokens), 8);
-    assert_eq!(size_of::<pp_kvcache_file_info>(), 160);
+    assert_eq!(size_of::<pp_kvcache_file_info>(), 176);
     assert_eq!(offset!(pp_kvcache_file_info, struct_size), 0);
     assert_eq!(offset!(pp_kvcache_file_info, dtype), 4);
     assert_eq!(offset!(pp_kvcache_file_info, n_tokens), 8);
@@ -216,6 +216,8 @@ fn structs_lie_as_in_c() {
     assert_eq!(offset!(pp_kvcache_file_info, weights), 80);
     assert_eq!(offset!(pp_kvcache_file_info, device), 96);
     assert_eq!(offset!(pp_kvcache_file_info, producer), 128);
+    assert_eq!(offset!(pp_kvcache_file_info, n_linear), 160);
+    assert_eq!(offset!(pp_kvcache_file_info, state_bytes), 168);
     assert_eq!(size_of::<pp_measure_params>(), 48);
     assert_eq!(offset!(pp_measure_params, struct_size), 0);
     assert_eq!(offset!(pp_measure_params, operation), 4);
@@ -446,11 +448,12 @@ fn structs_lie_as_in_c() {
     assert_eq!(offset!(pp_sample_params, top_p), 12);
     assert_eq!(offset!(pp_sample_params, min_p), 16);
     assert_eq!(offset!(pp_sample_params, seeds), 24);
-    assert_eq!(size_of::<pp_prediction>(), 32);
+    assert_eq!(size_of::<pp_prediction>(), 40);
     assert_eq!(offset!(pp_prediction, struct_size), 0);
     assert_eq!(offset!(pp_prediction, seconds), 8);
     assert_eq!(offset!(pp_prediction, passes), 16);
     assert_eq!(offset!(pp_prediction, kv_bytes), 24);
+    assert_eq!(offset!(pp_prediction, state_bytes), 32);
     assert_eq!(size_of::<pp_session_params>(), 104);
     assert_eq!(offset!(pp_session_params, struct_size), 0);
     assert_eq!(offset!(pp_session_params, dtype), 4);
@@ -468,7 +471,7 @@ fn structs_lie_as_in_c() {
     assert_eq!(offset!(pp_session_params, parallel_for), 80);
     assert_eq!(offset!(pp_session_params, parallel_user), 88);
     assert_eq!(offset!(pp_session_params, kv_blocks), 96);
-    assert_eq!(size_of::<pp_session_info>(), 312);
+    assert_eq!(size_of::<pp_session_info>(), 320);
     assert_eq!(offset!(pp_session_info, struct_size), 0);
     assert_eq!(offset!(pp_session_info, dtype), 4);
     assert_eq!(offset!(pp_session_info, n_threads), 8);
@@ -494,6 +497,7 @@ fn structs_lie_as_in_c() {
     assert_eq!(offset!(pp_session_info, attention), 256);
     assert_eq!(offset!(pp_session_info, pci_address), 288);
     assert_eq!(offset!(pp_session_info, weights), 304);
+    assert_eq!(offset!(pp_session_info, state_bytes), 312);
     assert_eq!(size_of::<pp_text>(), 16);
     assert_eq!(offset!(pp_text, bytes), 0);
     assert_eq!(offset!(pp_text, n_bytes), 8);

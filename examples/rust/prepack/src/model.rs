@@ -30,6 +30,8 @@ c_enum! {
         LongRope = PP_ROPE_LONGROPE,
         /// Theta grows with prompts beyond the original length.
         Dynamic = PP_ROPE_DYNAMIC,
+        /// The first pairs of a whole head turn.
+        Proportional = PP_ROPE_PROPORTIONAL,
     }
 }
 
