@@ -93,7 +93,7 @@ def randomize(model, generator):
             elif name.endswith("router.proj.weight"):  # its input is divided by the root of its size
                 weight.copy_(1.25 * noise)
             elif name.endswith("q_norm.weight") and kind.startswith("gemma4"):  # scores are not divided
-                weight.copy_(0.5 + 0.1 * noise)
+                weight.copy_(0.35 + 0.07 * noise)
             elif weight.dim() == 1 and less_1 and "linear_attn" not in name:  # stored less 1
                 weight.copy_(0.3 * noise)
             elif weight.dim() == 1:
