@@ -111,10 +111,10 @@ static pp_status check_experts(const struct ppi_backend_params *params, pp_error
 
 static pp_status check_linear(const struct ppi_linear_shape *shape, pp_error *err)
 {
-    if (shape->k_dim % 8 != 0 || shape->k_dim > PPI_CUDA_MAX_LINEAR_K_DIM || shape->v_dim % 8 != 0)
+    if (shape->k_dim % 4 != 0 || shape->k_dim > PPI_CUDA_MAX_LINEAR_K_DIM || shape->v_dim % 4 != 0)
         return ppi_error(err, PP_ERR_UNSUPPORTED,
                          "device \"cuda\": linear layers have heads of %d and %d; it needs "
-                         "multiples of 8, the first up to %d",
+                         "multiples of 4, the first up to %d",
                          shape->k_dim, shape->v_dim, PPI_CUDA_MAX_LINEAR_K_DIM);
     return PP_OK;
 }

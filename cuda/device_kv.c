@@ -88,6 +88,7 @@ pp_status ppi_cuda_run_attention(struct ppi_backend *b, const struct ppi_pass *p
     int64_t head = (int64_t)((size_t)shape->head_dim * b->act_bytes);
     struct ppi_cuda_attention_args args = {.q = q,
                                            .out = out,
+                                           .sinks = ppi_cuda_vector(attention->sinks),
                                            .q_row_stride = head * b->params.n_heads,
                                            .q_head_stride = head,
                                            .out_row_stride = head * b->params.n_heads,

@@ -3,6 +3,10 @@
  */
 #include "cuda/cuda_impl.h"
 
+#include <assert.h>
+
+static_assert(PPI_CUDA_LINEAR_EPS == (float)PPI_LINEAR_EPS, "the kernels' is the contract's");
+
 /* Of a row of mixed, in elements. */
 static int64_t mixed_stride(const struct ppi_linear_shape *shape)
 {

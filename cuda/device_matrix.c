@@ -46,6 +46,12 @@ pp_status ppi_cuda_matrix_create(struct ppi_backend *b, struct ppi_mem *mem,
                                  const struct ppi_matrix_spec *spec, struct ppi_matrix **out,
                                  pp_error *err)
 {
+    bool is_factor = spec->kind == PPI_MATRIX_LINEAR || spec->kind == PPI_MATRIX_GATE_UP;
+    if (is_factor && spec->k % 8 != 0)
+        return ppi_error(err, PP_ERR_UNSUPPORTED,
+                         "device \"cuda\": a weight matrix has rows of %lld elements; it needs a "
+                         "multiple of 8",
+                         (long long)spec->k);
     struct ppi_matrix *m = ppi_alloc(mem, 1, sizeof *m);
     if (!m)
         return ppi_error_nomem(err, "a weight matrix", sizeof *m);

@@ -140,8 +140,9 @@ extern const struct ppi_cuda_kernel ppi_cuda_combine[1];
 /* ---- linear.cu: linear layers (libprepack/linear.h) over the rows of a pass ---- */
 
 #define PPI_CUDA_MAX_LINEAR_K_DIM 256
-#define PPI_CUDA_LINEAR_KS        3  /* scans for k_dim up to 64, 128, 256 */
-#define PPI_CUDA_LINEAR_COLS      32 /* value columns of a block of a scan */
+#define PPI_CUDA_LINEAR_EPS       1e-6f /* of the norms of q and k */
+#define PPI_CUDA_LINEAR_KS        3     /* scans for k_dim up to 64, 128, 256 */
+#define PPI_CUDA_LINEAR_COLS      32    /* value columns of a block of a scan */
 
 /* The run of tokens of one prompt, and the states of all its linear layers. */
 struct ppi_cuda_linear_segment {
@@ -158,7 +159,7 @@ struct ppi_cuda_linear_segment {
  *                256. Blocks: ppi_cuda_linear_scan_blocks.
  *   linear_seen: the convolution's part of the state. n_segments times blocks of 256 channels.
  *   linear_norm: out. Blocks: ppi_cuda_row_blocks of all norms, of their elements.
- * k_dim and v_dim are multiples of 8. All but linear_norm are one kernel.
+ * k_dim and v_dim are multiples of 4. All but linear_norm are one kernel.
  */
 struct ppi_cuda_linear_args {
     const struct ppi_cuda_linear_segment *segments;

@@ -53,8 +53,7 @@ HW_DEVICE float input_of(const struct ppi_cuda_linear_args &args,
  * A block takes a row, its warps take key heads (q and k together), then value channels, then value
  * heads' gates. Bound by memory: reads what the convolution sees, most of it from a cache.
  */
-#define HELD     (PPI_CUDA_MAX_LINEAR_K_DIM / 32) /* elements of a head that a lane has */
-#define HEAD_EPS 1e-6f
+#define HELD (PPI_CUDA_MAX_LINEAR_K_DIM / 32) /* elements of a head that a lane has */
 
 /* What the convolution makes of a channel. */
 HW_DEVICE float convolve(const struct ppi_cuda_linear_args &args,
@@ -95,7 +94,7 @@ HW_DEVICE float dot_of_warp(const float (&x)[HELD], const float (&y)[HELD])
 /* scale x / sqrt(sum of squares + eps) */
 HW_DEVICE void normalize_head(float (&x)[HELD], float scale)
 {
-    float factor = scale / sqrtf(dot_of_warp(x, x) + HEAD_EPS);
+    float factor = scale / sqrtf(dot_of_warp(x, x) + PPI_CUDA_LINEAR_EPS);
     HW_UNROLL
     for (int i = 0; i < HELD; i++)
         x[i] *= factor;

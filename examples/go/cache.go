@@ -113,13 +113,38 @@ func (c *Cache) FirstToken(layer int) (int, error) {
 	return int(C.pp_kvcache_first_token(object, narrow(layer))), nil
 }
 
-// Fork is a new cache that holds the first n tokens of this one and shares its pages.
+// Kept is the length that a cut to n tokens would leave, where a model has linear layers; -1: it
+// cannot be cut so. Truncate to it goes back to n, or as little further as it must.
+func (c *Cache) Kept(n int) (int, error) {
+	object, err := c.enter()
+	if err != nil {
+		return 0, err
+	}
+	defer c.leave()
+	return int(C.pp_kvcache_kept(object, C.int64_t(n))), nil
+}
+
+// checkKept refuses a cut that would leave less than n tokens.
+func checkKept(cache *C.pp_kvcache, n int) error {
+	left := int(C.pp_kvcache_kept(cache, C.int64_t(n)))
+	if left < 0 || left == n { // what cannot be is C's to refuse
+		return nil
+	}
+	return refuse("the cache has states of linear layers at %d tokens and not at %d: Kept says "+
+		"where it can be cut", left, n)
+}
+
+// Fork is a new cache that holds the first n tokens of this one and shares its pages; an error where
+// it would hold fewer.
 func (c *Cache) Fork(n int) (*Cache, error) {
 	object, err := c.enter()
 	if err != nil {
 		return nil, err
 	}
 	defer c.leave()
+	if err := checkKept(object, n); err != nil {
+		return nil, err
+	}
 	var fork *C.pp_kvcache
 	details := newError()
 	if err := check(C.pp_kvcache_fork(object, C.int64_t(n), &fork, details), details); err != nil {
@@ -128,15 +153,52 @@ func (c *Cache) Fork(n int) (*Cache, error) {
 	return newCache(c.session, fork), nil
 }
 
-// Truncate drops all tokens from the n-th on.
+// Truncate drops all tokens from the n-th on; an error, and nothing is dropped, where more would have
+// to go.
 func (c *Cache) Truncate(n int) error {
 	object, err := c.enter()
 	if err != nil {
 		return err
 	}
 	defer c.leave()
+	if err := checkKept(object, n); err != nil {
+		return err
+	}
 	details := newError()
 	return check(C.pp_kvcache_truncate(object, C.int64_t(n), details), details)
+}
+
+// State is a part of what a linear layer has in the place of keys and values.
+type State int32
+
+// Parts of a state.
+const (
+	Recurrent  State = C.PP_STATE_RECURRENT // [value heads, key dim, value dim]
+	ConvInputs State = C.PP_STATE_CONV      // [kernel - 1, channels], the latest last
+)
+
+// ReadState copies a part of a linear layer's state out; to has exactly as many numbers.
+func (c *Cache) ReadState(layer int, part State, to []float32) error {
+	object, err := c.enter()
+	if err != nil {
+		return err
+	}
+	defer c.leave()
+	details := newError()
+	return check(C.pp_kvcache_read_state(object, narrow(layer), C.int32_t(part),
+		(*C.float)(first(to)), C.size_t(4*len(to)), details), details)
+}
+
+// WriteState overwrites a part of a linear layer's state.
+func (c *Cache) WriteState(layer int, part State, from []float32) error {
+	object, err := c.enter()
+	if err != nil {
+		return err
+	}
+	defer c.leave()
+	details := newError()
+	return check(C.pp_kvcache_write_state(object, narrow(layer), C.int32_t(part),
+		(*C.float)(first(from)), C.size_t(4*len(from)), details), details)
 }
 
 // Part of a cache that is copied: some tokens' keys or values in one layer.

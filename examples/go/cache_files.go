@@ -105,6 +105,8 @@ type CacheFileInfo struct {
 	Layers       int
 	KVHeads      int
 	HeadDim      int
+	LinearLayers int   // of Layers those that have a state
+	StateBytes   int64 // of their states
 	Architecture string
 	Weights      string
 	Device       string
@@ -141,6 +143,8 @@ func InspectCache(path string) (CacheFileInfo, error) {
 		Layers:       int(f.n_layers),
 		KVHeads:      int(f.n_kv_heads),
 		HeadDim:      int(f.head_dim),
+		LinearLayers: int(f.n_linear),
+		StateBytes:   int64(f.state_bytes),
 		Architecture: fixedText(f.architecture[:]),
 		Weights:      fixedText(f.weights[:]),
 		Device:       fixedText(f.device[:]),

@@ -125,3 +125,41 @@ func TestPageIsTheCopy(t *testing.T) {
 		return nil
 	}))
 }
+
+const hybrid = `{"model_type": "qwen3_5_text", "num_hidden_layers": 2, "full_attention_interval": 2,
+	"linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 8,
+	"linear_value_head_dim": 8, "linear_conv_kernel_dim": 4, "max_position_embeddings": 128,
+	"vocab_size": 96, "hidden_size": 48, "intermediate_size": 64, "num_attention_heads": 4,
+	"num_key_value_heads": 2, "head_dim": 16, "dtype": "bfloat16"}`
+
+// A cache of a model with linear layers is cut where it has their states, and nowhere else in
+// silence.
+func TestStatesSayWhereACacheCanBeCut(t *testing.T) {
+	model := must[*Model](t)(NewRandomModel(hybrid, 1, nil))
+	defer model.Close()
+	session := must[*Session](t)(NewSession(model, &SessionOptions{DType: DTypeF32}))
+	defer session.Close()
+	cache := filled(t, session, []int32{1, 2, 3, 4, 5})
+	nextLogits(t, session, cache)
+	nextLogits(t, session, cache)
+	for n, want := range []int{0, 0, 0, 0, 0, 5, 5, 7, -1} {
+		if kept := must[int](t)(cache.Kept(n)); kept != want {
+			t.Errorf("Kept(%d) is %d, not %d", n, kept, want)
+		}
+	}
+	if err := cache.Truncate(6); !errors.Is(err, ErrArg) {
+		t.Errorf("a cut to 6 tokens: %v", err)
+	}
+	if _, err := cache.Fork(4); !errors.Is(err, ErrArg) {
+		t.Errorf("a fork of 4 tokens: %v", err)
+	}
+	state := make([]float32, 4*8*8)
+	ok(t, cache.ReadState(0, Recurrent, state))
+	ok(t, cache.WriteState(0, Recurrent, state))
+	if err := cache.ReadState(1, ConvInputs, state); !errors.Is(err, ErrArg) {
+		t.Errorf("a state of a layer that attends: %v", err)
+	}
+	ok(t, cache.Truncate(5))
+	whole := filled(t, session, []int32{1, 2, 3, 4, 5})
+	sameBits(t, "logits behind a cut", nextLogits(t, session, whole), nextLogits(t, session, cache))
+}

@@ -21,6 +21,7 @@ const (
 	OK              Status = C.PP_OK
 	ErrAgain        Status = C.PP_AGAIN            // nothing was done: call again later
 	ErrGone         Status = C.PP_GONE             // what was asked for is not there any more
+	Shorter         Status = C.PP_SHORTER          // a cache is shorter than asked: see Cache.Kept
 	ErrArg          Status = C.PP_ERR_ARG          // an argument is out of its range
 	ErrNoMem        Status = C.PP_ERR_NOMEM        // host memory, or a limit that was set
 	ErrDeviceNoMem  Status = C.PP_ERR_DEVICE_NOMEM // the device's memory

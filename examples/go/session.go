@@ -176,8 +176,9 @@ type SessionInfo struct {
 	Weights         Weights
 	WeightBytes     int64 // shared by sessions of the same model, device and dtype
 	WorkspaceBytes  int64
-	KVBytes         int64 // pages in use by caches
-	KVPoolBytes     int64 // pages held, in use or free
+	KVBytes         int64 // pages and states in use by caches
+	KVPoolBytes     int64 // those held, in use or free
+	StateBytes      int64 // of the states of all linear layers of a prompt; 0: there are none
 	MemoryBytes     int64 // of the device, held by this session now, weights included
 	PeakMemoryBytes int64
 	HostBytes       int64
@@ -204,6 +205,7 @@ func sessionInfo(c C.pp_session_info) SessionInfo {
 		WorkspaceBytes:  int64(c.workspace_bytes),
 		KVBytes:         int64(c.kv_bytes),
 		KVPoolBytes:     int64(c.kv_pool_bytes),
+		StateBytes:      int64(c.state_bytes),
 		MemoryBytes:     int64(c.memory_bytes),
 		PeakMemoryBytes: int64(c.peak_memory_bytes),
 		HostBytes:       int64(c.host_bytes),
@@ -256,9 +258,10 @@ func EstimateSession(model *Model, options *SessionOptions) (SessionInfo, error)
 
 // Prediction is what one run of new prompts takes.
 type Prediction struct {
-	Seconds float64 // or the cost model's unit
-	Passes  int64   // forward passes
-	KVBytes int64   // of the prompts' caches afterwards
+	Seconds    float64 // or the cost model's unit
+	Passes     int64   // forward passes
+	KVBytes    int64   // of the prompts' caches afterwards
+	StateBytes int64   // of states of linear layers that the run takes at most
 }
 
 // PredictRun predicts a run of new prompts on a session; nothing is loaded or run. cost nil: a pass
@@ -285,5 +288,5 @@ func (info SessionInfo) PredictRun(cost *CostModel, plan *Plan, lengths []int64)
 		return Prediction{}, err
 	}
 	return Prediction{Seconds: float64(p.seconds), Passes: int64(p.passes),
-		KVBytes: int64(p.kv_bytes)}, nil
+		KVBytes: int64(p.kv_bytes), StateBytes: int64(p.state_bytes)}, nil
 }

@@ -53,10 +53,18 @@ class Cache : public Handle<pp_kvcache, pp_kvcache_destroy> {
     {
         return pp_kvcache_first_token(held(), layer);
     }
-    /* A new cache that holds the first n_tokens tokens of this one. */
+    /* The length that a cut to n_tokens would leave, where a model has linear layers; -1: it cannot
+     * be cut so. cache.truncate(cache.kept(n)) goes back to n, or as little further as it must. */
+    int64_t kept(int64_t n_tokens) const
+    {
+        return pp_kvcache_kept(held(), n_tokens);
+    }
+    /* A new cache that holds the first n_tokens tokens of this one; PP_ERR_ARG where it would be
+     * shorter. */
     Cache fork(int64_t n_tokens) const
     {
         pp_kvcache *fork = nullptr;
+        check_kept(n_tokens);
         call(pp_kvcache_fork, held(), n_tokens, &fork);
         return Cache(fork);
     }
@@ -64,9 +72,11 @@ class Cache : public Handle<pp_kvcache, pp_kvcache_destroy> {
     {
         return fork(length());
     }
-    /* Drops all tokens from n_tokens on. */
+    /* Drops all tokens from n_tokens on; PP_ERR_ARG, and nothing is dropped, where more would have
+     * to go. */
     void truncate(int64_t n_tokens)
     {
+        check_kept(n_tokens);
         call(pp_kvcache_truncate, held(), n_tokens);
     }
 
@@ -104,6 +114,19 @@ class Cache : public Handle<pp_kvcache, pp_kvcache_destroy> {
         return page;
     }
 
+    /* A part of a linear layer's state, PP_STATE_*, and to overwrite it: exactly as many numbers as
+     * it has. */
+    void read_state(int32_t layer, int32_t which, span<float> numbers) const
+    {
+        call(pp_kvcache_read_state, held(), layer, which, numbers.data(),
+             numbers.size() * sizeof(float));
+    }
+    void write_state(int32_t layer, int32_t which, span<const float> numbers)
+    {
+        call(pp_kvcache_write_state, held(), layer, which, numbers.data(),
+             numbers.size() * sizeof(float));
+    }
+
     /* To a file, or to memory in the same form. tokens: the ids of the cache's tokens, all of them,
      * to be saved with it; or none. */
     void save(const std::string &path, span<const int32_t> tokens = {}) const
@@ -122,6 +145,15 @@ class Cache : public Handle<pp_kvcache, pp_kvcache_destroy> {
     }
 
   private:
+    void check_kept(int64_t n_tokens) const
+    {
+        const int64_t left = kept(n_tokens);
+        if (left >= 0 && left < n_tokens)
+            throw Error(PP_ERR_ARG, "the cache has states of linear layers at " +
+                                        std::to_string(left) + " tokens and not at " +
+                                        std::to_string(n_tokens) +
+                                        ": kept() says where it can be cut");
+    }
     pp_kvcache_save_params saving(span<const int32_t> tokens) const
     {
         auto params = defaults<pp_kvcache_save_params>();

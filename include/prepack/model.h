@@ -86,10 +86,10 @@ typedef struct pp_model_config {
     int32_t intermediate_size; /* 1 .. 2^20; of the widest MLP, an expert where that is all */
     int32_t n_layers;          /* 1 .. 1024 */
     int32_t n_heads;           /* 1 .. 1024, a multiple of n_kv_heads */
-    int32_t n_kv_heads;
-    int32_t head_dim;       /* even, 2 .. 512 */
-    int32_t max_position;   /* positions that the model has; longer prompts are refused */
-    int32_t tie_embeddings; /* 1: the LM head is the embedding table; 0 without an LM head */
+    int32_t n_kv_heads;        /* of layers that do not differ: see pp_layer_config */
+    int32_t head_dim;          /* even, 2 .. 512; the same holds */
+    int32_t max_position;      /* positions that the model has; longer prompts are refused */
+    int32_t tie_embeddings;    /* 1: the LM head is the embedding table; 0 without an LM head */
     int32_t dtype;          /* of the stored weights: PP_DTYPE_F32 (those of a quantised GGUF file
                                too), F16, BF16; of a converted model those that it was made from */
     int32_t bos_token;      /* -1: none stated */

@@ -133,7 +133,8 @@ typedef struct pp_session_info {
     int32_t max_pass_tokens;
     int32_t page_tokens;       /* token slots of a KV page */
     int32_t chunk_tokens;      /* a prompt longer than a pass is cut at multiples of this */
-    int32_t n_page_classes;    /* layers that look equally far back share pages, a class of them */
+    int32_t n_page_classes;    /* layers that look equally far back and have heads of the same shape
+                                  share pages, a class of them */
     int32_t keep_window_pages; /* as in pp_session_params */
     int64_t page_bytes;        /* of a page of every class: what page_tokens tokens take at most */
     int64_t class_page_bytes[4]; /* of a page of each class */

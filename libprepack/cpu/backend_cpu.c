@@ -1,8 +1,8 @@
 /*
  * backend_cpu.c: the CPU's table of operations: opening a context, its memory, and what it says
  * about itself. The operations are in products.c (matmul, gate_up), ref_route.c (route), experts.c
- * (experts), linear_ops.c (linear), gate_ops.c (gate, activate, add_gated, multiply), matrix.c
- * (weights), row_ops.c (norms, softcap, gather_rows, copy), page_ops.c (rope_kv, attention),
+ * (experts), matrix.c (weights), row_ops.c (norms, softcap, gather_rows, copy), linear_ops.c
+ * (linear), gate_ops.c (gate, activate, add_gated, multiply), page_ops.c (rope_kv, attention),
  * page_copies.c (kv_read, kv_write, kv_layout), ref_sample.c (sample), score_ops.c (score) and
  * varlen_cpu.c (varlen_*).
  */
@@ -73,10 +73,10 @@ static pp_status cpu_open(const struct ppi_backend_params *params, struct ppi_ba
     b->scratch_bytes = ppi_cpu_tile_scratch(ppi_params_max_head_dim(params));
     if (ppi_cpu_packed_scratch(params) > b->scratch_bytes)
         b->scratch_bytes = ppi_cpu_packed_scratch(params);
-    if (ppi_cpu_linear_scratch(params->linear) > b->scratch_bytes)
-        b->scratch_bytes = ppi_cpu_linear_scratch(params->linear);
     if (ppi_cpu_route_scratch(params) > b->scratch_bytes)
         b->scratch_bytes = ppi_cpu_route_scratch(params);
+    if (ppi_cpu_linear_scratch(params->linear) > b->scratch_bytes)
+        b->scratch_bytes = ppi_cpu_linear_scratch(params->linear);
     b->scratch_bytes = (b->scratch_bytes + 63) & ~(size_t)63;
 
     pp_status status = ppi_cpu_pool_create(params->mem, params->n_threads, params->parallel_for,
@@ -243,13 +243,13 @@ const struct ppi_backend_ops ppi_cpu_ops = {
     .norm_parts = ppi_cpu_norm_parts,
     .matmul = ppi_cpu_matmul,
     .gate_up = ppi_cpu_gate_up,
+    .route = ppi_cpu_route,
+    .experts = ppi_cpu_experts,
     .linear = ppi_cpu_linear,
     .gate = ppi_cpu_gate,
     .activate = ppi_cpu_activate,
     .add_gated = ppi_cpu_add_gated,
     .multiply = ppi_cpu_multiply,
-    .route = ppi_cpu_route,
-    .experts = ppi_cpu_experts,
     .softcap = ppi_cpu_softcap,
     .rope_kv = ppi_cpu_rope_kv,
     .attention = ppi_cpu_attention,

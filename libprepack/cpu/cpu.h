@@ -49,6 +49,7 @@ struct ppi_cpu_tile {
     int32_t first_key, first_row;   /* 0: everything begins here */
     int32_t end_key;                /* 0: everything ends here */
     float softmax_scale, softcap;
+    const float *sinks; /* of the heads, see ppi_cpu_sink_power; or NULL */
     int32_t head_dim;
     void *const *pages; /* of position 0 on */
     size_t kv_offset;   /* of this layer's and kv head's K in a page; V is behind it */
@@ -228,6 +229,14 @@ static inline float ppi_cpu_score_inner(const struct ppi_cpu_tile *tile)
     return tile->softcap > 0 ? tile->softmax_scale / tile->softcap : 0;
 }
 
+/* A sink has, in the sum of the weights of a row, 2^(that). What it leaves of a row is next to
+ * nothing from 2^100 on, and then the power is one that f32 has. max: the row's largest score. */
+static inline float ppi_cpu_sink_power(float sink, float factor, float max)
+{
+    float power = 1.4426950408889634f * sink - factor * max;
+    return power > 100.0f ? 100.0f : power;
+}
+
 /* Scores of a block for the rows of a product tile; of all rows, and one behind them: sums, and up
  * to 17 figures. */
 static inline size_t ppi_cpu_tile_scratch(int32_t head_dim)
@@ -267,6 +276,12 @@ pp_status ppi_cpu_matmul(struct ppi_backend *backend, const void *a, const struc
 pp_status ppi_cpu_gate_up(struct ppi_backend *backend, const void *a, const struct ppi_matrix *w,
                           const struct ppi_matrix *bias, int32_t activation, int64_t n_rows,
                           void *out, pp_error *err);
+pp_status ppi_cpu_route(struct ppi_backend *backend, const struct ppi_router *router,
+                        const float *logits, int64_t n_rows, const struct ppi_routing *routing,
+                        pp_error *err);
+pp_status ppi_cpu_experts(struct ppi_backend *backend, const struct ppi_experts *experts,
+                          const struct ppi_routing *routing, const void *a, int64_t n_rows,
+                          float *out, pp_error *err);
 pp_status ppi_cpu_linear(struct ppi_backend *backend, const struct ppi_pass *pass,
                          const struct ppi_linear *linear, float *rows, void *out, pp_error *err);
 pp_status ppi_cpu_gate(struct ppi_backend *backend, const float *gate, int64_t n_rows, int64_t dim,
@@ -278,12 +293,6 @@ pp_status ppi_cpu_add_gated(struct ppi_backend *backend, const float *gate, cons
                             float scale, int64_t n_rows, int64_t dim, float *out, pp_error *err);
 pp_status ppi_cpu_multiply(struct ppi_backend *backend, float *x, int64_t n,
                            const struct ppi_matrix *factor, pp_error *err);
-pp_status ppi_cpu_route(struct ppi_backend *backend, const struct ppi_router *router,
-                        const float *logits, int64_t n_rows, const struct ppi_routing *routing,
-                        pp_error *err);
-pp_status ppi_cpu_experts(struct ppi_backend *backend, const struct ppi_experts *experts,
-                          const struct ppi_routing *routing, const void *a, int64_t n_rows,
-                          float *out, pp_error *err);
 pp_status ppi_cpu_softcap(struct ppi_backend *backend, float *x, int64_t n, float cap,
                           pp_error *err);
 pp_status ppi_cpu_rope_kv(struct ppi_backend *backend, const struct ppi_pass *pass,

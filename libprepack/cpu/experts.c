@@ -136,7 +136,7 @@ static void multiply_gated(const struct job *job, const struct ppi_cpu_expert_pa
         .limit = experts->limit,
         .alpha = experts->alpha,
     };
-    ppi_cpu_multiply_panel(job->backend, w, &product, &job->sorted->codes, at, scratch);
+    ppi_cpu_panel_product(job->backend, w, &product, &job->sorted->codes, at, scratch);
 }
 
 static void run_gated(void *arg, int64_t first, int64_t end, int32_t i_thread)
@@ -216,7 +216,7 @@ static void multiply_down(const struct job *job, const struct ppi_cpu_expert_par
         .rows = rows + first,
         .scales = sorted->scales + job->first + at,
     };
-    ppi_cpu_multiply_panel(job->backend, w, &product, &sorted->codes, at, scratch);
+    ppi_cpu_panel_product(job->backend, w, &product, &sorted->codes, at, scratch);
 }
 
 static void run_down(void *arg, int64_t first, int64_t end, int32_t i_thread)

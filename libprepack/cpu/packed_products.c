@@ -122,9 +122,9 @@ static void multiply_integers(const struct ppi_backend *backend, const struct pp
     (w->kind == PPI_MATRIX_GATE_UP ? kernels->integer_gated : kernels->integer_products)(&p);
 }
 
-void ppi_cpu_multiply_panel(const struct ppi_backend *backend, const struct ppi_matrix *w,
-                            const struct ppi_cpu_product *product,
-                            const struct ppi_cpu_codes *codes, int64_t row, char *scratch)
+void ppi_cpu_panel_product(const struct ppi_backend *backend, const struct ppi_matrix *w,
+                           const struct ppi_cpu_product *product, const struct ppi_cpu_codes *codes,
+                           int64_t row, char *scratch)
 {
     const struct ppi_cpu_kernels *kernels = backend->kernels;
     struct ppi_cpu_product p = *product;

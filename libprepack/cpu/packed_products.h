@@ -17,9 +17,9 @@ void ppi_cpu_copy_codes(const struct ppi_matrix *w, const struct ppi_cpu_codes *
 
 /* The gated product, or the other, with a panel of w as it is stored. Where w is multiplied as
  * integers, the rows are those of `codes` from `row` on, and product->a is not read. */
-void ppi_cpu_multiply_panel(const struct ppi_backend *backend, const struct ppi_matrix *w,
-                            const struct ppi_cpu_product *product,
-                            const struct ppi_cpu_codes *codes, int64_t row, char *scratch);
+void ppi_cpu_panel_product(const struct ppi_backend *backend, const struct ppi_matrix *w,
+                           const struct ppi_cpu_product *product, const struct ppi_cpu_codes *codes,
+                           int64_t row, char *scratch);
 
 /* Scratch of a thread. */
 size_t ppi_cpu_packed_scratch(const struct ppi_backend_params *params);

@@ -152,6 +152,7 @@ static struct ppi_cpu_tile make_tile(const struct attend *job, const struct ppi_
 {
     const struct ppi_backend *backend = job->backend;
     int32_t group = job->group;
+    const float *sinks = ppi_cpu_vector(job->attention->sinks);
     size_t head_bytes = (size_t)job->shape->head_dim * backend->act_bytes;
     size_t row_bytes = (size_t)backend->params.n_heads * head_bytes;
     size_t at =
@@ -167,6 +168,7 @@ static struct ppi_cpu_tile make_tile(const struct attend *job, const struct ppi_
         .window = job->attention->window,
         .softmax_scale = job->attention->softmax_scale,
         .softcap = job->attention->softcap,
+        .sinks = sinks ? sinks + kv_head * group + first : NULL,
         .head_dim = job->shape->head_dim,
         .pages = job->pages + segment->first_page,
         .kv_offset = job->layer_offset + (size_t)kv_head * job->kv_bytes,

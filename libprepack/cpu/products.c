@@ -66,8 +66,8 @@ static void run_tiles(const struct products *job, int64_t block_row, int64_t blo
             .accumulate = job->accumulate,
             .activation = job->activation,
         };
-        ppi_cpu_multiply_panel(job->backend, w, &product, &job->backend->codes, block_row + row,
-                               scratch);
+        ppi_cpu_panel_product(job->backend, w, &product, &job->backend->codes, block_row + row,
+                              scratch);
         first = last;
     }
 }

@@ -98,9 +98,11 @@ static void begin_row(const struct head *head, struct row *row)
         row->sums[d] = 0;
 }
 
-static void finish_row(const struct head *head, const struct row *row, char *out)
+/* sink: of the row's head, or NULL */
+static void finish_row(const struct head *head, const struct row *row, const float *sink, char *out)
 {
-    float inverse = 1.0f / row->total;
+    float power = sink ? ppi_cpu_sink_power(*sink, head->factor, row->max) : -INFINITY;
+    float inverse = 1.0f / (row->total + exp2f(power));
     for (int32_t d = 0; d < head->head_dim; d++) {
         /* -0 becomes 0: its sign would depend on masking */
         float value = row->sums[d] * inverse + 0.0f;
@@ -138,7 +140,7 @@ static void attend(bool bf16, const struct ppi_cpu_tile *tile)
                 begin_row(&head, row);
             attend_row(&head, tile->q + at, first_key, last_key, row);
             if (tile->end_key == 0)
-                finish_row(&head, row, tile->out + at);
+                finish_row(&head, row, tile->sinks ? tile->sinks + h : NULL, tile->out + at);
         }
     }
 }

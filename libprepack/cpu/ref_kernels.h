@@ -16,7 +16,6 @@ void ppi_cpu_ref_attend_bf16(const struct ppi_cpu_tile *tile);
 
 /* What products do with value j of a row: the sum of a column. */
 void ppi_cpu_ref_store(const struct ppi_cpu_product *product, int64_t row, int column, float sum);
-/* SILU or GELU_TANH. */
 float ppi_cpu_ref_activate(int32_t activation, float x);
 /* What a gate makes of an up. */
 float ppi_cpu_ref_gate(const struct ppi_cpu_product *product, float gate, float up);

@@ -54,9 +54,9 @@ static void products(bool bf16, const struct ppi_cpu_product *p)
 /* x / 2 (1 + tanh(y)) is x / (1 + exp(-2 y)), which keeps its digits where tanh is near -1. */
 float ppi_cpu_ref_activate(int32_t activation, float x)
 {
-    return activation == PPI_ACTIVATION_SILU
-               ? x / (1.0f + expf(-x))
-               : x / (1.0f + expf(-1.5957691216f * (x + 0.044715f * x * x * x)));
+    if (activation == PPI_ACTIVATION_SILU)
+        return x / (1.0f + expf(-x));
+    return x / (1.0f + expf(-1.5957691216f * (x + 0.044715f * x * x * x)));
 }
 
 float ppi_cpu_ref_gate(const struct ppi_cpu_product *p, float gate, float up)

@@ -234,16 +234,35 @@ PPI_INLINE void add_values(bool bf16, int rows, const struct group *group)
         add_value_vectors(bf16, rows, 1, group, at * LANES);
 }
 
+/* What the sinks of the heads add to the totals of a group's rows. */
+PPI_INLINE void sum_sinks(const struct group *group, float sinks[SHRINKS])
+{
+    const struct block *block = group->block;
+    const struct ppi_cpu_tile *tile = block->tile;
+    for (int i = 0; i < SHRINKS; i++)
+        sinks[i] = 0;
+    for (int i = 0; i < group->rows; i++) {
+        float sink = tile->sinks[(group->row + i) % tile->n_heads];
+        sinks[i] = ppi_cpu_sink_power(sink, block->factor, block->max[group->row + i]);
+    }
+    for (int i = 0; i < SHRINKS; i += LANES)
+        v_store(sinks + i, v_exp2(v_load(sinks + i)));
+}
+
 /* out = sums / total. Adding 0 turns -0 into 0: its sign could depend on masked keys. */
 static __attribute__((noinline)) void finish_rows(bool bf16, const struct group *group)
 {
     const struct block *block = group->block;
     const struct ppi_cpu_tile *tile = block->tile;
     size_t act_bytes = bf16 ? sizeof(uint16_t) : sizeof(float);
+    float sinks[SHRINKS];
+    if (tile->sinks)
+        sum_sinks(group, sinks);
     for (int i = 0; i < group->rows; i++) {
         char *out = tile->out + (group->q[i] - tile->q);
         const float *sums = block->sums + (group->row + i) * block->v_columns;
-        vf inverse = v_set1(1.0f / v_sum_lanes(v_load(block->total[group->row + i])));
+        float total = v_sum_lanes(v_load(block->total[group->row + i]));
+        vf inverse = v_set1(1.0f / (tile->sinks ? total + sinks[i] : total));
         for (int32_t d = 0; d < tile->head_dim; d += LANES) {
             vf value = v_add(v_mul(v_load(sums + d), inverse), v_zero());
             if (tile->head_dim - d >= LANES)

@@ -24,14 +24,34 @@ static bool is_behind(const struct ppi_config *config, const char *name)
     return layer >= config->spec.n_layers;
 }
 
+/* Keys and values of a layer that sees another's: some files have them all the same. */
+static bool is_of_shared_keys(const struct ppi_tensors *tensors, const struct ppi_model_spec *spec,
+                              const char *name)
+{
+    char known[PPI_TENSOR_NAME_BYTES];
+    for (int32_t layer = 0; layer < spec->n_layers; layer++)
+        for (int32_t i = 0; spec->layers[layer].kv_layer != layer && i < tensors->n_rules; i++) {
+            const struct ppi_tensor_rule *rule = &tensors->rules[i];
+            if (!ppi_weight_kinds[rule->weight].in_layer || ppi_rule_holds(rule, spec, layer))
+                continue;
+            ppi_rule_name(rule, &tensors->prefixes, spec, layer, known);
+            if (strcmp(name, known) == 0)
+                return true;
+        }
+    return false;
+}
+
 /* Tables that old files hold and everybody computes; the parts of a model that a text model is
  * inside of; and what the class passes over. */
-static bool is_harmless(const struct ppi_config *config, const char *name)
+static bool is_harmless(const struct ppi_tensors *tensors, const struct ppi_config *config,
+                        const char *stored)
 {
+    const char *name = stored;
     static const char *const tables[] = {"rotary_emb.inv_freq", "rotary_emb.cos_cached",
                                          "rotary_emb.sin_cached"};
-    static const char *const others[] = {"vision_tower.", "multi_modal_projector.", "visual.",
-                                         "audio_tower.",  "embed_vision.",          "embed_audio."};
+    static const char *const others[] = {
+        "vision_tower.", "multi_modal_projector.", "visual.",         "audio_tower.",
+        "embed_vision.", "embed_audio.",           "vision_embedder."};
     const struct ppi_arch *arch = config->arch;
     for (size_t i = 0; i < PPI_COUNT(tables); i++) {
         size_t len = strlen(name), tail = strlen(tables[i]);
@@ -44,7 +64,8 @@ static bool is_harmless(const struct ppi_config *config, const char *name)
         if (begins_with(name, others[i]))
             return true;
     return (arch->ignores && begins_with(name, arch->ignores)) ||
-           (arch->ignores_behind && is_behind(config, name));
+           (arch->ignores_behind && is_behind(config, name)) ||
+           is_of_shared_keys(tensors, &config->spec, stored);
 }
 
 void ppi_tensors_warn_of_unused(const struct ppi_tensors *tensors, const struct ppi_config *config,
@@ -56,7 +77,7 @@ void ppi_tensors_warn_of_unused(const struct ppi_tensors *tensors, const struct 
     const char *name;
     while ((name = ppi_source_unasked(tensors->source, &cursor))) {
         size_t used = strlen(list);
-        if (is_harmless(config, name))
+        if (is_harmless(tensors, config, name))
             continue;
         bool fits = n_listed == n && n < 4 && used + strlen(name) + 4 < sizeof list;
         if (fits)

@@ -159,7 +159,7 @@ void ppi_workspace_free(struct pp_session *session)
     void *device[N_BUFFERS] = {ws->x,
                                ws->x_last,
                                ws->h,
-                               bytes[A] > 0 ? ws->a : NULL,
+                               ws->a != ws->h ? ws->a : NULL,
                                ws->q,
                                ws->wide,
                                ws->t,

@@ -26,8 +26,14 @@ static const char *const configs[CACHE_ALL] = {
     "\"linear_value_head_dim\": 8, \"linear_conv_kernel_dim\": 4, " COMMON "}",
     "{\"model_type\": \"granitemoehybrid\", \"num_hidden_layers\": 3, \"layer_types\": [\"mamba\", "
     "\"attention\", \"mamba\"], \"num_local_experts\": 0, \"num_experts_per_tok\": 0, "
-    "\"shared_intermediate_size\": 64, \"mamba_n_heads\": 6, \"mamba_d_head\": 16, "
+    "\"shared_intermediate_size\": 96, \"mamba_n_heads\": 6, \"mamba_d_head\": 16, "
     "\"mamba_n_groups\": 2, \"mamba_d_state\": 8, \"mamba_d_conv\": 3, " COMMON "}",
+    "{\"model_type\": \"gemma4_text\", \"num_hidden_layers\": 6, \"layer_types\": "
+    "[\"sliding_attention\", \"full_attention\", \"sliding_attention\", "
+    "\"sliding_attention\", \"sliding_attention\", \"full_attention\"], "
+    "\"sliding_window\": 20, \"num_kv_shared_layers\": 2, \"use_double_wide_mlp\": true, "
+    "\"global_head_dim\": 32, \"attention_k_eq_v\": true, \"num_global_key_value_heads\": 1, "
+    "\"hidden_size_per_layer_input\": 8, \"vocab_size_per_layer_input\": 96, " COMMON "}",
 };
 
 const int32_t cache_ids[512] = {
@@ -65,11 +71,13 @@ struct run_bits cache_continue(pp_session *session, pp_kvcache *cache, int64_t b
     return run_collect(session, cache, logits);
 }
 
-struct cache_shape cache_shape(const pp_session *session)
+struct cache_shape cache_shape(const pp_session *session, int32_t layer)
 {
     pp_model_config config = {.struct_size = sizeof config};
+    pp_layer_config of = {.struct_size = sizeof of};
     pp_session_info info = {.struct_size = sizeof info};
+    OK(pp_model_get_layer(pp_session_model(session), layer, &of, perr));
     OK(pp_model_get_config(pp_session_model(session), &config, perr));
     OK(pp_session_get_info(session, &info, perr));
-    return (struct cache_shape){config.n_layers, config.n_kv_heads, config.head_dim, info.dtype};
+    return (struct cache_shape){config.n_layers, of.n_kv_heads, of.head_dim, info.dtype};
 }

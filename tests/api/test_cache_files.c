@@ -41,15 +41,20 @@ static struct saved save(const pp_kvcache *cache)
     return saved;
 }
 
-/* Of n tokens of a model that has windows and keeps tokens. */
-static pp_session *begin(pp_model **model, struct saved *saved, int64_t n)
+/* Of n tokens of a model that has windows and keeps tokens (3), or of one with linear layers. */
+static pp_session *begin_with(int i_model, pp_model **model, struct saved *saved, int64_t n)
 {
-    *model = cache_model(3, 5);
+    *model = cache_model(i_model, 5);
     pp_session *session = run_session(*model, plain, 1, 0, 0);
     pp_kvcache *cache = cache_prefill(session, n);
     *saved = save(cache);
     pp_kvcache_destroy(cache);
     return session;
+}
+
+static pp_session *begin(pp_model **model, struct saved *saved, int64_t n)
+{
+    return begin_with(3, model, saved, n);
 }
 
 static void end(pp_model *model, pp_session *session, struct saved *saved)
@@ -63,7 +68,7 @@ START_TEST(every_cut_is_refused)
 {
     pp_model *model;
     struct saved saved;
-    pp_session *session = begin(&model, &saved, 70);
+    pp_session *session = begin_with(_i, &model, &saved, 70);
     pp_kvcache *cache = NULL;
     for (size_t n = 0; n < saved.n; n += n < 4000 || n > saved.n - 300 ? 1 : 97) {
         char *cut = malloc(n + 1); /* a read beyond it is seen by a sanitizer */
@@ -84,7 +89,7 @@ START_TEST(every_changed_byte_is_refused)
 {
     pp_model *model;
     struct saved saved;
-    pp_session *session = begin(&model, &saved, 33);
+    pp_session *session = begin_with(_i, &model, &saved, 33);
     pp_kvcache *cache = NULL;
     for (size_t i = 0; i < saved.n; i += i < 4000 || i > saved.n - 300 ? 1 : 61) {
         for (int bit = 0; bit < 8; bit += 7) {
@@ -173,6 +178,77 @@ START_TEST(headers_that_lie_are_refused)
         ck_assert_ptr_null(cache);
         end(model, session, &saved);
     }
+}
+END_TEST
+
+START_TEST(headers_that_lie_of_states_are_refused)
+{
+    static const struct {
+        const char *text, *by;
+        pp_status status;
+        const char *words;
+    } cases[] = {
+        {"\"version\":\"2\"", "\"version\":\"1\"", PP_ERR_FORMAT,
+         "is of form 1 with 0 linear layers; a cache of this model is of form 2 with 2"},
+        {"\"n_linear\":\"2\"", "\"n_linear\":\"3\"", PP_ERR_FORMAT, "form 2 with 3 linear"},
+        {"\"n_linear\":", "\"m_linear\":", PP_ERR_FORMAT, "has no \"n_linear\""},
+        {"layer.0.state", "layer.0.stage", PP_ERR_FORMAT, "\"layer.0.state\" is missing"},
+        {"layer.2.conv", "layer.2.cond", PP_ERR_FORMAT, "\"layer.2.conv\" is missing"},
+        {"\"shape\":[4,8,8]", "\"shape\":[8,4,8]", PP_ERR_FORMAT, "\"layer.0.state\""},
+        {"\"shape\":[3,64]", "\"shape\":[4,48]", PP_ERR_FORMAT, "\"layer.0.conv\""},
+    };
+    pp_kvcache *cache = NULL;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        pp_model *model;
+        struct saved saved;
+        pp_session *session = begin_with(4, &model, &saved, 20);
+        replace(&saved, cases[i].text, cases[i].by);
+        REFUSED(pp_kvcache_import(session, saved.bytes, saved.n, &cache, &refusal), cases[i].status,
+                cases[i].words);
+        ck_assert_ptr_null(cache);
+        end(model, session, &saved);
+    }
+}
+END_TEST
+
+/* Who reads saved caches of models without linear layers by the form of version 1 still can. */
+START_TEST(the_form_is_what_it_was)
+{
+    pp_model *model = cache_model(0, 5);
+    pp_session *session = run_session(model, plain, 1, 0, 0);
+    pp_kvcache *cache = cache_prefill(session, 5);
+    struct saved saved = save(cache);
+    uint64_t identity, len;
+    char expected[1200], rows[5 * 2 * 16 * 4];
+    OK(pp_model_identity(model, &identity, perr));
+    int n =
+        snprintf(expected, sizeof expected,
+                 "{\"__metadata__\":{\"format\":\"prepack-kvcache\",\"version\":\"1\","
+                 "\"model\":\"%016llx\",\"architecture\":\"qwen3\",\"n_layers\":\"3\","
+                 "\"n_kv_heads\":\"2\",\"head_dim\":\"16\",\"dtype\":\"f32\",\"weights\":\"bf16\","
+                 "\"device\":\"cpu:ref\",\"producer\":\"libprepack %s\",\"n_tokens\":\"5\","
+                 "\"rope_set\":\"0\"}",
+                 (unsigned long long)identity, pp_version());
+    for (int i = 0; i < 6; i++)
+        n += snprintf(expected + n, sizeof expected - (size_t)n,
+                      ",\"layer.%d.%c\":{\"dtype\":\"F32\",\"shape\":[5,2,16],"
+                      "\"data_offsets\":[%d,%d]}",
+                      i / 2, "kv"[i % 2], 640 * i, 640 * (i + 1));
+    n += snprintf(expected + n, sizeof expected - (size_t)n,
+                  ",\"checksum\":{\"dtype\":\"U64\",\"shape\":[1],\"data_offsets\":[3840,3848]}}");
+    memcpy(&len, saved.bytes, sizeof len);
+    ck_assert_uint_eq((len + 8) % 64, 0);
+    ck_assert_uint_eq(saved.n, len + 8 + 3848);
+    ck_assert_uint_lt(len - (size_t)n, 64);
+    ck_assert_msg(memcmp(saved.bytes + 8, expected, (size_t)n) == 0, "%.*s", (int)len,
+                  saved.bytes + 8);
+    for (int i = 0; i < 6; i++) {
+        OK(pp_kvcache_read(cache, i / 2, i % 2, PP_KV_NHD, PP_DTYPE_F32, 0, 5, rows, sizeof rows,
+                           perr));
+        ck_assert_mem_eq(saved.bytes + 8 + len + 640 * i, rows, sizeof rows);
+    }
+    pp_kvcache_destroy(cache);
+    end(model, session, &saved);
 }
 END_TEST
 
@@ -313,7 +389,7 @@ START_TEST(files_say_what_they_are)
     pp_model *model = cache_model(1, 5);
     pp_session *session = run_session(model, plain, 1, 0, 0);
     pp_kvcache *cache = cache_prefill(session, 50);
-    pp_kvcache_file_info info = {.struct_size = sizeof info};
+    pp_kvcache_file_info info = {.struct_size = sizeof info, .n_linear = 7, .state_bytes = 7};
     const pp_kvcache_save_params params = {.struct_size = sizeof params, .tokens = cache_ids};
     uint64_t identity = 0;
     int32_t ids[50];
@@ -331,6 +407,8 @@ START_TEST(files_say_what_they_are)
     ck_assert_int_eq(info.n_layers, 3);
     ck_assert_int_eq(info.n_kv_heads, 2);
     ck_assert_int_eq(info.head_dim, 16);
+    ck_assert_int_eq(info.n_linear, 0);
+    ck_assert_int_eq(info.state_bytes, 0);
     ck_assert(info.model == identity);
     ck_assert_str_eq(info.architecture, "gemma2");
     ck_assert_str_eq(info.weights, "bf16");
@@ -412,10 +490,12 @@ END_TEST
 /* An empty cache, and one that was cut after its rotations had changed, travel too. */
 START_TEST(odd_caches_travel)
 {
-    pp_model *model = cache_model(3, 5);
+    pp_model *model = cache_model(_i, 5);
     pp_session *session = run_session(model, plain, 1, 0, 1);
     for (int64_t n = 0; n <= 60; n += 60) {
-        pp_kvcache *cache = cache_prefill(session, 100), *loaded = NULL;
+        pp_kvcache *cache = cache_prefill(session, 60), *loaded = NULL;
+        struct run_bits bits = cache_continue(session, cache, 60, 100);
+        run_bits_free(&bits);
         OK(pp_kvcache_truncate(cache, n, perr));
         struct saved saved = save(cache);
         OK(pp_kvcache_import(session, saved.bytes, saved.n, &loaded, perr));
@@ -439,14 +519,16 @@ int main(void)
     Suite *suite = suite_create("cache files");
     TCase *tcase = tcase_create("cache files");
     tcase_set_timeout(tcase, 0);
-    tcase_add_test(tcase, every_cut_is_refused);
-    tcase_add_test(tcase, every_changed_byte_is_refused);
+    tcase_add_loop_test(tcase, every_cut_is_refused, 3, CACHE_ALL);
+    tcase_add_loop_test(tcase, every_changed_byte_is_refused, 3, CACHE_ALL);
     tcase_add_test(tcase, headers_that_lie_are_refused);
+    tcase_add_test(tcase, headers_that_lie_of_states_are_refused);
+    tcase_add_test(tcase, the_form_is_what_it_was);
     tcase_add_test(tcase, another_model_or_session_is_refused);
     tcase_add_test(tcase, files_come_whole_or_not_at_all);
     tcase_add_test(tcase, files_say_what_they_are);
-    tcase_add_loop_test(tcase, another_process_gets_the_same_bits, 0, CACHE_MODELS);
-    tcase_add_test(tcase, odd_caches_travel);
+    tcase_add_loop_test(tcase, another_process_gets_the_same_bits, 0, CACHE_ALL);
+    tcase_add_loop_test(tcase, odd_caches_travel, 3, CACHE_ALL);
     suite_add_tcase(suite, tcase);
     return tap_run(suite, CK_NOFORK);
 }

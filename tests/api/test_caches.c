@@ -39,7 +39,7 @@ static void carry_state(const pp_kvcache *cache, int32_t layer, pp_kvcache *copy
 
 static pp_kvcache *carry_arrays(const pp_kvcache *cache, pp_session *to, int32_t layout, bool f32)
 {
-    struct cache_shape shape = cache_shape(to);
+    struct cache_shape shape = cache_shape(to, 0);
     int64_t n = pp_kvcache_length(cache);
     int32_t dtype = f32 ? PP_DTYPE_F32 : shape.dtype;
     pp_kvcache *copy = NULL;
@@ -51,6 +51,7 @@ static pp_kvcache *carry_arrays(const pp_kvcache *cache, pp_session *to, int32_t
             continue;
         }
         int64_t first = pp_kvcache_first_token(copy, layer);
+        shape = cache_shape(to, layer);
         size_t bytes = (size_t)(n - first) * (size_t)shape.n_kv_heads * (size_t)shape.head_dim *
                        pp_dtype_size(dtype);
         char *array = malloc(bytes + 1);
@@ -171,7 +172,7 @@ START_TEST(writing_leaves_forks_alone)
         pp_session *session = run_session(model, *target, 2, 0, 0);
         if (!session)
             continue;
-        struct cache_shape shape = cache_shape(session);
+        struct cache_shape shape = cache_shape(session, 1);
         pp_kvcache *cache = cache_prefill(session, 40), *fork = NULL;
         OK(pp_kvcache_fork(cache, 37, &fork, perr));
         struct run_bits before = run_collect(session, fork, NULL);
@@ -249,7 +250,7 @@ static int64_t element_of(const pp_kvcache_page *page, int64_t s, int64_t h, int
 static void check_pages(const pp_session *session, const pp_kvcache *cache, int32_t layer,
                         int32_t which)
 {
-    struct cache_shape shape = cache_shape(session);
+    struct cache_shape shape = cache_shape(session, layer);
     int64_t first = pp_kvcache_first_token(cache, layer), n = pp_kvcache_length(cache) - first;
     size_t size = pp_dtype_size(shape.dtype), row = (size_t)(shape.n_kv_heads * shape.head_dim);
     char *rows = malloc((size_t)n * row * size);
@@ -286,7 +287,7 @@ START_TEST(pages_lie_where_they_say)
     {
         pp_session *session = run_session(model, *target, 1, 0, 0);
         pp_kvcache *cache = session ? cache_prefill(session, 90) : NULL;
-        for (int32_t layer = 0; cache && layer < cache_shape(session).n_layers; layer++)
+        for (int32_t layer = 0; cache && layer < cache_shape(session, 0).n_layers; layer++)
             for (int32_t which = PP_KV_K; which <= PP_KV_V && !is_linear(session, layer); which++)
                 check_pages(session, cache, layer, which);
         pp_kvcache_destroy(cache);

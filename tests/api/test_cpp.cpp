@@ -334,6 +334,29 @@ START_TEST(caches_are_saved_and_forked)
 }
 END_TEST
 
+START_TEST(states_say_where_a_cache_can_be_cut)
+{
+    const Session session(Model::random(
+        "{\"model_type\": \"qwen3_5_text\", \"num_hidden_layers\": 2, "
+        "\"full_attention_interval\": 2, \"linear_num_key_heads\": 2, "
+        "\"linear_num_value_heads\": 4, \"linear_key_head_dim\": 8, \"linear_value_head_dim\": 8, "
+        "\"max_position_embeddings\": 128, \"vocab_size\": 96, \"hidden_size\": 48, "
+        "\"intermediate_size\": 64, \"num_attention_heads\": 4, \"num_key_value_heads\": 2, "
+        "\"head_dim\": 16}"));
+    Cache cache = Cache::zeros(session, 5);
+    std::vector<float> state(4 * 8 * 8, 0.5f), same(state.size());
+    cache.write_state(0, PP_STATE_RECURRENT, state);
+    cache.read_state(0, PP_STATE_RECURRENT, same);
+    ck_assert(state == same);
+    ck_assert_int_eq(cache.kept(4), 0);
+    ck_assert_int_eq(thrown_by([&] { cache.truncate(4); }), PP_ERR_ARG);
+    ck_assert_int_eq(thrown_by([&] { cache.fork(4); }), PP_ERR_ARG);
+    ck_assert_int_eq(cache.length(), 5);
+    cache.truncate(cache.kept(4));
+    ck_assert_int_eq(cache.length(), 0);
+}
+END_TEST
+
 START_TEST(plans_and_batches_are_views)
 {
     auto params = defaults<pp_packer_params>();
@@ -466,6 +489,7 @@ int main()
     tcase_add_test(tests, what_is_empty_or_cut_off_is_refused);
     tcase_add_test(tests, callbacks_may_throw);
     tcase_add_test(tests, caches_are_saved_and_forked);
+    tcase_add_test(tests, states_say_where_a_cache_can_be_cut);
     tcase_add_test(tests, plans_and_batches_are_views);
     tcase_add_test(tests, spans_view_what_is_there);
     tcase_add_test(tests, views_of_what_is_gone_cannot_be_had);

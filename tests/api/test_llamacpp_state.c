@@ -309,11 +309,11 @@ START_TEST(what_cannot_be_right_is_refused)
     pp_kvcache_destroy(cache);
     pp_session_destroy(session);
     pp_model_unref(model);
-    static const char *const words[] = {"has a sliding window of 20 tokens",
-                                        "has a sliding window of 9 tokens",
-                                        "has a sliding window of 8 tokens"};
-    for (int i = 1; i < CACHE_MODELS; i++) {
-        model = cache_model(i, 1);
+    static const char *const words[] = {
+        "has a sliding window of 20 tokens", "has a sliding window of 9 tokens",
+        "has a sliding window of 8 tokens", "has a sliding window of 20 tokens"};
+    for (int i = 1; i < CACHE_MODELS + 1; i++) {
+        model = cache_model(i < CACHE_MODELS ? i : 6, 1);
         session = run_session(model, *run_target(0), 1, 0, 0);
         cache = cache_prefill(session, 4);
         REFUSED(pp_kvcache_llamacpp_size(cache, NULL, &bytes, &refusal), PP_ERR_UNSUPPORTED,

@@ -212,7 +212,7 @@ static int bench(struct ppi_mem *mem, const char *variant, int32_t dtype, int32_
 
 static const struct {
     int32_t head_dim, group;
-} shapes[] = {{64, 1}, {64, 4}, {80, 1}, {96, 1}, {128, 1}, {128, 4}, {256, 1}};
+} shapes[] = {{64, 1}, {64, 4}, {80, 1}, {96, 1}, {128, 1}, {128, 4}, {256, 1}, {256, 8}, {512, 8}};
 
 int main(int argc, char **argv)
 {

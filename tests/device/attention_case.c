@@ -86,8 +86,8 @@ static double *widen(int32_t act, const uint16_t *x, size_t n)
 
 /* One row of one head: q [dim]; k, v of the first key, keys `stride` elements apart. */
 static void exact_row(const struct attention_case *a, const struct prompt *prompt, int32_t row,
-                      const double *q, const double *k, const double *v, double *scores,
-                      double *out, double *lse)
+                      size_t head, const double *q, const double *k, const double *v,
+                      double *scores, double *out, double *lse)
 {
     int32_t dim = a->head_dim, p = row + prompt->n_keys - prompt->n_rows;
     size_t stride = (size_t)(a->n_kv_heads * dim);
@@ -114,8 +114,9 @@ static void exact_row(const struct attention_case *a, const struct prompt *promp
         for (int32_t d = 0; d < dim; d++)
             out[d] += weight * v[(size_t)j * stride + (size_t)d];
     }
+    double with_sink = total + (a->sinks ? exp(a->sinks[head] - max) : 0);
     for (int32_t d = 0; d < dim && total > 0; d++)
-        out[d] /= total;
+        out[d] /= with_sink;
     *lse = max + log(total);
 }
 
@@ -126,8 +127,8 @@ static float round_act(int32_t act, float x, uint16_t *bits)
 }
 
 static void naive_row(const struct attention_case *a, const struct prompt *prompt, int32_t row,
-                      const double *q, const double *k, const double *v, double *scores,
-                      uint16_t *out, float *lse)
+                      size_t head, const double *q, const double *k, const double *v,
+                      double *scores, uint16_t *out, float *lse)
 {
     int32_t dim = a->head_dim, p = row + prompt->n_keys - prompt->n_rows;
     size_t stride = (size_t)(a->n_kv_heads * dim);
@@ -152,8 +153,9 @@ static void naive_row(const struct attention_case *a, const struct prompt *promp
         for (int32_t d = 0; d < dim; d++)
             sums[d] += weight * (float)v[(size_t)j * stride + (size_t)d];
     }
+    float with_sink = total + (a->sinks ? expf(a->sinks[head] - max) : 0);
     for (int32_t d = 0; d < dim; d++)
-        round_act(a->act, total > 0 ? sums[d] / total : 0, &out[d]);
+        round_act(a->act, total > 0 ? sums[d] / with_sink : 0, &out[d]);
     *lse = max + logf(total);
 }
 
@@ -174,10 +176,10 @@ static void solve(const struct attention_case *a, double *exact, double *exact_l
                 const double *from = q + ((size_t)row * n_heads + head) * dim;
                 size_t kv = head / (size_t)(a->n_heads / a->n_kv_heads) * dim;
                 if (exact)
-                    exact_row(a, prompt, row, from, k + kv, v + kv, scores, exact + at * dim,
+                    exact_row(a, prompt, row, head, from, k + kv, v + kv, scores, exact + at * dim,
                               &exact_lse[at]);
                 else
-                    naive_row(a, prompt, row, from, k + kv, v + kv, scores, naive + at * dim,
+                    naive_row(a, prompt, row, head, from, k + kv, v + kv, scores, naive + at * dim,
                               &naive_lse[at]);
             }
         free(q);

@@ -20,7 +20,8 @@ struct attention_case {
     int32_t n_heads, n_kv_heads, head_dim;
     int32_t window_left, window_right; /* as in kernels.h */
     double softmax_scale;
-    double softcap; /* 0: none */
+    double softcap;     /* 0: none */
+    const float *sinks; /* [n_heads], a score of each head; or NULL */
     int32_t n_prompts;
     struct prompt *prompts;
 };

@@ -252,6 +252,7 @@ void run_case(struct rng *rng, const struct attention_case *a, const struct arra
                    prompt->q + (size_t)(pieces[i].first_row + r) * row_len, row_len * 2);
     }
     void *q = device_upload(image, image_bytes), *result = device_alloc(image_bytes);
+    void *sinks = a->sinks ? device_upload(a->sinks, (size_t)a->n_heads * sizeof(float)) : NULL;
     size_t lse_bytes = (size_t)(a->n_heads * rows.total) * sizeof(float);
     void *sums = device_alloc(lse_bytes);
 
@@ -267,6 +268,7 @@ void run_case(struct rng *rng, const struct attention_case *a, const struct arra
             .q = q,
             .out = result,
             .lse = how->no_lse ? NULL : sums,
+            .sinks = sinks,
             .q_row_stride = (int64_t)stride * 2,
             .q_head_stride = a->head_dim * 2,
             .out_row_stride = (int64_t)stride * 2,
@@ -311,6 +313,8 @@ void run_case(struct rng *rng, const struct attention_case *a, const struct arra
     for (size_t i = 0; i < lse_bytes / 4 && lse; i++)
         EXPECT(isnan(all_sums[i]), "lse %zu of no row was written", i);
 
+    if (sinks)
+        device_free(sinks);
     device_free(q);
     device_free(result);
     device_free(sums);

@@ -14,6 +14,9 @@ void packing_at_tile_borders(void);
 void nan_stays_where_it_is(void);
 void decode_equals_prefill(void);
 
+/* model_mixed.c */
+void packing_of_mixed_models(void);
+
 /* model_calls.c */
 void tokens_are_the_largest_logits(void);
 void samples_do_not_know_their_company(void);

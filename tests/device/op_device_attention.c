@@ -216,6 +216,25 @@ static void softcaps(void)
     }
 }
 
+/* Sinks far below the scores, among them, above them, and so far above that no key is left; rows
+ * that see nothing. */
+static void sinks(void)
+{
+    struct rng rng = rng_seeded(7);
+    static const int32_t dims[] = {64, 96, 128, 256};
+    static const int32_t n_rows[] = {1, 5, 64, 70, 130, 3}, n_keys[] = {65, 5, 64, 75, 140, 1};
+    static const float of_heads[] = {-1, 0, 2.5f, -40, 9, 60, 200};
+    for (int32_t i = 0; i < 2 * COUNT(dims); i++) {
+        struct attention_case a = make_case(&rng, i % 2, 1 + i % 2, 1 + i % 3, dims[i / 2],
+                                            COUNT(n_rows), n_rows, n_keys);
+        a.sinks = of_heads + i % 2;
+        a.softcap = i >= 4 && i % 2 ? 20 : 0;
+        a.window_left = i % 3 == 1 ? 40 : -1;
+        run_and_check(&rng, &a, (enum kv_mode)(i % N_KV_MODES));
+        free_case(&a);
+    }
+}
+
 /* Rows of zeros for rows that see nothing, whatever memory holds. */
 static void rows_that_see_nothing(void)
 {
@@ -242,6 +261,7 @@ static const struct device_test tests[] = {
     {"windows", windows},
     {"more_or_fewer_keys", more_or_fewer_keys},
     {"softcaps", softcaps},
+    {"sinks", sinks},
     {"rows_that_see_nothing", rows_that_see_nothing},
 };
 

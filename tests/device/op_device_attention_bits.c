@@ -14,12 +14,13 @@
 #define MAX_PROMPTS  8
 #define MAX_PIECES   1024
 
-/* A case of random shape. Every third has a window, every third a softcap, every second a prefix.
- */
+/* A case of random shape. Every third has a window, every third a softcap, every second a prefix
+ * and sinks. */
 static struct attention_case random_case(struct rng *rng, int32_t longest)
 {
     static const int32_t head_dims[] = {8, 64, 72, 96, 128, 160, 256};
     static const int32_t groups[] = {1, 2, 3, 4, 7, 8};
+    static const float sinks[8] = {2, -1, 0, 7, 3, -30, 1, 4};
     int32_t n_rows[MAX_PROMPTS], n_keys[MAX_PROMPTS];
     bool has_prefix = rng_between(rng, 0, 1);
     int32_t n = (int32_t)rng_between(rng, 2, device_is_emulated() ? 5 : MAX_PROMPTS);
@@ -35,8 +36,11 @@ static struct attention_case random_case(struct rng *rng, int32_t longest)
         a.window_left = (int32_t)rng_between(rng, 0, longest);
     if (rng_between(rng, 0, 2) == 0)
         a.softcap = 5;
-    printf("# bf16/f16 %d, %d heads for %d, head_dim %d, window %d, softcap %g, %d prompts\n",
-           a.act, a.n_heads, a.n_kv_heads, head_dim, a.window_left, a.softcap, n);
+    if (has_prefix)
+        a.sinks = sinks;
+    printf("# bf16/f16 %d, %d heads for %d, head_dim %d, window %d, softcap %g, sinks %d, %d "
+           "prompts\n",
+           a.act, a.n_heads, a.n_kv_heads, head_dim, a.window_left, a.softcap, has_prefix, n);
     return a;
 }
 

@@ -266,7 +266,7 @@ static float *take_state(const struct layer *l, void *device)
 static const struct layer shapes[] = {
     {.n_k_heads = 2, .n_v_heads = 4, .k_dim = 16, .v_dim = 24, .conv_kernel = 4},
     {.n_k_heads = 1, .n_v_heads = 1, .k_dim = 128, .v_dim = 40, .conv_kernel = 4, .has_bias = true},
-    {.n_k_heads = 3, .n_v_heads = 3, .k_dim = 72, .v_dim = 8, .conv_kernel = 2},
+    {.n_k_heads = 3, .n_v_heads = 3, .k_dim = 68, .v_dim = 12, .conv_kernel = 2},
     {.n_k_heads = 1, .n_v_heads = 2, .k_dim = 256, .v_dim = 8, .conv_kernel = 1},
     {.is_mamba2 = true,
      .n_k_heads = 1,

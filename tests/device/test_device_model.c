@@ -15,6 +15,7 @@ static const struct plain_test tests[] = {
     {"packing_at_tile_borders", packing_at_tile_borders},
     {"nan_stays_where_it_is", nan_stays_where_it_is},
     {"decode_equals_prefill", decode_equals_prefill},
+    {"packing_of_mixed_models", packing_of_mixed_models},
     {"tokens_are_the_largest_logits", tokens_are_the_largest_logits},
     {"samples_do_not_know_their_company", samples_do_not_know_their_company},
     {"forks_share_and_part", forks_share_and_part},

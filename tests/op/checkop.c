@@ -15,8 +15,8 @@ const char *checkop_variant(int i)
     return variant ? variant->name : NULL;
 }
 
-struct ppi_backend *checkop_open(const char *variant, int32_t dtype, int32_t n_threads,
-                                 struct shape shape)
+struct ppi_backend_params checkop_params(const char *variant, int32_t dtype, int32_t n_threads,
+                                         struct shape shape)
 {
     struct ppi_backend_params params = {
         .variant = variant,
@@ -34,10 +34,22 @@ struct ppi_backend *checkop_open(const char *variant, int32_t dtype, int32_t n_t
     }
     for (int32_t layer = 0; layer < shape.n_layers; layer++)
         params.classes[checkop_places[layer].page_class].n_layers++;
+    return params;
+}
+
+struct ppi_backend *checkop_open_params(const struct ppi_backend_params *params)
+{
     pp_error err = {.struct_size = sizeof err};
     struct ppi_backend *backend = NULL;
-    ck_assert_msg(ppi_cpu_ops.open(&params, &backend, &err) == PP_OK, "%s", err.message);
+    ck_assert_msg(ppi_cpu_ops.open(params, &backend, &err) == PP_OK, "%s", err.message);
     return backend;
+}
+
+struct ppi_backend *checkop_open(const char *variant, int32_t dtype, int32_t n_threads,
+                                 struct shape shape)
+{
+    struct ppi_backend_params params = checkop_params(variant, dtype, n_threads, shape);
+    return checkop_open_params(&params);
 }
 
 void *checkop_alloc(size_t count, size_t size)
@@ -125,12 +137,15 @@ int main(void)
     ppi_mem_init(&checkop_mem, NULL, 0, NULL);
     SRunner *runner = srunner_create(open_suite());
     srunner_add_suite(runner, checkop_products_suite());
+    srunner_add_suite(runner, checkop_experts_suite());
     srunner_add_suite(runner, checkop_norms_suite());
     srunner_add_suite(runner, checkop_packed_suite());
     srunner_add_suite(runner, checkop_rows_suite());
     srunner_add_suite(runner, checkop_rope_suite());
+    srunner_add_suite(runner, checkop_route_suite());
     srunner_add_suite(runner, checkop_kv_suite());
     srunner_add_suite(runner, checkop_attention_suite());
+    srunner_add_suite(runner, checkop_shapes_suite());
     srunner_add_suite(runner, checkop_shared_keys_suite());
     srunner_add_suite(runner, checkop_sample_suite());
     srunner_add_suite(runner, checkop_draw_suite());

@@ -37,6 +37,11 @@ const char *checkop_variant(int i);
 struct ppi_backend *checkop_open(const char *variant, int32_t dtype, int32_t n_threads,
                                  struct shape shape);
 
+/* The parameters that checkop_open takes, to be changed and opened. */
+struct ppi_backend_params checkop_params(const char *variant, int32_t dtype, int32_t n_threads,
+                                         struct shape shape);
+struct ppi_backend *checkop_open_params(const struct ppi_backend_params *params);
+
 /* n act values: random, mean 0; NaN; as double. */
 void *checkop_random(struct rng *rng, int32_t dtype, size_t n, double deviation);
 double checkop_get(int32_t dtype, const void *x, size_t i);
@@ -53,12 +58,15 @@ void *checkop_alloc(size_t count, size_t size);
 /* The test case "values" of a suite is what an emulated processor runs in every suite
  * (tests/cross/run.sh): some seconds of it. */
 Suite *checkop_products_suite(void);
+Suite *checkop_experts_suite(void);
 Suite *checkop_norms_suite(void);
 Suite *checkop_packed_suite(void);
 Suite *checkop_rows_suite(void);
 Suite *checkop_rope_suite(void);
+Suite *checkop_route_suite(void);
 Suite *checkop_kv_suite(void);
 Suite *checkop_attention_suite(void);
+Suite *checkop_shapes_suite(void);
 Suite *checkop_shared_keys_suite(void);
 Suite *checkop_sample_suite(void);
 Suite *checkop_draw_suite(void);

@@ -28,6 +28,7 @@ struct world {
     const char *variant;
     int32_t dtype, window;
     float softmax_scale, softcap;
+    const float *sinks; /* of the heads, or NULL */
     float *rope;
     struct rng *rng;
 };
@@ -96,6 +97,17 @@ static void free_prompt(struct prompt *prompt)
     free(prompt->out);
 }
 
+static struct ppi_matrix *make_sinks(const struct world *world, struct ppi_backend *backend)
+{
+    struct ppi_matrix *sinks = NULL;
+    struct ppi_matrix_spec spec = {.kind = PPI_MATRIX_VECTOR, .n = 1, .k = world->shape.n_heads};
+    if (!world->sinks)
+        return NULL;
+    ppi_cpu_ops.matrix_create(backend, &checkop_mem, &spec, &sinks, NULL);
+    ppi_cpu_ops.matrix_fill(backend, sinks, 0, 1, world->sinks, PP_DTYPE_F32, NULL);
+    return sinks;
+}
+
 /* Runs tokens [first[i], end[i]) of each prompt as one pass. */
 static void run_pass(const struct world *world, struct ppi_backend *backend,
                      struct prompt *const *prompts, const int32_t *first, const int32_t *end,
@@ -125,15 +137,17 @@ static void run_pass(const struct world *world, struct ppi_backend *backend,
                (char *)prompts[s]->qkv + (size_t)first[s] * qkv_bytes,
                (size_t)segments[s].n_rows * qkv_bytes);
     ppi_cpu_ops.pass_begin(backend, &pass, NULL);
+    struct ppi_matrix *sinks = make_sinks(world, backend);
     const struct ppi_rope rope = {
         .layer = LAYER, .rotary_dim = world->shape.head_dim, .angles = world->rope};
     const struct ppi_attention attention = {LAYER, world->window, world->softmax_scale,
-                                            world->softcap, NULL};
+                                            world->softcap, sinks};
     ppi_cpu_ops.rope_kv(backend, &pass, &rope, (float *)(void *)qkv, q, NULL);
     ppi_cpu_ops.attention(backend, &pass, &attention, q, out, NULL);
     for (int32_t s = 0; s < n_prompts; s++)
         memcpy(prompts[s]->out + (size_t)first[s] * row_bytes,
                out + (size_t)segments[s].row * row_bytes, (size_t)segments[s].n_rows * row_bytes);
+    ppi_cpu_ops.matrix_destroy(sinks);
     free(out);
     free(q);
     free(qkv);
@@ -187,6 +201,7 @@ static void check_attention(const struct world *world, const struct prompt *prom
             }
             for (int32_t j = low; j <= t; j++)
                 total += weights[j] = exp(weights[j] - max);
+            total += world->sinks ? exp(world->sinks[h] - max) : 0;
             for (int32_t d = 0; d < head_dim; d++) {
                 double expected = 0;
                 for (int32_t j = low; j <= t; j++)
@@ -299,6 +314,26 @@ START_TEST(values_by_scale_and_softcap)
         check_prompt(&world, 90);
         world.softcap = softcaps[i];
         check_prompt(&world, 90);
+        free(world.rope);
+    }
+}
+END_TEST
+
+/* Sinks that take little, half and nearly all; one so large that its power has no f32, and one that
+ * is nothing. */
+static const float five_sinks[] = {0.5f, 3, 7, 1e4f, -INFINITY};
+
+START_TEST(values_with_sinks)
+{
+    static const int32_t tokens[] = {1, 7, 90, 262};
+    struct rng rng = rng_seeded(38);
+    FOR_EACH_KERNEL_SET(variant, dtype)
+    for (size_t i = 0; i < PPI_COUNT(tokens); i++) {
+        struct world world =
+            make_world(&rng, (struct shape){5, 1, 32, 3}, variant, dtype, i == 2 ? 30 : 0);
+        world.sinks = five_sinks;
+        world.softcap = i == 1 ? 2 : 0;
+        check_prompt(&world, tokens[i]);
         free(world.rope);
     }
 }
@@ -418,13 +453,14 @@ START_TEST(bits_do_not_depend_on_company)
         {{2, 1, 128, 3}, 0, 97, 0}, {{1, 1, 80, 3}, 7, 70, 0},    {{3, 1, 20, 3}, 64, 300, 0},
         {{2, 2, 48, 3}, 17, 90, 1}, {{1, 1, 16, 3}, 100, 310, 0}, {{1, 1, 192, 3}, 0, 66, 0},
         {{8, 2, 16, 3}, 0, 271, 0}, {{5, 1, 16, 3}, 0, 83, 0},    {{7, 1, 32, 3}, 33, 288, 2},
-        {{50, 1, 16, 3}, 0, 40, 0}, {{6, 1, 16, 3}, 250, 300, 0},
+        {{50, 1, 16, 3}, 0, 40, 0}, {{6, 1, 16, 3}, 250, 300, 0}, {{8, 1, 512, 3}, 0, 70, 0},
     };
     struct rng rng = rng_seeded(34);
     FOR_EACH_KERNEL_SET(variant, dtype)
     for (size_t i = 0; i < PPI_COUNT(cases); i++) {
         struct world world = make_world(&rng, cases[i].shape, variant, dtype, cases[i].window);
         world.softcap = cases[i].softcap;
+        world.sinks = cases[i].shape.n_heads == 5 ? five_sinks : NULL;
         check_invariance(&world, cases[i].n_tokens);
         free(world.rope);
     }
@@ -441,6 +477,7 @@ Suite *checkop_attention_suite(void)
     tcase_add_test(brief, values_by_group);
     tcase_add_test(brief, values_by_window_and_group);
     tcase_add_test(brief, values_by_scale_and_softcap);
+    tcase_add_test(brief, values_with_sinks);
     suite_add_tcase(suite, brief);
     TCase *tcase = tcase_create("attention");
     tcase_set_timeout(tcase, 300);

@@ -40,9 +40,11 @@ START_TEST(every_status_has_a_text)
     }
     ck_assert_int_eq(PP_AGAIN, 1);
     ck_assert_int_eq(PP_GONE, 2);
+    ck_assert_int_eq(PP_SHORTER, 3);
     ck_assert_str_eq(pp_strerror(PP_AGAIN), "nothing done yet, call again later");
     ck_assert_str_eq(pp_strerror(PP_GONE), "not there any more");
-    ck_assert_str_eq(pp_strerror(3), "unknown status");
+    ck_assert_str_eq(pp_strerror(PP_SHORTER), "done, but the cache is shorter than asked for");
+    ck_assert_str_eq(pp_strerror(4), "unknown status");
     ck_assert_str_eq(pp_strerror(-(int)n), "unknown status");
     ck_assert_str_eq(pp_strerror(INT32_MIN), "unknown status");
     ck_assert_str_eq(pp_strerror(INT32_MAX), "unknown status");

@@ -57,7 +57,8 @@ int needs_add_step(struct needs *needs, const pp_session_info *info, const pp_co
     needs->most_passes = larger(needs->most_passes, step.passes);
     needs->most_kv_bytes = larger(needs->most_kv_bytes, step.kv_bytes);
     needs->most_held_bytes =
-        larger(needs->most_held_bytes, held_bytes(info, step.kv_bytes, tokens, pages, (int64_t)n));
+        larger(needs->most_held_bytes,
+               held_bytes(info, step.kv_bytes, tokens, pages, (int64_t)n) + step.state_bytes);
     needs->most_pages = larger(needs->most_pages, pages);
     needs->most_prompts = larger(needs->most_prompts, (int64_t)n);
     return STATUS_OK;

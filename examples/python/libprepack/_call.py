@@ -134,7 +134,8 @@ class Call:
                     raise
         if interrupts.failure is not None:
             for cache, length in zip(caches, lengths):
-                if is_done:  # it came behind the last pass: the run is undone where a window allows it
+                # it came behind the last pass: the run is undone where windows and states allow it
+                if is_done and core().pp_kvcache_kept(cache.handle, length) == length:
                     core().pp_kvcache_truncate(cache.handle, length, None)
             raise interrupts.failure
 

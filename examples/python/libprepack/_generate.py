@@ -92,6 +92,7 @@ class _Generator:
                      for i, (ids, seed) in enumerate(zip(prompts, seeds))]
         info = session.read_info()
         self.page_tokens, self.page_bytes = info.page_tokens, info.page_bytes
+        self.state_bytes = 3 * info.state_bytes  # two of a cache, one while a run writes
         self.room = _free_bytes(session) + info.kv_pool_bytes - info.kv_bytes
         self.max_rows = MAX_ROWS
         self.plan = options.plan
@@ -114,13 +115,16 @@ class _Generator:
             admitted.extend(self.waiting)
             self.waiting.clear()
             return admitted
-        room = self.room - sum(row.n_bytes(self.page_tokens, self.page_bytes) for row in self.active)
+        room = self.room - sum(self._n_bytes(row) for row in self.active)
         while self.waiting and len(self.active) + len(admitted) < self.max_rows:
-            room -= self.waiting[0].n_bytes(self.page_tokens, self.page_bytes)
+            room -= self._n_bytes(self.waiting[0])
             if room < 0 and (self.active or admitted):
                 break
             admitted.append(self.waiting.popleft())
         return admitted
+
+    def _n_bytes(self, row: _Row) -> int:
+        return row.n_bytes(self.page_tokens, self.page_bytes) + self.state_bytes
 
     def _start(self, rows: list[_Row]) -> None:
         """Prefill, and the first token of each row. Where memory is short half of them wait."""

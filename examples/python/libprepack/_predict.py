@@ -37,7 +37,7 @@ def predict(session: Session, lengths: Integers | Plan, cost: CostModel | None) 
     call(core().pp_run_predict, ctypes.byref(info), None if model is None else ctypes.byref(model),
          None if plan is None else plan.handle, None if plan is not None else array.ctypes.data, array.size,
          ctypes.byref(prediction))
-    return Prediction(prediction.seconds, prediction.passes, prediction.kv_bytes)
+    return Prediction(prediction.seconds, prediction.passes, prediction.kv_bytes, prediction.state_bytes)
 
 
 def _check(n_most: int, lengths: NDArray[np.int64], is_by_prompt: bool) -> None:

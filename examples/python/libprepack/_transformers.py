@@ -13,6 +13,7 @@ from .errors import UnsupportedError
 
 if TYPE_CHECKING:
     from .cache import Cache
+    from .model import LayerConfig
     from .session import Session
 
 
@@ -23,6 +24,12 @@ def _module(name: str) -> Any:
         raise ImportError(f"caches of transformers need the packages transformers and torch: {error}") from None
 
 
+def _check_kinds(layers: list[LayerConfig]) -> None:
+    if any(layer.kind == "linear" for layer in layers):
+        raise UnsupportedError("the model has linear layers, whose states are not exchanged with caches of transformers; "
+                               "Cache.states and write_states have them")
+
+
 # ---- to transformers ----
 
 def to_transformers(cache: Cache, device: Any, dtype: Any) -> Any:
@@ -31,6 +38,7 @@ def to_transformers(cache: Cache, device: Any, dtype: Any) -> Any:
     model, own = cache.session.model, cache.session.info.dtype
     n_tokens = len(cache)
     layers = [model.layer(i) for i in range(model.config.n_layers)]
+    _check_kinds(layers)
     sliding: Any = getattr(cache_utils, "DynamicSlidingWindowLayer", None)
     if sliding is None and any(cache.first_token(i) > 0 for i in range(len(layers))):
         raise UnsupportedError("this version of transformers has no caches with a sliding window, behind which a layer "
@@ -83,6 +91,7 @@ def from_transformers(session: Session, source: Any, tokens: Prompt | None) -> C
     """Cache.from_transformers."""
     halves, model = _halves(source), session.model
     config, dtype = model.config, session.info.dtype
+    _check_kinds([model.layer(i) for i in range(config.n_layers)])
     if len(halves) != config.n_layers:
         raise ValueError(f"the cache has {len(halves)} layers, the model {config.n_layers}")
     for i, half in ((i, half) for i, pair in enumerate(halves) for half in pair):

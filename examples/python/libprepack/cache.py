@@ -33,7 +33,8 @@ NUMPY_DTYPES: dict[str, np.dtype[Any]] = {
 @dataclass(frozen=True)
 class CacheFile:
     """What a saved cache says of itself. model: `Model.identity` of its model. n_bytes: of the file.
-    tokens: int32 [n_tokens], where they were saved with it, else None."""
+    tokens: int32 [n_tokens], where they were saved with it, else None. n_linear: layers that have a state, of
+    state_bytes bytes together."""
 
     n_tokens: int
     n_bytes: int
@@ -47,6 +48,8 @@ class CacheFile:
     n_kv_heads: int
     head_dim: int
     tokens: Ids | None
+    n_linear: int = 0
+    state_bytes: int = 0
 
 
 def inspect_cache(path: Path) -> CacheFile:
@@ -61,7 +64,7 @@ def inspect_cache(path: Path) -> CacheFile:
         call(core().pp_kvcache_inspect, path_bytes(path), ctypes.byref(info), tokens.ctypes.data, tokens.size)
     return CacheFile(info.n_tokens, info.bytes, info.model, name_of(DTYPES, info.dtype), decoded(info.weights),
                      decoded(info.device), decoded(info.architecture), decoded(info.producer), info.n_layers,
-                     info.n_kv_heads, info.head_dim, tokens)
+                     info.n_kv_heads, info.head_dim, tokens, info.n_linear, info.state_bytes)
 
 
 class Cache(SharedHandle):
@@ -144,12 +147,20 @@ class Cache(SharedHandle):
         if len(self._memory):
             raise BufferError("arrays show the cache's pages: drop them before it changes")
 
+    def kept(self, n_tokens: int) -> int:
+        """The length that a cut to n_tokens would leave: in models with linear layers the longest of which the cache has
+        states, elsewhere n_tokens. `cache.truncate(cache.kept(n))` goes back to n, or as little further as it must.
+        Linear layers have states of all tokens, and of the cache before the last run of several, or its end when single
+        ones have followed. -1: the cache cannot be cut so."""
+        return self._ask(core().pp_kvcache_kept, integer("n_tokens", n_tokens))
+
     def fork(self, n_tokens: int | None = None) -> Cache:
         """A new cache that holds the first n_tokens tokens (None: all). It shares pages, which are copied when one of
         the two is written to.
 
-        Raises ArgumentError for more tokens than there are, or a length at which a sliding window would reach behind
-        what its layer still holds (Session(keep_window_pages=True) keeps all)."""
+        Raises ArgumentError for more tokens than there are, a length at which a sliding window would reach behind
+        what its layer still holds (Session(keep_window_pages=True) keeps all), or one of which linear layers have no
+        states (`kept`)."""
         address = ctypes.c_void_p()
         with self._exclusive() as handle:
             call(core().pp_kvcache_fork, handle, len(self) if n_tokens is None else self._length(n_tokens),
@@ -171,7 +182,12 @@ class Cache(SharedHandle):
         if 0 <= n_tokens < self._least:
             raise ArgumentError(f"this cache came from elsewhere with the last keys of its sliding windows alone: it "
                                 f"cannot be cut to {n_tokens} tokens, below {self._least}")
-        return integer("n_tokens", n_tokens)
+        n = integer("n_tokens", n_tokens)
+        left = self.kept(n)
+        if 0 <= left < n:
+            raise ArgumentError(f"the cache has states of linear layers at {left} tokens and not at {n}: "
+                                f"Cache.kept says where it can be cut")
+        return n
 
     def close(self) -> None:
         """Gives its pages back. Raises BufferError while views of them exist, MisuseError while a call uses it."""
@@ -201,9 +217,8 @@ class Cache(SharedHandle):
         out: NDArray[Any] = np.empty((max(n, 0), config.n_kv_heads, config.head_dim),
                                      NUMPY_DTYPES.get(dtype, np.dtype(np.float32)))
         with self._exclusive() as handle:
-            if n:
-                call(core().pp_kvcache_read, handle, layer, HALVES[half], _abi.PP_KV_NHD, kind, first, n,
-                     out.ctypes.data, out.nbytes)
+            call(core().pp_kvcache_read, handle, layer, HALVES[half], _abi.PP_KV_NHD, kind, first, n,
+                 out.ctypes.data, out.nbytes)
         return out
 
     def write_keys(self, layer: int, keys: NDArray[Any], *, first_token: int | None = None) -> None:
@@ -230,9 +245,41 @@ class Cache(SharedHandle):
             raise ValueError(f"{half} have the shape {list(source.shape)}; it is [n_tokens, {config.n_kv_heads}, "
                              f"{config.head_dim}]")
         with self._exclusive(writes=True) as handle:
-            if len(source):
-                call(core().pp_kvcache_write, handle, layer, HALVES[half], _abi.PP_KV_NHD, DTYPES[dtype], first,
-                     len(source), source.ctypes.data, source.nbytes)
+            call(core().pp_kvcache_write, handle, layer, HALVES[half], _abi.PP_KV_NHD, DTYPES[dtype], first,
+                 len(source), source.ctypes.data, source.nbytes)
+
+    # ---- states ----
+
+    def states(self, layer: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """A copy of a linear layer's state behind the last token, float32: of the recurrence [n_value_heads, key_dim,
+        value_dim], and the inputs that its convolution still sees, [kernel - 1, channels], the latest last.
+
+        Raises IndexError, ArgumentError for a layer that attends, or a cache without tokens."""
+        parts = self._empty_states(layer)
+        with self._exclusive() as handle:
+            for which, part in enumerate(parts):
+                call(core().pp_kvcache_read_state, handle, layer, which, part.ctypes.data, part.nbytes)
+        return parts
+
+    def write_states(self, layer: int, recurrent: NDArray[Any], inputs: NDArray[Any]) -> None:
+        """Overwrites a linear layer's state, in the shapes of `states`. What a fork holds stays.
+
+        Raises IndexError, ValueError for another shape, ArgumentError, OutOfMemoryError."""
+        given = [np.ascontiguousarray(part, np.float32) for part in (recurrent, inputs)]
+        for part, shape in zip(given, (part.shape for part in self._empty_states(layer))):
+            if part.shape != shape:
+                raise ValueError(f"a part of the state has the shape {list(part.shape)}; it is {list(shape)}")
+        with self._exclusive(writes=True) as handle:
+            for which, part in enumerate(given):
+                call(core().pp_kvcache_write_state, handle, layer, which, part.ctypes.data, part.nbytes)
+
+    def _empty_states(self, layer: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        config = self._session.model.config
+        self._layer(layer)
+        channels = (2 * config.linear_key_heads * config.linear_key_dim
+                    + config.linear_value_heads * config.linear_value_dim)
+        return (np.empty((config.linear_value_heads, config.linear_key_dim, config.linear_value_dim), np.float32),
+                np.empty((max(config.linear_kernel - 1, 0), channels), np.float32))
 
     # ---- pages, without a copy ----
 

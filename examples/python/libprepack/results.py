@@ -162,12 +162,13 @@ class TokenLogprobs(Record):
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a run of new prompts takes: seconds (or the cost model's unit; without one tokens), forward passes, and
-    the bytes of their caches afterwards."""
+    """What a run of new prompts takes: seconds (or the cost model's unit; without one tokens), forward passes, the
+    bytes of their caches afterwards, and those of states of linear layers at most."""
 
     seconds: float
     passes: int
     kv_bytes: int
+    state_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,9 @@ class SessionInfo:
     device: "cpu:avx512bf16". dtype: of products and KV. weights: the format of the matrices; "auto": the blocks of a
     GGUF file, or formats that differ. attention: the attention kernel.
     page_tokens: token slots of a KV page; page_bytes: what they take at most.
-    kv_bytes: pages in use by caches; kv_pool_bytes: pages held, in use or free.
+    kv_bytes: pages and states in use by caches; kv_pool_bytes: those held, in use or free.
+    state_bytes: of the states of all linear layers of a prompt, of which a cache has up to two, and a run takes one more
+    for each item; 0: there are no such layers.
     memory_bytes: held now, weights included; host_bytes: host memory beside it.
     tokens_computed, passes: tokens and forward passes that went through the model so far.
     """
@@ -212,3 +215,4 @@ class SessionInfo:
     host_bytes: int
     tokens_computed: int
     passes: int
+    state_bytes: int = 0

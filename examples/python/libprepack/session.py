@@ -394,4 +394,4 @@ def _info(info: _abi.pp_session_info) -> SessionInfo:
         decoded(info.attention), decoded(info.pci_address), info.n_threads, info.max_pass_tokens, info.page_tokens,
         info.page_bytes, info.chunk_tokens, classes, bool(info.keep_window_pages), info.weight_bytes,
         info.workspace_bytes, info.kv_bytes, info.kv_pool_bytes, info.memory_bytes, info.peak_memory_bytes,
-        info.host_bytes, info.tokens_computed, info.passes)
+        info.host_bytes, info.tokens_computed, info.passes, info.state_bytes)

@@ -39,6 +39,8 @@ class Memory:
         angles = sum(_ANGLE_BYTES * kind[2] * max_length for kind in kinds)
         # a cache whose angles change with its length is computed anew beside the old one
         self._copies = 2 if any(layer.rope_type in ("longrope", "dynamic") for layer in layers) else 1
+        # two states of a cache and one that a run writes, where there are linear layers; and of a shared prefix
+        self._states, self._state_bytes = 3, info.state_bytes
         self._extra_pages = int(shares)  # a shared prefix keeps its last page until the last one has copied it
         self.budget = self.room = max(limit - info.memory_bytes - angles - _BYTES_OF_RUN, 0)
         self.promised = 0
@@ -52,7 +54,8 @@ class Memory:
         if job.is_forked:
             shared = (int(job.tokens.size) - 1) // self._page_tokens
             pages = shared + job.n_choices * (pages - shared)
-        return self._copies * (pages + self._extra_pages) * self._page_bytes + n_caches * _BYTES_OF_CACHE
+        return self._copies * (pages + self._extra_pages) * self._page_bytes + self._copies * (
+            self._states * n_caches + self._extra_pages) * self._state_bytes + n_caches * _BYTES_OF_CACHE
 
     def promise(self, n_bytes: int) -> bool:
         """Sets bytes aside; False where there are not so many. Who is alone always gets them."""

@@ -28,6 +28,16 @@ c_enum! {
     }
 }
 
+c_enum! {
+    /// The parts of what a linear layer has in the place of keys and values.
+    State {
+        /// `[n_value_heads, key_dim, value_dim]`
+        Recurrent = PP_STATE_RECURRENT,
+        /// The last inputs of the convolution, the latest last: `[kernel - 1, channels]`
+        ConvInputs = PP_STATE_CONV,
+    }
+}
+
 /// One prompt's KV cache. It may be dropped by any thread; whatever looks into it takes its session's `&mut`, and
 /// another session's is refused. It outlives its session, whose memory goes with its last cache.
 #[derive(Debug)]
@@ -109,19 +119,77 @@ impl KvCache {
         }
     }
 
-    /// A new cache that holds the first n tokens of this one and shares its pages.
+    /// The length that a cut to n tokens would leave, where a model has linear layers; None: it cannot be cut so.
+    /// Truncating to it goes back to n, or as little further as it must.
+    pub fn kept(&self, n: usize) -> Option<usize> {
+        let left = unsafe { sys::pp_kvcache_kept(self.raw.as_ptr(), count(n)) };
+        usize::try_from(left).ok()
+    }
+
+    /// Refuses a cut that would leave less than n tokens; what cannot be is C's to refuse.
+    fn check_kept(&self, n: usize) -> Result<()> {
+        match self.kept(n) {
+            Some(left) if left < n => Err(Error::new(
+                ErrorKind::Argument,
+                format!(
+                    "the cache has states of linear layers at {left} tokens and not at {n}: kept says where it can \
+                     be cut"
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// A new cache that holds the first n tokens of this one and shares its pages; an error where it would hold
+    /// fewer.
     pub fn fork(&self, session: &mut Session, n: usize) -> Result<Self> {
         let cache = self.of(session)?;
+        self.check_kept(n)?;
         let n = count(n);
         let mut raw = null_mut();
         call(|err| unsafe { sys::pp_kvcache_fork(cache, n, &mut raw, err) })?;
         Ok(Self::own(session, raw))
     }
 
-    /// Drops all tokens from the n-th on.
+    /// Drops all tokens from the n-th on; an error, and nothing is dropped, where more would have to go.
     pub fn truncate(&mut self, session: &mut Session, n: usize) -> Result<()> {
         let cache = self.of(session)?;
+        self.check_kept(n)?;
         call(|err| unsafe { sys::pp_kvcache_truncate(cache, count(n), err) }).map(drop)
+    }
+
+    /// Copies a part of a linear layer's state out. to: exactly as many elements.
+    pub fn read_state(
+        &self,
+        session: &mut Session,
+        layer: usize,
+        part: State,
+        to: &mut [f32],
+    ) -> Result<()> {
+        let cache = self.of(session)?;
+        let layer = i32::try_from(layer).unwrap_or(-1);
+        let (numbers, bytes) = (to.as_mut_ptr(), std::mem::size_of_val(to));
+        call(|err| unsafe {
+            sys::pp_kvcache_read_state(cache, layer, part as i32, numbers, bytes, err)
+        })
+        .map(drop)
+    }
+
+    /// Overwrites a part of a linear layer's state.
+    pub fn write_state(
+        &mut self,
+        session: &mut Session,
+        layer: usize,
+        part: State,
+        from: &[f32],
+    ) -> Result<()> {
+        let cache = self.of(session)?;
+        let layer = i32::try_from(layer).unwrap_or(-1);
+        let (numbers, bytes) = (from.as_ptr(), std::mem::size_of_val(from));
+        call(|err| unsafe {
+            sys::pp_kvcache_write_state(cache, layer, part as i32, numbers, bytes, err)
+        })
+        .map(drop)
     }
 
     /// Copies a part out as f32. to: exactly tokens * n_kv_heads * head_dim elements.

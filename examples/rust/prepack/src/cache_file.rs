@@ -78,6 +78,10 @@ pub struct CacheFileInfo {
     pub n_kv_heads: usize,
     /// Elements of a head.
     pub head_dim: usize,
+    /// Of n_layers those that have a state.
+    pub n_linear: usize,
+    /// Of their states.
+    pub state_bytes: i64,
     /// Of the model.
     pub architecture: String,
     /// The format of weights of the session that computed it.
@@ -111,6 +115,8 @@ pub fn inspect_cache(path: impl AsRef<Path>) -> Result<CacheFileInfo> {
         n_layers: c.n_layers as usize,
         n_kv_heads: c.n_kv_heads as usize,
         head_dim: c.head_dim as usize,
+        n_linear: c.n_linear as usize,
+        state_bytes: c.state_bytes,
         architecture: array_text(&c.architecture),
         weights: array_text(&c.weights),
         device: array_text(&c.device),

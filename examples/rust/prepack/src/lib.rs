@@ -61,7 +61,7 @@ mod text_stream;
 mod tokenizer;
 
 pub use batch::{Batch, BatchParams, BatchView, Layout};
-pub use cache::{Half, KvCache, KvLayout, Page, Part};
+pub use cache::{Half, KvCache, KvLayout, Page, Part, State};
 pub use cache_file::{inspect_cache, CacheFileInfo};
 pub use cancel::Cancel;
 pub use continuations::{Continuation, ContinuationScore};

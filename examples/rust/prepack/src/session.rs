@@ -243,10 +243,12 @@ pub struct SessionInfo {
     pub weight_bytes: i64,
     /// Of the workspace.
     pub workspace_bytes: i64,
-    /// Pages in use by caches.
+    /// Pages and states in use by caches.
     pub kv_bytes: i64,
-    /// Pages held, in use or free.
+    /// Those held, in use or free.
     pub kv_pool_bytes: i64,
+    /// Of the states of all linear layers of a prompt; 0: there are none.
+    pub state_bytes: i64,
     /// Of the device, held by this session now, weights included.
     pub memory_bytes: i64,
     /// The most held so far.
@@ -285,6 +287,7 @@ impl SessionInfo {
             workspace_bytes: c.workspace_bytes,
             kv_bytes: c.kv_bytes,
             kv_pool_bytes: c.kv_pool_bytes,
+            state_bytes: c.state_bytes,
             memory_bytes: c.memory_bytes,
             peak_memory_bytes: c.peak_memory_bytes,
             host_bytes: c.host_bytes,
@@ -319,6 +322,7 @@ impl SessionInfo {
             seconds: c.seconds,
             passes: c.passes,
             kv_bytes: c.kv_bytes,
+            state_bytes: c.state_bytes,
         })
     }
 }
@@ -333,4 +337,6 @@ pub struct Prediction {
     pub passes: i64,
     /// Of the prompts' caches afterwards.
     pub kv_bytes: i64,
+    /// Of states of linear layers that the run takes at most.
+    pub state_bytes: i64,
 }

@@ -1,8 +1,8 @@
 //! Caches: saved and loaded, forked, copied, looked at in place.
 use crate::{bits, demo, prompts, session, session_with, Scratch};
 use prepack::{
-    inspect_cache, DType, ErrorKind, Half, Item, KvCache, KvLayout, Part, RunParams, Session,
-    SessionParams,
+    inspect_cache, DType, ErrorKind, Half, Item, KvCache, KvLayout, Model, Part, RunParams,
+    Session, SessionParams, State,
 };
 
 fn filled(session: &mut Session, tokens: &[i32]) -> KvCache {
@@ -122,4 +122,41 @@ fn a_page_is_the_copy() {
         };
         assert_eq!(element.to_bits(), number.to_bits(), "{slot} {head} {dim}");
     }
+}
+
+const HYBRID: &str = r#"{"model_type": "qwen3_5_text", "num_hidden_layers": 2, "full_attention_interval": 2,
+    "linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 8,
+    "linear_value_head_dim": 8, "linear_conv_kernel_dim": 4, "max_position_embeddings": 128,
+    "vocab_size": 96, "hidden_size": 48, "intermediate_size": 64, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "head_dim": 16, "dtype": "bfloat16"}"#;
+
+#[test]
+fn states_say_where_a_cache_can_be_cut() {
+    let model = Model::random(HYBRID, 1).unwrap();
+    let mut session = Session::new(&model).unwrap();
+    let mut cache = filled(&mut session, &[1, 2, 3, 4, 5]);
+    next_logits(&mut session, &mut cache);
+    next_logits(&mut session, &mut cache);
+    let kept: Vec<_> = (3..9).map(|n| cache.kept(n)).collect();
+    let expected = [Some(0), Some(0), Some(5), Some(5), Some(7), None];
+    assert_eq!(kept, expected);
+    let cut = cache.truncate(&mut session, 6).unwrap_err();
+    assert_eq!(cut.kind(), ErrorKind::Argument);
+    let fork = cache.fork(&mut session, 4).unwrap_err();
+    assert_eq!(fork.kind(), ErrorKind::Argument);
+    let mut state = vec![0.0; 4 * 8 * 8];
+    cache
+        .read_state(&mut session, 0, State::Recurrent, &mut state)
+        .unwrap();
+    cache
+        .write_state(&mut session, 0, State::Recurrent, &state)
+        .unwrap();
+    let attends = cache.read_state(&mut session, 1, State::ConvInputs, &mut state);
+    assert_eq!(attends.unwrap_err().kind(), ErrorKind::Argument);
+    cache.truncate(&mut session, 5).unwrap();
+    let mut whole = filled(&mut session, &[1, 2, 3, 4, 5]);
+    assert_eq!(
+        next_logits(&mut session, &mut whole),
+        next_logits(&mut session, &mut cache)
+    );
 }
