@@ -14,9 +14,9 @@ prompt p<i>, run alone in float32 with eager attention:
     p<i>.next         I32 [4]                          tokens appended one at a time
     p<i>.step_logits  F32 [4, vocab]                   after each of them
 
-Layers without keys of their own, linear ones and those that see another's, have no k and v. A case with bf16 has the same once more, computed in bfloat16, as p<i>.bf16.<name>. A prompt whose
-rotation would change with each token appended (dynamic, past its maximum) has no next and no
-step_logits.
+Layers without keys of their own, linear ones and those that see another's, have no k and v. A case
+with bf16 has the same once more, computed in bfloat16, as p<i>.bf16.<name>. A prompt whose rotation
+would change with each token appended (dynamic, past its maximum) has no next and no step_logits.
 """
 
 import copy
