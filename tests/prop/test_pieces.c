@@ -110,6 +110,19 @@ static pp_plan *draw_plan(const pp_item *items, int n)
     return plan;
 }
 
+/* Cuts tokens off, down to `least` at most; states of linear layers may be there only of a shorter
+ * prompt. */
+static void cut(struct growing *g, int64_t least)
+{
+    int64_t length = length_of(g);
+    int64_t n = rng_between(&rng, least < length ? least : length, length);
+    int64_t kept = pp_kvcache_kept(g->cache, n);
+    pp_error err = {.struct_size = sizeof err};
+    pp_status status = pp_kvcache_truncate(g->cache, n, &err);
+    ck_assert_msg(status == (kept < n ? PP_SHORTER : PP_OK), "%s", err.message);
+    ck_assert_int_eq(length_of(g), kept);
+}
+
 /* Forks, or cuts tokens off that come again. */
 static void disturb(const struct scene *scene, struct growing *g)
 {
@@ -127,10 +140,8 @@ static void disturb(const struct scene *scene, struct growing *g)
         pp_kvcache_destroy(g->cache);
         g->cache = fork;
     }
-    if (rng_between(&rng, 0, 5) == 0) {
-        int64_t least = scene->keeps || g->longest < MAX_CUT ? 0 : g->longest - MAX_CUT;
-        OK(pp_kvcache_truncate(g->cache, rng_between(&rng, least, length), perr));
-    }
+    if (rng_between(&rng, 0, 5) == 0)
+        cut(g, scene->keeps || g->longest < MAX_CUT ? 0 : g->longest - MAX_CUT);
 }
 
 static void run_once(struct scene *scene)
