@@ -11,7 +11,8 @@
  *     pp_session_measure(session, &params, &down, &err);
  *     printf("%.3f TFLOP/s\n", down.flop / down.seconds * 1e-12);
  *
- * An operation runs by itself, on random data in the model's shapes, with the session's weights.
+ * An operation runs by itself, on random data in the model's shapes, with the session's weights. Of
+ * layers that differ, those are measured that are like the first one that has it.
  * What is in the device's caches when it begins is a choice: PP_MEASURE_CACHES_*.
  */
 #ifndef PREPACK_MEASURE_H
@@ -42,7 +43,16 @@ enum {
     PP_MEASURE_SAMPLE = 12,  /* draws a token from each row of logits, and hands it over */
     /* copies device memory: what limits operations that move more than they compute */
     PP_MEASURE_COPY = 13,
-    PP_MEASURE_INT32 = -1, /* no value: see common.h */
+    /* of layers with experts; n_rows rows, which choose experts at random */
+    PP_MEASURE_EXPERTS = 14, /* those that rows go through; bytes: of as many experts as are
+                                expected to be chosen */
+    PP_MEASURE_ROUTE = 15,   /* the product with the router's matrix, and the choice */
+    /* of linear layers; n_rows rows */
+    PP_MEASURE_LINEAR = 16,     /* what stands between the two products, of one prompt if it can be
+                                   so long */
+    PP_MEASURE_LINEAR_IN = 17,  /* the product before it */
+    PP_MEASURE_LINEAR_OUT = 18, /* the product behind it; adds to the residual stream */
+    PP_MEASURE_INT32 = -1,      /* no value: see common.h */
 };
 
 /*
@@ -90,9 +100,9 @@ typedef struct pp_measurement {
 
 /*
  * Measures one operation. The session's caches stay as they are; memory is taken for the call.
- * Errors: PP_ERR_ARG (params), PP_ERR_UNSUPPORTED (the head of a model without one),
- * PP_ERR_TOO_LONG (a length), PP_ERR_NOMEM, PP_ERR_DEVICE_NOMEM, PP_ERR_DEVICE, PP_ERR_CANCELLED,
- * PP_ERR_STRUCT_SIZE.
+ * Errors: PP_ERR_ARG (params), PP_ERR_UNSUPPORTED (the head of a model without one, what no layer
+ * has), PP_ERR_TOO_LONG (a length), PP_ERR_NOMEM, PP_ERR_DEVICE_NOMEM, PP_ERR_DEVICE,
+ * PP_ERR_CANCELLED, PP_ERR_STRUCT_SIZE.
  */
 PP_API pp_status pp_session_measure(pp_session *session, const pp_measure_params *params,
                                     pp_measurement *measurement, pp_error *err);

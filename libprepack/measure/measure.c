@@ -165,6 +165,10 @@ static pp_status run_measurement(struct measure *measure, pp_measurement *result
 {
     const pp_measure_params *params = measure->params;
     const struct measure_operation *operation = ppi_measure_find(params->operation);
+    if (ppi_measure_layer(measure, 0) < 0)
+        return ppi_error(err, PP_ERR_UNSUPPORTED,
+                         "pp_measure_params.operation is %d (%s), which no layer of the model has",
+                         params->operation, operation->name);
     PP_TRY(operation->prepare(measure, err));
     if (params->caches == PP_MEASURE_CACHES_FLUSHED)
         PP_TRY(ppi_measure_take_flush(measure, err));

@@ -12,7 +12,6 @@
 #define RING_BYTES     ((size_t)128 << 20) /* of both operands: several times any cache */
 #define MAX_COPIES     64
 #define BLOCK_ELEMENTS ((size_t)1 << 20) /* random values made at once */
-#define ROWS_LENGTH    256               /* tokens of a prompt of ppi_measure_rows */
 #define LEAST_FLUSH    ((int64_t)32 << 20)
 #define MOST_FLUSH     ((int64_t)256 << 20)
 
@@ -39,9 +38,8 @@ static void fill_random(void *dst, int32_t dtype, size_t n)
     }
 }
 
-/* Random values for `bytes` bytes of device memory: one block again and again. */
-static pp_status upload_random(struct pp_session *session, char *device, size_t bytes,
-                               int32_t dtype, pp_error *err)
+pp_status ppi_measure_fill(struct pp_session *session, void *device, size_t bytes, int32_t dtype,
+                           pp_error *err)
 {
     size_t size = pp_dtype_size(dtype), n = bytes / size;
     if (n > BLOCK_ELEMENTS)
@@ -53,7 +51,7 @@ static pp_status upload_random(struct pp_session *session, char *device, size_t 
     pp_status status = PP_OK;
     for (size_t done = 0; done < bytes && status >= 0; done += n * size) {
         size_t part = bytes - done < n * size ? bytes - done : n * size;
-        status = session->ops->upload(session->backend, device + done, block, part, err);
+        status = session->ops->upload(session->backend, (char *)device + done, block, part, err);
     }
     ppi_free(&session->mem, block);
     return status;
@@ -101,8 +99,9 @@ pp_status ppi_measure_operands(struct measure *measure, size_t in_bytes, int32_t
                              "no memory to measure with (%zu bytes)",
                              measure->in.stride + measure->out.stride);
     }
-    PP_TRY(upload_random(session, measure->in.memory, ring_bytes(&measure->in), in_dtype, err));
-    return upload_random(session, measure->out.memory, ring_bytes(&measure->out), out_dtype, err);
+    PP_TRY(ppi_measure_fill(session, measure->in.memory, ring_bytes(&measure->in), in_dtype, err));
+    return ppi_measure_fill(session, measure->out.memory, ring_bytes(&measure->out), out_dtype,
+                            err);
 }
 
 pp_status ppi_measure_take_flush(struct measure *measure, pp_error *err)
@@ -115,7 +114,7 @@ pp_status ppi_measure_take_flush(struct measure *measure, pp_error *err)
     if (!measure->flush)
         return ppi_error(err, ppi_no_device_memory(&session->info),
                          "no memory to flush caches with (%zu bytes)", 2 * measure->flush_bytes);
-    return upload_random(session, measure->flush, measure->flush_bytes, PP_DTYPE_F32, err);
+    return ppi_measure_fill(session, measure->flush, measure->flush_bytes, PP_DTYPE_F32, err);
 }
 
 static pp_status create_caches(struct measure *measure, const int64_t *lengths, int64_t n,
@@ -200,12 +199,15 @@ static pp_status make_prompts(struct measure *measure, const int64_t *lengths, i
     size_t bytes =
         (size_t)session->info.max_pass_tokens * widest_qkv(&session->model->spec) * sizeof(float);
     PP_TRY(create_caches(measure, lengths, n, err));
-    PP_TRY(upload_random(session, session->workspace.wide, bytes, PP_DTYPE_F32, err));
+    PP_TRY(ppi_measure_fill(session, session->workspace.wide, bytes, PP_DTYPE_F32, err));
     ppi_pass_reset(session);
     PP_TRY(fill_pages(measure, lengths, tokens, err));
     for (int64_t i = 0; i < n; i++) {
         int64_t begin = last_only ? lengths[i] - 1 : 0;
+        char *state = measure->states ? measure->states + i * measure->state_bytes : NULL;
         PP_TRY(add_tokens(session, measure->caches[i], tokens, begin, lengths[i] - begin, err));
+        if (state) /* of prompts from their first token on: there is none before */
+            ppi_pass_set_state(session, state, state);
     }
     measure->pass = ppi_pass_drafted(session);
     ppi_pass_reset(session);
@@ -241,12 +243,12 @@ pp_status ppi_measure_last_tokens(struct measure *measure, const int64_t *length
     return begin_pass(measure, lengths, n, true, err);
 }
 
-pp_status ppi_measure_rows(struct measure *measure, pp_error *err)
+pp_status ppi_measure_rows(struct measure *measure, int64_t most, pp_error *err)
 {
     struct pp_session *session = measure->session;
     int64_t longest = session->model->spec.max_position;
-    if (longest > ROWS_LENGTH)
-        longest = ROWS_LENGTH;
+    if (longest > most)
+        longest = most;
     int64_t n = ppi_div_up(measure->n_rows, longest);
     int64_t *lengths = ppi_alloc(&session->mem, (size_t)n, sizeof *lengths);
     if (!lengths)
@@ -266,6 +268,7 @@ void ppi_measure_free(struct measure *measure)
     ppi_pass_reset(session);
     free_rings(measure);
     session->ops->release(session->backend, measure->flush, 2 * measure->flush_bytes);
+    session->ops->release(session->backend, measure->states, measure->states_bytes);
     for (int64_t i = 0; i < measure->n_caches; i++)
         pp_kvcache_destroy(measure->caches[i]);
     ppi_free(&session->mem, measure->caches);

@@ -22,6 +22,9 @@ struct measure {
     struct ring in, out;
     pp_kvcache **caches; /* [n_caches] of the prompts that the pass is made of */
     int64_t n_caches;
+    char *states; /* [n_caches, state_bytes] of linear layers, device memory; NULL: not needed */
+    int64_t state_bytes;
+    size_t states_bytes; /* of all */
     struct ppi_pass pass;
     int32_t *source_rows; /* host [n_rows], of gather */
     char *flush; /* [2 * flush_bytes] device memory, whose first half is copied to the second;
@@ -46,7 +49,27 @@ const struct ppi_matrix *ppi_measure_weights(const struct measure *measure, int6
 /* Whether a product adds to what is there, as in a forward pass. */
 bool ppi_measure_accumulates(const struct measure *measure);
 
+/* measure_layers.c: where layers differ, an operation is measured in those that are like the first
+ * one that has it. */
+
+/* The layer that run i uses: the next of these; -1: no layer has the operation. */
+int32_t ppi_measure_layer(const struct measure *measure, int64_t i);
+bool ppi_measure_has_layer(const struct measure *measure, int32_t layer);
+int32_t ppi_measure_n_layers(const struct measure *measure);
+
+/* measure_mixed.c */
+pp_status ppi_measure_prepare_experts(struct measure *measure, pp_error *err);
+pp_status ppi_measure_run_experts(const struct measure *measure, int64_t i, pp_error *err);
+pp_status ppi_measure_prepare_route(struct measure *measure, pp_error *err);
+pp_status ppi_measure_run_route(const struct measure *measure, int64_t i, pp_error *err);
+pp_status ppi_measure_prepare_linear(struct measure *measure, pp_error *err);
+pp_status ppi_measure_run_linear(const struct measure *measure, int64_t i, pp_error *err);
+
 /* measure_data.c */
+
+/* Random values of a PP_DTYPE_* for `bytes` bytes of device memory: one block again and again. */
+pp_status ppi_measure_fill(struct pp_session *session, void *device, size_t bytes, int32_t dtype,
+                           pp_error *err);
 
 /*
  * Takes copies of an input and an output operand, as many as exceed caches if there is memory, one
@@ -66,8 +89,9 @@ pp_status ppi_measure_prompts(struct measure *measure, const int64_t *lengths, i
 /* The same prompts, but a pass of the last token of each. */
 pp_status ppi_measure_last_tokens(struct measure *measure, const int64_t *lengths, int64_t n,
                                   pp_error *err);
-/* A pass of n_rows tokens in prompts of a few hundred. */
-pp_status ppi_measure_rows(struct measure *measure, pp_error *err);
+/* A pass of n_rows tokens in prompts of at most `most`. */
+#define PPI_MEASURE_SHORT 256
+pp_status ppi_measure_rows(struct measure *measure, int64_t most, pp_error *err);
 /* Takes the memory that flushes caches. */
 pp_status ppi_measure_take_flush(struct measure *measure, pp_error *err);
 /* Frees all that the others took. */

@@ -1,7 +1,7 @@
 /*
  * measure_ops.c: the operations that can be measured: their operands, their floating point
- * operations, the bytes they must move, and one run of each. Where layers differ in shape, those
- * are measured that are like the first one that attends.
+ * operations, the bytes they must move, and one run of each. Those of experts and of linear layers
+ * are in measure_mixed.c.
  */
 #include "measure/measure_impl.h"
 
@@ -14,32 +14,11 @@ struct dims {
     int64_t act;       /* bytes of an activation */
 };
 
-/* Whether a layer writes keys; there is always one. */
-static bool writes_keys(const struct ppi_model_spec *spec, int32_t layer)
+static struct dims dims_of(const struct measure *measure)
 {
-    return spec->layers[layer].kind == PPI_LAYER_ATTENTION && spec->layers[layer].kv_layer == layer;
-}
-
-static const struct ppi_layer_spec *first_layer(const struct ppi_model_spec *spec)
-{
-    int32_t layer = 0;
-    while (!writes_keys(spec, layer))
-        layer++;
-    return &spec->layers[layer];
-}
-
-static bool is_measured(const struct ppi_model_spec *spec, int32_t layer)
-{
-    const struct ppi_layer_spec *a = first_layer(spec), *b = &spec->layers[layer];
-    return writes_keys(spec, layer) && a->n_kv_heads == b->n_kv_heads &&
-           a->head_dim == b->head_dim && a->mlp_size == b->mlp_size &&
-           a->has_experts == b->has_experts;
-}
-
-static struct dims dims_of(const struct pp_session *session)
-{
+    const struct pp_session *session = measure->session;
     const struct ppi_model_spec *spec = &session->model->spec;
-    const struct ppi_layer_spec *layer = first_layer(spec);
+    const struct ppi_layer_spec *layer = &spec->layers[ppi_measure_layer(measure, 0)];
     return (struct dims){.hidden = spec->hidden_size,
                          .q_dim = (int64_t)spec->n_heads * layer->head_dim,
                          .kv_dim = (int64_t)layer->n_kv_heads * layer->head_dim,
@@ -50,30 +29,13 @@ static struct dims dims_of(const struct pp_session *session)
                          .act = (int64_t)pp_dtype_size(session->dtype)};
 }
 
-static int32_t n_measured(const struct ppi_model_spec *spec)
-{
-    int32_t n = 0;
-    for (int32_t layer = 0; layer < spec->n_layers; layer++)
-        n += is_measured(spec, layer);
-    return n;
-}
-
-/* The layer that run i uses: the next of those that are measured. */
-static int32_t layer_of(const struct measure *measure, int64_t i)
-{
-    const struct ppi_model_spec *spec = &measure->session->model->spec;
-    int32_t layer = (int32_t)(first_layer(spec) - spec->layers);
-    for (int64_t left = i % n_measured(spec); left > 0; left -= is_measured(spec, layer))
-        layer++;
-    return layer;
-}
-
 /* ---- products ---- */
 
 /* Rows of the matrix, all of them, and its columns. */
 static void product_shape(const struct measure *measure, int64_t *n, int64_t *k)
 {
-    struct dims d = dims_of(measure->session);
+    struct dims d = dims_of(measure);
+    const struct ppi_linear_shape *linear = &measure->session->model->spec.linear;
     switch (measure->params->operation) {
     case PP_MEASURE_QKV:
         *n = d.q_dim + 2 * d.kv_dim, *k = d.hidden;
@@ -87,6 +49,12 @@ static void product_shape(const struct measure *measure, int64_t *n, int64_t *k)
     case PP_MEASURE_DOWN:
         *n = d.hidden, *k = d.intermediate;
         return;
+    case PP_MEASURE_LINEAR_IN:
+        *n = ppi_linear_row(linear), *k = d.hidden;
+        return;
+    case PP_MEASURE_LINEAR_OUT:
+        *n = d.hidden, *k = ppi_linear_v_size(linear);
+        return;
     default:
         *n = d.head_rows, *k = d.hidden;
         return;
@@ -96,7 +64,7 @@ static void product_shape(const struct measure *measure, int64_t *n, int64_t *k)
 const struct ppi_matrix *ppi_measure_weights(const struct measure *measure, int64_t i)
 {
     const struct ppi_weights *weights = measure->session->weights;
-    const struct ppi_layer_weights *layer = &weights->layers[layer_of(measure, i)];
+    const struct ppi_layer_weights *layer = &weights->layers[ppi_measure_layer(measure, i)];
     switch (measure->params->operation) {
     case PP_MEASURE_QKV:
         return layer->qkv;
@@ -106,6 +74,10 @@ const struct ppi_matrix *ppi_measure_weights(const struct measure *measure, int6
         return layer->gate_up;
     case PP_MEASURE_DOWN:
         return layer->down;
+    case PP_MEASURE_LINEAR_IN:
+        return layer->linear_in;
+    case PP_MEASURE_LINEAR_OUT:
+        return layer->linear_out;
     default:
         return weights->lm_head;
     }
@@ -118,7 +90,9 @@ static int64_t weight_bytes(const struct measure *measure)
                                               [PP_MEASURE_O] = PPI_WEIGHT_O,
                                               [PP_MEASURE_GATE_UP] = PPI_WEIGHT_GATE_UP,
                                               [PP_MEASURE_DOWN] = PPI_WEIGHT_DOWN,
-                                              [PP_MEASURE_LM_HEAD] = PPI_WEIGHT_LM_HEAD};
+                                              [PP_MEASURE_LM_HEAD] = PPI_WEIGHT_LM_HEAD,
+                                              [PP_MEASURE_LINEAR_IN] = PPI_WEIGHT_LINEAR_IN,
+                                              [PP_MEASURE_LINEAR_OUT] = PPI_WEIGHT_LINEAR_OUT};
     const struct pp_session *session = measure->session;
     struct ppi_weights_wish wish = ppi_session_wish(session);
     return ppi_weight_bytes(session->model, &wish, weights[measure->params->operation],
@@ -127,21 +101,18 @@ static int64_t weight_bytes(const struct measure *measure)
 
 bool ppi_measure_accumulates(const struct measure *measure)
 {
-    return measure->params->operation == PP_MEASURE_O ||
-           measure->params->operation == PP_MEASURE_DOWN;
+    int32_t operation = measure->params->operation;
+    return operation == PP_MEASURE_O || operation == PP_MEASURE_DOWN ||
+           operation == PP_MEASURE_LINEAR_OUT;
 }
 
 static pp_status prepare_product(struct measure *measure, pp_error *err)
 {
     struct pp_session *session = measure->session;
-    struct dims d = dims_of(session);
+    struct dims d = dims_of(measure);
     int64_t n, k, rows = measure->n_rows;
     int64_t room = ppi_round_up(rows, session->info.row_padding);
     product_shape(measure, &n, &k);
-    if (!ppi_measure_weights(measure, 0))
-        return ppi_error(err, PP_ERR_UNSUPPORTED,
-                         "the model has no matrix \"%s\" in the layers that are measured",
-                         ppi_measure_find(measure->params->operation)->name);
     bool is_gated = measure->params->operation == PP_MEASURE_GATE_UP;
     int64_t out_bytes = is_gated ? n / 2 * d.act : n * (int64_t)sizeof(float); /* of a row */
     measure->flop = 2.0 * (double)rows * (double)n * (double)k;
@@ -193,16 +164,16 @@ static pp_status prepare_attention_of(struct measure *measure, bool last_only, p
 {
     struct pp_session *session = measure->session;
     const pp_measure_params *params = measure->params;
-    struct dims d = dims_of(session);
+    struct dims d = dims_of(measure);
     const struct ppi_model_spec *spec = &session->model->spec;
-    double pairs = 0, keys = 0, n_layers = n_measured(spec); /* of a layer on average: windows may
-                                                               differ */
+    double pairs = 0, keys = 0, n_layers = ppi_measure_n_layers(measure); /* of a layer on average:
+                                                               windows may differ */
     PP_TRY((last_only ? ppi_measure_last_tokens : ppi_measure_prompts)(measure, params->lengths,
                                                                        params->n_prompts, err));
     for (int64_t i = 0; i < params->n_prompts; i++) {
         int64_t begin = last_only ? params->lengths[i] - 1 : 0;
         for (int32_t layer = 0; layer < spec->n_layers; layer++) {
-            if (!is_measured(spec, layer))
+            if (!ppi_measure_has_layer(measure, layer))
                 continue;
             int64_t window = spec->layers[layer].window;
             pairs += seen_pairs(begin, params->lengths[i], window) / n_layers;
@@ -229,7 +200,8 @@ static pp_status prepare_decode(struct measure *measure, pp_error *err)
 static pp_status run_attention(const struct measure *measure, int64_t i, pp_error *err)
 {
     struct pp_session *session = measure->session;
-    const struct ppi_attention attention = ppi_layer_attention(session, layer_of(measure, i));
+    const struct ppi_attention attention =
+        ppi_layer_attention(session, ppi_measure_layer(measure, i));
     return session->ops->attention(session->backend, &measure->pass, &attention,
                                    ppi_ring_at(&measure->in, i), ppi_ring_at(&measure->out, i),
                                    err);
@@ -239,9 +211,9 @@ static pp_status run_attention(const struct measure *measure, int64_t i, pp_erro
 
 static pp_status prepare_embed(struct measure *measure, pp_error *err)
 {
-    struct dims d = dims_of(measure->session);
+    struct dims d = dims_of(measure);
     int64_t row = d.hidden * (int64_t)sizeof(float);
-    PP_TRY(ppi_measure_rows(measure, err));
+    PP_TRY(ppi_measure_rows(measure, PPI_MEASURE_SHORT, err));
     measure->bytes = (double)(measure->n_rows * (d.hidden * d.act + row));
     return ppi_measure_operands(measure, 1, PP_DTYPE_F32, (size_t)(measure->n_rows * row),
                                 PP_DTYPE_F32, err);
@@ -257,7 +229,7 @@ static pp_status run_embed(const struct measure *measure, int64_t i, pp_error *e
 static pp_status prepare_rmsnorm(struct measure *measure, pp_error *err)
 {
     struct pp_session *session = measure->session;
-    struct dims d = dims_of(session);
+    struct dims d = dims_of(measure);
     int64_t in = measure->n_rows * d.hidden * (int64_t)sizeof(float);
     int64_t out = measure->n_rows * d.hidden * d.act;
     measure->bytes = (double)(in + out + d.hidden * (int64_t)sizeof(float));
@@ -269,7 +241,8 @@ static pp_status run_rmsnorm(const struct measure *measure, int64_t i, pp_error 
 {
     struct pp_session *session = measure->session;
     const struct ppi_model_spec *spec = &session->model->spec;
-    const struct ppi_layer_weights *layer = &session->weights->layers[layer_of(measure, i)];
+    const struct ppi_layer_weights *layer =
+        &session->weights->layers[ppi_measure_layer(measure, i)];
     /* every model has one of the two */
     const struct ppi_norm norm = {layer->attn_norm ? layer->attn_norm : layer->attn_post_norm,
                                   spec->norm_eps, spec->center};
@@ -281,8 +254,8 @@ static pp_status run_rmsnorm(const struct measure *measure, int64_t i, pp_error 
 static pp_status prepare_rope_kv(struct measure *measure, pp_error *err)
 {
     struct pp_session *session = measure->session;
-    struct dims d = dims_of(session);
-    PP_TRY(ppi_measure_rows(measure, err));
+    struct dims d = dims_of(measure);
+    PP_TRY(ppi_measure_rows(measure, PPI_MEASURE_SHORT, err));
     int64_t in = measure->n_rows * (d.q_dim + 2 * d.kv_dim) * (int64_t)sizeof(float);
     int64_t written = measure->n_rows * (d.q_dim + 2 * d.kv_dim) * d.act;
     measure->bytes = (double)(in + written);
@@ -293,7 +266,7 @@ static pp_status prepare_rope_kv(struct measure *measure, pp_error *err)
 static pp_status run_rope_kv(const struct measure *measure, int64_t i, pp_error *err)
 {
     struct pp_session *session = measure->session;
-    const struct ppi_rope rope = ppi_layer_rope(session, layer_of(measure, i));
+    const struct ppi_rope rope = ppi_layer_rope(session, ppi_measure_layer(measure, i));
     return session->ops->rope_kv(session->backend, &measure->pass, &rope,
                                  ppi_ring_at(&measure->in, i), ppi_ring_at(&measure->out, i), err);
 }
@@ -320,9 +293,9 @@ static pp_status make_source_rows(struct measure *measure, pp_error *err)
 static pp_status prepare_gather(struct measure *measure, pp_error *err)
 {
     struct pp_session *session = measure->session;
-    struct dims d = dims_of(session);
+    struct dims d = dims_of(measure);
     PP_TRY(make_source_rows(measure, err));
-    PP_TRY(ppi_measure_rows(measure, err));
+    PP_TRY(ppi_measure_rows(measure, PPI_MEASURE_SHORT, err));
     measure->pass.source_rows = measure->source_rows;
     PP_TRY(session->ops->pass_begin(session->backend, &measure->pass, err));
     size_t bytes = (size_t)(measure->n_rows * d.hidden) * sizeof(float);
@@ -340,7 +313,7 @@ static pp_status run_gather(const struct measure *measure, int64_t i, pp_error *
 
 static pp_status prepare_sample(struct measure *measure, pp_error *err)
 {
-    struct dims d = dims_of(measure->session);
+    struct dims d = dims_of(measure);
     size_t bytes = (size_t)(measure->n_rows * d.vocab) * sizeof(float);
     measure->bytes = (double)bytes;
     return ppi_measure_operands(measure, bytes, PP_DTYPE_F32, 1, PP_DTYPE_F32, err);
@@ -388,6 +361,12 @@ const struct measure_operation *ppi_measure_find(int32_t operation)
         [PP_MEASURE_GATHER] = {"gather", false, prepare_gather, run_gather},
         [PP_MEASURE_SAMPLE] = {"sample", false, prepare_sample, run_sample},
         [PP_MEASURE_COPY] = {"copy", false, prepare_copy, run_copy},
+        [PP_MEASURE_EXPERTS] = {"experts", false, ppi_measure_prepare_experts,
+                                ppi_measure_run_experts},
+        [PP_MEASURE_ROUTE] = {"route", false, ppi_measure_prepare_route, ppi_measure_run_route},
+        [PP_MEASURE_LINEAR] = {"linear", false, ppi_measure_prepare_linear, ppi_measure_run_linear},
+        [PP_MEASURE_LINEAR_IN] = {"linear_in", true, prepare_product, run_product},
+        [PP_MEASURE_LINEAR_OUT] = {"linear_out", true, prepare_product, run_product},
     };
     if (operation < 1 || (size_t)operation >= PPI_COUNT(operations))
         return NULL;

@@ -13,11 +13,10 @@ enum { DECODE_PROMPTS = 64 };
 static const struct {
     int32_t operation;
     const char *name;
-} row_operations[] = {{PP_MEASURE_EMBED, "embed"},
-                      {PP_MEASURE_RMSNORM, "rmsnorm"},
-                      {PP_MEASURE_ROPE_KV, "rope_kv"},
-                      {PP_MEASURE_GATHER, "gather"},
-                      {PP_MEASURE_SAMPLE, "sample"}};
+} row_operations[] = {{PP_MEASURE_EMBED, "embed"},     {PP_MEASURE_RMSNORM, "rmsnorm"},
+                      {PP_MEASURE_ROPE_KV, "rope_kv"}, {PP_MEASURE_GATHER, "gather"},
+                      {PP_MEASURE_SAMPLE, "sample"},   {PP_MEASURE_ROUTE, "route"},
+                      {PP_MEASURE_EXPERTS, "experts"}, {PP_MEASURE_LINEAR, "linear"}};
 enum {
     N_ROW_OPERATIONS = sizeof row_operations / sizeof *row_operations,
     MAX_SAMPLE_ROWS = 64,
@@ -65,6 +64,40 @@ int bench_add_figure(struct benching *benching, const pp_measure_params *params,
     }
     report->n_figures += status == STATUS_OK;
     return status;
+}
+
+static bool has_operation(const pp_layer_config *layer, int32_t number, int32_t operation)
+{
+    switch (operation) {
+    case PP_MEASURE_QKV:
+    case PP_MEASURE_O:
+    case PP_MEASURE_ROPE_KV:
+        return layer->kv_layer == number;
+    case PP_MEASURE_GATE_UP:
+    case PP_MEASURE_DOWN:
+        return layer->intermediate_size > 0;
+    case PP_MEASURE_ROUTE:
+    case PP_MEASURE_EXPERTS:
+        return layer->has_experts;
+    case PP_MEASURE_LINEAR:
+        return layer->kind == PP_LAYER_LINEAR;
+    default:
+        return true;
+    }
+}
+
+bool bench_find_layer(const struct benching *benching, int32_t operation, pp_layer_config *layer)
+{
+    for (int32_t i = 0; i < benching->engine.config.n_layers; i++) {
+        pp_layer_config one = {.struct_size = sizeof one};
+        if (pp_model_get_layer(benching->engine.model, i, &one, NULL) < 0 ||
+            !has_operation(&one, i, operation))
+            continue;
+        if (layer)
+            *layer = one;
+        return true;
+    }
+    return false;
 }
 
 static int measure_copy(struct benching *benching)
@@ -170,6 +203,8 @@ static int bench_rows(struct benching *benching)
         int64_t last = 0;
         for (int r = 0; r < benching->rows.n && !status; r++) {
             const int32_t operation = row_operations[i].operation;
+            if (!bench_find_layer(benching, operation, NULL))
+                break;
             pp_measure_params params = bench_params(benching, operation);
             struct bench_figure what = {
                 .bench = BENCH_ROWS,
@@ -262,8 +297,8 @@ static int64_t count_measurements(const struct benching *benching)
     int64_t n = 2 + bench_count_products(benching);
     if (benches & BENCH_ATTENTION)
         n += 4 * benching->lengths->n * (has_more_kernels(benching) ? 2 : 1);
-    if (benches & BENCH_ROWS)
-        n += benching->rows.n * N_ROW_OPERATIONS;
+    for (int i = 0; benches & BENCH_ROWS && i < N_ROW_OPERATIONS; i++)
+        n += bench_find_layer(benching, row_operations[i].operation, NULL) ? benching->rows.n : 0;
     return n;
 }
 

@@ -54,7 +54,8 @@ int bench_find_roof(struct benching *benching)
         params.n_rows = session->max_pass_tokens;
         if (params.n_rows > ROOF_ROWS)
             params.n_rows = ROOF_ROWS;
-        if (products[i].operation == PP_MEASURE_LM_HEAD)
+        if (products[i].operation == PP_MEASURE_LM_HEAD ||
+            !bench_find_layer(benching, products[i].operation, NULL))
             continue;
         status = bench_measure(benching, &params, &m);
         if (!status)
@@ -65,16 +66,19 @@ int bench_find_roof(struct benching *benching)
 
 /* ---- figures ---- */
 
-static void matrix_shape(const pp_model_config *config, int32_t operation, int64_t *n, int64_t *k)
+static void matrix_shape(const struct benching *benching, int32_t operation, int64_t *n, int64_t *k)
 {
-    const int64_t q_dim = (int64_t)config->n_heads * config->head_dim;
-    const int64_t kv_dim = (int64_t)config->n_kv_heads * config->head_dim;
+    const pp_model_config *config = &benching->engine.config;
+    pp_layer_config layer = {.struct_size = sizeof layer};
+    bench_find_layer(benching, operation, &layer);
+    const int64_t q_dim = (int64_t)config->n_heads * layer.head_dim;
+    const int64_t kv_dim = (int64_t)layer.n_kv_heads * layer.head_dim;
     *n = operation == PP_MEASURE_QKV       ? q_dim + 2 * kv_dim
-         : operation == PP_MEASURE_GATE_UP ? 2 * (int64_t)config->intermediate_size
+         : operation == PP_MEASURE_GATE_UP ? 2 * (int64_t)layer.intermediate_size
          : operation == PP_MEASURE_LM_HEAD ? config->vocab_size
                                            : config->hidden_size;
     *k = operation == PP_MEASURE_O      ? q_dim
-         : operation == PP_MEASURE_DOWN ? config->intermediate_size
+         : operation == PP_MEASURE_DOWN ? layer.intermediate_size
                                         : config->hidden_size;
 }
 
@@ -92,7 +96,9 @@ static int measure_format(struct benching *benching, int32_t weights)
                                         .rows = benching->rows.items[r]};
             params.n_rows = what.rows;
             params.unguarded = 1;
-            matrix_shape(&benching->engine.config, products[i].operation, &what.n, &what.k);
+            if (!bench_find_layer(benching, products[i].operation, NULL))
+                continue;
+            matrix_shape(benching, products[i].operation, &what.n, &what.k);
             status = bench_add_figure(benching, &params, &what);
         }
     for (size_t i = first; i < benching->report.n_figures; i++)
@@ -122,6 +128,9 @@ int bench_products(struct benching *benching)
 int64_t bench_count_products(const struct benching *benching)
 {
     const int n_formats = benching->options->formats.n;
-    const int64_t figures = (int64_t)benching->rows.n * N_PRODUCTS * (n_formats ? n_formats : 1);
-    return N_PRODUCTS - 1 + (benching->options->benches & BENCH_GEMM ? figures : 0);
+    int n = 0;
+    for (int i = 0; i < N_PRODUCTS; i++)
+        n += bench_find_layer(benching, products[i].operation, NULL);
+    const int64_t figures = (int64_t)benching->rows.n * n * (n_formats ? n_formats : 1);
+    return n - 1 + (benching->options->benches & BENCH_GEMM ? figures : 0);
 }

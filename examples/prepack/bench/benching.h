@@ -28,6 +28,8 @@ int bench_measure(struct benching *benching, const pp_measure_params *params,
 /* Measures one more figure, of attention twice. */
 int bench_add_figure(struct benching *benching, const pp_measure_params *params,
                      const struct bench_figure *what);
+/* The layer that an operation is measured in; false: the model has none. layer may be NULL. */
+bool bench_find_layer(const struct benching *benching, int32_t operation, pp_layer_config *layer);
 /* Another session in place of the one that is open; passes as long as before. */
 int bench_change_session(struct benching *benching, const struct device_options *options,
                          pp_session_info *info);
