@@ -35,7 +35,14 @@ struct ppi_gguf_arch {
     int32_t n_layers_wider; /* scores of a model of so many layers are divided by the square root of
                                hidden size / heads, those of others by that of the head's size: the
                                file does not say it; 0: the class has no such number */
-    bool needs_rope;        /* rope.scaling.finetuned false means that nothing rotates */
+    const char *mlp_norm;   /* the norm before MLP or experts; NULL: as in most files */
+    bool experts;           /* a file may have them: keys expert_* count */
+    const char *experts_type; /* class of a file that has some; NULL: the same */
+    const char *shared_type;  /* and of one with an expert of every row; NULL: the same */
+    bool normalize; /* what a file means that does not say whether weights of experts are divided by
+                       their sum */
+    bool exact_yarn; /* ends of yarn's ramp are not rounded */
+    bool needs_rope; /* rope.scaling.finetuned false means that nothing rotates */
 };
 
 /* NULL for a name that is not known. */
@@ -57,8 +64,9 @@ pp_status ppi_gguf_config(struct ppi_source *source, int32_t window, struct ppi_
 /* The tensor that scores labels. */
 #define PPI_GGUF_LABELS "cls.output.weight"
 
-/* gguf_names.c: what a rule's tensor is called in every GGUF file: it follows from the weight. */
-void ppi_gguf_rule_name(const struct ppi_tensor_rule *rule, const struct ppi_model_spec *spec,
-                        int32_t layer, char name[PPI_TENSOR_NAME_BYTES]);
+/* gguf_names.c: what a rule's tensor is called in a GGUF file: it follows from the weight. */
+void ppi_gguf_rule_name(const struct ppi_gguf_arch *arch, const struct ppi_tensor_rule *rule,
+                        const struct ppi_model_spec *spec, int32_t layer,
+                        char name[PPI_TENSOR_NAME_BYTES]);
 
 #endif

@@ -72,6 +72,10 @@ static const char *class_of(const struct ppi_gguf_reader *reader, int64_t window
 {
     const struct ppi_gguf_arch *arch = reader->arch;
     double beta;
+    if (arch->experts_type && ppi_gguf_has_experts(reader))
+        return arch->experts_type;
+    if (arch->shared_type && ppi_gguf_of(reader, "expert_shared_feed_forward_length"))
+        return arch->shared_type;
     if (arch->tempered_type &&
         ppi_gguf_number(ppi_gguf_of(reader, "attention.temperature_scale"), &beta) && beta != 0)
         return arch->tempered_type;
@@ -279,6 +283,7 @@ static pp_status write_text(const struct ppi_gguf_reader *reader, struct ppi_jso
     put_integer(out, "head_dim", shape.head_dim);
     PP_TRY(write_common(reader, out));
     PP_TRY(write_own(reader, out));
+    PP_TRY(ppi_gguf_write_experts(reader, &shape, out));
     PP_TRY(write_windows(reader, &shape, out));
     write_scores(reader, &shape, out);
     PP_TRY(ppi_gguf_write_ropes(reader, &shape, out));

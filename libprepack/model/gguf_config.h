@@ -20,6 +20,11 @@ pp_status ppi_gguf_write_head(const struct ppi_gguf_reader *reader,
                               const struct ppi_gguf_shape *shape, struct ppi_json_out *out);
 /* gguf_head.c: spec->pooling. */
 pp_status ppi_gguf_read_pooling(const struct ppi_gguf_reader *reader, struct ppi_model_spec *spec);
+/* gguf_experts.c: whether the file has experts, by its keys. */
+bool ppi_gguf_has_experts(const struct ppi_gguf_reader *reader);
+/* gguf_experts.c: ,"num_experts":n and what belongs to it, where the class may have experts. */
+pp_status ppi_gguf_write_experts(const struct ppi_gguf_reader *reader,
+                                 const struct ppi_gguf_shape *shape, struct ppi_json_out *out);
 /* gguf_rope.c: ,"rope_parameters":{...} and what belongs to it. */
 pp_status ppi_gguf_write_ropes(const struct ppi_gguf_reader *reader,
                                const struct ppi_gguf_shape *shape, struct ppi_json_out *out);

@@ -18,7 +18,8 @@ struct ppi_rule_at ppi_tensors_rule(const struct ppi_tensors *tensors,
 int32_t ppi_tensors_dtype(const struct ppi_tensors *tensors, int32_t i_rule, int32_t layer)
 {
     enum ppi_stored_as as = tensors->rules[i_rule].as;
-    if (as == PPI_AS_ONES || (as == PPI_AS_BLOCKS && tensors->source))
+    bool directory = tensors->source && !tensors->gguf;
+    if (as == PPI_AS_ONES || (as == PPI_AS_BLOCKS && directory))
         return PP_DTYPE_F32;
     if (!tensors->source)
         return tensors->random_dtype;
@@ -134,12 +135,12 @@ static pp_status read_rows(const struct ppi_tensors *tensors, const struct ppi_r
         n = n_rows - i < run.n ? n_rows - i : run.n;
         rows.stored = ppi_tensors_place_of(tensors, i_rule, at->layer, run.i_tensor);
         char *to = dst + i * rows.n_bytes;
-        if (at->rule->as == PPI_AS_BLOCKS)
+        if (ppi_rule_as(at) == PPI_AS_BLOCKS)
             PP_TRY(
                 ppi_tensors_read_blocks(tensors, rows.stored, &run, n, n_cols, (float *)to, err));
         else
-            PP_TRY(at->rule->as == PPI_AS_TURNED ? read_turned(&rows, &run, n, to, err)
-                                                 : read_run(&rows, &run, n, to, err));
+            PP_TRY(ppi_rule_as(at) == PPI_AS_TURNED ? read_turned(&rows, &run, n, to, err)
+                                                    : read_run(&rows, &run, n, to, err));
     }
     return PP_OK;
 }

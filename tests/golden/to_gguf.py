@@ -24,9 +24,15 @@ DEFAULTS = {
     "smollm3": {"rope_theta": 2e6, "tie_word_embeddings": True},
     "glm4": {"partial_rotary_factor": 0.5, "rms_norm_eps": 1.5625e-7},
     "qwen3": {"head_dim": 128},
+    "gpt_oss": {"sliding_window": 128, "rope_theta": 150000.0, "swiglu_limit": 7.0, "rope_scaling": {
+        "rope_type": "yarn", "factor": 32.0, "beta_fast": 32.0, "beta_slow": 1.0,
+        "original_max_position_embeddings": 4096}},
 }
-NAMES = {"mistral": "llama", "ministral3": "mistral3", "gemma3_text": "gemma3", "olmo3": "olmo2"}
-PERMUTED = ("llama", "mistral3", "granite", "smollm3")
+NAMES = {"mistral": "llama", "ministral3": "mistral3", "gemma3_text": "gemma3", "olmo3": "olmo2", "mixtral": "llama",
+         "qwen2_moe": "qwen2moe", "qwen3_moe": "qwen3moe", "granitemoeshared": "granitemoe", "gpt_oss": "gpt-oss"}
+PERMUTED = ("llama", "mistral3", "granite", "granitemoe", "smollm3")
+MIXTURES = ("mixtral", "qwen2_moe", "qwen3_moe", "olmoe", "granitemoe", "granitemoeshared", "gpt_oss")
+NORMALIZED = {"qwen2_moe": False, "qwen3_moe": True, "olmoe": False}  # where a file does not say it
 REFUSED = {
     "llama_yarn_edges": "truncate false",
     "llama_dynamic": "dynamic scaling",
@@ -36,8 +42,19 @@ REFUSED = {
     "olmo3_nested": "another theta behind windows of OLMo 3, Llama 3.1's scaling on some layers",
     "smollm3_window": "windows, and a list of layers that rotate",
     "mistral_bare": "no head at all",
+    "qwen2_moe_dense": "layers without experts",
+    "gpt_oss": "another limit of the clamped SwiGLU",
+}
+FAMILIES_REFUSED = {
+    "glm4_moe": "routing by sigmoid",
+    "qwen3_next": "linear layers",
+    "qwen3_5_text": "linear layers",
+    "qwen3_5_moe_text": "linear layers",
+    "granitemoehybrid": "linear layers",
+    "gemma4_text": "layers that differ in their heads",
 }
 DTYPES = {"F32": (0, 4), "F16": (1, 2), "BF16": (30, 2)}
+MXFP4 = 39
 U32, I32, F32, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9
 
 
@@ -131,7 +148,13 @@ def stored_name(name, model_type):
         "self_attn.qkv_proj": "attn_qkv", "self_attn.o_proj": "attn_output", "self_attn.q_norm": "attn_q_norm",
         "self_attn.k_norm": "attn_k_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
         "mlp.gate_up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
+        "mlp.gate": "ffn_gate_inp", "mlp.router": "ffn_gate_inp", "block_sparse_moe.gate": "ffn_gate_inp",
+        "block_sparse_moe.router.layer": "ffn_gate_inp", "mlp.shared_expert_gate": "ffn_gate_inp_shexp",
+        "mlp.shared_expert.gate_proj": "ffn_gate_shexp", "mlp.shared_expert.up_proj": "ffn_up_shexp",
+        "mlp.shared_expert.down_proj": "ffn_down_shexp", "shared_mlp.output_linear": "ffn_down_shexp",
     }
+    if model_type == "gpt_oss":
+        inner["post_attention_layernorm"] = "post_attention_norm"
     outer = {"embed_tokens.weight": "token_embd.weight", "norm.weight": "output_norm.weight",
              "lm_head.weight": "output.weight", "score.weight": "cls.output.weight"}
     if name in outer:
@@ -139,6 +162,8 @@ def stored_name(name, model_type):
     parts = name.split(".", 2)
     if parts[0] != "layers":
         return None
+    if parts[2] == "self_attn.sinks":
+        return f"blk.{parts[1]}.attn_sinks.weight"
     stem, _, ending = parts[2].rpartition(".")
     return f"blk.{parts[1]}.{inner[stem]}.{ending}"
 
@@ -163,6 +188,97 @@ def convert_tensor(name, tensor, model_type, config):
         if arch in PERMUTED and part in name:
             data = permuted(data, config.get(count) or config["num_attention_heads"], shape[0])
     return name, shape, kind, data
+
+
+# ---- experts ----
+
+EXPERTS = (".experts.", "block_sparse_moe.input_linear", "block_sparse_moe.output_linear", "shared_mlp.input_linear")
+SINGLE = {"w1": "gate", "w2": "down", "w3": "up", "gate_proj": "gate", "up_proj": "up", "down_proj": "down"}
+
+
+def halves(data, n):
+    """The gate's and the other rows of n experts, which are one below the other."""
+    size = len(data) // n
+    each = [data[i * size:(i + 1) * size] for i in range(n)]
+    return b"".join(e[:size // 2] for e in each), b"".join(e[size // 2:] for e in each)
+
+
+def in_blocks(blocks, scales):
+    """Rows of MXFP4 as in GGUF: the scale, then codes i and i + 16 in one byte."""
+    out = bytearray()
+    for i, scale in enumerate(scales):
+        codes = [half for byte in blocks[16 * i:16 * i + 16] for half in (byte & 15, byte >> 4)]
+        out.append(scale)
+        out += bytes(codes[j] | codes[j + 16] << 4 for j in range(16))
+    return bytes(out)
+
+
+def single_experts(layer, tensors):
+    """tensors: of one tensor for each expert and part."""
+    of_part = {}
+    for name, tensor in tensors.items():
+        expert, part = name.split(".experts.")[1].split(".")[:2]
+        of_part.setdefault(SINGLE[part], {})[int(expert)] = tensor
+    for part, experts in of_part.items():
+        dtype, shape, _ = experts[0]
+        yield (f"blk.{layer}.ffn_{part}_exps.weight", [len(experts)] + shape, DTYPES[dtype][0],
+               b"".join(experts[i][2] for i in range(len(experts))))
+
+
+def packed_experts(layer, tensors):
+    """Of gpt-oss: gate and up in turns, in MXFP4, with biases."""
+    def named(ending):
+        return next(tensor for name, tensor in tensors.items() if name.endswith(ending))
+    for matrix, parts in (("gate_up_proj", ("gate", "up")), ("down_proj", ("down",))):
+        (_, shape, blocks), (_, _, scales), bias = (named(matrix + end) for end in ("_blocks", "_scales", "_bias"))
+        n, rows, groups = shape[:3]
+        values = widened(bias[0], bias[2])
+        for i, part in enumerate(parts):
+            chosen = range(i, n * rows, len(parts))
+            data = b"".join(in_blocks(blocks[r * groups * 16:(r + 1) * groups * 16],
+                                      scales[r * groups:(r + 1) * groups]) for r in chosen)
+            of_part = rows // len(parts)
+            yield f"blk.{layer}.ffn_{part}_exps.weight", [n, of_part, groups * 32], MXFP4, data
+            yield f"blk.{layer}.ffn_{part}_exps.bias", [n, of_part], 0, f32_bytes([values[r] for r in chosen])
+
+
+def fused_experts(layer, tensors):
+    for name, (dtype, shape, data) in tensors.items():
+        kind, owner = DTYPES[dtype][0], "shexp" if "shared_mlp" in name else "exps"
+        if "down_proj" in name or "output_linear" in name:
+            yield f"blk.{layer}.ffn_down_{owner}.weight", shape, kind, data
+            continue
+        n = shape[0] if len(shape) == 3 else 1
+        for part, rows in zip(("gate", "up"), halves(data, n)):
+            yield f"blk.{layer}.ffn_{part}_{owner}.weight", shape[:-2] + [shape[-2] // 2, shape[-1]], kind, rows
+
+
+def expert_tensors(tensors):
+    """tensors: all of a layer that hold gates and the like, by name."""
+    layer = next(iter(tensors)).split("layers.")[1].split(".")[0]
+    if any(name.endswith("_blocks") for name in tensors):
+        return list(packed_experts(layer, tensors))
+    if any(part.isdigit() for name in tensors for part in name.split(".experts.")[-1].split(".")[:1]):
+        return list(single_experts(layer, tensors))
+    return list(fused_experts(layer, tensors))
+
+
+def expert_keys(config, model_type):
+    if model_type not in MIXTURES:
+        return {}
+    keys = {"expert_count": config.get("num_local_experts") or config["num_experts"],
+            "expert_used_count": config["num_experts_per_tok"]}
+    for ours, theirs in (("moe_intermediate_size", "expert_feed_forward_length"),
+                         ("shared_expert_intermediate_size", "expert_shared_feed_forward_length"),
+                         ("shared_intermediate_size", "expert_shared_feed_forward_length")):
+        if ours in config:
+            keys[theirs] = config[ours]
+    if model_type == "gpt_oss":
+        keys["expert_feed_forward_length"] = config["intermediate_size"]
+    normalized = config.get("norm_topk_prob", False)
+    if normalized != NORMALIZED.get(model_type, normalized):
+        keys["expert_weights_norm"] = normalized
+    return keys
 
 
 # ---- keys ----
@@ -226,7 +342,8 @@ def llama3_factors(rope, rotary, length):
 def window_keys(config, model_type):
     """Which layers have a window, if any has."""
     window = config.get("sliding_window")
-    if window is None or model_type not in ("gemma2", "gemma3_text", "olmo3", "cohere2", "exaone4", "phi3"):
+    if window is None or model_type not in ("gemma2", "gemma3_text", "olmo3", "cohere2", "exaone4", "phi3",
+                                            "gpt_oss"):
         return {}
     keys = {"attention.sliding_window": window}
     period = config.get("sliding_window_pattern") or config.get("period")
@@ -286,6 +403,7 @@ def convert(case):
     }
     tensors = []
     keys |= rope_keys(config, head_dim, tensors) | window_keys(config, model_type) | own_keys(config, model_type)
+    keys |= expert_keys(config, model_type)
     arch = NAMES.get(model_type, model_type)
     keys = {"general.architecture": arch, "general.type": "model"} | {f"{arch}.{k}": v for k, v in keys.items()}
     keys |= {f"{arch}.{k}": v for k, v in head_keys(case, whole).items()}
@@ -294,17 +412,30 @@ def convert(case):
     for file in sorted(os.listdir(case)):
         if not file.startswith("model") or not file.endswith(".safetensors"):
             continue
-        for name, tensor in read_safetensors(os.path.join(case, file)).items():
+        stored_tensors = read_safetensors(os.path.join(case, file))
+        layers = {}
+        for name in [name for name in stored_tensors if any(part in name for part in EXPERTS)]:
+            layers.setdefault(name.split("layers.")[1].split(".")[0], {})[name] = stored_tensors.pop(name)
+        tensors += [tensor for layer in layers.values() for tensor in expert_tensors(layer)]
+        for name, tensor in stored_tensors.items():
             stored = stored_name(name, model_type)
             if stored:
                 tensors.append(convert_tensor(stored, tensor, model_type, config))
-    silent = model_type == "mistral" and config.get("sliding_window")
+    silent = model_type in ("mistral", "mixtral") and config.get("sliding_window")
     return keys, tensors, rope_of(config)[0].get("rope_type"), silent or 0
 
 
+def is_refused(cases, name):
+    with open(os.path.join(cases, name, "config.json"), encoding="utf-8") as file:
+        config = json.load(file)
+    return name in REFUSED or config.get("text_config", config)["model_type"] in FAMILIES_REFUSED
+
+
 def names_of(cases, name):
+    """The cases of a list that GGUF has words for."""
     with open(os.path.join(cases, name), encoding="utf-8") as file:
-        return [line.strip() for line in file if not line.startswith("#")]
+        names = [line.strip() for line in file if not line.startswith("#")]
+    return [name for name in names if not is_refused(cases, name)]
 
 
 def main():
@@ -313,12 +444,9 @@ def main():
     lines = []
     os.makedirs(os.path.join(out, "heads"), exist_ok=True)
     for name in names_of(cases, "heads.txt"):
-        if name not in REFUSED:
-            keys, tensors, _, _ = convert(os.path.join(cases, name))
-            write_gguf(os.path.join(out, "heads", name + ".gguf"), keys, tensors)
-    for name in names_of(cases, "cases.txt"):
-        if name in REFUSED:
-            continue
+        keys, tensors, _, _ = convert(os.path.join(cases, name))
+        write_gguf(os.path.join(out, "heads", name + ".gguf"), keys, tensors)
+    for name in names_of(cases, "cases.txt") + names_of(cases, "new.txt"):
         keys, tensors, rope, window = convert(os.path.join(cases, name))
         write_gguf(os.path.join(out, name + ".gguf"), keys, tensors)
         lines.append(f"{name} {name}.gguf {'close' if rope == 'llama3' else 'bits'} {window}\n")
