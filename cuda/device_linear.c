@@ -3,10 +3,6 @@
  */
 #include "cuda/cuda_impl.h"
 
-#include <assert.h>
-
-static_assert(PPI_CUDA_LINEAR_EPS == (float)PPI_LINEAR_EPS, "the kernels' is the contract's");
-
 /* Of a row of mixed, in elements. */
 static int64_t mixed_stride(const struct ppi_linear_shape *shape)
 {
@@ -64,6 +60,7 @@ static struct ppi_cuda_linear_args describe(const struct ppi_linear *linear)
         .is_mamba2 = is_mamba2,
         .dt_min = shape->dt_min,
         .dt_max = shape->dt_max,
+        .head_eps = (float)PPI_LINEAR_EPS,
         .norm_eps = (float)linear->norm_eps};
 }
 

@@ -140,9 +140,8 @@ extern const struct ppi_cuda_kernel ppi_cuda_combine[1];
 /* ---- linear.cu: linear layers (libprepack/linear.h) over the rows of a pass ---- */
 
 #define PPI_CUDA_MAX_LINEAR_K_DIM 256
-#define PPI_CUDA_LINEAR_EPS       1e-6f /* of the norms of q and k */
-#define PPI_CUDA_LINEAR_KS        3     /* scans for k_dim up to 64, 128, 256 */
-#define PPI_CUDA_LINEAR_COLS      32    /* value columns of a block of a scan */
+#define PPI_CUDA_LINEAR_KS        3  /* scans for k_dim up to 64, 128, 256 */
+#define PPI_CUDA_LINEAR_COLS      32 /* value columns of a block of a scan */
 
 /* The run of tokens of one prompt, and the states of all its linear layers. */
 struct ppi_cuda_linear_segment {
@@ -175,7 +174,8 @@ struct ppi_cuda_linear_args {
     int32_t n_k_heads, n_v_heads, k_dim, v_dim;
     int32_t conv_kernel, norm_dim; /* elements of a norm */
     int32_t is_mamba2;
-    float dt_min, dt_max, norm_eps;
+    float dt_min, dt_max;
+    float head_eps, norm_eps; /* of the norms of q and k, and of what is given */
 };
 extern const struct ppi_cuda_kernel ppi_cuda_linear_mix[1],
     ppi_cuda_linear_scan[PPI_CUDA_LINEAR_KS], ppi_cuda_linear_seen[1],

@@ -92,9 +92,9 @@ HW_DEVICE float dot_of_warp(const float (&x)[HELD], const float (&y)[HELD])
 }
 
 /* scale x / sqrt(sum of squares + eps) */
-HW_DEVICE void normalize_head(float (&x)[HELD], float scale)
+HW_DEVICE void normalize_head(float (&x)[HELD], float scale, float eps)
 {
-    float factor = scale / sqrtf(dot_of_warp(x, x) + PPI_CUDA_LINEAR_EPS);
+    float factor = scale / sqrtf(dot_of_warp(x, x) + eps);
     HW_UNROLL
     for (int i = 0; i < HELD; i++)
         x[i] *= factor;
@@ -109,8 +109,8 @@ HW_DEVICE void mix_key_head(const struct ppi_cuda_linear_args &args,
     convolve_head(q, args, segment, token, of_q);
     convolve_head(k, args, segment, token, of_k);
     if (!args.is_mamba2) {
-        normalize_head(q, 1.0f / sqrtf((float)args.k_dim));
-        normalize_head(k, 1.0f);
+        normalize_head(q, 1.0f / sqrtf((float)args.k_dim), args.head_eps);
+        normalize_head(k, 1.0f, args.head_eps);
     }
     float kq = dot_of_warp(k, q);
     HW_UNROLL

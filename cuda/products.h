@@ -25,7 +25,7 @@
 /* What an algorithm may use. Enough for counters and descriptors, not for partial sums. */
 #define PPI_CUDA_LT_WORKSPACE ((size_t)4 << 20)
 #define PPI_CUDA_LT_ALIGNMENT 256 /* of every pointer it gets */
-#define PPI_CUDA_MAX_CLASSES  16  /* a model has up to 8; further ones run on our own kernel */
+#define PPI_CUDA_MAX_CLASSES  24  /* a model has up to 17; further ones run on our own kernel */
 
 /* out [rows, n] = a [rows, k] w^T, w [n, k]; added to out when accumulate. */
 struct ppi_cuda_shape {

@@ -9,14 +9,12 @@
 
 #include "model/spec.h"
 
-/* The fields of ppi_weights and ppi_layer_weights. */
+/* The fields of ppi_weights and ppi_layer_weights. The numbers are frozen, as those of parts are: a
+ * model's identity counts them, and caches that were saved keep it. */
 enum ppi_weight {
     PPI_WEIGHT_EMBED,
     PPI_WEIGHT_FINAL_NORM,
-    PPI_WEIGHT_LM_HEAD,          /* or what scores labels */
-    PPI_WEIGHT_LAYER_TABLE,      /* inputs of layers: by token, */
-    PPI_WEIGHT_LAYER_PROJECTION, /* by embedding, */
-    PPI_WEIGHT_LAYER_PROJECTION_NORM,
+    PPI_WEIGHT_LM_HEAD,   /* or what scores labels */
     PPI_WEIGHT_ATTN_NORM, /* from here on: one for each layer */
     PPI_WEIGHT_QKV,
     PPI_WEIGHT_QKV_BIAS,
@@ -63,6 +61,9 @@ enum ppi_weight {
     PPI_WEIGHT_LAYER_INPUT_UP,
     PPI_WEIGHT_LAYER_INPUT_NORM,
     PPI_WEIGHT_LAYER_SCALE,
+    PPI_WEIGHT_LAYER_TABLE,      /* of the model, for inputs of layers: by token, */
+    PPI_WEIGHT_LAYER_PROJECTION, /* by embedding */
+    PPI_WEIGHT_LAYER_PROJECTION_NORM,
     PPI_N_WEIGHTS
 };
 

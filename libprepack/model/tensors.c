@@ -2,15 +2,12 @@
  * tensors.c: finds the stored tensors of a model by its architecture's rules.
  */
 #include "model/tensors.h"
-#include "dtype.h"
 #include "model/tensor_codes.h"
 
 #include <prepack/session.h>
 
 #include <stdio.h>
 #include <string.h>
-
-#define CHUNK_ELEMENTS ((int64_t)1 << 20) /* compared at a time */
 
 /* Where the names of a text model hang: by itself, inside another model as transformers writes it
  * (the second) and holds it (the third), and each saved without its head. */
@@ -207,34 +204,6 @@ static pp_status find_one(const struct opening *opening, int32_t i_rule, int32_t
 
 /* ---- tied embeddings ---- */
 
-/* Whether the values are the same, bit for bit where the dtypes are. */
-static pp_status compare(const struct opening *opening, const struct ppi_stored *a,
-                         const struct ppi_stored *b, bool *equal)
-{
-    int64_t n = ppi_stored_n_elements(a);
-    *equal = a->entry->dtype && b->entry->dtype && a->entry->rank == b->entry->rank &&
-             memcmp(a->entry->shape, b->entry->shape, sizeof a->entry->shape) == 0;
-    float *values = ppi_alloc(opening->mem, 4 * (size_t)CHUNK_ELEMENTS, sizeof *values);
-    if (!values)
-        return ppi_error_nomem(opening->err, "comparing the LM head with the embedding",
-                               4 * (size_t)CHUNK_ELEMENTS * sizeof *values);
-    pp_status status = PP_OK;
-    for (int64_t first = 0; status >= 0 && *equal && first < n; first += CHUNK_ELEMENTS) {
-        size_t count = (size_t)(n - first < CHUNK_ELEMENTS ? n - first : CHUNK_ELEMENTS);
-        const struct ppi_stored *both[] = {a, b};
-        for (int i = 0; status >= 0 && i < 2; i++) {
-            float *raw = values + (2 * i + 1) * CHUNK_ELEMENTS;
-            status = ppi_stored_read(both[i], first, (int64_t)count, raw, opening->err);
-            if (status >= 0)
-                ppi_to_f32(values + 2 * i * CHUNK_ELEMENTS, raw, both[i]->entry->dtype, count);
-        }
-        if (status >= 0)
-            *equal = memcmp(values, values + 2 * CHUNK_ELEMENTS, count * sizeof *values) == 0;
-    }
-    ppi_free(opening->mem, values);
-    return status;
-}
-
 /* As transformers does: two tensors that differ are two weights, whatever config.json says. */
 static pp_status check_tied(const struct opening *opening)
 {
@@ -248,7 +217,7 @@ static pp_status check_tied(const struct opening *opening)
         !ppi_source_find(tensors->source, names[0], &embed) ||
         !ppi_source_find(tensors->source, names[1], &head))
         return PP_OK;
-    PP_TRY(compare(opening, &embed, &head, &equal));
+    PP_TRY(ppi_stored_compare(&embed, &head, opening->mem, &equal, opening->err));
     opening->config->spec.tie_embeddings = equal;
     if (!equal)
         ppi_log(

@@ -63,6 +63,11 @@ struct ppi_stored *ppi_tensors_place_of(const struct ppi_tensors *tensors, int32
 void ppi_tensors_warn_of_unused(const struct ppi_tensors *tensors, const struct ppi_config *config,
                                 const char *label, const struct ppi_log *log);
 
+/* stored_compare.c: whether the values are the same, bit for bit where the dtypes are. Errors:
+ * PP_ERR_IO, PP_ERR_NOMEM. */
+pp_status ppi_stored_compare(const struct ppi_stored *a, const struct ppi_stored *b,
+                             struct ppi_mem *mem, bool *equal, pp_error *err);
+
 /* ---- tensor_read.c ---- */
 
 struct ppi_rule_at ppi_tensors_rule(const struct ppi_tensors *tensors,

@@ -11,6 +11,7 @@
 
 #define CACHE_VOCAB  96
 #define CACHE_MODELS 4
+#define CACHE_STATES 6 /* those from CACHE_MODELS on have states */
 #define CACHE_ALL    7
 
 /* A model of pseudo-random weights: 0 without windows, 1 windows in some layers, 2 in all, 3 with

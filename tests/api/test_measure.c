@@ -271,6 +271,34 @@ START_TEST(attention_by_hand)
 }
 END_TEST
 
+/* Of layers that differ, those are measured that are like the first: here with a window, keys of
+ * their own and the smaller heads. */
+START_TEST(layers_like_the_first)
+{
+    const int64_t lengths[] = {20, 70};
+    pp_model *model;
+    OK(pp_model_create_random(
+        "{\"model_type\": \"gemma4_text\", \"vocab_size\": 512, \"hidden_size\": 64, "
+        "\"vocab_size_per_layer_input\": 512, \"hidden_size_per_layer_input\": 8, "
+        "\"intermediate_size\": 176, \"num_hidden_layers\": 5, \"num_attention_heads\": 4, "
+        "\"num_key_value_heads\": 2, \"head_dim\": 16, \"global_head_dim\": 32, "
+        "\"sliding_window\": 32, \"num_kv_shared_layers\": 2, \"use_double_wide_mlp\": true, "
+        "\"layer_types\": [\"sliding_attention\", \"full_attention\", \"sliding_attention\", "
+        "\"sliding_attention\", \"full_attention\"], \"dtype\": \"bfloat16\"}",
+        1, NULL, &model, perr));
+    pp_session *session = new_session(model);
+    ck_assert(measure(session, PP_MEASURE_QKV, 7).flop == 2 * 7 * QKV * HIDDEN);
+    ck_assert(measure(session, PP_MEASURE_O, 7).flop == 2 * 7 * Q_DIM * HIDDEN);
+    ck_assert(measure(session, PP_MEASURE_DOWN, 7).flop == 2 * 7 * INTERMEDIATE * HIDDEN);
+    ck_assert(measure(session, PP_MEASURE_ROPE_KV, 7).bytes == 7 * (Q_DIM + 2 * KV_DIM) * 6);
+    pp_measurement m = measure_lengths(session, PP_MEASURE_ATTENTION, lengths, 2);
+    const int64_t pairs = 20 * 21 / 2 + 32 * 33 / 2 + (70 - 32) * 32;
+    ck_assert(m.flop == (double)(4 * Q_DIM * pairs));
+    pp_session_destroy(session);
+    pp_model_unref(model);
+}
+END_TEST
+
 /* Warm, as in a pass, flushed: the same work; only flushed, one operation is a run. */
 START_TEST(caches_by_choice)
 {
@@ -560,6 +588,7 @@ int main(void)
     tcase_add_test(tcase, linear_layers_by_hand);
     tcase_add_test(tcase, heads_by_hand);
     tcase_add_test(tcase, attention_by_hand);
+    tcase_add_test(tcase, layers_like_the_first);
     tcase_add_test(tcase, caches_by_choice);
     tcase_add_test(tcase, memory_for_the_caches);
     tcase_add_test(tcase, the_guard_of_products);

@@ -206,20 +206,19 @@ int main(int argc, char **argv)
         time_source = CLOCK_THREAD_CPUTIME_ID;
     ppi_mem_init(&mem, NULL, 0, NULL);
     for (size_t d = 0; d < PPI_COUNT(dtypes); d++) {
-        struct ppi_backend_params params = {.variant = variant,
-                                            .mem = &mem,
-                                            .dtype = dtypes[d],
-                                            .n_threads = n_threads,
-                                            .n_heads = 1,
-                                            .n_kv_heads = 1,
-                                            .head_dim = 64,
-                                            .n_layers = 1,
-                                            .places = &place,
-                                            .n_page_classes = 1,
-                                            .n_class_layers = {1},
-                                            .hidden_size = HIDDEN,
-                                            .max_pass_tokens = MAX_ROWS,
-                                            .linear = &shape};
+        struct ppi_backend_params params = {
+            .variant = variant,
+            .mem = &mem,
+            .dtype = dtypes[d],
+            .n_threads = n_threads,
+            .n_heads = 1,
+            .n_layers = 1,
+            .places = &place,
+            .n_page_classes = 1,
+            .classes = {{.n_kv_heads = 1, .head_dim = 64, .n_layers = 1}},
+            .hidden_size = HIDDEN,
+            .max_pass_tokens = MAX_ROWS,
+            .linear = &shape};
         pp_error err = {.struct_size = sizeof err};
         struct bench bench = {0};
         if (ppi_cpu_ops.open(&params, &bench.backend, &err) < 0 || !make_bench(&bench)) {

@@ -7,7 +7,7 @@ import os
 import random
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.utils import logging
 
 SHAPES = {"15m": dict(hidden_size=288, intermediate_size=768, num_hidden_layers=6,
@@ -16,7 +16,18 @@ SHAPES = {"15m": dict(hidden_size=288, intermediate_size=768, num_hidden_layers=
                        num_attention_heads=12, num_key_value_heads=12),
           # Sheared-LLaMA-1.3B
           "llama1b": dict(hidden_size=2048, intermediate_size=5504, num_hidden_layers=24,
-                          num_attention_heads=16, num_key_value_heads=16)}
+                          num_attention_heads=16, num_key_value_heads=16),
+          # layers of a mixture like Qwen3-30B-A3B's, with half the experts
+          "moe64": dict(model_type="qwen3_moe", hidden_size=2048, intermediate_size=6144,
+                        moe_intermediate_size=768, num_experts=64, num_experts_per_tok=8,
+                        norm_topk_prob=True, num_hidden_layers=4, num_attention_heads=32,
+                        num_key_value_heads=4, head_dim=128, rms_norm_eps=1e-6),
+          # layers of Qwen3.5-0.8B's shape: of four three are linear
+          "hybrid": dict(model_type="qwen3_5_text", hidden_size=1024, intermediate_size=3584,
+                         num_hidden_layers=8, num_attention_heads=8, num_key_value_heads=2,
+                         head_dim=256, linear_num_key_heads=16, linear_num_value_heads=16,
+                         linear_key_head_dim=128, linear_value_head_dim=128,
+                         linear_conv_kernel_dim=4)}
 VOCAB, LONGEST = 32000, 4096
 
 Way = collections.namedtuple("Way", "group label open")
@@ -53,18 +64,19 @@ class World:
 
     def make_checkpoint(self):
         torch.manual_seed(41)
-        config = LlamaConfig(vocab_size=VOCAB, max_position_embeddings=LONGEST, tie_word_embeddings=False,
-                             dtype=torch.bfloat16, **SHAPES[self.shape])
+        config = AutoConfig.for_model(**dict(
+            model_type="llama", vocab_size=VOCAB, max_position_embeddings=LONGEST,
+            tie_word_embeddings=False, dtype=torch.bfloat16) | SHAPES[self.shape])
         torch.set_default_dtype(torch.bfloat16)
-        LlamaForCausalLM(config).save_pretrained(self.checkpoint + ".part")
+        AutoModelForCausalLM.from_config(config).save_pretrained(self.checkpoint + ".part")
         torch.set_default_dtype(torch.float32)
         os.rename(self.checkpoint + ".part", self.checkpoint)
 
     def model(self, dtype=torch.bfloat16, **options):
-        return LlamaForCausalLM.from_pretrained(self.checkpoint, dtype=dtype, **options).eval()
+        return AutoModelForCausalLM.from_pretrained(self.checkpoint, dtype=dtype, **options).eval()
 
     def config(self):
-        return LlamaConfig.from_pretrained(self.checkpoint)
+        return AutoConfig.from_pretrained(self.checkpoint)
 
 
 def packs(prompts, room):

@@ -228,6 +228,7 @@ static uint16_t *run(const struct layer *l, int32_t act, const float *rows, int3
         .is_mamba2 = l->is_mamba2,
         .dt_min = l->dt_min,
         .dt_max = l->dt_max,
+        .head_eps = 1e-6f,
         .norm_eps = NORM_EPS};
     int64_t n_norms = n_rows * (v_size(l) / args.norm_dim);
     device_launch(&ppi_cuda_linear_mix[0], n_rows, &args);

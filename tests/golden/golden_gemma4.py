@@ -47,7 +47,7 @@ OLD = ("per_layer_config",)
 
 GEMMA4_CASES = {
     "gemma4_shared": dict(
-        family="gemma4_text", lengths=(1, 8, 9, 37), dtype=BF16, spelling="new", bf16=True, omit=OLD,
+        family="gemma4_text", lengths=(1, 8, 9, 37), dtype=BF16, spelling="new", omit=OLD,
         put={"global_head_dim": 24},
         config=text(32, 40, 2, 1, 16, 98, kinds="sfsf", sliding_window=8, num_kv_shared_layers=2,
                     use_double_wide_mlp=True, hidden_size_per_layer_input=8, vocab_size_per_layer_input=98,

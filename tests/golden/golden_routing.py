@@ -74,4 +74,5 @@ def check_same_choices(model, other, tensors):
         tokens = torch.cat([tensors[f"p{i}.tokens"], tensors[f"p{i}.next"]]).long()[None]
         for layer, ((a, top_k), (b, _)) in enumerate(zip(choices(model, tokens), choices(other, tokens))):
             differ = (a.topk(top_k).indices.sort(-1).values != b.topk(top_k).indices.sort(-1).values).any(-1)
-            assert not differ.any(), f"prompt {i}, layer {layer}: {margins(a, top_k)[differ]} in bf16 {margins(b, top_k)[differ]}"
+            assert not differ.any(), (f"prompt {i}, layer {layer}: margins {margins(a, top_k)[differ]}, in bf16 "
+                                      f"{margins(b, top_k)[differ]}")

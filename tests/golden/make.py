@@ -14,9 +14,9 @@ prompt p<i>, run alone in float32 with eager attention:
     p<i>.next         I32 [4]                          tokens appended one at a time
     p<i>.step_logits  F32 [4, vocab]                   after each of them
 
-Layers without keys of their own, linear ones and those that see another's, have no k and v. A case with bf16 has the same once more, computed in bfloat16, as p<i>.bf16.<name>. A prompt whose
-rotation would change with each token appended (dynamic, past its maximum) has no next and no
-step_logits.
+Layers without keys of their own, linear ones and those that see another's, have no k and v. A case
+with bf16 has the same once more, computed in bfloat16, as p<i>.bf16.<name>. A prompt whose rotation
+would change with each token appended (dynamic, past its maximum) has no next and no step_logits.
 """
 
 import copy
@@ -93,7 +93,7 @@ def randomize(model, generator):
             elif name.endswith("router.proj.weight"):  # its input is divided by the root of its size
                 weight.copy_(1.25 * noise)
             elif name.endswith("q_norm.weight") and kind.startswith("gemma4"):  # scores are not divided
-                weight.copy_(0.5 + 0.1 * noise)
+                weight.copy_(0.35 + 0.07 * noise)
             elif weight.dim() == 1 and less_1 and "linear_attn" not in name:  # stored less 1
                 weight.copy_(0.3 * noise)
             elif weight.dim() == 1:

@@ -446,7 +446,7 @@ def main():
     for name in names_of(cases, "heads.txt"):
         keys, tensors, _, _ = convert(os.path.join(cases, name))
         write_gguf(os.path.join(out, "heads", name + ".gguf"), keys, tensors)
-    for name in names_of(cases, "cases.txt") + names_of(cases, "new.txt"):
+    for name in names_of(cases, "cases.txt") + names_of(cases, "mixed.txt"):
         keys, tensors, rope, window = convert(os.path.join(cases, name))
         write_gguf(os.path.join(out, name + ".gguf"), keys, tensors)
         lines.append(f"{name} {name}.gguf {'close' if rope == 'llama3' else 'bits'} {window}\n")

@@ -52,6 +52,14 @@ struct ppi_backend *checkop_open(const char *variant, int32_t dtype, int32_t n_t
     return checkop_open_params(&params);
 }
 
+struct ppi_backend *checkop_open_linear(const char *variant, int32_t dtype, int32_t n_threads,
+                                        const struct ppi_linear_shape *linear)
+{
+    struct ppi_backend_params params = checkop_params(variant, dtype, n_threads, checkop_any_shape);
+    params.linear = linear;
+    return checkop_open_params(&params);
+}
+
 void *checkop_alloc(size_t count, size_t size)
 {
     void *memory = aligned_alloc(64, (count * size + 127) & ~(size_t)63);
@@ -150,6 +158,9 @@ int main(void)
     srunner_add_suite(runner, checkop_sample_suite());
     srunner_add_suite(runner, checkop_draw_suite());
     srunner_add_suite(runner, checkop_score_suite());
+    srunner_add_suite(runner, checkop_linear_suite());
+    srunner_add_suite(runner, checkop_linear_bits_suite());
+    srunner_add_suite(runner, checkop_gates_suite());
 #if defined(HAVE_TILES)
     if (ppi_cpu_variant_at(1)) /* the vectors that the tiles are compiled with */
         srunner_add_suite(runner, checkop_amx_suite());

@@ -36,6 +36,8 @@ extern const struct ppi_layer_place checkop_places[CHECKOP_MAX_LAYERS];
 const char *checkop_variant(int i);
 struct ppi_backend *checkop_open(const char *variant, int32_t dtype, int32_t n_threads,
                                  struct shape shape);
+struct ppi_backend *checkop_open_linear(const char *variant, int32_t dtype, int32_t n_threads,
+                                        const struct ppi_linear_shape *linear);
 
 /* The parameters that checkop_open takes, to be changed and opened. */
 struct ppi_backend_params checkop_params(const char *variant, int32_t dtype, int32_t n_threads,
@@ -71,6 +73,9 @@ Suite *checkop_shared_keys_suite(void);
 Suite *checkop_sample_suite(void);
 Suite *checkop_draw_suite(void);
 Suite *checkop_score_suite(void);
+Suite *checkop_linear_suite(void);
+Suite *checkop_linear_bits_suite(void);
+Suite *checkop_gates_suite(void);
 Suite *checkop_amx_suite(void);
 
 #endif

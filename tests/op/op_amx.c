@@ -14,13 +14,16 @@
 struct amx_case {
     int64_t n_rows, k;
     int32_t n_columns;
-    bool gated, has_bias, accumulate;
+    bool gated, has_bias, accumulate, scattered;
     float scale;
+    int32_t activation;
 };
 
 struct amx_memory {
     uint16_t *a, *panel;
     float *bias, *before; /* before: what out holds */
+    int32_t *rows;        /* where scattered rows go: the other way round */
+    float *scales;
 };
 
 static void *random_act(struct rng *rng, size_t n, double deviation)
@@ -47,7 +50,11 @@ static struct amx_memory make_memory(struct rng *rng, const struct amx_case *c)
         .panel = random_act(rng, (size_t)(groups * PPI_CPU_PANEL * 2), 0.3),
         .bias = random_f32(rng, PPI_CPU_PANEL),
         .before = random_f32(rng, (size_t)c->n_rows * PPI_CPU_PANEL),
+        .rows = malloc((size_t)c->n_rows * sizeof(int32_t)),
+        .scales = random_f32(rng, (size_t)c->n_rows),
     };
+    for (int64_t i = 0; i < c->n_rows; i++)
+        memory.rows[i] = (int32_t)(c->n_rows - 1 - i);
     for (int j = 0; c->k % 2 && j < PPI_CPU_PANEL; j++)
         memory.panel[((groups - 1) * PPI_CPU_PANEL + j) * 2 + 1] = 0;
     return memory;
@@ -59,6 +66,8 @@ static void free_memory(struct amx_memory *memory)
     free(memory->panel);
     free(memory->bias);
     free(memory->before);
+    free(memory->rows);
+    free(memory->scales);
 }
 
 static struct ppi_cpu_product product_of(const struct amx_case *c, const struct amx_memory *memory,
@@ -76,15 +85,24 @@ static struct ppi_cpu_product product_of(const struct amx_case *c, const struct 
         .up_bias = c->has_bias ? memory->bias + PPI_CPU_GATED : NULL,
         .scale = c->scale,
         .accumulate = c->accumulate,
-        .activation = PPI_ACTIVATION_SILU,
+        .rows = c->scattered ? memory->rows + row : NULL,
+        .scales = memory->scales + row,
+        .activation = c->activation,
+        .limit = 0.7f,
+        .alpha = 1.702f,
     };
 }
 
-/* Rows [row, row + n_rows) to out, f32 or bf16 in rows of 64 floats' room. */
+/* Rows [row, row + n_rows) to out, f32 or bf16 in rows of 64 floats' room; scattered: to where they
+ * are in the whole. */
 static void multiply_rows(const struct amx_case *c, const struct amx_memory *memory, int64_t row,
                           int64_t n_rows, bool reference, float *out)
 {
-    memcpy(out, memory->before + row * PPI_CPU_PANEL, (size_t)n_rows * PPI_CPU_PANEL * sizeof *out);
+    if (c->scattered)
+        memcpy(out, memory->before, (size_t)c->n_rows * PPI_CPU_PANEL * sizeof *out);
+    else
+        memcpy(out, memory->before + row * PPI_CPU_PANEL,
+               (size_t)n_rows * PPI_CPU_PANEL * sizeof *out);
     struct ppi_cpu_product p = product_of(c, memory, row, n_rows, out);
     if (reference)
         (c->gated ? ppi_cpu_ref.bf16.gated : ppi_cpu_ref.bf16.products)(&p);
@@ -116,7 +134,7 @@ static void check_case(struct rng *rng, const struct amx_case *c)
     struct amx_memory memory = make_memory(rng, c);
     size_t n = (size_t)c->n_rows * PPI_CPU_PANEL;
     float *out = malloc(n * sizeof *out), *expected = malloc(n * sizeof *expected);
-    float alone[PPI_CPU_PANEL];
+    float *alone = malloc(n * sizeof *alone);
     size_t row_bytes = PPI_CPU_PANEL * (c->gated ? sizeof(uint16_t) : sizeof(float));
     multiply_rows(c, &memory, 0, c->n_rows, false, out);
     multiply_rows(c, &memory, 0, c->n_rows, true, expected);
@@ -132,7 +150,11 @@ static void check_case(struct rng *rng, const struct amx_case *c)
             }
             double got = value_at(c, out, row, j), want = value_at(c, expected, row, j), unit;
             if (!c->gated)
-                unit = allowed(c, &memory, row, j) * fabs(c->scale) + fabs(want) * 0x1p-22;
+                unit = c->scattered
+                           ? allowed(c, &memory, memory.rows[row], j) *
+                                     fabs(memory.scales[memory.rows[row]]) +
+                                 4 * 0x1p-22
+                           : allowed(c, &memory, row, j) * fabs(c->scale) + fabs(want) * 0x1p-22;
             else
                 unit = 2 *
                            (allowed(c, &memory, row, j) +
@@ -146,13 +168,16 @@ static void check_case(struct rng *rng, const struct amx_case *c)
                    got, want, unit);
         }
         if (row % 7 == 0 || row == c->n_rows - 1) {
+            int64_t to = c->scattered ? memory.rows[row] : row;
             multiply_rows(c, &memory, row, 1, false, alone);
-            EXPECT(memcmp(alone, (char *)out + (size_t)row * row_bytes,
+            EXPECT(memcmp((char *)alone + (c->scattered ? (size_t)to * row_bytes : 0),
+                          (char *)out + (size_t)to * row_bytes,
                           (size_t)c->n_columns * row_bytes / PPI_CPU_PANEL) == 0,
                    "row %ld of %ld, k %ld: other bits alone", (long)row, (long)c->n_rows,
                    (long)c->k);
         }
     }
+    free(alone);
     free(out);
     free(expected);
     free_memory(&memory);
@@ -165,14 +190,17 @@ START_TEST(tiles_multiply)
     struct rng rng = {51};
     for (size_t r = 0; r < PPI_COUNT(rows); r++)
         for (size_t i = 0; i < PPI_COUNT(ks); i++)
-            for (int kind = 0; kind < 6; kind++) {
+            for (int kind = 0; kind < 9; kind++) {
                 struct amx_case c = {.n_rows = rows[r],
                                      .k = ks[i],
-                                     .gated = kind >= 4,
+                                     .gated = kind >= 4 && kind < 7,
+                                     .scattered = kind >= 7,
+                                     .activation = kind == 6 ? PPI_ACTIVATION_SWIGLU_CLAMPED
+                                                             : PPI_ACTIVATION_SILU,
                                      .has_bias = kind % 2,
                                      .accumulate = kind == 2 || kind == 3,
                                      .scale = kind == 3 ? 0.22f : 1};
-                c.n_columns = kind == 1 ? 17 : kind == 5 ? 9 : kind == 4 ? 32 : 64;
+                c.n_columns = kind == 1 ? 17 : kind == 5 ? 9 : c.gated ? 32 : 64;
                 check_case(&rng, &c);
             }
 }

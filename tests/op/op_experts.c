@@ -424,6 +424,33 @@ START_TEST(blocks_are_cut)
 }
 END_TEST
 
+/* Opening with ever more memory: a status until it is enough, and nothing is kept. */
+START_TEST(memory_is_out)
+{
+    struct ppi_mem mem;
+    struct ppi_backend_params params = checkop_params(NULL, PP_DTYPE_BF16, 1, checkop_any_shape);
+    params.mem = &mem;
+    params.n_experts = 16;
+    params.top_k = 4;
+    params.hidden_size = params.expert_size = 256;
+    params.max_pass_tokens = 64;
+    params.integer_products = true;
+    pp_status status = PP_ERR_NOMEM;
+    int n_failed = 0;
+    for (int64_t limit = 1024; status != PP_OK; limit += limit / 8, n_failed++) {
+        struct ppi_backend *backend = NULL;
+        pp_error err = {.struct_size = sizeof err};
+        ppi_mem_init(&mem, NULL, limit, NULL);
+        status = ppi_cpu_ops.open(&params, &backend, &err);
+        EXPECT(status == PP_OK || (status == PP_ERR_NOMEM && err.message[0]),
+               "with %ld bytes: status %d", (long)limit, status);
+        ppi_cpu_ops.close(backend);
+        EXPECT(atomic_load(&mem.bytes) == 0, "with %ld bytes: some are kept", (long)limit);
+    }
+    EXPECT(n_failed > 20, "only %d limits are too small", n_failed);
+}
+END_TEST
+
 Suite *checkop_experts_suite(void)
 {
     Suite *suite = suite_create("experts");
@@ -435,6 +462,7 @@ Suite *checkop_experts_suite(void)
     tcase_set_timeout(tcase, 300);
     tcase_add_test(tcase, bits_are_those_of_single_products);
     tcase_add_test(tcase, blocks_are_cut);
+    tcase_add_test(tcase, memory_is_out);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -160,6 +160,36 @@ START_TEST(norm_parts_bits)
 }
 END_TEST
 
+/* Without a weight parts have the bits of a weight of 1. */
+START_TEST(norm_parts_without_weight)
+{
+    struct rng rng = rng_seeded(29);
+    int64_t n_rows = 4, n_parts = 3, dim = 80, n = n_rows * n_parts * dim;
+    float *weight = checkop_alloc((size_t)dim, sizeof *weight);
+    float *expected = checkop_alloc((size_t)n, sizeof *expected);
+    for (int64_t i = 0; i < dim; i++)
+        weight[i] = 1;
+    FOR_EACH_KERNEL_SET(variant, dtype)
+    {
+        struct ppi_backend *backend = checkop_open(variant, dtype, 2, checkop_any_shape);
+        struct ppi_matrix *vector = make_vector(backend, weight, dim);
+        float *x = random_rows(&rng, n_rows, n_parts * dim, false);
+        const struct ppi_norm ones = {vector, EPS, false}, none = {NULL, EPS, false};
+        memcpy(expected, x, (size_t)n * sizeof *x);
+        ppi_cpu_ops.norm_parts(backend, expected, &ones, n_rows, n_parts * dim, (int32_t)n_parts,
+                               dim, NULL);
+        ppi_cpu_ops.norm_parts(backend, x, &none, n_rows, n_parts * dim, (int32_t)n_parts, dim,
+                               NULL);
+        EXPECT(memcmp(x, expected, (size_t)n * sizeof *x) == 0, "%s: other bits", variant);
+        ppi_cpu_ops.matrix_destroy(vector);
+        ppi_cpu_ops.close(backend);
+        free(x);
+    }
+    free(expected);
+    free(weight);
+}
+END_TEST
+
 /* The shape of the sum is fixed, so every kernel set, number of rows and thread gives one result.
  */
 START_TEST(norm_bits)
@@ -215,6 +245,7 @@ Suite *checkop_norms_suite(void)
     tcase_add_test(tcase, norm_values);
     tcase_add_test(tcase, norm_add_values);
     tcase_add_test(tcase, norm_parts_bits);
+    tcase_add_test(tcase, norm_parts_without_weight);
     tcase_add_test(tcase, norm_bits);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -28,7 +28,17 @@ struct integer_case {
     int32_t n_columns;
     bool groups, offsets, bias, accumulate;
     float scale;
+    bool scattered; /* rows go to out in the other order */
+    int32_t activation;
 };
+
+static int32_t *other_order(int64_t n)
+{
+    int32_t *rows = checkop_alloc((size_t)n, sizeof *rows);
+    for (int64_t i = 0; i < n; i++)
+        rows[i] = (int32_t)(n - 1 - i);
+    return rows;
+}
 
 /* A product with random numbers; what it points to is the caller's to free. */
 static struct ppi_cpu_integer make_integer(struct rng *rng, const struct integer_case *c)
@@ -63,7 +73,11 @@ static struct ppi_cpu_integer make_integer(struct rng *rng, const struct integer
                     .up_bias = c->bias ? random_floats(rng, PPI_CPU_GATED) : NULL,
                     .scale = c->scale,
                     .accumulate = c->accumulate,
-                    .activation = PPI_ACTIVATION_SILU},
+                    .rows = c->scattered ? other_order(c->n_rows) : NULL,
+                    .scales = c->scattered ? random_floats(rng, (size_t)c->n_rows) : NULL,
+                    .activation = c->activation,
+                    .limit = 2e5f,
+                    .alpha = 1e-5f},
         .n_groups = n_groups,
         .a_scales = a_scales,
         .a_sums = a_sums,
@@ -75,9 +89,9 @@ static struct ppi_cpu_integer make_integer(struct rng *rng, const struct integer
 
 static void free_integer(struct ppi_cpu_integer *p)
 {
-    const void *parts[] = {p->product.a,       p->product.panel, p->product.bias,
-                           p->product.up_bias, p->a_scales,      p->a_sums,
-                           p->a_starts,        p->scales,        p->offsets};
+    const void *parts[] = {p->product.a, p->product.panel, p->product.bias,  p->product.up_bias,
+                           p->a_scales,  p->a_sums,        p->a_starts,      p->scales,
+                           p->offsets,   p->product.rows,  p->product.scales};
     for (size_t i = 0; i < PPI_COUNT(parts); i++)
         free((void *)(uintptr_t)parts[i]);
 }
@@ -162,7 +176,10 @@ START_TEST(integer_products)
                                          .offsets = form == 2,
                                          .bias = n_rows % 3 == 1,
                                          .accumulate = n_rows % 4 == 2,
-                                         .scale = n_rows % 2 ? 1 : -0.3f};
+                                         .scale = n_rows % 2 ? 1 : -0.3f,
+                                         .scattered = n_rows % 5 == 3,
+                                         .activation = n_rows % 3 ? PPI_ACTIVATION_SILU
+                                                                  : PPI_ACTIVATION_SWIGLU_CLAMPED};
                 check_integer(&rng, &c);
             }
 }
@@ -447,7 +464,8 @@ START_TEST(packed_products)
                                          .groups = true,
                                          .bias = n_rows % 3 == 1,
                                          .accumulate = n_rows % 4 == 2,
-                                         .scale = n_rows % 2 ? 1 : -0.3f};
+                                         .scale = n_rows % 2 ? 1 : -0.3f,
+                                         .scattered = n_rows % 5 == 3};
                 check_packed(&rng, format, &c);
             }
 }

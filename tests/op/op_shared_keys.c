@@ -139,10 +139,23 @@ static void attend(const struct world *world, struct ppi_backend *backend,
                    const struct ppi_pass *pass, const char *q, char *out)
 {
     const struct shared_case *c = world->c;
-    const struct ppi_attention attention = {.window = c->window,
-                                            .softmax_scale = 1 / sqrtf((float)c->shape.head_dim),
-                                            .softcap = c->softcap};
+    struct ppi_attention attention = {.window = c->window,
+                                      .softmax_scale = 1 / sqrtf((float)c->shape.head_dim),
+                                      .softcap = c->softcap};
+    struct ppi_matrix *sinks = NULL;
+    if (c->shape.n_kv_heads == 1) { /* the other cases have none */
+        float numbers[50];
+        for (int i = 0; i < c->shape.n_heads; i++)
+            numbers[i] = (float)(i % 7) - 2;
+        ppi_cpu_ops.matrix_create(
+            backend, &checkop_mem,
+            &(struct ppi_matrix_spec){.kind = PPI_MATRIX_VECTOR, .n = 1, .k = c->shape.n_heads},
+            &sinks, NULL);
+        ppi_cpu_ops.matrix_fill(backend, sinks, 0, 1, numbers, PP_DTYPE_F32, NULL);
+    }
+    attention.sinks = sinks;
     ppi_cpu_ops.attention(backend, pass, &attention, q, out, NULL);
+    ppi_cpu_ops.matrix_destroy(sinks);
 }
 
 static void check_case(struct world *world, struct rng *rng)

@@ -87,6 +87,28 @@ START_TEST(families_keep_their_bits)
 }
 END_TEST
 
+/* Experts and linear layers, in the forms that files of their classes have: made up, written, and
+ * read again. */
+START_TEST(other_layers_keep_their_bits)
+{
+    static const char *const texts[] = {
+        "{\"model_type\":\"gpt_oss\",\"vocab_size\":60,\"hidden_size\":64,\"intermediate_size\":96,"
+        "\"num_hidden_layers\":2,\"num_attention_heads\":2,\"num_key_value_heads\":1,"
+        "\"head_dim\":32,\"num_local_experts\":4,\"num_experts_per_tok\":2}",
+        "{\"model_type\":\"qwen3_next\",\"vocab_size\":60,\"hidden_size\":64,"
+        "\"num_hidden_layers\":4,\"num_attention_heads\":2,\"num_key_value_heads\":1,"
+        "\"head_dim\":32,\"num_experts\":4,\"num_experts_per_tok\":2,"
+        "\"moe_intermediate_size\":40,\"shared_expert_intermediate_size\":40,"
+        "\"linear_num_key_heads\":2,\"linear_num_value_heads\":4,"
+        "\"linear_key_head_dim\":8,\"linear_value_head_dim\":8}"};
+    pp_model *model;
+    OK(pp_model_create_random(texts[_i], 3, NULL, &model, perr));
+    for (int32_t weights = PP_WEIGHTS_F32; weights <= PP_WEIGHTS_NF4; weights++)
+        expect_equal("random", model, weights, PP_DTYPE_F32);
+    pp_model_unref(model);
+}
+END_TEST
+
 static pp_model *gguf_model(int matrices, int values, int embedding)
 {
     struct rng rng = {7};
@@ -417,6 +439,7 @@ int main(void)
     tcase_set_timeout(tcase, 0);
     tcase_add_unchecked_fixture(tcase, make_world, end_world);
     tcase_add_loop_test(tcase, families_keep_their_bits, 0, n_families);
+    tcase_add_loop_test(tcase, other_layers_keep_their_bits, 0, 2);
     tcase_add_loop_test(tcase, gguf_files_keep_their_bits, 0, 5);
     tcase_add_test(tcase, bad_calls_are_refused);
     tcase_add_test(tcase, ends_when_told_to);

@@ -110,6 +110,19 @@ static pp_plan *draw_plan(const pp_item *items, int n)
     return plan;
 }
 
+/* Cuts tokens off, down to `least` at most; states of linear layers may be there only of a shorter
+ * prompt. */
+static void cut(struct growing *g, int64_t least)
+{
+    int64_t length = length_of(g);
+    int64_t n = rng_between(&rng, least < length ? least : length, length);
+    int64_t kept = pp_kvcache_kept(g->cache, n);
+    pp_error err = {.struct_size = sizeof err};
+    pp_status status = pp_kvcache_truncate(g->cache, n, &err);
+    ck_assert_msg(status == (kept < n ? PP_SHORTER : PP_OK), "%s", err.message);
+    ck_assert_int_eq(length_of(g), kept);
+}
+
 /* Forks, or cuts tokens off that come again. */
 static void disturb(const struct scene *scene, struct growing *g)
 {
@@ -127,10 +140,8 @@ static void disturb(const struct scene *scene, struct growing *g)
         pp_kvcache_destroy(g->cache);
         g->cache = fork;
     }
-    if (rng_between(&rng, 0, 5) == 0) {
-        int64_t least = scene->keeps || g->longest < MAX_CUT ? 0 : g->longest - MAX_CUT;
-        OK(pp_kvcache_truncate(g->cache, rng_between(&rng, least, length), perr));
-    }
+    if (rng_between(&rng, 0, 5) == 0)
+        cut(g, scene->keeps || g->longest < MAX_CUT ? 0 : g->longest - MAX_CUT);
 }
 
 static void run_once(struct scene *scene)
@@ -215,6 +226,55 @@ START_TEST(every_family)
 }
 END_TEST
 
+/* The first n tokens, then the rest, and what they leave. */
+static void run_cut(struct scene *scene, struct growing *g, int64_t n)
+{
+    for (int64_t done = 0; done < g->prompt.n_tokens; done = length_of(g)) {
+        float *logits = malloc((size_t)scene->vocab_size * sizeof *logits);
+        pp_item item = {.struct_size = sizeof item,
+                        .cache = g->cache,
+                        .tokens = g->prompt.tokens + done,
+                        .n_tokens = done ? g->prompt.n_tokens - n : n,
+                        .output = PP_OUTPUT_LAST_LOGITS,
+                        .logits = logits};
+        OK(pp_run(scene->session, NULL, &item, 1, NULL, perr));
+        g->cache = item.cache;
+        if (length_of(g) == g->prompt.n_tokens)
+            compare_alone(scene, g, logits);
+        free(logits);
+    }
+    pp_kvcache_destroy(g->cache);
+    g->cache = NULL;
+}
+
+/* Layers of other kinds, cut at every token: convolutions, states, shared keys. */
+START_TEST(every_cut)
+{
+    static const char *const families[] = {"qwen3_next", "granitemoehybrid", "gemma4_text"};
+    const int64_t length = 70;
+    const struct run_target target = *run_target(_i % 2);
+    printf("# %s, state %llu\n", families[_i], (unsigned long long)rng.state);
+    char *dir = checkpoint_write_family(families[_i], &rng);
+    struct scene scene = {.keeps = true};
+    pp_model_config config = {.struct_size = sizeof config};
+    OK(pp_model_open(dir, NULL, &scene.model, perr));
+    OK(pp_model_get_config(scene.model, &config, perr));
+    scene.vocab_size = config.vocab_size;
+    scene.alone = run_session(scene.model, target, 1, 0, 1);
+    scene.session = run_session(scene.model, target, 1, 0, 1);
+    pp_prompt *prompt = run_prompts(scene.model, rng_next(&rng), &length, 1);
+    struct growing g = {.prompt = *prompt};
+    snprintf(scene.what, sizeof scene.what, "%s %s", target.device, pp_dtype_name(target.dtype));
+    for (int64_t n = 1; n < length && scene.session; n++)
+        run_cut(&scene, &g, n);
+    run_prompts_free(prompt, 1);
+    pp_session_destroy(scene.session);
+    pp_session_destroy(scene.alone);
+    pp_model_unref(scene.model);
+    checkpoint_remove(dir);
+}
+END_TEST
+
 /* The length at which the angles change lies between 12 and 40. */
 START_TEST(angles_by_length)
 {
@@ -237,6 +297,7 @@ int main(void)
     TCase *tcase = tcase_create("pieces");
     tcase_set_timeout(tcase, 0);
     tcase_add_loop_test(tcase, every_family, 0, (n_families - 1) / run_step() + 1);
+    tcase_add_loop_test(tcase, every_cut, 0, 3);
     tcase_add_loop_test(tcase, angles_by_length, 0, 6 / run_step());
     suite_add_tcase(suite, tcase);
     return tap_run(suite, CK_NOFORK);

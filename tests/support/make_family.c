@@ -278,7 +278,8 @@ static void write_text_keys(FILE *file, const struct draw *draw)
     key(file, "num_key_value_heads", "%d", draw->kv_heads);
     key(file, "head_dim", "%d", draw->head_dim);
     key(file, "max_position_embeddings", "%d", draw->max_position);
-    key(file, is(draw, "cohere2") ? "layer_norm_eps" : "rms_norm_eps", "%g", 1e-5);
+    key(file, is(draw, "cohere2") ? "layer_norm_eps" : "rms_norm_eps", "%g",
+        family->linear == LINEAR_NONE ? 1e-5 : 5e-3);
     key(file, family->gemma ? "hidden_activation" : "hidden_act",
         family->gemma ? "\"gelu_pytorch_tanh\"" : "\"silu\"");
     key(file, draw->classic ? "torch_dtype" : "dtype", "\"%s\"", dtypes[draw->dtype]);

@@ -4,6 +4,7 @@
  * other weights or another configuration another.
  */
 #include "checksum.h"
+#include "malformed/model_maker.h"
 #include "model/identity.h"
 #include "support/make_checkpoint.h"
 #include "support/tap.h"
@@ -107,12 +108,32 @@ START_TEST(models_are_told_apart)
 }
 END_TEST
 
+/* What version 0.1 gave: caches that it saved find their model. */
+START_TEST(identities_are_frozen)
+{
+    uint64_t stored = 0, made = 0;
+    pp_model *model;
+    struct path dir = make_dir();
+    write_single(dir.text);
+    ck_assert_int_eq(pp_model_open(dir.text, NULL, &model, NULL), PP_OK);
+    ck_assert_int_eq(pp_model_identity(model, &stored, NULL), PP_OK);
+    pp_model_unref(model);
+    remove_dir(dir.text);
+    ck_assert_int_eq(pp_model_create_random(pp_model_preset("tiny"), 1, NULL, &model, NULL), PP_OK);
+    ck_assert_int_eq(pp_model_identity(model, &made, NULL), PP_OK);
+    pp_model_unref(model);
+    ck_assert_uint_eq(stored, 0x375cc34ed6f29ac5u);
+    ck_assert_uint_eq(made, 0x0f19bf8a7c23ac8cu);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("identity");
     TCase *tcase = tcase_create("identity");
     tcase_add_test(tcase, checksums_do_not_know_pieces);
     tcase_add_test(tcase, checksums_see_changes);
+    tcase_add_test(tcase, identities_are_frozen);
     tcase_add_test(tcase, models_are_told_apart);
     suite_add_tcase(suite, tcase);
     return tap_run(suite, CK_NOFORK);
