@@ -3,12 +3,13 @@
 
 usage: to_gguf.py CASES_DIR OUT_DIR
 
-The cases of heads.txt go to OUT_DIR/heads. OUT_DIR/list.txt has a line for each file: the case, the file, "bits" or "close", and the window that is to be
+The cases of heads.txt go to OUT_DIR/heads, and mixtures of random blocks to OUT_DIR/blocks. OUT_DIR/list.txt has a line for each file: the case, the file, "bits" or "close", and the window that is to be
 given along. Matrices keep their type, all else is F32. A case that GGUF has no keys for is left out: REFUSED says
 why. "close": Llama 3.1's rotation is stored as rounded factors, from which the last bits cannot be had back."""
 import json
 import math
 import os
+import random
 import struct
 import sys
 
@@ -425,6 +426,63 @@ def convert(case):
     return keys, tensors, rope_of(config)[0].get("rope_type"), silent or 0
 
 
+# ---- experts in blocks ----
+
+BLOCKS = {"q4_0": (2, 32, 18), "q8_0": (8, 32, 34), "q4_k": (12, 256, 144), "mxfp4": (39, 32, 17)}
+HIDDEN, SIZE, N_EXPERTS, HEAD_DIM = 256, 256, 4, 64
+
+
+def random_blocks(rng, kind, n_values):
+    """Blocks of any codes, whose scales make numbers of the size of weights."""
+    _, length, n_bytes = BLOCKS[kind]
+    scale = {"q4_0": struct.pack("<e", 0.01), "q8_0": struct.pack("<e", 0.0005), "mxfp4": bytes([121]),
+             "q4_k": struct.pack("<ee", 0.0002, 0.0015)}[kind]
+    return b"".join(scale + rng.randbytes(n_bytes - len(scale)) for _ in range(n_values // length))
+
+
+def write_mixture(path, arch, kind, rng):
+    """One layer of random numbers, its experts in blocks."""
+    own = {"granitemoe": {"attention.scale": 0.125, "expert_shared_feed_forward_length": SIZE}}.get(arch, {})
+    keys = {"vocab_size": 64, "context_length": 128, "embedding_length": HIDDEN, "feed_forward_length": SIZE,
+            "block_count": 1, "attention.head_count": 4, "attention.head_count_kv": 2, "attention.key_length": HEAD_DIM,
+            "attention.value_length": HEAD_DIM, "attention.layer_norm_rms_epsilon": 1e-5, "rope.freq_base": 10000.0,
+            "expert_count": N_EXPERTS, "expert_used_count": 2, "expert_feed_forward_length": SIZE} | own
+    keys = {"general.architecture": arch} | {f"{arch}.{key}": value for key, value in keys.items()}
+    tensors = []
+
+    def numbers(name, *shape):
+        values = [rng.gauss(0, 0.06) if len(shape) > 1 else 1.0 for _ in range(math.prod(shape))]
+        tensors.append((name, list(shape), 0, f32_bytes(values)))
+
+    def blocks(name, *shape):
+        tensors.append((name, list(shape), BLOCKS[kind][0], random_blocks(rng, kind, math.prod(shape))))
+    numbers("token_embd.weight", 64, HIDDEN)
+    numbers("output_norm.weight", HIDDEN)
+    for name, rows in (("attn_q", 256), ("attn_k", 128), ("attn_v", 128), ("attn_output", HIDDEN),
+                       ("ffn_gate_inp", N_EXPERTS)):
+        numbers(f"blk.0.{name}.weight", rows, HIDDEN)
+    for name in ("attn_norm", "ffn_norm"):
+        numbers(f"blk.0.{name}.weight", HIDDEN)
+    if arch == "qwen3moe":
+        for name in ("attn_q_norm", "attn_k_norm"):
+            numbers(f"blk.0.{name}.weight", HEAD_DIM)
+    for part in ("gate", "up", "down"):
+        blocks(f"blk.0.ffn_{part}_exps.weight", N_EXPERTS, SIZE, HIDDEN)
+        if arch == "granitemoe":
+            blocks(f"blk.0.ffn_{part}_shexp.weight", SIZE, HIDDEN)
+    write_gguf(path, keys, tensors)
+
+
+def write_mixtures(out):
+    """A file for each kind of blocks and each of two architectures: OUT_DIR/blocks, with a list."""
+    os.makedirs(out, exist_ok=True)
+    rng, names = random.Random(5), [f"{arch}-{kind}" for arch in ("qwen3moe", "granitemoe") for kind in BLOCKS]
+    for name in names:
+        write_mixture(os.path.join(out, name + ".gguf"), *name.split("-"), rng)
+    with open(os.path.join(out, "list.txt"), "w", encoding="utf-8") as file:
+        file.writelines(name + ".gguf\n" for name in names)
+
+
 def is_refused(cases, name):
     with open(os.path.join(cases, name, "config.json"), encoding="utf-8") as file:
         config = json.load(file)
@@ -441,6 +499,7 @@ def names_of(cases, name):
 def main():
     cases, out = sys.argv[1:]
     os.makedirs(out, exist_ok=True)
+    write_mixtures(os.path.join(out, "blocks"))
     lines = []
     os.makedirs(os.path.join(out, "heads"), exist_ok=True)
     for name in names_of(cases, "heads.txt"):
