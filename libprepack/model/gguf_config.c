@@ -163,12 +163,14 @@ static pp_status write_common(const struct ppi_gguf_reader *reader, struct ppi_j
 {
     for (size_t i = 0; i < PPI_COUNT(COMMON); i++) {
         int64_t value = 0;
+        if (!COMMON[i].required && reader->arch->linear)
+            continue; /* heads of keys: each layer has its own */
         if (!COMMON[i].required && !ppi_gguf_of(reader, COMMON[i].name))
             continue;
         PP_TRY(ppi_gguf_take_integer(reader, COMMON[i].name, true, &value));
         put_integer(out, COMMON[i].config, value);
     }
-    if (!ppi_gguf_of(reader, "attention.head_count_kv"))
+    if (!ppi_gguf_of(reader, "attention.head_count_kv") && !reader->arch->linear)
         put_null(out, "num_key_value_heads");
     return PP_OK;
 }
@@ -284,6 +286,7 @@ static pp_status write_text(const struct ppi_gguf_reader *reader, struct ppi_jso
     PP_TRY(write_common(reader, out));
     PP_TRY(write_own(reader, out));
     PP_TRY(ppi_gguf_write_experts(reader, &shape, out));
+    PP_TRY(ppi_gguf_write_linear(reader, &shape, out));
     PP_TRY(write_windows(reader, &shape, out));
     write_scores(reader, &shape, out);
     PP_TRY(ppi_gguf_write_ropes(reader, &shape, out));
@@ -302,12 +305,12 @@ static void read_biases(const struct ppi_gguf_reader *reader, struct ppi_config 
     const struct ppi_arch *arch = config->arch;
     struct ppi_model_spec *spec = &config->spec;
     if (arch->qkv_bias != PPI_BIAS_NEVER && arch->qkv_bias != PPI_BIAS_ALWAYS)
-        spec->qkv_bias =
-            has_tensor(reader, "blk.0.attn_q.bias") || has_tensor(reader, "blk.0.attn_qkv.bias");
+        spec->qkv_bias = ppi_gguf_some_layer_has(reader, spec->n_layers, "attn_q.bias") ||
+                         ppi_gguf_some_layer_has(reader, spec->n_layers, "attn_qkv.bias");
     if (arch->o_bias != PPI_BIAS_NEVER)
-        spec->o_bias = has_tensor(reader, "blk.0.attn_output.bias");
+        spec->o_bias = ppi_gguf_some_layer_has(reader, spec->n_layers, "attn_output.bias");
     if (arch->mlp_bias != PPI_BIAS_NEVER)
-        spec->mlp_bias = has_tensor(reader, "blk.0.ffn_up.bias");
+        spec->mlp_bias = ppi_gguf_some_layer_has(reader, spec->n_layers, "ffn_up.bias");
 }
 
 static pp_status read_scale(const struct ppi_gguf_reader *reader, struct ppi_model_spec *spec)

@@ -63,6 +63,12 @@ pp_status ppi_gguf_write_experts(const struct ppi_gguf_reader *reader,
     const struct ppi_arch_experts *class = shape->arch->experts;
     if (!class)
         return PP_OK;
+    if (class->shared_is_mlp && !ppi_gguf_has_experts(reader)) {
+        ppi_json_put(out, ",");
+        ppi_json_put_string(out, class->n_key);
+        ppi_json_put(out, ":0");
+        return put_count(reader, SHARED, class->shared_key, out);
+    }
     PP_TRY(check_gating(reader, class));
     PP_TRY(put_count(reader, COUNT, class->n_key, out));
     PP_TRY(put_count(reader, USED, "num_experts_per_tok", out));

@@ -25,6 +25,16 @@ static const char *const WHOLE[PPI_N_WEIGHTS] = {
     [PPI_WEIGHT_DOWN_BIAS] = "ffn_down.bias",
     [PPI_WEIGHT_MLP_POST_NORM] = "post_ffw_norm.weight",
     [PPI_WEIGHT_SINKS] = "attn_sinks.weight",
+    [PPI_WEIGHT_LINEAR_IN] = "ssm_in.weight",
+    [PPI_WEIGHT_LINEAR_IN_BIAS] = "ssm_in.bias",
+    [PPI_WEIGHT_LINEAR_CONV] = "ssm_conv1d.weight",
+    [PPI_WEIGHT_LINEAR_CONV_BIAS] = "ssm_conv1d.bias",
+    [PPI_WEIGHT_LINEAR_A_LOG] = "ssm_a",
+    [PPI_WEIGHT_LINEAR_DT_BIAS] = "ssm_dt.bias",
+    [PPI_WEIGHT_LINEAR_D] = "ssm_d",
+    [PPI_WEIGHT_LINEAR_NORM] = "ssm_norm.weight",
+    [PPI_WEIGHT_LINEAR_OUT] = "ssm_out.weight",
+    [PPI_WEIGHT_LINEAR_OUT_BIAS] = "ssm_out.bias",
     [PPI_WEIGHT_ROUTER] = "ffn_gate_inp.weight",
     [PPI_WEIGHT_ROUTER_BIAS] = "ffn_gate_inp.bias",
     [PPI_WEIGHT_EXPERT_DOWN] = "ffn_down_exps.weight",
@@ -65,7 +75,7 @@ void ppi_gguf_rule_name(const struct ppi_gguf_arch *arch, const struct ppi_tenso
         snprintf(name, PPI_TENSOR_NAME_BYTES, "%s", PPI_GGUF_LABELS);
     else if (!kind->in_layer)
         snprintf(name, PPI_TENSOR_NAME_BYTES, "%s", whole);
-    else if (rule->part == PPI_PART_ALL)
+    else if (rule->part == PPI_PART_ALL || rule->as == PPI_AS_SLICE)
         snprintf(name, PPI_TENSOR_NAME_BYTES, "blk.%d.%s", layer, whole);
     else
         snprintf(name, PPI_TENSOR_NAME_BYTES, "blk.%d.%s%s%s", layer, PARTS[rule->part],

@@ -30,7 +30,8 @@ static bool is_single(const struct ppi_rule_at *at)
 static bool is_split(const struct ppi_rule_at *at)
 {
     return at->gguf && at->rule->part == PPI_PART_ALL &&
-           (at->rule->weight == PPI_WEIGHT_EXPERT_GATE_UP ||
+           ((at->rule->weight == PPI_WEIGHT_GATE_UP && at->gguf->split_mlp) ||
+            at->rule->weight == PPI_WEIGHT_EXPERT_GATE_UP ||
             at->rule->weight == PPI_WEIGHT_EXPERT_GATE_UP_BIAS ||
             at->rule->weight == PPI_WEIGHT_SHARED_GATE_UP);
 }
@@ -49,7 +50,8 @@ enum ppi_part ppi_rule_part_of(const struct ppi_rule_at *at, int32_t i_tensor)
 
 enum ppi_stored_as ppi_rule_as(const struct ppi_rule_at *at)
 {
-    return at->gguf && at->rule->as != PPI_AS_ONES ? PPI_AS_IS : at->rule->as;
+    bool kept = at->rule->as == PPI_AS_ONES || at->rule->as == PPI_AS_SLICE;
+    return at->gguf && !kept ? PPI_AS_IS : at->rule->as;
 }
 
 void ppi_name_expert(char name[PPI_TENSOR_NAME_BYTES], int32_t expert)

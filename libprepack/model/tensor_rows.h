@@ -22,7 +22,7 @@ struct ppi_rule_at {
 int32_t ppi_rule_n_tensors(const struct ppi_rule_at *at);
 /* The part of the i-th of these two; else the rule's. */
 enum ppi_part ppi_rule_part_of(const struct ppi_rule_at *at, int32_t i_tensor);
-/* How they hold them: GGUF files have rows as they are. */
+/* How they hold them: in GGUF files each part is as it is, or one below the other. */
 enum ppi_stored_as ppi_rule_as(const struct ppi_rule_at *at);
 /* Puts its number in the place of %d in a name. */
 void ppi_name_expert(char name[PPI_TENSOR_NAME_BYTES], int32_t expert);

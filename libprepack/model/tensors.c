@@ -125,6 +125,13 @@ static pp_status check_stored(const struct opening *opening, const struct ppi_ru
         wanted[0] = wanted[1];
         rank = 1;
     }
+    bool vector = ppi_weight_kinds[at->rule->weight].matrix == PPI_MATRIX_VECTOR;
+    if (at->gguf && vector && rank == 1 && entry->rank == 2 &&
+        entry->shape[0] * entry->shape[1] == wanted[0]) { /* a vector in rows */
+        wanted[0] = entry->shape[0];
+        wanted[1] = entry->shape[1];
+        rank = 2;
+    }
     if (entry->rank != rank || memcmp(entry->shape, wanted, (size_t)rank * sizeof *wanted) != 0) {
         char found[PPI_STORED_MAX_RANK * 22], asked[PPI_RULE_MAX_RANK * 22];
         shape_text(found, sizeof found, entry->shape, entry->rank);
@@ -133,6 +140,10 @@ static pp_status check_stored(const struct opening *opening, const struct ppi_ru
                          "%s: tensor \"%s\" has shape [%s]; %s for [%s]", label, entry->name, found,
                          at->gguf ? "the file's keys ask" : "config.json asks", asked);
     }
+    if (at->gguf && at->rule->weight == PPI_WEIGHT_LINEAR_A_LOG && entry->dtype != PP_DTYPE_F32)
+        return ppi_error(opening->err, PP_ERR_UNSUPPORTED,
+                         "%s: tensor \"%s\" has dtype %s; F32 is supported for it", label,
+                         entry->name, entry->dtype_name);
     if (entry->dtype == 0)
         return ppi_error(opening->err, PP_ERR_UNSUPPORTED,
                          "%s: tensor \"%s\" has dtype %s; F32, F16%s and BF16 are supported", label,
@@ -372,7 +383,7 @@ static pp_status make_places(const struct opening *opening)
     const struct ppi_experts_spec *experts = &opening->config->spec.experts;
     tensors->n_layers = opening->config->spec.n_layers;
     bool single = experts->files == PPI_WHEN_EXPERTS_SINGLE && !tensors->gguf;
-    tensors->n_each = single ? experts->n : tensors->gguf && experts->n > 0 ? 2 : 0;
+    tensors->n_each = single ? experts->n : tensors->gguf ? 2 : 0;
     size_t n = count_places(tensors);
     tensors->stored = ppi_zalloc(opening->mem, n, sizeof *tensors->stored);
     if (!tensors->stored)

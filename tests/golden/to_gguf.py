@@ -30,9 +30,11 @@ DEFAULTS = {
         "original_max_position_embeddings": 4096}},
 }
 NAMES = {"mistral": "llama", "ministral3": "mistral3", "gemma3_text": "gemma3", "olmo3": "olmo2", "mixtral": "llama",
-         "qwen2_moe": "qwen2moe", "qwen3_moe": "qwen3moe", "granitemoeshared": "granitemoe", "gpt_oss": "gpt-oss"}
-PERMUTED = ("llama", "mistral3", "granite", "granitemoe", "smollm3")
-MIXTURES = ("mixtral", "qwen2_moe", "qwen3_moe", "olmoe", "granitemoe", "granitemoeshared", "gpt_oss")
+         "qwen2_moe": "qwen2moe", "qwen3_moe": "qwen3moe", "granitemoeshared": "granitemoe", "gpt_oss": "gpt-oss",
+         "granitemoehybrid": "granitehybrid"}
+PERMUTED = ("llama", "mistral3", "granite", "granitemoe", "granitehybrid", "smollm3")
+MIXTURES = ("mixtral", "qwen2_moe", "qwen3_moe", "olmoe", "granitemoe", "granitemoeshared", "gpt_oss",
+            "granitemoehybrid")
 NORMALIZED = {"qwen2_moe": False, "qwen3_moe": True, "olmoe": False}  # where a file does not say it
 REFUSED = {
     "llama_yarn_edges": "truncate false",
@@ -51,7 +53,6 @@ FAMILIES_REFUSED = {
     "qwen3_next": "linear layers",
     "qwen3_5_text": "linear layers",
     "qwen3_5_moe_text": "linear layers",
-    "granitemoehybrid": "linear layers",
     "gemma4_text": "layers that differ in their heads",
 }
 DTYPES = {"F32": (0, 4), "F16": (1, 2), "BF16": (30, 2)}
@@ -152,7 +153,8 @@ def stored_name(name, model_type):
         "mlp.gate": "ffn_gate_inp", "mlp.router": "ffn_gate_inp", "block_sparse_moe.gate": "ffn_gate_inp",
         "block_sparse_moe.router.layer": "ffn_gate_inp", "mlp.shared_expert_gate": "ffn_gate_inp_shexp",
         "mlp.shared_expert.gate_proj": "ffn_gate_shexp", "mlp.shared_expert.up_proj": "ffn_up_shexp",
-        "mlp.shared_expert.down_proj": "ffn_down_shexp", "shared_mlp.output_linear": "ffn_down_shexp",
+        "mlp.shared_expert.down_proj": "ffn_down_shexp",
+        "mamba.in_proj": "ssm_in", "mamba.conv1d": "ssm_conv1d", "mamba.norm": "ssm_norm", "mamba.out_proj": "ssm_out",
     }
     if model_type == "gpt_oss":
         inner["post_attention_layernorm"] = "post_attention_norm"
@@ -163,6 +165,8 @@ def stored_name(name, model_type):
     parts = name.split(".", 2)
     if parts[0] != "layers":
         return None
+    if parts[2] in ("mamba.A_log", "mamba.D", "mamba.dt_bias"):
+        return f"blk.{parts[1]}." + {"A_log": "ssm_a", "D": "ssm_d", "dt_bias": "ssm_dt.bias"}[parts[2][6:]]
     if parts[2] == "self_attn.sinks":
         return f"blk.{parts[1]}.attn_sinks.weight"
     stem, _, ending = parts[2].rpartition(".")
@@ -184,7 +188,15 @@ def convert_tensor(name, tensor, model_type, config):
         values = widened(dtype, data)
         if model_type.startswith("gemma") and name.endswith("norm.weight"):
             values = [value + 1 for value in values]
+        if name.endswith("ssm_a"):
+            values = [-math.exp(value) for value in values]
+        if name.endswith(("ssm_a", "ssm_d")):
+            shape = shape + [1]
+        if name.endswith("ssm_norm.weight"):
+            shape = [config["mamba_n_groups"], shape[0] // config["mamba_n_groups"]]
         kind, data = 0, f32_bytes(values)
+    if name.endswith("ssm_conv1d.weight"):
+        shape, kind, data = [shape[0], shape[2]], 0, f32_bytes(widened(dtype, data))
     for part, count in ((".attn_q.", "num_attention_heads"), (".attn_k.", "num_key_value_heads")):
         if arch in PERMUTED and part in name:
             data = permuted(data, config.get(count) or config["num_attention_heads"], shape[0])
@@ -193,7 +205,7 @@ def convert_tensor(name, tensor, model_type, config):
 
 # ---- experts ----
 
-EXPERTS = (".experts.", "block_sparse_moe.input_linear", "block_sparse_moe.output_linear", "shared_mlp.input_linear")
+EXPERTS = (".experts.", "block_sparse_moe.input_linear", "block_sparse_moe.output_linear", "shared_mlp.")
 SINGLE = {"w1": "gate", "w2": "down", "w3": "up", "gate_proj": "gate", "up_proj": "up", "down_proj": "down"}
 
 
@@ -244,14 +256,16 @@ def packed_experts(layer, tensors):
 
 
 def fused_experts(layer, tensors):
+    has_experts = any("block_sparse_moe" in name or "mlp.experts" in name for name in tensors)
     for name, (dtype, shape, data) in tensors.items():
-        kind, owner = DTYPES[dtype][0], "shexp" if "shared_mlp" in name else "exps"
+        kind = DTYPES[dtype][0]
+        owner = "" if not has_experts else "_shexp" if "shared_mlp" in name else "_exps"
         if "down_proj" in name or "output_linear" in name:
-            yield f"blk.{layer}.ffn_down_{owner}.weight", shape, kind, data
+            yield f"blk.{layer}.ffn_down{owner}.weight", shape, kind, data
             continue
         n = shape[0] if len(shape) == 3 else 1
         for part, rows in zip(("gate", "up"), halves(data, n)):
-            yield f"blk.{layer}.ffn_{part}_{owner}.weight", shape[:-2] + [shape[-2] // 2, shape[-1]], kind, rows
+            yield f"blk.{layer}.ffn_{part}{owner}.weight", shape[:-2] + [shape[-2] // 2, shape[-1]], kind, rows
 
 
 def expert_tensors(tensors):
@@ -267,7 +281,8 @@ def expert_tensors(tensors):
 def expert_keys(config, model_type):
     if model_type not in MIXTURES:
         return {}
-    keys = {"expert_count": config.get("num_local_experts") or config["num_experts"],
+    n_experts = config.get("num_local_experts")
+    keys = {"expert_count": config["num_experts"] if n_experts is None else n_experts,
             "expert_used_count": config["num_experts_per_tok"]}
     for ours, theirs in (("moe_intermediate_size", "expert_feed_forward_length"),
                          ("shared_expert_intermediate_size", "expert_shared_feed_forward_length"),
@@ -283,6 +298,19 @@ def expert_keys(config, model_type):
 
 
 # ---- keys ----
+
+def linear_keys(config, model_type):
+    if model_type != "granitemoehybrid":
+        return {}
+    rotates = config["position_embedding_type"] == "rope"
+    keys = {"rope.scaling.finetuned": rotates,
+            "attention.head_count_kv": [config["num_key_value_heads"] if "attention" in kind and "linear" not in kind
+                                        else 0 for kind in config["layer_types"]],
+            "ssm.conv_kernel": config["mamba_d_conv"], "ssm.state_size": config["mamba_d_state"],
+            "ssm.group_count": config["mamba_n_groups"], "ssm.time_step_rank": config["mamba_n_heads"],
+            "ssm.inner_size": config["mamba_expand"] * config["hidden_size"]}
+    return keys if rotates else keys | {"context_length": 1 << 20}
+
 
 def rope_of(config):
     """The rope parameters of full layers and the theta of sliding ones."""
@@ -404,7 +432,7 @@ def convert(case):
     }
     tensors = []
     keys |= rope_keys(config, head_dim, tensors) | window_keys(config, model_type) | own_keys(config, model_type)
-    keys |= expert_keys(config, model_type)
+    keys |= expert_keys(config, model_type) | linear_keys(config, model_type)
     arch = NAMES.get(model_type, model_type)
     keys = {"general.architecture": arch, "general.type": "model"} | {f"{arch}.{k}": v for k, v in keys.items()}
     keys |= {f"{arch}.{k}": v for k, v in head_keys(case, whole).items()}
@@ -508,7 +536,7 @@ def main():
     for name in names_of(cases, "cases.txt") + names_of(cases, "mixed.txt"):
         keys, tensors, rope, window = convert(os.path.join(cases, name))
         write_gguf(os.path.join(out, name + ".gguf"), keys, tensors)
-        lines.append(f"{name} {name}.gguf {'close' if rope == 'llama3' else 'bits'} {window}\n")
+        lines.append(f"{name} {name}.gguf {'close' if rope == 'llama3' or name.startswith('granitehybrid') else 'bits'} {window}\n")
         if name == "llama_sharded":
             os.makedirs(os.path.join(out, "split"), exist_ok=True)
             write_split(os.path.join(out, "split", name), keys, tensors, 3)
