@@ -3,9 +3,10 @@
 
 usage: to_gguf.py CASES_DIR OUT_DIR
 
-The cases of heads.txt go to OUT_DIR/heads, and mixtures of random blocks to OUT_DIR/blocks. OUT_DIR/list.txt has a line for each file: the case, the file, "bits" or "close", and the window that is to be
-given along. Matrices keep their type, all else is F32. A case that GGUF has no keys for is left out: REFUSED says
-why. "close": Llama 3.1's rotation is stored as rounded factors, from which the last bits cannot be had back."""
+The cases of heads.txt go to OUT_DIR/heads, and mixtures of random blocks to OUT_DIR/blocks. OUT_DIR/list.txt has a
+line for each file: the case, the file, "bits" or "close", and the window that is to be given along. Matrices keep their type, all else is F32. A case that GGUF has no keys for is left out: REFUSED says
+why. "close": Llama 3.1's rotation is stored as rounded factors, and A_log of Mamba 2 as what it stands for, from
+which the last bits cannot be had back."""
 import json
 import math
 import os
