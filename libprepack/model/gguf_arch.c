@@ -41,6 +41,12 @@ static const struct ppi_gguf_key COHERE2[] = {
     END,
 };
 
+static const struct ppi_gguf_key SCALED_EXPERTS[] = {
+    RMS_EPS,
+    {"expert_weights_scale", "routed_scaling_factor", false},
+    END,
+};
+
 static const struct ppi_gguf_arch ARCHS[] = {
     {.name = "llama",
      .model_type = "llama",
@@ -110,6 +116,13 @@ static const struct ppi_gguf_arch ARCHS[] = {
      .permuted = true,
      .linear = true,
      .split_mlp = true},
+    {.name = "glm4moe",
+     .model_type = "glm4_moe",
+     .keys = SCALED_EXPERTS,
+     .mlp_norm = "post_attention_norm.weight",
+     .experts = true,
+     .deepseek = true,
+     .qk_norm_by_tensor = true},
     {.name = "gpt-oss",
      .model_type = "gpt_oss",
      .keys = RMS,

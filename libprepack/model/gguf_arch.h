@@ -41,10 +41,13 @@ struct ppi_gguf_arch {
     const char *shared_type;  /* and of one with an expert of every row; NULL: the same */
     bool normalize; /* what a file means that does not say whether weights of experts are divided by
                        their sum */
-    bool linear;    /* layers without heads of keys are linear: keys ssm.* count */
-    bool split_mlp; /* gate and up of dense MLPs are two tensors though the class has one */
-    bool exact_yarn; /* ends of yarn's ramp are not rounded */
-    bool needs_rope; /* rope.scaling.finetuned false means that nothing rotates */
+    bool deepseek;  /* as DeepSeek has them: the first layers may be dense, experts of every row are
+                       counted, layers behind the last predict further tokens */
+    bool qk_norm_by_tensor; /* q and k are normed where the file has the weights */
+    bool linear;            /* layers without heads of keys are linear: keys ssm.* count */
+    bool split_mlp;         /* gate and up of dense MLPs are two tensors though the class has one */
+    bool exact_yarn;        /* ends of yarn's ramp are not rounded */
+    bool needs_rope;        /* rope.scaling.finetuned false means that nothing rotates */
 };
 
 /* NULL for a name that is not known. */

@@ -15,7 +15,6 @@ static const struct ppi_gguf_key COMMON[] = {
     {"context_length", "max_position_embeddings", true},
     {"embedding_length", "hidden_size", true},
     {"feed_forward_length", "intermediate_size", true},
-    {"block_count", "num_hidden_layers", true},
     {"attention.head_count", "num_attention_heads", true},
     {"attention.head_count_kv", "num_key_value_heads", false},
 };
@@ -124,10 +123,26 @@ static pp_status read_head_dim(const struct ppi_gguf_reader *reader, struct ppi_
     return PP_OK;
 }
 
+/* Layers that predict further tokens are counted too. */
+static pp_status leave_out_further(const struct ppi_gguf_reader *reader, int64_t *n_layers)
+{
+    static const char key[] = "nextn_predict_layers";
+    int64_t n = 0;
+    if (!reader->arch->deepseek)
+        return PP_OK;
+    PP_TRY(ppi_gguf_take_integer(reader, key, false, &n));
+    if (n < 0 || n >= *n_layers)
+        return ppi_gguf_refuse(reader, PP_ERR_FORMAT, key,
+                               "a number of at least 0 and below block_count is needed");
+    *n_layers -= n;
+    return PP_OK;
+}
+
 static pp_status read_shape(const struct ppi_gguf_reader *reader, struct ppi_gguf_shape *shape)
 {
     PP_TRY(read_size(reader, "embedding_length", &shape->hidden_size));
     PP_TRY(read_size(reader, "block_count", &shape->n_layers));
+    PP_TRY(leave_out_further(reader, &shape->n_layers));
     PP_TRY(read_size(reader, "attention.head_count", &shape->n_heads));
     if (shape->n_layers > MAX_LAYERS)
         return ppi_gguf_refuse(reader, PP_ERR_LIMIT, "block_count", "at most 1024 are accepted");
@@ -283,6 +298,11 @@ static pp_status write_text(const struct ppi_gguf_reader *reader, struct ppi_jso
     ppi_json_put_string(out, type);
     put_integer(out, "vocab_size", embed.entry->rank > 0 ? embed.entry->shape[0] : 0);
     put_integer(out, "head_dim", shape.head_dim);
+    put_integer(out, "num_hidden_layers", shape.n_layers);
+    if (reader->arch->qk_norm_by_tensor)
+        ppi_json_put(out, ppi_gguf_some_layer_has(reader, shape.n_layers, "attn_q_norm.weight")
+                              ? ",\"use_qk_norm\":true"
+                              : ",\"use_qk_norm\":false");
     PP_TRY(write_common(reader, out));
     PP_TRY(write_own(reader, out));
     PP_TRY(ppi_gguf_write_experts(reader, &shape, out));

@@ -4,15 +4,17 @@
  */
 #include "model/gguf_config.h"
 
-#define COUNT  "expert_count"
-#define USED   "expert_used_count"
-#define SIZE   "expert_feed_forward_length"
-#define SHARED "expert_shared_feed_forward_length"
-#define NORM   "expert_weights_norm"
-#define GATING "expert_gating_func"
+#define COUNT    "expert_count"
+#define USED     "expert_used_count"
+#define SIZE     "expert_feed_forward_length"
+#define SHARED   "expert_shared_feed_forward_length"
+#define NORM     "expert_weights_norm"
+#define GATING   "expert_gating_func"
+#define DENSE    "leading_dense_block_count"
+#define N_SHARED "expert_shared_count"
 
 /* Values of GATING; a file without it, or with 0, has the architecture's. */
-enum { GATING_SOFTMAX = 1, GATING_CHOSEN = 3 };
+enum { GATING_SOFTMAX = 1, GATING_SIGMOID, GATING_CHOSEN };
 
 bool ppi_gguf_has_experts(const struct ppi_gguf_reader *reader)
 {
@@ -50,11 +52,14 @@ static pp_status check_gating(const struct ppi_gguf_reader *reader,
     int64_t gating = 0;
     PP_TRY(ppi_gguf_take_integer(reader, GATING, false, &gating));
     bool chosen = class->scoring == PPI_SCORING_CHOSEN;
-    if (gating == 0 || gating == GATING_SOFTMAX || (chosen && gating == GATING_CHOSEN))
+    bool sigmoid = class->scoring == PPI_SCORING_SIGMOID;
+    if (gating == 0 || gating == (sigmoid ? GATING_SIGMOID : GATING_SOFTMAX) ||
+        (chosen && gating == GATING_CHOSEN))
         return PP_OK;
     return ppi_gguf_refuse(reader, PP_ERR_UNSUPPORTED, GATING,
-                           chosen ? "1 and 3 (softmax) are supported for this architecture"
-                                  : "1 (softmax) is supported for this architecture");
+                           sigmoid  ? "2 (sigmoid) is supported for this architecture"
+                           : chosen ? "1 and 3 (softmax) are supported for this architecture"
+                                    : "1 (softmax) is supported for this architecture");
 }
 
 pp_status ppi_gguf_write_experts(const struct ppi_gguf_reader *reader,
@@ -75,6 +80,8 @@ pp_status ppi_gguf_write_experts(const struct ppi_gguf_reader *reader,
     if (class->size_key)
         PP_TRY(put_count(reader, SIZE, class->size_key, out));
     if (class->shared_key)
-        PP_TRY(put_count(reader, SHARED, class->shared_key, out));
+        PP_TRY(put_count(reader, class->shared_counts ? N_SHARED : SHARED, class->shared_key, out));
+    if (class->in == PPI_EXPERTS_IN_UPPER)
+        PP_TRY(put_count(reader, DENSE, "first_k_dense_replace", out));
     return class->normalize_key ? put_normalize(reader, out) : PP_OK;
 }

@@ -204,6 +204,10 @@ static bool row_reads(const struct ppi_gguf_arch *arch, const char *name)
     if (arch->experts &&
         (strcmp(name, "expert_count") == 0 || strcmp(name, "expert_used_count") == 0))
         return true;
+    if (arch->deepseek && (strcmp(name, "expert_shared_count") == 0 ||
+                           strcmp(name, "leading_dense_block_count") == 0 ||
+                           strcmp(name, "nextn_predict_layers") == 0))
+        return true;
     return arch->tempered_type && strcmp(name, "attention.temperature_scale") == 0;
 }
 

@@ -36,6 +36,7 @@ static const char *const WHOLE[PPI_N_WEIGHTS] = {
     [PPI_WEIGHT_LINEAR_OUT] = "ssm_out.weight",
     [PPI_WEIGHT_LINEAR_OUT_BIAS] = "ssm_out.bias",
     [PPI_WEIGHT_ROUTER] = "ffn_gate_inp.weight",
+    [PPI_WEIGHT_ROUTER_CORRECTION] = "exp_probs_b.bias",
     [PPI_WEIGHT_ROUTER_BIAS] = "ffn_gate_inp.bias",
     [PPI_WEIGHT_EXPERT_DOWN] = "ffn_down_exps.weight",
     [PPI_WEIGHT_EXPERT_DOWN_BIAS] = "ffn_down_exps.bias",

@@ -4,9 +4,10 @@
 usage: to_gguf.py CASES_DIR OUT_DIR
 
 The cases of heads.txt go to OUT_DIR/heads, and mixtures of random blocks to OUT_DIR/blocks. OUT_DIR/list.txt has a
-line for each file: the case, the file, "bits" or "close", and the window that is to be given along. Matrices keep their type, all else is F32. A case that GGUF has no keys for is left out: REFUSED says
-why. "close": Llama 3.1's rotation is stored as rounded factors, and A_log of Mamba 2 as what it stands for, from
-which the last bits cannot be had back."""
+line for each file: the case, the file, "bits" or "close", and the window that is to be given along. Matrices keep
+their type, all else is F32. A case that GGUF has no keys for is left out: REFUSED says why. "close": Llama 3.1's
+rotation is stored as rounded factors, and A_log of Mamba 2 as what it stands for, from which the last bits cannot be
+had back."""
 import json
 import math
 import os
@@ -25,6 +26,7 @@ DEFAULTS = {
     "exaone4": {"sliding_window": 4096, "period": 4},
     "smollm3": {"rope_theta": 2e6, "tie_word_embeddings": True},
     "glm4": {"partial_rotary_factor": 0.5, "rms_norm_eps": 1.5625e-7},
+    "glm4_moe": {"partial_rotary_factor": 0.5},
     "qwen3": {"head_dim": 128},
     "gpt_oss": {"sliding_window": 128, "rope_theta": 150000.0, "swiglu_limit": 7.0, "rope_scaling": {
         "rope_type": "yarn", "factor": 32.0, "beta_fast": 32.0, "beta_slow": 1.0,
@@ -32,11 +34,11 @@ DEFAULTS = {
 }
 NAMES = {"mistral": "llama", "ministral3": "mistral3", "gemma3_text": "gemma3", "olmo3": "olmo2", "mixtral": "llama",
          "qwen2_moe": "qwen2moe", "qwen3_moe": "qwen3moe", "granitemoeshared": "granitemoe", "gpt_oss": "gpt-oss",
-         "granitemoehybrid": "granitehybrid"}
+         "granitemoehybrid": "granitehybrid", "glm4_moe": "glm4moe"}
 PERMUTED = ("llama", "mistral3", "granite", "granitemoe", "granitehybrid", "smollm3")
 MIXTURES = ("mixtral", "qwen2_moe", "qwen3_moe", "olmoe", "granitemoe", "granitemoeshared", "gpt_oss",
-            "granitemoehybrid")
-NORMALIZED = {"qwen2_moe": False, "qwen3_moe": True, "olmoe": False}  # where a file does not say it
+            "granitemoehybrid", "glm4_moe")
+NORMALIZED = {"qwen2_moe": False, "qwen3_moe": True, "olmoe": False, "glm4_moe": None}  # where a file does not say it
 REFUSED = {
     "llama_yarn_edges": "truncate false",
     "llama_dynamic": "dynamic scaling",
@@ -50,7 +52,6 @@ REFUSED = {
     "gpt_oss": "another limit of the clamped SwiGLU",
 }
 FAMILIES_REFUSED = {
-    "glm4_moe": "routing by sigmoid",
     "qwen3_next": "linear layers",
     "qwen3_5_text": "linear layers",
     "qwen3_5_moe_text": "linear layers",
@@ -157,7 +158,9 @@ def stored_name(name, model_type):
         "mlp.shared_expert.down_proj": "ffn_down_shexp",
         "mamba.in_proj": "ssm_in", "mamba.conv1d": "ssm_conv1d", "mamba.norm": "ssm_norm", "mamba.out_proj": "ssm_out",
     }
-    if model_type == "gpt_oss":
+    if model_type == "glm4_moe":
+        inner |= {f"mlp.shared_experts.{part}_proj": f"ffn_{part}_shexp" for part in ("gate", "up", "down")}
+    if model_type in ("gpt_oss", "glm4_moe"):
         inner["post_attention_layernorm"] = "post_attention_norm"
     outer = {"embed_tokens.weight": "token_embd.weight", "norm.weight": "output_norm.weight",
              "lm_head.weight": "output.weight", "score.weight": "cls.output.weight"}
@@ -168,6 +171,8 @@ def stored_name(name, model_type):
         return None
     if parts[2] in ("mamba.A_log", "mamba.D", "mamba.dt_bias"):
         return f"blk.{parts[1]}." + {"A_log": "ssm_a", "D": "ssm_d", "dt_bias": "ssm_dt.bias"}[parts[2][6:]]
+    if parts[2] == "mlp.gate.e_score_correction_bias":
+        return f"blk.{parts[1]}.exp_probs_b.bias"
     if parts[2] == "self_attn.sinks":
         return f"blk.{parts[1]}.attn_sinks.weight"
     stem, _, ending = parts[2].rpartition(".")
@@ -283,13 +288,21 @@ def expert_keys(config, model_type):
     if model_type not in MIXTURES:
         return {}
     n_experts = config.get("num_local_experts")
-    keys = {"expert_count": config["num_experts"] if n_experts is None else n_experts,
+    if n_experts is None:
+        n_experts = config["n_routed_experts" if model_type == "glm4_moe" else "num_experts"]
+    keys = {"expert_count": n_experts,
             "expert_used_count": config["num_experts_per_tok"]}
     for ours, theirs in (("moe_intermediate_size", "expert_feed_forward_length"),
                          ("shared_expert_intermediate_size", "expert_shared_feed_forward_length"),
                          ("shared_intermediate_size", "expert_shared_feed_forward_length")):
         if ours in config:
             keys[theirs] = config[ours]
+    if model_type == "glm4_moe":
+        keys |= {"expert_gating_func": 2, "expert_weights_scale": float(config["routed_scaling_factor"]),
+                 "expert_shared_count": config["n_shared_experts"],
+                 "leading_dense_block_count": config["first_k_dense_replace"],
+                 "nextn_predict_layers": config["num_nextn_predict_layers"],
+                 "block_count": config["num_hidden_layers"] + config["num_nextn_predict_layers"]}
     if model_type == "gpt_oss":
         keys["expert_feed_forward_length"] = config["intermediate_size"]
     normalized = config.get("norm_topk_prob", False)
@@ -451,6 +464,9 @@ def convert(case):
             stored = stored_name(name, model_type)
             if stored:
                 tensors.append(convert_tensor(stored, tensor, model_type, config))
+    if model_type == "glm4_moe":  # of a layer that predicts further tokens
+        name = f"blk.{config['num_hidden_layers']}.nextn.enorm.weight"
+        tensors.append((name, [config["hidden_size"]], 0, f32_bytes([1.0] * config["hidden_size"])))
     silent = model_type in ("mistral", "mixtral") and config.get("sliding_window")
     return keys, tensors, rope_of(config)[0].get("rope_type"), silent or 0
 
