@@ -6,7 +6,6 @@
 #include "support/tap.h"
 
 #include <check.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,85 +136,12 @@ START_TEST(products_and_rows_by_hand)
 }
 END_TEST
 
-/* ---- layers that differ ---- */
-
 static pp_model *new_preset(const char *name)
 {
     pp_model *model;
     OK(pp_model_create_random(pp_model_preset(name), 1, NULL, &model, perr));
     return model;
 }
-
-static void refuse(pp_session *session, int32_t operation)
-{
-    pp_error err = {.struct_size = sizeof err};
-    pp_measure_params params = {.struct_size = sizeof params, .operation = operation, .n_runs = 1};
-    pp_measurement m = {.struct_size = sizeof m, .seconds = -1};
-    ck_assert_int_eq(pp_session_measure(session, &params, &m, &err), PP_ERR_UNSUPPORTED);
-    ck_assert_msg(strstr(err.message, "no layer of the model has"), "%s", err.message);
-    ck_assert(m.seconds == -1);
-}
-
-/* "tiny-moe": 2 of 8 experts of 48. */
-START_TEST(experts_by_hand)
-{
-    enum { N = 8, TOP_K = 2, SIZE = 48 };
-    pp_model *model = new_preset("tiny-moe");
-    pp_session *session = new_session(model);
-    const int64_t row_counts[] = {1, 7, PASS};
-    for (size_t i = 0; i < 3; i++) {
-        const int64_t r = row_counts[i];
-        const pp_measurement experts = measure(session, PP_MEASURE_EXPERTS, r);
-        const pp_measurement route = measure(session, PP_MEASURE_ROUTE, r);
-        const double chosen = N * (1 - pow(1 - (double)TOP_K / N, (double)r));
-        const double bytes = (double)(r * HIDDEN * (2 + 2 * 4)) + chosen * 3 * SIZE * HIDDEN * 2;
-        ck_assert(experts.flop == (double)(2 * r * TOP_K * 3 * SIZE * HIDDEN));
-        ck_assert_msg(fabs(experts.bytes / bytes - 1) < 1e-9, "%g bytes, not %g", experts.bytes,
-                      bytes);
-        ck_assert(route.flop == (double)(2 * r * N * HIDDEN));
-        ck_assert(route.bytes ==
-                  (double)(r * (HIDDEN * 2 + (2 * N + 2 * TOP_K) * 4) + N * HIDDEN * 2));
-    }
-    ck_assert(measure(session, PP_MEASURE_QKV, 7).flop == 2 * 7 * QKV * HIDDEN);
-    refuse(session, PP_MEASURE_GATE_UP);
-    refuse(session, PP_MEASURE_DOWN);
-    refuse(session, PP_MEASURE_LINEAR);
-    pp_session_destroy(session);
-    pp_model_unref(model);
-}
-END_TEST
-
-/* "tiny-linear": the first three of four layers have 2 key heads and 4 value heads of 16. */
-START_TEST(linear_layers_by_hand)
-{
-    enum { K_HEADS = 2, V_HEADS = 4, DIM = 16, KERNEL = 4 };
-    enum { V_SIZE = V_HEADS * DIM, CHANNELS = 2 * K_HEADS * DIM + V_SIZE };
-    enum { ROW = CHANNELS + V_SIZE + 2 * V_HEADS };
-    enum { STATE = 4 * (V_HEADS * DIM * DIM + (KERNEL - 1) * CHANNELS) };
-    pp_model *model = new_preset("tiny-linear");
-    pp_session *session = new_session(model);
-    const int64_t row_counts[] = {1, 7, PASS};
-    for (size_t i = 0; i < 3; i++) {
-        const int64_t r = row_counts[i];
-        const pp_measurement linear = measure(session, PP_MEASURE_LINEAR, r);
-        const pp_measurement in = measure(session, PP_MEASURE_LINEAR_IN, r);
-        const pp_measurement out = measure(session, PP_MEASURE_LINEAR_OUT, r);
-        ck_assert(linear.flop == (double)(r * (2 * KERNEL * CHANNELS + 7 * V_HEADS * DIM * DIM)));
-        ck_assert(linear.bytes == (double)(r * (4 * ROW + 2 * V_SIZE) + STATE));
-        ck_assert(in.flop == (double)(2 * r * ROW * HIDDEN));
-        ck_assert(out.flop == (double)(2 * r * HIDDEN * V_SIZE));
-        ck_assert(out.bytes == (double)(2 * (r * V_SIZE + HIDDEN * V_SIZE) + r * 2 * 4 * HIDDEN));
-    }
-    /* the only layer that attends is the last */
-    ck_assert(measure(session, PP_MEASURE_QKV, 7).flop == 2 * 7 * QKV * HIDDEN);
-    ck_assert(measure_lengths(session, PP_MEASURE_ATTENTION, (int64_t[]){3}, 1).flop ==
-              4 * 6 * Q_DIM);
-    refuse(session, PP_MEASURE_EXPERTS);
-    refuse(session, PP_MEASURE_ROUTE);
-    pp_session_destroy(session);
-    pp_model_unref(model);
-}
-END_TEST
 
 /* What scores labels is in the place of the LM head; without either there is nothing to measure. */
 START_TEST(heads_by_hand)
@@ -584,8 +510,6 @@ int main(void)
     TCase *tcase = tcase_create("measure");
     tcase_set_timeout(tcase, 0);
     tcase_add_test(tcase, products_and_rows_by_hand);
-    tcase_add_test(tcase, experts_by_hand);
-    tcase_add_test(tcase, linear_layers_by_hand);
     tcase_add_test(tcase, heads_by_hand);
     tcase_add_test(tcase, attention_by_hand);
     tcase_add_test(tcase, layers_like_the_first);
