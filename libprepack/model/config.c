@@ -62,6 +62,17 @@ static bool is_own(const struct ppi_arch *arch, const char *key)
     return false;
 }
 
+/* Of weights that were quantised the method is named, where it is stated. */
+static pp_status refuse_key(const struct ppi_config_reader *reader, const struct refused *refused,
+                            const struct ppi_json_value *value)
+{
+    const struct ppi_json_value *method = ppi_json_get(value, "quant_method");
+    if (!ppi_json_string(method))
+        return ppi_config_refuse(reader, PP_ERR_UNSUPPORTED, refused->key, value, refused->wanted);
+    return ppi_error(reader->err, PP_ERR_UNSUPPORTED, "%s: \"quant_method\" of \"%s\" is %s; %s",
+                     reader->label, refused->key, ppi_json_describe(method).text, refused->wanted);
+}
+
 static pp_status check_supported(const struct ppi_config_reader *reader,
                                  const struct ppi_arch *arch)
 {
@@ -76,8 +87,7 @@ static pp_status check_supported(const struct ppi_config_reader *reader,
             bool ours = i == 0 && objects[o] == reader->top && known;
             ours |= is_own(arch, REFUSED[i].key) && objects[o] == reader->root;
             if (value && !ours && is_refused(&REFUSED[i], value, arch))
-                return ppi_config_refuse(reader, PP_ERR_UNSUPPORTED, REFUSED[i].key, value,
-                                         REFUSED[i].wanted);
+                return refuse_key(reader, &REFUSED[i], value);
         }
     return PP_OK;
 }

@@ -350,7 +350,7 @@ static const struct {
     const char *says;
 } DAMAGED[] = {
     {PP_WEIGHTS_INT8, "config.json", "\"prepack\"", "\"postpac\"", PP_ERR_UNSUPPORTED,
-     "\"quantization_config\" is an object; quantized weights are not supported"},
+     "\"quant_method\" of \"quantization_config\" is \"postpac\"; quantized weights are not"},
     {PP_WEIGHTS_INT8, "config.json", "\"version\":1", "\"version\":2", PP_ERR_UNSUPPORTED,
      "\"version\" of \"quantization_config\" is 2; 1 is supported"},
     {PP_WEIGHTS_INT8, "config.json", "\"int8\"", "\"int3\"", PP_ERR_UNSUPPORTED,

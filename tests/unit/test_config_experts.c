@@ -191,8 +191,10 @@ static const struct {
     {"{'model_type':'gpt_oss','swiglu_limit':1e300}", "\"swiglu_limit\" is 1e+300; an f32 above 0",
      F},
     {"{'model_type':'gpt_oss','quantization_config':{'quant_method':'gptq'}}",
-     "\"quantization_config\" is an object; quantized weights", U},
+     "\"quant_method\" of \"quantization_config\" is \"gptq\"; quantized weights", U},
     {"{'model_type':'mixtral','quantization_config':{'quant_method':'mxfp4'}}",
+     "\"quant_method\" of \"quantization_config\" is \"mxfp4\"; quantized weights", U},
+    {"{'model_type':'mixtral','quantization_config':{'bits':4}}",
      "\"quantization_config\" is an object; quantized weights", U},
     {"{'model_type':'gpt_oss','quantization_config':{'quant_method':'mxfp4',"
      "'modules_to_not_convert':'lm_head'}}",

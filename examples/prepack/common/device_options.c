@@ -15,7 +15,8 @@ static const struct choice dtypes[] = {
 
 static const struct choice weights[] = {
     {"auto", PP_WEIGHTS_AUTO,
-     "as stored: blocks of a GGUF file stay blocks, a converted model's codes stay codes"},
+     "as stored: blocks of a GGUF file, and of gpt-oss, stay blocks, a converted model's codes "
+     "stay codes"},
     {"f32", PP_WEIGHTS_F32, "numbers; for sessions that compute in f32"},
     {"bf16", PP_WEIGHTS_BF16, "numbers, rounded to bf16"},
     {"int8", PP_WEIGHTS_INT8, "8 bits a weight, products of integers"},

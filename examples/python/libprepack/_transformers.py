@@ -55,6 +55,8 @@ def to_transformers(cache: Cache, device: Any, dtype: Any) -> Any:
                          cache_utils.DynamicLayer() for layer in layers]
         result.layer_class_to_replicate = None
     for i, layer in enumerate(layers if n_tokens else []):
+        if layer.kv_layer != i:  # it sees those of a layer before it; transformers stores none there either
+            continue
         result.update(tensor(cache.keys(i, dtype=own)), tensor(cache.values(i, dtype=own)), i)
         if sliding is not None and layer.sliding_window:
             result.layers[i].cumulative_length = n_tokens  # it counts what it was given, which is less
@@ -91,9 +93,12 @@ def from_transformers(session: Session, source: Any, tokens: Prompt | None) -> C
     """Cache.from_transformers."""
     halves, model = _halves(source), session.model
     config, dtype = model.config, session.info.dtype
-    _check_kinds([model.layer(i) for i in range(config.n_layers)])
-    if len(halves) != config.n_layers:
+    layers = [model.layer(i) for i in range(config.n_layers)]
+    _check_kinds(layers)
+    n_own = sum(layer.kv_layer == i for i, layer in enumerate(layers))  # the others see theirs, and stand behind them
+    if len(halves) not in (config.n_layers, n_own):
         raise ValueError(f"the cache has {len(halves)} layers, the model {config.n_layers}")
+    halves = halves[:n_own]
     for i, half in ((i, half) for i, pair in enumerate(halves) for half in pair):
         layer = model.layer(i)
         shape = tuple(half.shape) if half is not None and hasattr(half, "shape") else ()

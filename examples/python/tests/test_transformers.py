@@ -27,6 +27,13 @@ SHAPE: dict[str, Any] = {"vocab_size": 211, "hidden_size": 64, "intermediate_siz
 FAMILIES: list[tuple[str, dict[str, Any]]] = [
     ("Llama", {}), ("Qwen3", {}), ("Gemma2", {"sliding_window": 24, "query_pre_attn_scalar": 16}),
     ("Mistral", {"sliding_window": 16})]
+# Newer classes: full layers with larger heads, the last two layers see the keys of others; experts, and a sink for each head.
+FAMILIES += [(name, more) for name, more in (
+    ("Gemma4", {"sliding_window": 24, "num_hidden_layers": 5, "num_kv_shared_layers": 2, "global_head_dim": 24,
+                "hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": 211,
+                "layer_types": ["sliding_attention", "full_attention"] * 2 + ["full_attention"]}),
+    ("GptOss", {"sliding_window": 24, "num_local_experts": 4, "num_experts_per_tok": 2}))
+    if hasattr(transformers, f"{name}ForCausalLM")]
 # The parameter for a cache, which has another name from 5.2 on.
 CACHE = "cache" if "cache" in inspect.signature(transformers.LlamaForCausalLM.forward).parameters else "past_key_values"
 TEMPLATE = ("{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}"
@@ -42,7 +49,8 @@ class TransformersTest(unittest.TestCase):
         for name, more in FAMILIES:
             torch.manual_seed(7)
             torch.set_num_threads(1)
-            config = getattr(transformers, f"{name}Config")(**SHAPE, **more)
+            text = getattr(transformers, f"{name}TextConfig", None) or getattr(transformers, f"{name}Config")
+            config = text(**{**SHAPE, **more})
             model = getattr(transformers, f"{name}ForCausalLM")(config).eval().float()
             with torch.no_grad():
                 for parameter in model.parameters():
@@ -83,7 +91,7 @@ class TransformersTest(unittest.TestCase):
             ours, = session.append([cache], [[5, 6, 7]], logits="all")
             theirs = model(torch.tensor([ids + [5, 6, 7]])).logits[0, -3:]
             np.testing.assert_allclose(ours.logits, theirs.numpy(), atol=1e-4)
-            if len(ids) > 24 and any(session.model.layer(i).sliding_window for i in range(3)):
+            if len(ids) > 24 and any(session.model.layer(i).sliding_window for i in range(session.model.config.n_layers)):
                 self.assertRaisesRegex(libprepack.ArgumentError, "cannot be cut", cache.truncate, len(ids) - 1)
                 self.assertRaisesRegex(libprepack.ArgumentError, "cannot be cut", cache.fork().fork, 3)
             else:

@@ -182,7 +182,7 @@ const struct malformed malformed_config[] = {
     {"63 architectures a string", F, "an array of strings", ARCH("\"LlamaForCausalLM\"")},
     {"63 architecture a number", F, "\"architectures\" is 7", ARCH("[7]")},
     {"63 architecture cut by NUL", F, "\\u0000", ARCH("[\"LlamaForCausalLM\\u0000x\"]")},
-    {"64 quantization_config", U, "\"quantization_config\" is an object",
+    {"64 quantization_config", U, "\"quant_method\" of \"quantization_config\" is \"awq\"",
      ADD("\"quantization_config\":{\"quant_method\":\"awq\"}")},
     {"64 compression_config", U, "\"compression_config\" is an object",
      ADD("\"compression_config\":{}")},
