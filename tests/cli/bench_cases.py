@@ -61,6 +61,21 @@ def bench_figures(program):
         assert part in text, part
 
 
+def bench_mixed(program):
+    """bench leaves out what no layer of a model has, and measures experts and linear layers"""
+    args = ["bench", "all", "--num-runs", 1, "--threads", 2, "--rows", "1,70", "--lengths", "9"]
+    for model, products, more in (("tiny-moe", ["qkv", "o", "lm_head"], ["route", "experts"]),
+                                  ("tiny-linear", ["qkv", "o", "gate_up", "down", "lm_head"], ["linear"])):
+        report, text = program.json(*args, "--model", model)
+        check_figures(report)
+        assert [f["name"] for f in report["gemm"] if f["rows"] == 1] == products
+        for f in report["gemm"]:
+            assert f["flop"] == 2 * f["n"] * f["k"] * f["rows"]
+        rows = [(f["name"], f["rows"]) for f in report["rows"] if f["flop"] > 0]
+        assert rows == [(name, n) for name in more for n in (1, 70)], rows
+        assert all(name in text for name in more), text
+
+
 def bench_formats(program):
     """bench gemm compares formats of weights, each against the roof of its kind"""
     args = ["bench", "gemm", "--model", "tiny", "--num-runs", 1, "--threads", 2, "--rows", "2"]
@@ -269,5 +284,5 @@ def bench_two_kernels(program):
     assert {f["kernel"] for f in report["attention"]} == {"mma.sync"} and "kernel" not in text
 
 
-CASES = [bench_figures, bench_formats, bench_sizes, bench_of_a_gpu, bench_lengths, bench_heads, bench_refuses,
+CASES = [bench_figures, bench_mixed, bench_formats, bench_sizes, bench_of_a_gpu, bench_lengths, bench_heads, bench_refuses,
          bench_two_kernels]

@@ -325,6 +325,26 @@ static pp_model_config random_config(const char *text)
     return config;
 }
 
+/* As many parameters as their makers state. */
+START_TEST(presets_have_their_parameters)
+{
+    static const struct {
+        const char *name;
+        int64_t n_parameters;
+    } all[] = {{"mixtral-8x7b", 46702792704},
+               {"qwen3-30b-a3b", 30532122624},
+               {"gpt-oss-20b", 20914757184},
+               {"granite4-h-tiny", 6939037248}};
+    for (size_t i = 0; i < PPI_COUNT(all); i++) {
+        pp_model *model = NULL;
+        ck_assert_int_eq(
+            pp_model_create_random(pp_model_preset(all[i].name), 1, NULL, &model, NULL), PP_OK);
+        ck_assert_int_eq(pp_model_n_parameters(model), all[i].n_parameters);
+        pp_model_unref(model);
+    }
+}
+END_TEST
+
 START_TEST(presets_are_valid)
 {
     int64_t n = 0;
@@ -378,6 +398,7 @@ int main(void)
     suite_add_tcase(suite, tokens);
     TCase *presets = tcase_create("presets");
     tcase_add_test(presets, presets_are_valid);
+    tcase_add_test(presets, presets_have_their_parameters);
     suite_add_tcase(suite, presets);
     return tap_run(suite, CK_FORK);
 }

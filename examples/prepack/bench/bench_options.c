@@ -204,7 +204,8 @@ static const char about[] =
     "\n"
     "  gemm                 the products with the weights of a layer and of the LM head\n"
     "  attention            over prompts that fill a pass, and of one new token for each prompt\n"
-    "  rows                 what only moves data: embed, rmsnorm, rope_kv, gather, sample\n";
+    "  rows                 what only moves data: embed, rmsnorm, rope_kv, gather, sample;\n"
+    "                       and what some models have: route, experts, linear\n";
 
 static const char notes[] =
     "% of roof is the least time, by the product rate or by the copy rate, whichever is longer,\n"
