@@ -268,7 +268,7 @@ static void settle_experts(const struct opening *opening)
         const struct ppi_tensor_rule *rule = &tensors->rules[i];
         char name[PPI_TENSOR_NAME_BYTES];
         struct ppi_stored stored;
-        if (rule->weight != PPI_WEIGHT_EXPERT_GATE_UP)
+        if (rule->weight != PPI_WEIGHT_EXPERT_GATE_UP && rule->weight != PPI_WEIGHT_EXPERT_DOWN)
             continue;
         name_of(opening, rule, layer, name);
         ppi_name_expert(name, 0);
