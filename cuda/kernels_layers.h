@@ -145,7 +145,7 @@ extern const struct ppi_cuda_kernel ppi_cuda_combine[1];
 
 /* The run of tokens of one prompt, and the states of all its linear layers. */
 struct ppi_cuda_linear_segment {
-    void *state;
+    void *state;              /* NULL: not wanted */
     const void *state_before; /* not read at position 0 */
     int32_t row, n_rows, position;
     int32_t reserved;

@@ -327,7 +327,9 @@ template <int K> HW_DEVICE void scan(const struct ppi_cuda_linear_args &args)
         stage = shape::STAGE_BYTES - stage;
     }
 
-    /* 3. The state behind them. */
+    /* 3. The state behind them, if somebody wants it. */
+    if (!place.segment.state)
+        return;
     float *state = (float *)((char *)place.segment.state + args.s_offset) + first;
     HW_UNROLL
     for (int i = 0; i < shape::PARTS; i++) {
@@ -366,6 +368,8 @@ HW_KERNEL(linear_seen_kernel, struct ppi_cuda_linear_args, THREADS, 4)
     if (channel >= channels)
         return;
     const struct ppi_cuda_linear_segment segment = args.segments[hw::block() / blocks];
+    if (!segment.state)
+        return;
     float *seen = (float *)((char *)segment.state + args.seen_offset);
     for (int i = 0; i < args.conv_kernel - 1; i++) {
         int token = segment.n_rows - args.conv_kernel + 1 + i;

@@ -151,7 +151,7 @@ struct ppi_segment {
     int32_t rope_row;   /* row of the tables of angles for its first row; one further for each */
     /* Where a model has linear layers: device memory of their states behind the segment's last row,
      * which are written, and before its first, which are read unless its position is 0. One of them
-     * may be the other. */
+     * may be the other. state NULL: nobody wants those behind it. */
     void *state;
     const void *state_before;
 };

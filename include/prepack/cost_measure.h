@@ -33,10 +33,15 @@ PP_API void pp_cost_params_init(pp_cost_params *params, size_t struct_size);
  *
  * Passes grow until half of the time is spent, so that in little time large passes of a large
  * model are not measured (cost->max_tokens); passes of up to 64 tokens are, however long they
- * take. Other work on the machine at the same time makes the model worse.
+ * take (of a model with experts up to a few hundred). Other work on the machine at the same time
+ * makes the model worse.
  *
  * The session's caches stay as they are; its logits of before are gone. Pages of the passes are
  * kept for later caches, as after any prefill. The caller sets cost->struct_size.
+ *
+ * Of a model with experts, passes so small that they are expected to leave more than a tenth of the
+ * experts unread are not measured, where larger ones are: no coefficient follows what is read. The
+ * cost of such passes is told too high, up to all of per_pass.
  * Errors: PP_ERR_ARG (params, NULL, a session without a model), PP_ERR_NOMEM, PP_ERR_DEVICE_NOMEM
  * (when not even the smallest passes fit; larger ones are left out), PP_ERR_DEVICE,
  * PP_ERR_CANCELLED, PP_ERR_STRUCT_SIZE; *cost is untouched then.

@@ -59,7 +59,8 @@ typedef struct pp_item {
     int32_t n_top;         /* 0 .. PP_MAX_TOP, at most vocab_size; 0: the two arrays may be NULL */
     int32_t pooling;       /* PP_POOLING_*, of PP_OUTPUT_POOLED */
     int32_t discard_cache; /* 1: no cache is handed out, its pages go back as soon as the item is
-                              done; `cache` must be NULL */
+                              done, and where there are linear layers no state is written that
+                              nobody goes on from; `cache` must be NULL */
     int32_t normalize;     /* 1: the vectors of HIDDEN and POOLED are divided by their Euclidean
                               norm; of zeros they stay */
     float *hidden; /* the caller's: f32, after the model's last norm, which is computed in f32
@@ -172,7 +173,8 @@ typedef struct pp_prediction {
     double seconds;      /* or the cost model's unit */
     int64_t passes;      /* forward passes */
     int64_t kv_bytes;    /* of the prompts' caches afterwards, states of linear layers included */
-    int64_t state_bytes; /* of states of linear layers that the run takes at most */
+    int64_t state_bytes; /* of states of linear layers that the run takes at most; where caches are
+                            discarded only those of prefixes and of prompts of several passes */
 } pp_prediction;
 
 /*

@@ -156,8 +156,8 @@ typedef struct pp_session_info {
                         or formats that differ */
     int64_t
         state_bytes; /* of the states of all linear layers of a prompt, of which a cache has up to
-                        two and a run takes one more for each item; 0: there are no such layers
-                      */
+                        two and a run takes one more for each item; none for one whose cache is
+                        discarded and that one pass takes whole; 0: there are no such layers */
 } pp_session_info;
 
 /* Fills *info; the caller sets info->struct_size. Errors: PP_ERR_STRUCT_SIZE. */

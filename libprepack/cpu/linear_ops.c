@@ -26,8 +26,11 @@ struct linear_job {
 
 /* ---- states ---- */
 
+/* NULL: nobody wants it. */
 static float *state_of(const struct linear_job *job, const struct ppi_segment *segment)
 {
+    if (!segment->state)
+        return NULL;
     return (float *)(void *)((char *)segment->state +
                              job->linear->index * ppi_linear_state_bytes(job->shape));
 }
@@ -103,10 +106,10 @@ static void store_seen(const struct linear_job *job, const struct ppi_segment *s
                        struct channels of, const float *seen, const float *x)
 {
     int64_t n_seen = job->shape->conv_kernel - 1, stride = ppi_linear_channels(job->shape);
-    float *after = state_of(job, segment) + seen_at(job->shape) + of.first;
-    for (int64_t i = 0; i < n_seen; i++) {
+    float *after = state_of(job, segment);
+    for (int64_t i = 0; after && i < n_seen; i++) {
         int64_t row = segment->n_rows - n_seen + i;
-        memcpy(after + i * stride,
+        memcpy(after + seen_at(job->shape) + i * stride + of.first,
                row >= 0 ? x + row * job->row_stride : seen + (row + n_seen) * of.dim,
                (size_t)of.dim * sizeof *seen);
     }
@@ -179,7 +182,8 @@ static struct ppi_cpu_scan make_scan(const struct linear_job *job,
                                  .d = delta ? 0 : ppi_cpu_vector(linear->d)[head]};
 }
 
-/* The columns of the state are read once and written once, however many rows there are. */
+/* The columns of the state are read once and written once, however many rows there are; at a
+ * prompt's beginning they are not read, and where nobody wants them not written. */
 static void scan_columns(const struct linear_job *job, const struct ppi_segment *segment,
                          int32_t head, int32_t column, float *scratch)
 {
@@ -196,7 +200,7 @@ static void scan_columns(const struct linear_job *job, const struct ppi_segment 
     for (int32_t i = 0; before && i < k_dim; i++)
         memcpy(scratch + i * stride, before + at + (int64_t)i * v_dim, bytes);
     job->backend->kernels->scan(&scan);
-    for (int32_t i = 0; i < k_dim; i++)
+    for (int32_t i = 0; after && i < k_dim; i++)
         memcpy(after + at + (int64_t)i * v_dim, scratch + i * stride, bytes);
 }
 

@@ -29,13 +29,13 @@ struct measuring {
     pp_session *session;
     const pp_cost_params *params;
     int64_t max_tokens, max_length;
-    double start;           /* when the measuring began */
-    int32_t *tokens;        /* [max_tokens] random ids; each prompt is a piece of them */
-    int64_t *lengths;       /* [max_tokens] of the shape that runs */
-    pp_prompt *prompts;     /* [max_tokens] */
-    pp_kvcache **caches;    /* [max_tokens] */
-    int n_rungs;            /* that were measured */
-    int n_runs[MAX_SHAPES]; /* of each shape, rung by rung */
+    double start;            /* when the measuring began */
+    int32_t *tokens;         /* [max_tokens] random ids; each prompt is a piece of them */
+    int64_t *lengths;        /* [max_tokens] of the shape that runs */
+    pp_prompt *prompts;      /* [max_tokens] */
+    pp_kvcache **caches;     /* [max_tokens] */
+    int first_rung, n_rungs; /* that were measured: from one on; n_rungs: where they end */
+    int n_runs[MAX_SHAPES];  /* of each shape, rung by rung */
     double seconds[MAX_SHAPES][MAX_RUNS]; /* of each run, shortest first */
 };
 
@@ -91,6 +91,16 @@ static double seconds_of_shape(const struct measuring *measuring, int i)
 
 /* ---- all passes ---- */
 
+static int first_shape(const struct measuring *measuring)
+{
+    return measuring->first_rung * PPI_COST_KINDS;
+}
+
+static int end_shape(const struct measuring *measuring)
+{
+    return measuring->n_rungs * PPI_COST_KINDS;
+}
+
 /* Every shape of a rung once. The first run of this size makes pages and warms up. */
 static pp_status climb(struct measuring *measuring, int rung, double *seconds, pp_error *err)
 {
@@ -114,10 +124,14 @@ static pp_status climb_all(struct measuring *measuring, double budget, pp_error 
 {
     int n_rungs = ppi_cost_n_rungs(measuring->max_tokens);
     double last = 0;
-    for (int rung = 0; rung < n_rungs; rung++) {
+    const struct ppi_experts_spec *experts = &measuring->session->model->spec.experts;
+    measuring->first_rung =
+        ppi_cost_first_rung(measuring->max_tokens, experts->n, experts->top_k, SURE_RUNGS);
+    measuring->n_rungs = measuring->first_rung;
+    for (int rung = measuring->first_rung; rung < n_rungs; rung++) {
         pp_error rung_err = {.struct_size = sizeof rung_err};
         double elapsed = ppi_seconds() - measuring->start;
-        bool is_sure = rung < SURE_RUNGS;
+        bool is_sure = rung < measuring->first_rung + SURE_RUNGS;
         if (!is_sure && elapsed + 2.5 * last > budget / 2)
             break;
         pp_status status = climb(measuring, rung, &last, is_sure ? err : &rung_err);
@@ -127,7 +141,7 @@ static pp_status climb_all(struct measuring *measuring, double budget, pp_error 
             break;
         if (status < 0)
             return ppi_error(err, status, "%s", rung_err.message);
-        measuring->n_rungs++;
+        measuring->n_rungs = rung + 1;
     }
     return PP_OK;
 }
@@ -138,7 +152,7 @@ static pp_status repeat_all(struct measuring *measuring, double budget, pp_error
     bool did_run = true;
     for (int run = 1; run < MAX_RUNS && did_run; run++) {
         did_run = false;
-        for (int i = 0; i < measuring->n_rungs * PPI_COST_KINDS; i++) {
+        for (int i = first_shape(measuring); i < end_shape(measuring); i++) {
             if (ppi_seconds() - measuring->start + seconds_of_shape(measuring, i) > budget)
                 break;
             PP_TRY(run_shape(measuring, i, err));
@@ -177,7 +191,7 @@ static void fit(struct measuring *measuring, pp_cost_model *cost)
     struct ppi_cost_sample fitted[MAX_SHAPES], held_out[PPI_COST_MAX_RUNGS];
     size_t n_fitted = 0, n_held_out = 0;
     pp_cost_init(cost, sizeof *cost);
-    for (int i = 0; i < measuring->n_rungs * PPI_COST_KINDS; i++) {
+    for (int i = first_shape(measuring); i < end_shape(measuring); i++) {
         struct ppi_cost_shape shape = shape_of(measuring, i);
         struct ppi_cost_sample sample = {.tokens = shape.tokens,
                                          .n_prompts = shape.n_prompts,

@@ -37,6 +37,17 @@ int64_t ppi_cost_rung_tokens(int64_t max_tokens, int rung)
     return max_tokens >> (ppi_cost_n_rungs(max_tokens) - 1 - rung);
 }
 
+int ppi_cost_first_rung(int64_t max_tokens, int32_t n_experts, int32_t top_k, int least)
+{
+    int rung = 0, highest = ppi_cost_n_rungs(max_tokens) - least;
+    if (n_experts == 0)
+        return 0;
+    double unread = 1 - (double)top_k / n_experts; /* of the experts, by one token */
+    while (rung < highest && pow(unread, (double)ppi_cost_rung_tokens(max_tokens, rung)) > 0.1)
+        rung++;
+    return rung;
+}
+
 /* The next prompt's length. cap: most tokens that the mix has in a prompt. */
 static int64_t draw_length(enum ppi_cost_kind kind, int64_t most, int64_t cap, uint64_t *state)
 {

@@ -37,6 +37,14 @@ int64_t ppi_cost_rung_tokens(int64_t max_tokens, int rung);
 int ppi_cost_n_rungs(int64_t max_tokens);
 
 /*
+ * The lowest rung to fit a model with experts by (0 without: n_experts 0). The weights of an expert
+ * are read when some token chooses it: n tokens that choose k of e at random want
+ * e (1 - (1 - k / e)^n) of them, which no term of the cost follows. So the passes of lower rungs,
+ * which want less than nine in ten, are left out, as long as `least` rungs stay.
+ */
+int ppi_cost_first_rung(int64_t max_tokens, int32_t n_experts, int32_t top_k, int least);
+
+/*
  * The shape of a kind on a rung. lengths: [max_tokens] of the caller's, which the shape points to.
  * Prompts have at most max_length tokens. The same arguments give the same shape.
  */

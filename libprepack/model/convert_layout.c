@@ -90,7 +90,7 @@ static pp_status add_group(struct ppi_convert_layout *layout, const struct ppi_w
 
 static int32_t n_tensors(const struct ppi_convert_item *item)
 {
-    return ppi_rule_is_single(&item->to) ? item->to.spec->experts.n : 1;
+    return ppi_rule_n_tensors(&item->to);
 }
 
 /* Of all its tensors, which follow one another. */

@@ -41,10 +41,18 @@ static const struct ppi_gguf_key COHERE2[] = {
     END,
 };
 
+static const struct ppi_gguf_key SCALED_EXPERTS[] = {
+    RMS_EPS,
+    {"expert_weights_scale", "routed_scaling_factor", false},
+    END,
+};
+
 static const struct ppi_gguf_arch ARCHS[] = {
     {.name = "llama",
      .model_type = "llama",
      .windowed_type = "mistral",
+     .experts_type = "mixtral",
+     .experts = true,
      .keys = RMS,
      .permuted = true,
      .windows = true,
@@ -87,6 +95,43 @@ static const struct ppi_gguf_arch ARCHS[] = {
     {.name = "smollm3", .model_type = "smollm3", .keys = RMS, .permuted = true},
     {.name = "cohere2", .model_type = "cohere2", .keys = COHERE2, .windows = true, .full_every = 4},
     {.name = "glm4", .model_type = "glm4", .keys = RMS},
+    {.name = "qwen2moe", .model_type = "qwen2_moe", .keys = RMS, .experts = true},
+    {.name = "qwen3moe",
+     .model_type = "qwen3_moe",
+     .keys = RMS,
+     .experts = true,
+     .normalize = true},
+    {.name = "olmoe", .model_type = "olmoe", .keys = RMS, .experts = true},
+    {.name = "granitemoe",
+     .model_type = "granitemoe",
+     .shared_type = "granitemoeshared",
+     .keys = GRANITE,
+     .experts = true,
+     .permuted = true,
+     .needs_rope = true},
+    {.name = "granitehybrid",
+     .model_type = "granitemoehybrid",
+     .keys = GRANITE,
+     .experts = true,
+     .permuted = true,
+     .linear = true,
+     .split_mlp = true},
+    {.name = "glm4moe",
+     .model_type = "glm4_moe",
+     .keys = SCALED_EXPERTS,
+     .mlp_norm = "post_attention_norm.weight",
+     .experts = true,
+     .deepseek = true,
+     .qk_norm_by_tensor = true},
+    {.name = "gpt-oss",
+     .model_type = "gpt_oss",
+     .keys = RMS,
+     .mlp_norm = "post_attention_norm.weight",
+     .experts = true,
+     .windows = true,
+     .window = 128,
+     .full_every = 2,
+     .exact_yarn = true},
     {.name = "exaone4", .model_type = "exaone4", .keys = RMS, .windows = true, .full_every = 4},
 };
 
@@ -106,7 +151,8 @@ const struct ppi_gguf_arch *ppi_gguf_arch_of(const char *name)
 const struct ppi_gguf_arch *ppi_gguf_arch_of_class(const char *model_type)
 {
     for (size_t i = 0; i < PPI_COUNT(ARCHS); i++) {
-        const char *types[] = {ARCHS[i].model_type, ARCHS[i].windowed_type, ARCHS[i].tempered_type};
+        const char *types[] = {ARCHS[i].model_type, ARCHS[i].windowed_type, ARCHS[i].tempered_type,
+                               ARCHS[i].experts_type, ARCHS[i].shared_type};
         for (size_t j = 0; j < PPI_COUNT(types); j++)
             if (types[j] && strcmp(types[j], model_type) == 0)
                 return &ARCHS[i];

@@ -35,6 +35,18 @@ struct ppi_gguf_arch {
     int32_t n_layers_wider; /* scores of a model of so many layers are divided by the square root of
                                hidden size / heads, those of others by that of the head's size: the
                                file does not say it; 0: the class has no such number */
+    const char *mlp_norm;   /* the norm before MLP or experts; NULL: as in most files */
+    bool experts;           /* a file may have them: keys expert_* count */
+    const char *experts_type; /* class of a file that has some; NULL: the same */
+    const char *shared_type;  /* and of one with an expert of every row; NULL: the same */
+    bool normalize; /* what a file means that does not say whether weights of experts are divided by
+                       their sum */
+    bool deepseek;  /* as DeepSeek has them: the first layers may be dense, experts of every row are
+                       counted, layers behind the last predict further tokens */
+    bool qk_norm_by_tensor; /* q and k are normed where the file has the weights */
+    bool linear;            /* layers without heads of keys are linear: keys ssm.* count */
+    bool split_mlp;         /* gate and up of dense MLPs are two tensors though the class has one */
+    bool exact_yarn;        /* ends of yarn's ramp are not rounded */
     bool needs_rope;        /* rope.scaling.finetuned false means that nothing rotates */
 };
 
@@ -57,8 +69,9 @@ pp_status ppi_gguf_config(struct ppi_source *source, int32_t window, struct ppi_
 /* The tensor that scores labels. */
 #define PPI_GGUF_LABELS "cls.output.weight"
 
-/* gguf_names.c: what a rule's tensor is called in every GGUF file: it follows from the weight. */
-void ppi_gguf_rule_name(const struct ppi_tensor_rule *rule, const struct ppi_model_spec *spec,
-                        int32_t layer, char name[PPI_TENSOR_NAME_BYTES]);
+/* gguf_names.c: what a rule's tensor is called in a GGUF file: it follows from the weight. */
+void ppi_gguf_rule_name(const struct ppi_gguf_arch *arch, const struct ppi_tensor_rule *rule,
+                        const struct ppi_model_spec *spec, int32_t layer,
+                        char name[PPI_TENSOR_NAME_BYTES]);
 
 #endif

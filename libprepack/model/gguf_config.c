@@ -15,7 +15,6 @@ static const struct ppi_gguf_key COMMON[] = {
     {"context_length", "max_position_embeddings", true},
     {"embedding_length", "hidden_size", true},
     {"feed_forward_length", "intermediate_size", true},
-    {"block_count", "num_hidden_layers", true},
     {"attention.head_count", "num_attention_heads", true},
     {"attention.head_count_kv", "num_key_value_heads", false},
 };
@@ -72,6 +71,10 @@ static const char *class_of(const struct ppi_gguf_reader *reader, int64_t window
 {
     const struct ppi_gguf_arch *arch = reader->arch;
     double beta;
+    if (arch->experts_type && ppi_gguf_has_experts(reader))
+        return arch->experts_type;
+    if (arch->shared_type && ppi_gguf_of(reader, "expert_shared_feed_forward_length"))
+        return arch->shared_type;
     if (arch->tempered_type &&
         ppi_gguf_number(ppi_gguf_of(reader, "attention.temperature_scale"), &beta) && beta != 0)
         return arch->tempered_type;
@@ -120,10 +123,26 @@ static pp_status read_head_dim(const struct ppi_gguf_reader *reader, struct ppi_
     return PP_OK;
 }
 
+/* Layers that predict further tokens are counted too. */
+static pp_status leave_out_further(const struct ppi_gguf_reader *reader, int64_t *n_layers)
+{
+    static const char key[] = "nextn_predict_layers";
+    int64_t n = 0;
+    if (!reader->arch->deepseek)
+        return PP_OK;
+    PP_TRY(ppi_gguf_take_integer(reader, key, false, &n));
+    if (n < 0 || n >= *n_layers)
+        return ppi_gguf_refuse(reader, PP_ERR_FORMAT, key,
+                               "a number of at least 0 and below block_count is needed");
+    *n_layers -= n;
+    return PP_OK;
+}
+
 static pp_status read_shape(const struct ppi_gguf_reader *reader, struct ppi_gguf_shape *shape)
 {
     PP_TRY(read_size(reader, "embedding_length", &shape->hidden_size));
     PP_TRY(read_size(reader, "block_count", &shape->n_layers));
+    PP_TRY(leave_out_further(reader, &shape->n_layers));
     PP_TRY(read_size(reader, "attention.head_count", &shape->n_heads));
     if (shape->n_layers > MAX_LAYERS)
         return ppi_gguf_refuse(reader, PP_ERR_LIMIT, "block_count", "at most 1024 are accepted");
@@ -159,12 +178,14 @@ static pp_status write_common(const struct ppi_gguf_reader *reader, struct ppi_j
 {
     for (size_t i = 0; i < PPI_COUNT(COMMON); i++) {
         int64_t value = 0;
+        if (!COMMON[i].required && reader->arch->linear)
+            continue; /* heads of keys: each layer has its own */
         if (!COMMON[i].required && !ppi_gguf_of(reader, COMMON[i].name))
             continue;
         PP_TRY(ppi_gguf_take_integer(reader, COMMON[i].name, true, &value));
         put_integer(out, COMMON[i].config, value);
     }
-    if (!ppi_gguf_of(reader, "attention.head_count_kv"))
+    if (!ppi_gguf_of(reader, "attention.head_count_kv") && !reader->arch->linear)
         put_null(out, "num_key_value_heads");
     return PP_OK;
 }
@@ -277,8 +298,15 @@ static pp_status write_text(const struct ppi_gguf_reader *reader, struct ppi_jso
     ppi_json_put_string(out, type);
     put_integer(out, "vocab_size", embed.entry->rank > 0 ? embed.entry->shape[0] : 0);
     put_integer(out, "head_dim", shape.head_dim);
+    put_integer(out, "num_hidden_layers", shape.n_layers);
+    if (reader->arch->qk_norm_by_tensor)
+        ppi_json_put(out, ppi_gguf_some_layer_has(reader, shape.n_layers, "attn_q_norm.weight")
+                              ? ",\"use_qk_norm\":true"
+                              : ",\"use_qk_norm\":false");
     PP_TRY(write_common(reader, out));
     PP_TRY(write_own(reader, out));
+    PP_TRY(ppi_gguf_write_experts(reader, &shape, out));
+    PP_TRY(ppi_gguf_write_linear(reader, &shape, out));
     PP_TRY(write_windows(reader, &shape, out));
     write_scores(reader, &shape, out);
     PP_TRY(ppi_gguf_write_ropes(reader, &shape, out));
@@ -297,12 +325,12 @@ static void read_biases(const struct ppi_gguf_reader *reader, struct ppi_config 
     const struct ppi_arch *arch = config->arch;
     struct ppi_model_spec *spec = &config->spec;
     if (arch->qkv_bias != PPI_BIAS_NEVER && arch->qkv_bias != PPI_BIAS_ALWAYS)
-        spec->qkv_bias =
-            has_tensor(reader, "blk.0.attn_q.bias") || has_tensor(reader, "blk.0.attn_qkv.bias");
+        spec->qkv_bias = ppi_gguf_some_layer_has(reader, spec->n_layers, "attn_q.bias") ||
+                         ppi_gguf_some_layer_has(reader, spec->n_layers, "attn_qkv.bias");
     if (arch->o_bias != PPI_BIAS_NEVER)
-        spec->o_bias = has_tensor(reader, "blk.0.attn_output.bias");
+        spec->o_bias = ppi_gguf_some_layer_has(reader, spec->n_layers, "attn_output.bias");
     if (arch->mlp_bias != PPI_BIAS_NEVER)
-        spec->mlp_bias = has_tensor(reader, "blk.0.ffn_up.bias");
+        spec->mlp_bias = ppi_gguf_some_layer_has(reader, spec->n_layers, "ffn_up.bias");
 }
 
 static pp_status read_scale(const struct ppi_gguf_reader *reader, struct ppi_model_spec *spec)

@@ -20,6 +20,17 @@ pp_status ppi_gguf_write_head(const struct ppi_gguf_reader *reader,
                               const struct ppi_gguf_shape *shape, struct ppi_json_out *out);
 /* gguf_head.c: spec->pooling. */
 pp_status ppi_gguf_read_pooling(const struct ppi_gguf_reader *reader, struct ppi_model_spec *spec);
+/* gguf_experts.c: whether the file has experts, by its keys. */
+bool ppi_gguf_has_experts(const struct ppi_gguf_reader *reader);
+/* gguf_experts.c: ,"num_experts":n and what belongs to it, where the class may have experts. */
+pp_status ppi_gguf_write_experts(const struct ppi_gguf_reader *reader,
+                                 const struct ppi_gguf_shape *shape, struct ppi_json_out *out);
+/* gguf_linear.c: which layers are linear, and their shape, where the architecture has such. */
+pp_status ppi_gguf_write_linear(const struct ppi_gguf_reader *reader,
+                                const struct ppi_gguf_shape *shape, struct ppi_json_out *out);
+/* gguf_linear.c: whether some layer has a tensor of this name. */
+bool ppi_gguf_some_layer_has(const struct ppi_gguf_reader *reader, int64_t n_layers,
+                             const char *name);
 /* gguf_rope.c: ,"rope_parameters":{...} and what belongs to it. */
 pp_status ppi_gguf_write_ropes(const struct ppi_gguf_reader *reader,
                                const struct ppi_gguf_shape *shape, struct ppi_json_out *out);

@@ -18,6 +18,9 @@ static const struct refused {
     {"expert_count", UNLESS_ZERO, "experts are not supported for this architecture"},
     {"expert_used_count", UNLESS_ZERO, "experts are not supported for this architecture"},
     {"expert_shared_count", UNLESS_ZERO, "experts are not supported for this architecture"},
+    {"expert_weights_scale", UNLESS_ONE, "it is not supported for this architecture"},
+    {"expert_group_count", UNLESS_ONE, "groups of experts are not supported"},
+    {"expert_group_used_count", UNLESS_ONE, "groups of experts are not supported"},
     {"attention.causal", WHEN_FALSE, "attention is causal here"},
     {"attention.max_alibi_bias", UNLESS_ZERO, "positions by ALiBi are not supported"},
     {"attention.clamp_kqv", UNLESS_ZERO, "clamped projections are not supported"},
@@ -52,6 +55,10 @@ static const char *const KNOWN[] = {
     "embedding_length",
     "block_count",
     "feed_forward_length",
+    "expert_feed_forward_length",
+    "expert_shared_feed_forward_length",
+    "expert_gating_func",
+    "expert_weights_norm",
     "vocab_size",
     "tensor_data_layout",
     "pooling_type",
@@ -67,6 +74,11 @@ static const char *const KNOWN[] = {
     "attention.sliding_window_pattern",
     "attention.layer_norm_epsilon",
     "attention.layer_norm_rms_epsilon",
+    "ssm.conv_kernel",
+    "ssm.state_size",
+    "ssm.group_count",
+    "ssm.inner_size",
+    "ssm.time_step_rank",
     "rope.dimension_count",
     "rope.dimension_count_swa",
     "rope.freq_base",
@@ -189,6 +201,13 @@ static bool row_reads(const struct ppi_gguf_arch *arch, const char *name)
     for (const struct ppi_gguf_key *key = arch->keys; key->name; key++)
         if (strcmp(key->name, name) == 0)
             return true;
+    if (arch->experts &&
+        (strcmp(name, "expert_count") == 0 || strcmp(name, "expert_used_count") == 0))
+        return true;
+    if (arch->deepseek && (strcmp(name, "expert_shared_count") == 0 ||
+                           strcmp(name, "leading_dense_block_count") == 0 ||
+                           strcmp(name, "nextn_predict_layers") == 0))
+        return true;
     return arch->tempered_type && strcmp(name, "attention.temperature_scale") == 0;
 }
 

@@ -135,6 +135,7 @@ static pp_status write_original(const struct ppi_gguf_reader *reader, struct ppi
 static pp_status write_yarn(const struct ppi_gguf_reader *reader, struct ppi_json_out *out)
 {
     double multiplier = 0;
+    ppi_json_put(out, reader->arch->exact_yarn ? ",\"truncate\":false" : "");
     PP_TRY(copy_number(reader, "rope.scaling.yarn_beta_fast", ",\"beta_fast\":", out));
     PP_TRY(copy_number(reader, "rope.scaling.yarn_beta_slow", ",\"beta_slow\":", out));
     PP_TRY(copy_number(reader, "rope.scaling.yarn_attn_factor", ",\"attention_factor\":", out));

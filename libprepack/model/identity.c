@@ -166,17 +166,18 @@ static pp_status add_stored(struct ppi_checksum *sum, const struct ppi_stored *s
     return PP_OK;
 }
 
-/* Of experts that have tensors of their own those at a third and at two thirds. */
+/* Of several tensors those at a third and at two thirds. */
 static pp_status add_rule(struct ppi_checksum *sum, const pp_model *model, int32_t i_rule,
                           int32_t layer, pp_error *err)
 {
     const struct ppi_tensors *tensors = &model->tensors;
     const struct ppi_rule_at at = ppi_tensors_rule(tensors, &model->spec, i_rule, layer);
-    if (!ppi_rule_is_single(&at))
+    int64_t n = ppi_rule_n_tensors(&at);
+    if (n == 1)
         return add_stored(sum, ppi_tensors_place(tensors, i_rule, layer), err);
     for (int32_t i = 1; i <= N_SAMPLES; i++) {
-        int32_t expert = (int32_t)((int64_t)model->spec.experts.n * i / (N_SAMPLES + 1));
-        PP_TRY(add_stored(sum, ppi_tensors_place_of(tensors, i_rule, layer, expert), err));
+        int32_t i_tensor = (int32_t)(n * i / (N_SAMPLES + 1));
+        PP_TRY(add_stored(sum, ppi_tensors_place_of(tensors, i_rule, layer, i_tensor), err));
     }
     return PP_OK;
 }

@@ -181,7 +181,7 @@ pp_status ppi_tensors_check_codes(const struct ppi_tensors *tensors,
     int32_t n = ppi_rule_n_parts(&tensors->rules[i_rule]);
     for (int32_t i = i_rule; i < i_rule + n; i++) {
         struct ppi_rule_at at = ppi_tensors_rule(tensors, spec, i, layer);
-        int32_t n_tensors = ppi_rule_is_single(&at) ? spec->experts.n : 1;
+        int32_t n_tensors = ppi_rule_n_tensors(&at);
         for (int32_t t = 0; ppi_rule_holds(at.rule, spec, layer) && t < n_tensors; t++) {
             const struct ppi_stored *stored = ppi_tensors_place_of(tensors, i, layer, t);
             first = first ? first : stored;

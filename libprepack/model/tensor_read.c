@@ -4,6 +4,7 @@
  */
 #include "model/tensor_codes.h"
 
+#include <math.h>
 #include <string.h>
 
 #define PIECE_BYTES ((int64_t)32 << 10) /* on the stack */
@@ -18,7 +19,8 @@ struct ppi_rule_at ppi_tensors_rule(const struct ppi_tensors *tensors,
 int32_t ppi_tensors_dtype(const struct ppi_tensors *tensors, int32_t i_rule, int32_t layer)
 {
     enum ppi_stored_as as = tensors->rules[i_rule].as;
-    if (as == PPI_AS_ONES || (as == PPI_AS_BLOCKS && tensors->source))
+    bool directory = tensors->source && !tensors->gguf;
+    if (as == PPI_AS_ONES || (as == PPI_AS_BLOCKS && directory))
         return PP_DTYPE_F32;
     if (!tensors->source)
         return tensors->random_dtype;
@@ -134,12 +136,27 @@ static pp_status read_rows(const struct ppi_tensors *tensors, const struct ppi_r
         n = n_rows - i < run.n ? n_rows - i : run.n;
         rows.stored = ppi_tensors_place_of(tensors, i_rule, at->layer, run.i_tensor);
         char *to = dst + i * rows.n_bytes;
-        if (at->rule->as == PPI_AS_BLOCKS)
+        if (ppi_rule_as(at) == PPI_AS_BLOCKS)
             PP_TRY(
                 ppi_tensors_read_blocks(tensors, rows.stored, &run, n, n_cols, (float *)to, err));
         else
-            PP_TRY(at->rule->as == PPI_AS_TURNED ? read_turned(&rows, &run, n, to, err)
-                                                 : read_run(&rows, &run, n, to, err));
+            PP_TRY(ppi_rule_as(at) == PPI_AS_TURNED ? read_turned(&rows, &run, n, to, err)
+                                                    : read_run(&rows, &run, n, to, err));
+    }
+    return PP_OK;
+}
+
+/* GGUF files have what A_log stands for, -exp(A_log). */
+static pp_status take_logarithms(const struct ppi_stored *stored, float *values, int64_t n,
+                                 pp_error *err)
+{
+    for (int64_t i = 0; i < n; i++) {
+        if (!(values[i] < 0) || isinf(values[i]))
+            return ppi_error(err, PP_ERR_FORMAT,
+                             "%s: tensor \"%s\" has %g; finite numbers below 0 are needed in it",
+                             stored->file->label.text, ppi_label(stored->entry->name).text,
+                             (double)values[i]);
+        values[i] = (float)log(-(double)values[i]);
     }
     return PP_OK;
 }
@@ -157,8 +174,12 @@ pp_status ppi_tensors_read(const struct ppi_tensors *tensors, const struct ppi_m
     ppi_part_rows(&at, &all_rows, &n_cols);
     if (ppi_weight_kinds[at.rule->weight].matrix == PPI_MATRIX_VECTOR)
         n_rows = all_rows; /* first_row is 0 */
-    if (at.rule->as != PPI_AS_ONES)
-        return read_rows(tensors, &at, i_rule, first_row, n_rows, n_cols, dst, err);
+    if (at.rule->as != PPI_AS_ONES) {
+        PP_TRY(read_rows(tensors, &at, i_rule, first_row, n_rows, n_cols, dst, err));
+        if (tensors->gguf && at.rule->weight == PPI_WEIGHT_LINEAR_A_LOG)
+            return take_logarithms(ppi_tensors_place(tensors, i_rule, layer), dst, n_rows, err);
+        return PP_OK;
+    }
     for (int64_t i = 0; i < n_rows * n_cols; i++)
         ((float *)dst)[i] = 1;
     return PP_OK;

@@ -20,9 +20,38 @@ static int64_t n_stacked(const struct ppi_rule_at *at)
     return is_of_each_expert(at->rule->weight) ? at->spec->experts.n : 1;
 }
 
-bool ppi_rule_is_single(const struct ppi_rule_at *at)
+/* Whether each expert has a tensor of its own. */
+static bool is_single(const struct ppi_rule_at *at)
 {
     return !at->gguf && ppi_rule_names_each(at->rule);
+}
+
+/* Whether gates have a tensor and what they are multiplied with another. */
+static bool is_split(const struct ppi_rule_at *at)
+{
+    return at->gguf && at->rule->part == PPI_PART_ALL &&
+           ((at->rule->weight == PPI_WEIGHT_GATE_UP && at->gguf->split_mlp) ||
+            at->rule->weight == PPI_WEIGHT_EXPERT_GATE_UP ||
+            at->rule->weight == PPI_WEIGHT_EXPERT_GATE_UP_BIAS ||
+            at->rule->weight == PPI_WEIGHT_SHARED_GATE_UP);
+}
+
+int32_t ppi_rule_n_tensors(const struct ppi_rule_at *at)
+{
+    return is_split(at) ? 2 : is_single(at) ? at->spec->experts.n : 1;
+}
+
+enum ppi_part ppi_rule_part_of(const struct ppi_rule_at *at, int32_t i_tensor)
+{
+    if (!is_split(at))
+        return at->rule->part;
+    return i_tensor == 0 ? PPI_PART_GATE : PPI_PART_UP;
+}
+
+enum ppi_stored_as ppi_rule_as(const struct ppi_rule_at *at)
+{
+    bool kept = at->rule->as == PPI_AS_ONES || at->rule->as == PPI_AS_SLICE;
+    return at->gguf && !kept ? PPI_AS_IS : at->rule->as;
 }
 
 void ppi_name_expert(char name[PPI_TENSOR_NAME_BYTES], int32_t expert)
@@ -173,7 +202,7 @@ static struct ppi_row_run run_at(const struct ppi_rule_at *at, int64_t row, int6
 {
     int64_t head_dim = at->spec->layers[at->layer].head_dim;
     struct key_head head;
-    switch (at->rule->as) {
+    switch (ppi_rule_as(at)) {
     case PPI_AS_HEAD_FIRST:
         return in_pieces(row, head_dim, 0, 2 * head_dim);
     case PPI_AS_HEAD_SECOND:
@@ -204,7 +233,9 @@ static int64_t stored_of_one(const struct ppi_rule_at *at)
 {
     int64_t n_rows = ppi_one_expert_rows(at);
     const struct ppi_linear_shape *shape = &at->spec->linear;
-    switch (at->rule->as) {
+    if (is_split(at))
+        return n_rows / 2;
+    switch (ppi_rule_as(at)) {
     case PPI_AS_HEAD_FIRST:
     case PPI_AS_HEAD_SECOND:
         return 2 * n_rows;
@@ -223,7 +254,7 @@ static int64_t stored_of_one(const struct ppi_rule_at *at)
 
 int64_t ppi_stored_rows(const struct ppi_rule_at *at)
 {
-    return stored_of_one(at) * (ppi_rule_is_single(at) ? 1 : n_stacked(at));
+    return stored_of_one(at) * (is_single(at) ? 1 : n_stacked(at));
 }
 
 struct ppi_row_run ppi_rows_at(const struct ppi_rule_at *at, int64_t row)
@@ -231,8 +262,15 @@ struct ppi_row_run ppi_rows_at(const struct ppi_rule_at *at, int64_t row)
     int64_t n_rows = ppi_one_expert_rows(at), expert = row / n_rows;
     if (is_permuted(at))
         return permuted(row, at->spec->layers[at->layer].head_dim);
+    if (is_split(at)) {
+        int64_t half = n_rows / 2, of = row % half;
+        return (struct ppi_row_run){.i_tensor = row % n_rows >= half,
+                                    .first = expert * half + of,
+                                    .step = 1,
+                                    .n = half - of};
+    }
     struct ppi_row_run run = run_at(at, row % n_rows, n_rows);
-    if (ppi_rule_is_single(at))
+    if (is_single(at))
         run.i_tensor = (int32_t)expert;
     else
         run.first += expert * stored_of_one(at);
@@ -245,9 +283,9 @@ int32_t ppi_stored_shape(const struct ppi_rule_at *at, int64_t shape[PPI_RULE_MA
 {
     int32_t rank = 0;
     int64_t n_rows, n_cols, rows = stored_of_one(at);
-    bool turned = at->rule->as == PPI_AS_TURNED, blocks = at->rule->as == PPI_AS_BLOCKS;
+    bool turned = ppi_rule_as(at) == PPI_AS_TURNED, blocks = ppi_rule_as(at) == PPI_AS_BLOCKS;
     ppi_part_rows(at, &n_rows, &n_cols);
-    if (is_of_each_expert(at->rule->weight) && !ppi_rule_is_single(at))
+    if (is_of_each_expert(at->rule->weight) && !is_single(at))
         shape[rank++] = at->spec->experts.n;
     shape[rank++] = turned ? n_cols : rows;
     if (at->rule->weight == PPI_WEIGHT_LINEAR_CONV && !at->gguf)

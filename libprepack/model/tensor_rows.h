@@ -17,8 +17,13 @@ struct ppi_rule_at {
     int32_t layer;
 };
 
-/* Whether each expert has a tensor of its own. */
-bool ppi_rule_is_single(const struct ppi_rule_at *at);
+/* Tensors that hold the rows: one; one for each expert; or in a GGUF file two, the gates and what
+ * they are multiplied with, of a rule that names both in one. */
+int32_t ppi_rule_n_tensors(const struct ppi_rule_at *at);
+/* The part of the i-th of these two; else the rule's. */
+enum ppi_part ppi_rule_part_of(const struct ppi_rule_at *at, int32_t i_tensor);
+/* How they hold them: in GGUF files each part is as it is, or one below the other. */
+enum ppi_stored_as ppi_rule_as(const struct ppi_rule_at *at);
 /* Puts its number in the place of %d in a name. */
 void ppi_name_expert(char name[PPI_TENSOR_NAME_BYTES], int32_t expert);
 
@@ -27,7 +32,7 @@ void ppi_part_rows(const struct ppi_rule_at *at, int64_t *n_rows, int64_t *n_col
 
 /* Rows of a part, from one on, that stand in one tensor at one distance. */
 struct ppi_row_run {
-    int32_t i_tensor;    /* number of the expert where each has a tensor, else 0 */
+    int32_t i_tensor;    /* below ppi_rule_n_tensors; number of the expert where each has one */
     int64_t first, step; /* rows of the tensor; those of all experts are numbered through. Step 1 or
                             2 */
     int64_t n;

@@ -38,32 +38,34 @@ struct ppi_stored *ppi_tensors_place(const struct ppi_tensors *tensors, int32_t 
                             (size_t)i_rule];
 }
 
-/* Rules among the first n that name a tensor for each expert. */
-static size_t count_single(const struct ppi_tensors *tensors, int32_t n)
+/* Rules among the first n that have several tensors. */
+static size_t count_several(const struct ppi_tensors *tensors, int32_t n)
 {
     size_t count = 0;
-    for (int32_t i = 0; i < n; i++)
-        count += ppi_rule_names_each(&tensors->rules[i]);
+    for (int32_t i = 0; i < n; i++) {
+        const struct ppi_rule_at at = {.rule = &tensors->rules[i], .gguf = tensors->gguf};
+        count += tensors->gguf ? ppi_rule_n_tensors(&at) > 1 : ppi_rule_names_each(at.rule);
+    }
     return count;
 }
 
 struct ppi_stored *ppi_tensors_place_of(const struct ppi_tensors *tensors, int32_t i_rule,
-                                        int32_t layer, int32_t expert)
+                                        int32_t layer, int32_t i_tensor)
 {
-    if (expert == 0)
+    if (i_tensor == 0)
         return ppi_tensors_place(tensors, i_rule, layer);
     size_t table = (size_t)tensors->n_layers * (size_t)tensors->n_rules;
-    size_t row = (size_t)layer * count_single(tensors, tensors->n_rules);
-    row += count_single(tensors, i_rule);
-    return &tensors->stored[table + row * (size_t)(tensors->n_experts - 1) + (size_t)expert - 1];
+    size_t row = (size_t)layer * count_several(tensors, tensors->n_rules);
+    row += count_several(tensors, i_rule);
+    return &tensors->stored[table + row * (size_t)(tensors->n_each - 1) + (size_t)i_tensor - 1];
 }
 
 static size_t count_places(const struct ppi_tensors *tensors)
 {
     size_t n = (size_t)tensors->n_layers * (size_t)tensors->n_rules;
-    if (tensors->n_experts > 0)
-        n += (size_t)tensors->n_layers * count_single(tensors, tensors->n_rules) *
-             (size_t)(tensors->n_experts - 1);
+    if (tensors->n_each > 0)
+        n += (size_t)tensors->n_layers * count_several(tensors, tensors->n_rules) *
+             (size_t)(tensors->n_each - 1);
     return n;
 }
 
@@ -79,9 +81,19 @@ static void name_of(const struct opening *opening, const struct ppi_tensor_rule 
                     int32_t layer, char name[PPI_TENSOR_NAME_BYTES])
 {
     if (opening->tensors->gguf)
-        ppi_gguf_rule_name(rule, &opening->config->spec, layer, name);
+        ppi_gguf_rule_name(opening->tensors->gguf, rule, &opening->config->spec, layer, name);
     else
         ppi_rule_name(rule, &opening->tensors->prefixes, &opening->config->spec, layer, name);
+}
+
+/* Of one of a rule's tensors. */
+static void name_of_tensor(const struct opening *opening, const struct ppi_rule_at *at,
+                           int32_t i_tensor, char name[PPI_TENSOR_NAME_BYTES])
+{
+    struct ppi_tensor_rule rule = *at->rule;
+    rule.part = ppi_rule_part_of(at, i_tensor);
+    name_of(opening, &rule, at->layer, name);
+    ppi_name_expert(name, i_tensor);
 }
 
 /* By pp_model_convert, to a format of codes. */
@@ -113,6 +125,13 @@ static pp_status check_stored(const struct opening *opening, const struct ppi_ru
         wanted[0] = wanted[1];
         rank = 1;
     }
+    bool vector = ppi_weight_kinds[at->rule->weight].matrix == PPI_MATRIX_VECTOR;
+    if (at->gguf && vector && rank == 1 && entry->rank == 2 &&
+        entry->shape[0] * entry->shape[1] == wanted[0]) { /* a vector in rows */
+        wanted[0] = entry->shape[0];
+        wanted[1] = entry->shape[1];
+        rank = 2;
+    }
     if (entry->rank != rank || memcmp(entry->shape, wanted, (size_t)rank * sizeof *wanted) != 0) {
         char found[PPI_STORED_MAX_RANK * 22], asked[PPI_RULE_MAX_RANK * 22];
         shape_text(found, sizeof found, entry->shape, entry->rank);
@@ -121,6 +140,10 @@ static pp_status check_stored(const struct opening *opening, const struct ppi_ru
                          "%s: tensor \"%s\" has shape [%s]; %s for [%s]", label, entry->name, found,
                          at->gguf ? "the file's keys ask" : "config.json asks", asked);
     }
+    if (at->gguf && at->rule->weight == PPI_WEIGHT_LINEAR_A_LOG && entry->dtype != PP_DTYPE_F32)
+        return ppi_error(opening->err, PP_ERR_UNSUPPORTED,
+                         "%s: tensor \"%s\" has dtype %s; F32 is supported for it", label,
+                         entry->name, entry->dtype_name);
     if (entry->dtype == 0)
         return ppi_error(opening->err, PP_ERR_UNSUPPORTED,
                          "%s: tensor \"%s\" has dtype %s; F32, F16%s and BF16 are supported", label,
@@ -131,17 +154,18 @@ static pp_status check_stored(const struct opening *opening, const struct ppi_ru
     return PP_OK;
 }
 
-/* Experts are read as if they were one tensor. */
+/* Several tensors are read as if they were one. */
 static pp_status check_alike(const struct opening *opening, const struct ppi_stored *stored,
                              const struct ppi_stored *first)
 {
-    if (stored->entry->dtype == first->entry->dtype)
+    if (stored->entry->dtype == first->entry->dtype &&
+        stored->entry->blocks == first->entry->blocks)
         return PP_OK;
     return ppi_error(opening->err, PP_ERR_UNSUPPORTED,
-                     "%s: tensor \"%s\" has dtype %s, and that of the first expert %s; experts of "
-                     "one dtype are supported",
+                     "%s: tensor \"%s\" has dtype %s, and \"%s\" %s; experts of one dtype are "
+                     "supported",
                      stored->file->label.text, stored->entry->name, stored->entry->dtype_name,
-                     first->entry->dtype_name);
+                     first->entry->name, first->entry->dtype_name);
 }
 
 static pp_status find_numbers(const struct opening *opening, const struct ppi_rule_at *at,
@@ -152,20 +176,19 @@ static pp_status find_numbers(const struct opening *opening, const struct ppi_ru
     return check_stored(opening, at, stored);
 }
 
-/* Of a rule for each expert their tensors, else one. */
+/* All that a rule has. */
 static pp_status find_tensors_of(const struct opening *opening, int32_t i_rule, int32_t layer)
 {
     struct ppi_tensors *tensors = opening->tensors;
     const struct ppi_model_spec *spec = &opening->config->spec;
     const struct ppi_rule_at at = ppi_tensors_rule(tensors, spec, i_rule, layer);
-    int32_t n = ppi_rule_is_single(&at) ? spec->experts.n : 1;
+    int32_t n = ppi_rule_n_tensors(&at);
     bool codes = is_converted(tensors) && ppi_weight_has_codes(at.rule->weight);
-    bool blocks = at.rule->as == PPI_AS_BLOCKS;
+    bool blocks = ppi_rule_as(&at) == PPI_AS_BLOCKS;
     for (int32_t i = 0; i < n; i++) {
         char name[PPI_TENSOR_NAME_BYTES];
         struct ppi_stored *stored = ppi_tensors_place_of(tensors, i_rule, layer, i);
-        name_of(opening, at.rule, layer, name);
-        ppi_name_expert(name, i);
+        name_of_tensor(opening, &at, i, name);
         PP_TRY(blocks  ? ppi_tensors_find_blocks(tensors, &at, name, stored, opening->err)
                : codes ? ppi_tensors_find_codes(tensors, &at, name, stored, opening->err)
                        : find_numbers(opening, &at, name, stored));
@@ -265,18 +288,18 @@ static void settle_experts(const struct opening *opening)
         layer++;
     spec->experts.files = ppi_experts_form(tensors->rules, PPI_ALWAYS);
     for (int32_t i = 0; layer < spec->n_layers && i < tensors->n_rules; i++) {
-        const struct ppi_tensor_rule *rule = &tensors->rules[i];
+        const struct ppi_rule_at at = ppi_tensors_rule(tensors, spec, i, layer);
+        enum ppi_weight weight = at.rule->weight;
         char name[PPI_TENSOR_NAME_BYTES];
         struct ppi_stored stored;
-        if (rule->weight != PPI_WEIGHT_EXPERT_GATE_UP && rule->weight != PPI_WEIGHT_EXPERT_DOWN)
+        if (weight != PPI_WEIGHT_EXPERT_GATE_UP && weight != PPI_WEIGHT_EXPERT_DOWN)
             continue;
-        name_of(opening, rule, layer, name);
-        ppi_name_expert(name, 0);
-        if (rule->as == PPI_AS_BLOCKS)
+        name_of_tensor(opening, &at, 0, name);
+        if (ppi_rule_as(&at) == PPI_AS_BLOCKS)
             strncat(name, "_blocks", sizeof name - strlen(name) - 1);
         if (!ppi_source_find(tensors->source, name, &stored))
             continue;
-        spec->experts.files = (int32_t)rule->when;
+        spec->experts.files = (int32_t)at.rule->when;
         return;
     }
 }
@@ -361,7 +384,7 @@ static pp_status make_places(const struct opening *opening)
     const struct ppi_experts_spec *experts = &opening->config->spec.experts;
     tensors->n_layers = opening->config->spec.n_layers;
     bool single = experts->files == PPI_WHEN_EXPERTS_SINGLE && !tensors->gguf;
-    tensors->n_experts = single ? experts->n : 0;
+    tensors->n_each = single ? experts->n : tensors->gguf ? 2 : 0;
     size_t n = count_places(tensors);
     tensors->stored = ppi_zalloc(opening->mem, n, sizeof *tensors->stored);
     if (!tensors->stored)

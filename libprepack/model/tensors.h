@@ -21,9 +21,10 @@ struct ppi_tensors {
     struct ppi_name_prefixes prefixes; /* of the names in a directory */
     struct ppi_source *source;         /* NULL: random */
     const struct ppi_gguf_arch *gguf;  /* NULL: a directory's, or random */
-    int32_t n_layers, n_experts;       /* of the tables that follow */
-    /* [n_layers, n_rules], of outer weights in layer 0; then those of experts from the second on,
-     * where each has tensors of its own, [n_layers, such rules, n_experts - 1]; the source's */
+    int32_t n_layers;                  /* of the tables that follow */
+    int32_t n_each; /* tensors of a rule that has several: 2, or as many as experts; 0: none has */
+    /* [n_layers, n_rules], of outer weights in layer 0; then of rules with several tensors those
+     * from the second on, [n_layers, such rules, n_each - 1]; the source's */
     struct ppi_stored *stored;
     int32_t weights;               /* PP_WEIGHTS_*: the format of a converted model; else AUTO */
     struct ppi_code_places *codes; /* as stored; NULL: none has codes */
@@ -51,12 +52,12 @@ void ppi_tensors_random(const struct ppi_config *config, uint64_t seed,
 
 void ppi_tensors_close(struct ppi_tensors *tensors, struct ppi_mem *mem);
 
-/* Where a rule's tensor is stored, of experts that have their own the first one's; entry NULL:
- * nowhere. And that of another expert. Not of random models. */
+/* Where a rule's tensor is stored, of several the first; entry NULL: nowhere. And the i-th of
+ * several (ppi_rule_n_tensors). Not of random models. */
 struct ppi_stored *ppi_tensors_place(const struct ppi_tensors *tensors, int32_t i_rule,
                                      int32_t layer);
 struct ppi_stored *ppi_tensors_place_of(const struct ppi_tensors *tensors, int32_t i_rule,
-                                        int32_t layer, int32_t expert);
+                                        int32_t layer, int32_t i_tensor);
 
 /* tensors_unused.c: warns of what is stored and was not asked for. */
 void ppi_tensors_warn_of_unused(const struct ppi_tensors *tensors, const struct ppi_config *config,

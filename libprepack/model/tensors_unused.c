@@ -15,9 +15,10 @@ static bool begins_with(const char *text, const char *prefix)
 }
 
 /* Of a layer behind the last. */
-static bool is_behind(const struct ppi_config *config, const char *name)
+static bool is_behind(const struct ppi_tensors *tensors, const struct ppi_config *config,
+                      const char *name)
 {
-    static const char layers[] = "layers.";
+    const char *layers = tensors->gguf ? "blk." : "layers.";
     if (!begins_with(name, layers))
         return false;
     long layer = strtol(name + strlen(layers), NULL, 10);
@@ -64,7 +65,7 @@ static bool is_harmless(const struct ppi_tensors *tensors, const struct ppi_conf
         if (begins_with(name, others[i]))
             return true;
     return (arch->ignores && begins_with(name, arch->ignores)) ||
-           (arch->ignores_behind && is_behind(config, name)) ||
+           (arch->ignores_behind && is_behind(tensors, config, name)) ||
            is_of_shared_keys(tensors, &config->spec, stored);
 }
 

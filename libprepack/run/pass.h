@@ -19,7 +19,8 @@ pp_status ppi_pass_add(struct pp_session *session, const pp_kvcache *cache, cons
                        pp_error *err);
 
 /* Where a model has linear layers: where states go behind the tokens that were added last, and
- * those before them, which are not read at position 0. */
+ * those before them, which are not read at position 0. Without it, or with NULL, they go nowhere.
+ */
 void ppi_pass_set_state(struct pp_session *session, void *state, const void *state_before);
 
 /* What was added, as a pass in slot 0; it lives until more is added. */

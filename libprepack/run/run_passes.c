@@ -95,14 +95,14 @@ static pp_status add_piece(struct ppi_run *run, const struct ppi_piece *piece)
         stretch->after != PPI_NO_STRETCH)
         PP_TRY(ppi_run_take_over(run, stretch));
     PP_TRY(ppi_kvcache_reserve(r->cache, piece->begin, piece->begin + piece->n_tokens, run->err));
-    PP_TRY(ppi_run_begin_state(run, stretch->i_item));
+    PP_TRY(ppi_run_begin_state(run, piece));
     ppi_outputs_mark(&run->outputs, stretch, piece->begin, piece->n_tokens, kinds);
     PP_TRY(ppi_pass_add(run->session, r->cache,
                         r->tokens + (piece->begin - run->begins[stretch->i_item]), piece->begin,
                         piece->n_tokens, kinds, piece->i_stretch, run->err));
-    if (r->state)
-        ppi_pass_set_state(run->session, r->state->data,
-                           r->state_before ? r->state_before->data : r->state->data);
+    const struct ppi_page *before = r->state_before ? r->state_before : r->state;
+    if (before)
+        ppi_pass_set_state(run->session, r->state ? r->state->data : NULL, before->data);
     return PP_OK;
 }
 

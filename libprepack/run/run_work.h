@@ -14,7 +14,7 @@ struct ppi_running {
     int32_t *joined;       /* owned: the tokens of the cache and the item's behind them; or NULL */
     int64_t keep;          /* tokens that the item's cache had and keeps after an error */
     /* Where a model has linear layers, blocks that it owns: the states of what has been computed,
-     * and those that the pass reads, where it writes others. */
+     * and those that the pass reads, where it writes others or none. */
     struct ppi_page *state, *state_before;
 };
 
@@ -58,9 +58,9 @@ void ppi_run_free_prefixes(struct ppi_run *run);
 /* run_states.c: takes blocks for the states of all caches that are kept, so that too little memory
  * shows before any work. */
 pp_status ppi_run_reserve_states(struct ppi_run *run);
-/* A piece of an item is to be added to the pass, and has been: where its states go, and where those
- * are that it goes on from. */
-pp_status ppi_run_begin_state(struct ppi_run *run, int64_t i_item);
+/* A piece of an item is to be added to the pass, and has run: where its states go, if anybody has a
+ * use for them, and where those are that it goes on from. */
+pp_status ppi_run_begin_state(struct ppi_run *run, const struct ppi_piece *piece);
 void ppi_run_end_state(struct ppi_run *run, int64_t i_item);
 /* An item begins with the states `block`, which others have too. */
 void ppi_run_share_state(struct ppi_run *run, int64_t i_item, struct ppi_page *block);

@@ -80,7 +80,7 @@ static pp_cost_params short_params(void)
     return params;
 }
 
-static void check_model(const pp_cost_model *cost)
+static void check_model_of(const pp_cost_model *cost, const char *name)
 {
     const int64_t lengths[] = {10, 20, 30};
     double one, three;
@@ -90,10 +90,15 @@ static void check_model(const pp_cost_model *cost)
         ck_assert_msg(terms[i] >= 0 && isfinite(terms[i]), "term %zu is %g", i, terms[i]);
     ck_assert(cost->error > 0 && cost->tile >= 1);
     ck_assert_uint_gt(strlen(cost->device), 3);
-    ck_assert_str_eq(cost->model, "llama, 2 layers of 64, vocabulary 512");
+    ck_assert_str_eq(cost->model, name);
     OK(pp_cost_predict(cost, lengths, 1, &one, perr));
     OK(pp_cost_predict(cost, lengths, 3, &three, perr));
     ck_assert(one > 0 && three >= one);
+}
+
+static void check_model(const pp_cost_model *cost)
+{
+    check_model_of(cost, "llama, 2 layers of 64, vocabulary 512");
 }
 
 START_TEST(fits_a_model)
@@ -120,6 +125,40 @@ START_TEST(fits_a_model)
     pp_packer_destroy(packer);
     pp_session_destroy(session);
     pp_model_unref(model);
+}
+END_TEST
+
+/* Layers with experts, with a state in the place of keys, that see other layers' keys. */
+START_TEST(fits_models_whose_layers_differ)
+{
+    static const char shared[] =
+        "{\"model_type\": \"gemma4_text\", \"vocab_size\": 512, \"hidden_size\": 64, "
+        "\"intermediate_size\": 48, \"num_hidden_layers\": 4, \"num_attention_heads\": 2, "
+        "\"num_key_value_heads\": 1, \"head_dim\": 16, \"global_head_dim\": 32, "
+        "\"max_position_embeddings\": 4096, \"dtype\": \"bfloat16\", \"sliding_window\": 32, "
+        "\"num_kv_shared_layers\": 2, \"hidden_size_per_layer_input\": 8, "
+        "\"vocab_size_per_layer_input\": 512, \"layer_types\": [\"sliding_attention\", "
+        "\"full_attention\", \"sliding_attention\", \"full_attention\"]}";
+    const struct {
+        const char *config, *name;
+    } models[] = {{pp_model_preset("tiny-moe"), "qwen3_moe, 2 layers of 64, vocabulary 512"},
+                  {pp_model_preset("tiny-linear"), "qwen3_5_text, 4 layers of 64, vocabulary 512"},
+                  {shared, "gemma4_text, 4 layers of 64, vocabulary 512"}};
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+        pp_model *model;
+        OK(pp_model_create_random(models[i].config, 1, NULL, &model, perr));
+        pp_session *session = new_session(model, NULL, 0);
+        pp_cost_params params = short_params();
+        for (int cache_only = 0; cache_only < 2; cache_only++) {
+            pp_cost_model cost = {.struct_size = sizeof cost};
+            params.cache_only = cache_only;
+            OK(pp_cost_measure(session, &params, &cost, perr));
+            check_model_of(&cost, models[i].name);
+        }
+        ck_assert_int_eq(read_info(session).kv_bytes, 0);
+        pp_session_destroy(session);
+        pp_model_unref(model);
+    }
 }
 END_TEST
 
@@ -319,6 +358,7 @@ int main(void)
     TCase *tcase = tcase_create("cost-measure");
     tcase_set_timeout(tcase, 0);
     tcase_add_test(tcase, fits_a_model);
+    tcase_add_test(tcase, fits_models_whose_layers_differ);
     tcase_add_test(tcase, climbs_while_there_is_time);
     tcase_add_test(tcase, the_session_stays_as_it_was);
     tcase_add_test(tcase, cancels);

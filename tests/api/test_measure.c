@@ -136,6 +136,13 @@ START_TEST(products_and_rows_by_hand)
 }
 END_TEST
 
+static pp_model *new_preset(const char *name)
+{
+    pp_model *model;
+    OK(pp_model_create_random(pp_model_preset(name), 1, NULL, &model, perr));
+    return model;
+}
+
 /* What scores labels is in the place of the LM head; without either there is nothing to measure. */
 START_TEST(heads_by_hand)
 {
@@ -367,7 +374,7 @@ START_TEST(bad_params_are_refused)
     pp_measurement result = {.struct_size = sizeof result, .seconds = -1};
     REFUSED(params.operation = 0, PP_ERR_ARG, "operation is 0");
     REFUSED(params.operation = -1, PP_ERR_ARG, "operation is -1");
-    REFUSED(params.operation = PP_MEASURE_COPY + 1, PP_ERR_ARG, "operation");
+    REFUSED(params.operation = PP_MEASURE_LINEAR_OUT + 1, PP_ERR_ARG, "operation");
     REFUSED(params.n_runs = -1, PP_ERR_ARG, "n_runs");
     REFUSED(params.n_runs = 100, PP_ERR_ARG, "n_runs");
     REFUSED(params.n_rows = -1, PP_ERR_ARG, "n_rows");
@@ -420,41 +427,54 @@ static void failing_release(void *user, void *memory, size_t bytes)
     free(memory);
 }
 
+/* One operation of an open session, with each allocation failing once. */
+static void fail_each_allocation(pp_session *session, int32_t operation)
+{
+    const int64_t held = n_held;
+    pp_measure_params params = {.struct_size = sizeof params,
+                                .operation = operation,
+                                .n_rows = 2,
+                                .lengths = (int64_t[]){5, 6},
+                                .n_prompts = 2,
+                                .n_runs = 1,
+                                .caches = operation % 3};
+    pp_measurement result = {.struct_size = sizeof result};
+    int n_refused = 0;
+    for (fail_at = 1;; fail_at++) {
+        n_calls = 0;
+        const pp_status status = pp_session_measure(session, &params, &result, NULL);
+        if (!getenv("PREPACK_TEST_DEVICE")) /* a device's tables grow as passes need them */
+            ck_assert_int_eq(n_held, held);
+        ck_assert(status == PP_OK || status == PP_ERR_NOMEM || status == PP_ERR_DEVICE_NOMEM);
+        n_refused += status != PP_OK;
+        if (n_calls < fail_at)
+            break;
+    }
+    fail_at = 0;
+    ck_assert_int_gt(n_refused, 0);
+}
+
 START_TEST(every_allocation_may_fail)
 {
     const pp_allocator allocator = {
         .struct_size = sizeof allocator, .allocate = failing_allocate, .release = failing_release};
-    pp_model *model = new_model(NULL, false);
-    pp_session *session;
-    ck_assert_int_eq(open_session(model, &allocator, &session), PP_OK);
-    measure_lengths(session, PP_MEASURE_DECODE, (int64_t[]){2000}, 1); /* a slab of pages */
-    const int64_t held = n_held;
-    for (int32_t operation = PP_MEASURE_QKV; operation < PP_MEASURE_COPY; operation++) {
-        pp_measure_params params = {.struct_size = sizeof params,
-                                    .operation = operation,
-                                    .n_rows = 2,
-                                    .lengths = (int64_t[]){5, 6},
-                                    .n_prompts = 2,
-                                    .n_runs = 1,
-                                    .caches = operation % 3};
-        pp_measurement result = {.struct_size = sizeof result};
-        int n_refused = 0;
-        for (fail_at = 1;; fail_at++) {
-            n_calls = 0;
-            const pp_status status = pp_session_measure(session, &params, &result, NULL);
-            if (!getenv("PREPACK_TEST_DEVICE")) /* a device's tables grow as passes need them */
-                ck_assert_int_eq(n_held, held);
-            ck_assert(status == PP_OK || status == PP_ERR_NOMEM || status == PP_ERR_DEVICE_NOMEM);
-            n_refused += status != PP_OK;
-            if (n_calls < fail_at)
-                break;
-        }
-        ck_assert_int_gt(n_refused, 0);
+    static const struct {
+        const char *preset;
+        int32_t first, last;
+    } all[] = {{"tiny", PP_MEASURE_QKV, PP_MEASURE_SAMPLE},
+               {"tiny-moe", PP_MEASURE_EXPERTS, PP_MEASURE_ROUTE},
+               {"tiny-linear", PP_MEASURE_LINEAR, PP_MEASURE_LINEAR_OUT}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        pp_model *model = new_preset(all[i].preset);
+        pp_session *session;
+        ck_assert_int_eq(open_session(model, &allocator, &session), PP_OK);
+        measure_lengths(session, PP_MEASURE_DECODE, (int64_t[]){2000}, 1); /* a slab of pages */
+        for (int32_t operation = all[i].first; operation <= all[i].last; operation++)
+            fail_each_allocation(session, operation);
+        pp_session_destroy(session);
+        ck_assert_int_eq(n_held, 0);
+        pp_model_unref(model);
     }
-    fail_at = 0;
-    pp_session_destroy(session);
-    ck_assert_int_eq(n_held, 0);
-    pp_model_unref(model);
 }
 END_TEST
 

@@ -110,6 +110,33 @@ def windows_keep_all(program):
     assert windowed["prompt.1.layer.5.k"] == full["prompt.1.layer.5.k"]
 
 
+def linear_states(program):
+    """linear layers have a state and what their convolution holds, whatever the prompt's length"""
+    prompts = prompts_of((70, 1, 5))
+    tensors, _ = prefill(program, "a", prompts, "--kv", model="tiny-linear")
+    parts = {}
+    for name, (_, shape, values) in tensors.items():
+        if name.startswith("prompt."):
+            _, i, _, layer, part = name.split(".")
+            parts.setdefault((layer, part), []).append((shape, values))
+            assert part not in "kv" or shape[0] == len(prompts[int(i)]), (name, shape)
+    kinds = {part for _, part in parts}
+    assert kinds == {"k", "v", "state", "conv"}, kinds
+    for (layer, part), three in parts.items():
+        assert len(three) == 3 and all(any(values) for _, values in three), (layer, part)
+        if part in ("state", "conv"):
+            assert three[0][0] == three[1][0] == three[2][0], (layer, part)
+            assert len({values for _, values in three}) == 3, (layer, part)
+        if part == "conv":  # one token: zeros before it
+            rows, channels = three[1][0]
+            assert not any(three[1][1][:(rows - 1) * channels]), layer
+    for i, prompt in enumerate(prompts):
+        alone, _ = prefill(program, "b", [prompt], "--kv", "--force", model="tiny-linear")
+        for name in alone:
+            if name.startswith("prompt.0."):
+                assert alone[name] == tensors[name.replace("prompt.0", f"prompt.{i}")], name
+
+
 def left_behind(program):
     return [name for name in os.listdir(program.folder) if ".partial-" in name or name == "out"]
 
@@ -173,4 +200,4 @@ def interrupted(program):
         assert not left_behind(program), left_behind(program)
 
 
-CASES = [the_file, agrees_with_generate, windows_keep_all, refusals, no_room, interrupted]
+CASES = [the_file, agrees_with_generate, windows_keep_all, linear_states, refusals, no_room, interrupted]

@@ -1,7 +1,7 @@
 /*
  * op_device_linear.c: linear layers of both rules against double precision, token by token from the
- * formulas of libprepack/linear.h; and their bits: the same however a prompt is cut and whatever
- * runs beside it.
+ * formulas of libprepack/linear.h; and their bits: the same however a prompt is cut, whatever runs
+ * beside it and whether or not anybody wants its state.
  */
 #include "under_test.h"
 
@@ -405,11 +405,61 @@ static void bits_do_not_depend_on_cuts(void)
     }
 }
 
+/* Of a prompt in one pass: its end with and without a state behind it, and the whole without. */
+static void unwanted_states_are_not_written(void)
+{
+    enum { N = 13, CUT = 5, REST = N - CUT };
+    struct rng rng = rng_seeded(3);
+    for (size_t i = 0; i < COUNT(shapes); i++) {
+        struct layer l = layer_make(&rng, shapes[i]);
+        float *rows = device_random(&rng, PP_DTYPE_F32, (size_t)(N * row_size(&l)), 1);
+        float *pass = device_host((size_t)((N + 2 * REST) * row_size(&l)) * sizeof *pass);
+        struct ppi_cuda_linear_segment whole = {.state = device_alloc(state_bytes(&l)),
+                                                .n_rows = N};
+        struct ppi_cuda_linear_segment begin = {.state = device_alloc(state_bytes(&l)),
+                                                .n_rows = CUT};
+        struct ppi_cuda_linear_segment segments[] = {
+            {.state_before = begin.state, .row = 0, .n_rows = REST, .position = CUT},
+            {.row = REST, .n_rows = N},
+            {.state = device_alloc(state_bytes(&l)),
+             .state_before = begin.state,
+             .row = REST + N,
+             .n_rows = REST,
+             .position = CUT}};
+        uint16_t *expected = run(&l, 0, rows, N, &whole, 1);
+        free(run(&l, 0, rows, CUT, &begin, 1));
+        char *before = device_host(state_bytes(&l)), *after = device_host(state_bytes(&l));
+        device_download(before, begin.state, state_bytes(&l));
+        for (size_t s = 0; s < COUNT(segments); s++)
+            memcpy(pass + segments[s].row * row_size(&l),
+                   rows + segments[s].position * row_size(&l),
+                   (size_t)(segments[s].n_rows * row_size(&l)) * sizeof *pass);
+        uint16_t *got = run(&l, 0, pass, N + 2 * REST, segments, COUNT(segments));
+        for (size_t s = 0; s < COUNT(segments); s++)
+            EXPECT(memcmp(got + segments[s].row * v_size(&l),
+                          expected + segments[s].position * v_size(&l),
+                          (size_t)(segments[s].n_rows * v_size(&l)) * sizeof *got) == 0,
+                   "shape %zu, segment %zu: other bits", i, s);
+        device_download(after, begin.state, state_bytes(&l));
+        EXPECT(memcmp(before, after, state_bytes(&l)) == 0,
+               "shape %zu: what was before has changed", i);
+        device_free(begin.state);
+        float *state = take_state(&l, whole.state), *beside = take_state(&l, segments[2].state);
+        EXPECT(memcmp(state, beside, (size_t)state_size(&l) * sizeof *state) == 0,
+               "shape %zu: the state that is wanted is another", i);
+        void *const host[] = {state, beside, before, after, expected, got, pass, rows};
+        for (size_t b = 0; b < COUNT(host); b++)
+            free(host[b]);
+        layer_free(&l);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct device_test tests[] = {
         {"values", values},
         {"bits_do_not_depend_on_cuts", bits_do_not_depend_on_cuts},
+        {"unwanted_states_are_not_written", unwanted_states_are_not_written},
     };
     return device_main(tests, COUNT(tests), argc, argv);
 }

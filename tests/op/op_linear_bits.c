@@ -1,6 +1,7 @@
 /*
  * op_linear_bits.c: the bits that a linear layer gives for a prompt, which may depend on its own
- * tokens only: not on cuts, company, threads or on who else goes on from a state.
+ * tokens only: not on cuts, company, threads, on who else goes on from a state or on whether
+ * anybody wants the one behind it.
  */
 #include "linear_world.h"
 
@@ -66,6 +67,15 @@ START_TEST(cuts_change_nothing)
 }
 END_TEST
 
+/* Where the states behind a segment go. */
+enum { IN_PLACE, ELSEWHERE, NOWHERE };
+
+static bool same_layer(const struct linear_world *w, const char *a, const char *b)
+{
+    int64_t bytes = ppi_linear_state_bytes(w->shape), at = LINEAR_INDEX * bytes;
+    return memcmp(a + at, b + at, (size_t)bytes) == 0;
+}
+
 /* The rest of each prompt, behind a cut of its own, in passes of several in any order. */
 static void check_company(struct rng *rng, struct linear_world *w, const char *variant,
                           struct whole *prompts, const int32_t *lengths, int32_t n_prompts)
@@ -74,6 +84,7 @@ static void check_company(struct rng *rng, struct linear_world *w, const char *v
     struct ppi_segment segments[8] = {{0}};
     float *rows = checkop_alloc(MAX_ROWS * (size_t)row_size, sizeof *rows);
     char *out = checkop_alloc(MAX_ROWS * (size_t)v_size, sizeof(float));
+    char *kept[8];
     int32_t first = (int32_t)rng_between(rng, 0, n_prompts - 1), n_rows = 0;
     for (int32_t i = 0; i < n_prompts; i++) {
         int32_t p = (first + i) % n_prompts;
@@ -81,12 +92,16 @@ static void check_company(struct rng *rng, struct linear_world *w, const char *v
         char *before = linear_make_state(w);
         if (cut > 0)
             linear_run_part(w, prompts[p].rows, 0, cut, before, out);
-        bool in_place = rng_between(rng, 0, 1);
+        int64_t way = rng_between(rng, IN_PLACE, NOWHERE);
         segments[i] = (struct ppi_segment){.row = n_rows,
                                            .n_rows = lengths[p] - cut,
                                            .position = cut,
-                                           .state = in_place ? before : linear_make_state(w),
+                                           .state = way == IN_PLACE    ? before
+                                                    : way == ELSEWHERE ? linear_make_state(w)
+                                                                       : NULL,
                                            .state_before = before};
+        kept[i] = checkop_alloc(1, linear_state_size(w));
+        memcpy(kept[i], before, linear_state_size(w));
         memcpy(rows + n_rows * row_size, prompts[p].rows + cut * row_size,
                (size_t)(segments[i].n_rows * row_size) * sizeof *rows);
         n_rows += segments[i].n_rows;
@@ -98,15 +113,17 @@ static void check_company(struct rng *rng, struct linear_world *w, const char *v
         bool same = memcmp(out + (size_t)segments[i].row * token,
                            prompts[p].out + (size_t)segments[i].position * token,
                            (size_t)segments[i].n_rows * token) == 0;
-        const char *state =
-            (char *)segments[i].state + LINEAR_INDEX * ppi_linear_state_bytes(w->shape);
-        same &= memcmp(state, prompts[p].state + LINEAR_INDEX * ppi_linear_state_bytes(w->shape),
-                       (size_t)ppi_linear_state_bytes(w->shape)) == 0;
+        char *before = (char *)(uintptr_t)segments[i].state_before, *state = segments[i].state;
+        same &= !state || same_layer(w, state, prompts[p].state);
         EXPECT(same, "%s shape %d: prompt %d from token %d on has other bits in company", variant,
                (int)(w->shape - linear_shapes), p, segments[i].position);
-        if (segments[i].state_before != segments[i].state)
-            free((void *)(uintptr_t)segments[i].state_before);
-        free(segments[i].state);
+        EXPECT(state == before || same_states(w, before, kept[i]),
+               "%s shape %d: the state before token %d of prompt %d was written", variant,
+               (int)(w->shape - linear_shapes), segments[i].position, p);
+        if (before != state)
+            free(before);
+        free(state);
+        free(kept[i]);
     }
     free(out);
     free(rows);

@@ -36,6 +36,11 @@ const struct run_target *run_target(int i);
     for (int target_ = 0; run_target(target_); target_++)                                          \
         for (const struct run_target *target = run_target(target_); target; target = NULL)
 
+/* Of many families each takes every second kernel set, its neighbour the others; on a GPU all. */
+#define FOR_SOME_TARGETS(target, i_family)                                                         \
+    FOR_EACH_TARGET(target)                                                                        \
+    if (run_on_cuda() || (target_ / 2 + (i_family)) % 2 == 0)
+
 /* true when the targets are a GPU or its emulation: shapes are multiples of 8, sizes small. */
 static inline bool run_on_cuda(void)
 {

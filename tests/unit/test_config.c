@@ -330,7 +330,7 @@ START_TEST(presets_are_valid)
     int64_t n = 0;
     for (const char *name; (name = pp_model_preset_name(n)); n++)
         ck_assert_int_eq(random_config(pp_model_preset(name)).dtype, PP_DTYPE_BF16);
-    ck_assert_int_eq(n, 8);
+    ck_assert_int_eq(n, 17);
     ck_assert_ptr_null(pp_model_preset_name(n));
     ck_assert_ptr_null(pp_model_preset_name(-1));
     ck_assert_ptr_null(pp_model_preset_name(INT64_MAX));

@@ -118,6 +118,51 @@ START_TEST(is_best_and_never_negative)
 }
 END_TEST
 
+/* ---- mixtures ---- */
+
+enum { MIXTURE_TOKENS = 8192 };
+
+/* The weights of an expert are read when some token chooses it: n tokens that choose k of e experts
+ * at random want e (1 - (1 - k / e)^n) of them, so that small passes cost less than per_pass says.
+ * What reading all of them takes is as long as computing `worth` tokens. */
+static const struct mixture {
+    int n_experts, top_k;
+    double worth;
+    double most; /* mean relative error of the shapes that are measured */
+} mixtures[] = {{8, 2, 64, 0.01},    {64, 8, 64, 0.01},    {32, 4, 256, 0.01},
+                {64, 8, 256, 0.01},  {128, 8, 64, 0.01},   {128, 8, 256, 0.01},
+                {512, 10, 64, 0.01}, {512, 10, 256, 0.015}};
+
+static double mixture_seconds(const struct mixture *mixture, const struct ppi_cost_shape *shape)
+{
+    double share = 1 - pow(1 - (double)mixture->top_k / mixture->n_experts, (double)shape->tokens);
+    return 2e-3 + 1e-4 * (mixture->worth * share + (double)shape->tokens) + 2e-8 * shape->squares +
+           1e-4 * (double)shape->n_prompts;
+}
+
+START_TEST(mixtures_fit_with_a_known_error)
+{
+    static int64_t lengths[MIXTURE_TOKENS];
+    const struct mixture *mixture = &mixtures[_i];
+    struct ppi_cost_sample fitted[100];
+    size_t n = 0;
+    pp_cost_model cost;
+    int rung = ppi_cost_first_rung(MIXTURE_TOKENS, mixture->n_experts, mixture->top_k, 3);
+    for (; rung < ppi_cost_n_rungs(MIXTURE_TOKENS); rung++)
+        for (int kind = 0; kind < PPI_COST_HELD_OUT; kind++) {
+            struct ppi_cost_shape shape =
+                ppi_cost_shape((enum ppi_cost_kind)kind, rung, MIXTURE_TOKENS, 4096, 7, lengths);
+            fitted[n++] = (struct ppi_cost_sample){shape.tokens, shape.n_prompts, shape.squares,
+                                                   mixture_seconds(mixture, &shape)};
+        }
+    pp_cost_init(&cost, sizeof cost);
+    ppi_cost_fit(fitted, n, &cost);
+    double error = ppi_cost_error(&cost, fitted, n);
+    ck_assert_msg(error <= mixture->most, "%d of %d experts: an error of %g", mixture->top_k,
+                  mixture->n_experts, error);
+}
+END_TEST
+
 START_TEST(survives_degenerate_samples)
 {
     struct ppi_cost_sample samples[N_SAMPLES];
@@ -250,6 +295,7 @@ int main(void)
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, finds_what_made_the_times, 0, (int)PPI_COUNT(truths));
     tcase_add_loop_test(tests, is_best_and_never_negative, 0, 12);
+    tcase_add_loop_test(tests, mixtures_fit_with_a_known_error, 0, (int)PPI_COUNT(mixtures));
     tcase_add_test(tests, survives_degenerate_samples);
     tcase_add_test(tests, prefers_no_tile);
     tcase_add_test(tests, noise_is_no_tile);

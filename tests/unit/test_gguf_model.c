@@ -11,6 +11,7 @@
 #include "support/tap.h"
 
 #include <check.h>
+#include <prepack/session.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -257,6 +258,117 @@ START_TEST(refuses_windows_of_others)
 }
 END_TEST
 
+/* ---- hybrids ---- */
+
+#define NUMBER(name, value) "key \"granitehybrid." name "\" d:4 d:" value " "
+#define LAYERS(values)      "key \"granitehybrid.attention.head_count_kv\" d:9 d:4 " values " "
+#define MAMBA                                                                                      \
+    LAYERS("q:2 d:0 d:1")                                                                          \
+    NUMBER("ssm.time_step_rank", "2")                                                              \
+    NUMBER("ssm.state_size", "1") NUMBER("ssm.group_count", "1") NUMBER("ssm.conv_kernel", "2")
+
+/* The tiny model as one of Granite's hybrids, of two layers; the caller frees it. */
+static char *hybrid_text(const char *keys)
+{
+    char more[2000], *hybrid = replaced_all(gguf_tiny, "llama", "granitehybrid");
+    snprintf(more, sizeof more, "%s%skey \"general.architecture\"",
+             NUMBER("expert_shared_feed_forward_length", "4"), keys);
+    char *longer = replaced(hybrid, "block_count\" d:4 d:1", "block_count\" d:4 d:2");
+    char *text = replaced(longer, "key \"general.architecture\"", more);
+    free(longer);
+    free(hybrid);
+    return text;
+}
+
+START_TEST(refuses_hybrids)
+{
+    static const struct {
+        const char *keys, *message;
+        pp_status status;
+    } all[] = {
+        {"", "attention.head_count_kv is missing; an integer, or one for each", PP_ERR_FORMAT},
+        {LAYERS("q:1 d:0"), "an integer, or one for each layer", PP_ERR_FORMAT},
+        {"key \"granitehybrid.attention.head_count_kv\" d:9 d:5 q:2 d:0 d:-1 ",
+         "integers of at least 0", PP_ERR_FORMAT},
+        {LAYERS("q:2 d:0 d:1"), "ssm.time_step_rank is missing", PP_ERR_FORMAT},
+        {MAMBA, "ssm.inner_size is missing", PP_ERR_FORMAT},
+        {MAMBA NUMBER("ssm.inner_size", "6"), "ssm.inner_size is 6; a multiple", PP_ERR_FORMAT},
+        {MAMBA NUMBER("ssm.inner_size", "8"), "no tensor \"blk.0.ssm_in.weight\"", PP_ERR_FORMAT},
+    };
+    for (size_t i = 0; i < PPI_COUNT(all); i++) {
+        struct path dir = make_dir();
+        char line[400], *text = hybrid_text(all[i].keys);
+        pp_model *model;
+        pp_error err;
+        write_text(dir.text, "m.gguf", text);
+        pp_status status = open_model(dir.text, "m.gguf", 0, line, &model, &err);
+        ck_assert_msg(status == all[i].status && strstr(err.message, all[i].message), "%s",
+                      err.message);
+        free(text);
+        remove_dir(dir.text);
+    }
+}
+END_TEST
+
+/* A file of zeros: but one thing in it must be below 0, which is seen when it is read. */
+START_TEST(refuses_decays_that_are_none)
+{
+    static const struct {
+        const char *name;
+        int n_rows, n_cols; /* n_cols 0: a vector */
+    } tensors[] = {{"token_embd.weight", 8, 4},
+                   {"output_norm.weight", 4, 0},
+                   {"blk.0.attn_norm.weight", 4, 0},
+                   {"blk.0.ffn_norm.weight", 4, 0},
+                   {"blk.0.ssm_in.weight", 20, 4},
+                   {"blk.0.ssm_conv1d.weight", 10, 2},
+                   {"blk.0.ssm_a", 2, 1},
+                   {"blk.0.ssm_d", 2, 1},
+                   {"blk.0.ssm_dt.bias", 2, 0},
+                   {"blk.0.ssm_norm.weight", 1, 8},
+                   {"blk.0.ssm_out.weight", 4, 8},
+                   {"blk.0.ffn_gate.weight", 4, 4},
+                   {"blk.1.attn_norm.weight", 4, 0},
+                   {"blk.1.ffn_norm.weight", 4, 0},
+                   {"blk.1.attn_q.weight", 4, 4},
+                   {"blk.1.attn_k.weight", 4, 4},
+                   {"blk.1.attn_v.weight", 4, 4},
+                   {"blk.1.attn_output.weight", 4, 4},
+                   {"blk.1.ffn_gate.weight", 4, 4},
+                   {"blk.1.ffn_up.weight", 4, 4},
+                   {"blk.1.ffn_down.weight", 4, 4},
+                   {"blk.0.ffn_up.weight", 4, 4},
+                   {"blk.0.ffn_down.weight", 4, 4}};
+    struct path dir = make_dir();
+    char line[400], text[6000], *keys = hybrid_text(MAMBA NUMBER("ssm.inner_size", "8"));
+    pp_model *model;
+    pp_session *session;
+    pp_error err;
+    int used = snprintf(text, sizeof text, "%.*s", (int)(strstr(keys, "tensor") - keys), keys);
+    int at = 0;
+    for (size_t i = 0; i < PPI_COUNT(tensors); i++) {
+        int n = tensors[i].n_rows, k = tensors[i].n_cols;
+        used +=
+            snprintf(text + used, sizeof text - (size_t)used, "tensor \"%s\" ", tensors[i].name);
+        used +=
+            k > 0 ? snprintf(text + used, sizeof text - (size_t)used, "d:2 q:%d q:%d d:0 q:%d ", k,
+                             n, at)
+                  : snprintf(text + used, sizeof text - (size_t)used, "d:1 q:%d d:0 q:%d ", n, at);
+        at += (n * (k > 0 ? k : 1) * 4 + 31) / 32 * 32;
+    }
+    snprintf(text + used, sizeof text - (size_t)used, "@32 *%d", at);
+    write_text(dir.text, "m.gguf", text);
+    ck_assert_msg(open_model(dir.text, "m.gguf", 0, line, &model, &err) == PP_OK, "%s",
+                  err.message);
+    ck_assert_int_eq(pp_session_create(model, NULL, &session, &err), PP_ERR_FORMAT);
+    ck_assert_msg(strstr(err.message, "\"blk.0.ssm_a\" has 0; finite numbers below 0"), "%s",
+                  err.message);
+    pp_model_unref(model);
+    free(keys);
+    remove_dir(dir.text);
+}
+END_TEST
+
 /* ---- values ---- */
 
 #define EIGHT   "b:1 b:2 b:3 b:4 b:5 b:6 b:7 b:8 "
@@ -394,6 +506,8 @@ int main(void)
     tcase_add_loop_test(refused, refuses_models, 0, (int)n_malformed_gguf_models);
     tcase_add_test(refused, refuses_every_truncation);
     tcase_add_test(refused, refuses_windows_of_others);
+    tcase_add_test(refused, refuses_hybrids);
+    tcase_add_test(refused, refuses_decays_that_are_none);
     suite_add_tcase(suite, refused);
     TCase *opening = tcase_create("opening");
     tcase_set_timeout(opening, 60);

@@ -157,7 +157,8 @@ START_TEST(refuses_experts_of_two_dtypes)
 {
     struct stored_world world = {.other = PLACE "e.2.down.weight"};
     check_refused(&world, &FORMS[SINGLE_FORM],
-                  "\"" PLACE "e.2.down.weight\" has dtype F16, and that of the first expert F32");
+                  "\"" PLACE "e.2.down.weight\" has dtype F16, and \"" PLACE
+                  "e.0.down.weight\" F32");
 }
 END_TEST
 

@@ -25,6 +25,7 @@ struct prefill {
     struct tokenizer *tokenizer; /* of prompts that are texts */
     struct promptset prompts;
     pp_layer_config *layers; /* [n_layers] */
+    struct tensor_states states;
     pp_session *session;
     pp_session_info info;
     pp_packer *packer;
@@ -59,6 +60,20 @@ static int open_data(struct prefill *prefill)
                            engine->config.max_position, 0, &prefill->prompts);
 }
 
+static struct tensor_states states_of(const pp_model_config *config)
+{
+    if (config->n_linear_layers == 0)
+        return (struct tensor_states){0};
+    return (struct tensor_states){
+        .heads = config->linear_value_heads,
+        .key_dim = config->linear_key_dim,
+        .value_dim = config->linear_value_dim,
+        .rows = config->linear_kernel - 1,
+        .channels = 2 * config->linear_key_heads * config->linear_key_dim +
+                    config->linear_value_heads * config->linear_value_dim,
+    };
+}
+
 static int read_layers(struct prefill *prefill)
 {
     pp_error err = {.struct_size = sizeof err};
@@ -74,6 +89,10 @@ static int read_layers(struct prefill *prefill)
         if (prefill->piece_elements < token)
             prefill->piece_elements = token;
     }
+    prefill->states = states_of(&prefill->engine.config);
+    for (int which = 0; which < 2; which++)
+        if (prefill->piece_elements < tensor_state_size(&prefill->states, which))
+            prefill->piece_elements = tensor_state_size(&prefill->states, which);
     if (prefill->piece_elements < PIECE_BYTES / (int64_t)sizeof(float))
         prefill->piece_elements = PIECE_BYTES / (int64_t)sizeof(float);
     return STATUS_OK;
@@ -100,6 +119,7 @@ static int open_file(struct prefill *prefill)
         .vocab_size = prefill->engine.config.vocab_size,
         .layers = prefill->layers,
         .n_layers = options->kv ? prefill->engine.config.n_layers : 0,
+        .states = prefill->states,
         .model = prefill->engine.name,
         .dtype = pp_dtype_name(prefill->info.dtype),
         .device = prefill->info.device,
@@ -116,6 +136,22 @@ static int32_t take_logits(void *user, const pp_logits *piece)
     return prefill->write_status;
 }
 
+/* A linear layer's. */
+static int write_state(struct prefill *prefill, size_t i, int32_t layer, int which)
+{
+    pp_error err = {.struct_size = sizeof err};
+    const size_t bytes =
+        (size_t)tensor_state_size(&prefill->states, which) * sizeof *prefill->piece;
+    if (pp_kvcache_read_state(prefill->items[i].cache, layer,
+                              which ? PP_STATE_CONV : PP_STATE_RECURRENT, prefill->piece, bytes,
+                              &err) < 0)
+        return fail_library(&err);
+    return interrupt_requested()
+               ? fail_interrupted()
+               : tensor_out_state(&prefill->out, prefill->first + i, layer, which, prefill->piece);
+}
+
+/* That of one that attends. */
 static int write_layer(struct prefill *prefill, size_t i, int32_t layer, int which)
 {
     pp_error err = {.struct_size = sizeof err};
@@ -142,7 +178,9 @@ static int write_cache(struct prefill *prefill, size_t i)
     int status = STATUS_OK;
     for (int32_t layer = 0; layer < prefill->out.plan.n_layers; layer++)
         for (int which = 0; which < 2 && !status; which++)
-            status = write_layer(prefill, i, layer, which);
+            status = prefill->layers[layer].kind == PP_LAYER_LINEAR
+                         ? write_state(prefill, i, layer, which)
+                         : write_layer(prefill, i, layer, which);
     return status;
 }
 

@@ -75,6 +75,9 @@ static const char about[] =
     "                        prompt I in layer L after the rotary embedding; both count from 0,\n"
     "                        and layers with a window have all tokens\n"
     "  prompt.I.layer.L.v    the values of the same\n"
+    "  prompt.I.layer.L.state, prompt.I.layer.L.conv\n"
+    "                        [n_v_heads, k_dim, v_dim] and [kernel - 1, channels] float32, in the\n"
+    "                        place of keys and values where the layer is linear (docs/caches.md)\n"
     "Its metadata name the model, the dtype that was computed in, and the device.\n";
 
 static const struct example examples[] = {

@@ -12,19 +12,46 @@ static const int64_t max_header_bytes = 100000000;
 
 /* ---- the layout ---- */
 
-/* Elements of a token's keys in a layer. */
+int64_t tensor_state_size(const struct tensor_states *states, int which)
+{
+    return which ? (int64_t)states->rows * states->channels
+                 : (int64_t)states->heads * states->key_dim * states->value_dim;
+}
+
+/* Elements of a token's keys in a layer; none in a linear one. */
 static int64_t token_size(const pp_layer_config *layer)
 {
     return (int64_t)layer->n_kv_heads * layer->head_dim;
 }
 
-/* Bytes of the keys and values that a token has in the layers before `layer`. */
-static int64_t token_bytes(const struct tensor_plan *plan, int32_t layer)
+/* Bytes of a layer's keys (which 0) or values (1) of n tokens, or of its state or convolution. */
+static int64_t part_bytes(const struct tensor_plan *plan, int32_t layer, int which, int64_t n)
 {
-    int64_t n = 0;
+    const pp_layer_config *shape = &plan->layers[layer];
+    const int64_t elements = shape->kind == PP_LAYER_LINEAR
+                                 ? tensor_state_size(&plan->states, which)
+                                 : n * token_size(shape);
+    return elements * (int64_t)sizeof(float);
+}
+
+/* Bytes of what n tokens of one prompt leave in the layers before `layer`. */
+static int64_t layers_bytes(const struct tensor_plan *plan, int32_t layer, int64_t n)
+{
+    int64_t bytes = 0;
     for (int32_t i = 0; i < layer; i++)
-        n += 2 * token_size(&plan->layers[i]);
-    return n * (int64_t)sizeof(float);
+        bytes += part_bytes(plan, i, 0, n) + part_bytes(plan, i, 1, n);
+    return bytes;
+}
+
+/* The same of the first i prompts, in all layers. */
+static int64_t prompts_bytes(const struct tensor_out *out, size_t i)
+{
+    const struct tensor_plan *plan = &out->plan;
+    const int64_t states = layers_bytes(plan, plan->n_layers, 0);
+    const int64_t tokens = i < plan->n_prompts
+                               ? out->first_tokens[i]
+                               : out->first_tokens[i - 1] + plan->prompts[i - 1].n_tokens;
+    return (int64_t)i * states + layers_bytes(plan, plan->n_layers, tokens) - states;
 }
 
 /* Where the data of a prompt's layer begins, from kv_start on. */
@@ -32,8 +59,8 @@ static int64_t kv_place(const struct tensor_out *out, size_t i, int32_t layer, i
 {
     const struct tensor_plan *plan = &out->plan;
     const int64_t n = plan->prompts[i].n_tokens;
-    return out->first_tokens[i] * token_bytes(plan, plan->n_layers) + n * token_bytes(plan, layer) +
-           which * n * token_size(&plan->layers[layer]) * (int64_t)sizeof(float);
+    return prompts_bytes(out, i) + layers_bytes(plan, layer, n) +
+           (which ? part_bytes(plan, layer, 0, n) : 0);
 }
 
 /* ---- the header ---- */
@@ -55,20 +82,35 @@ static int write_metadata(const struct tensor_plan *plan, FILE *file)
     return STATUS_OK;
 }
 
+/* The name of a layer's part, and its shape in JSON's spelling. */
+static void write_part(const struct tensor_plan *plan, size_t i, int32_t layer, int which,
+                       FILE *file)
+{
+    const pp_layer_config *shape = &plan->layers[layer];
+    const struct tensor_states *states = &plan->states;
+    const bool linear = shape->kind == PP_LAYER_LINEAR;
+    const char *const names[2][2] = {{"k", "v"}, {"state", "conv"}};
+    fprintf(file, ",\"prompt.%zu.layer.%" PRId32 ".%s\":{\"dtype\":\"F32\",\"shape\":[", i, layer,
+            names[linear][which]);
+    if (!linear)
+        fprintf(file, "%" PRId64 ",%" PRId32 ",%" PRId32, plan->prompts[i].n_tokens,
+                shape->n_kv_heads, shape->head_dim);
+    else if (which)
+        fprintf(file, "%" PRId32 ",%" PRId32, states->rows, states->channels);
+    else
+        fprintf(file, "%" PRId32 ",%" PRId32 ",%" PRId32, states->heads, states->key_dim,
+                states->value_dim);
+}
+
 static void write_kv_entries(struct tensor_out *out, size_t i, int64_t kv_start, FILE *file)
 {
     const struct tensor_plan *plan = &out->plan;
-    const int64_t n = plan->prompts[i].n_tokens;
     for (int32_t layer = 0; layer < plan->n_layers; layer++)
         for (int which = 0; which < 2; which++) {
-            const pp_layer_config *shape = &plan->layers[layer];
             const int64_t begin = kv_start + kv_place(out, i, layer, which);
-            const int64_t bytes = n * token_size(shape) * (int64_t)sizeof(float);
-            fprintf(file,
-                    ",\"prompt.%zu.layer.%" PRId32 ".%c\":{\"dtype\":\"F32\",\"shape\":[%" PRId64
-                    ",%" PRId32 ",%" PRId32 "],\"data_offsets\":[%" PRId64 ",%" PRId64 "]}",
-                    i, layer, which ? 'v' : 'k', n, shape->n_kv_heads, shape->head_dim, begin,
-                    begin + bytes);
+            write_part(plan, i, layer, which, file);
+            fprintf(file, "],\"data_offsets\":[%" PRId64 ",%" PRId64 "]}", begin,
+                    begin + part_bytes(plan, layer, which, plan->prompts[i].n_tokens));
         }
 }
 
@@ -106,8 +148,7 @@ static int write_header(struct tensor_out *out, FILE *file)
     out->kv_start = data + kv;
     out->file_bytes = out->kv_start;
     if (plan->n_layers > 0)
-        out->file_bytes += (out->first_tokens[n - 1] + plan->prompts[n - 1].n_tokens) *
-                           token_bytes(plan, plan->n_layers);
+        out->file_bytes += prompts_bytes(out, plan->n_prompts);
     for (size_t i = 0; i < plan->n_prompts; i++)
         fwrite(&(int64_t){plan->prompts[i].n_tokens}, sizeof(int64_t), 1, file);
     rewind(file);
@@ -155,6 +196,13 @@ int tensor_out_kv(struct tensor_out *out, size_t i, int32_t layer, int which, in
     return partial_file_write(&out->file,
                               out->kv_start + kv_place(out, i, layer, which) + first_token * bytes,
                               values, n_tokens * bytes);
+}
+
+int tensor_out_state(struct tensor_out *out, size_t i, int32_t layer, int which,
+                     const float *values)
+{
+    return partial_file_write(&out->file, out->kv_start + kv_place(out, i, layer, which), values,
+                              part_bytes(&out->plan, layer, which, 0));
 }
 
 int tensor_out_finish(struct tensor_out *out)

@@ -12,6 +12,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* A linear layer has these two in the place of keys and values, of the same size for any prompt. */
+struct tensor_states {
+    int32_t heads, key_dim, value_dim; /* the state: a matrix for each head */
+    int32_t rows, channels;            /* what its convolution holds */
+};
+
 /* What stands in the file. */
 struct tensor_plan {
     const pp_prompt *prompts; /* [n_prompts]; only their lengths matter */
@@ -19,6 +25,7 @@ struct tensor_plan {
     int32_t vocab_size;
     const pp_layer_config *layers; /* [n_layers] */
     int32_t n_layers;              /* 0: no keys and values */
+    struct tensor_states states;   /* of every linear layer */
     const char *model;             /* the metadata */
     const char *dtype, *device;
 };
@@ -42,6 +49,12 @@ int tensor_out_logits(struct tensor_out *out, size_t i, const float *logits);
 /* Keys (which 0) or values (1) of tokens from first_token on, of prompt i in a layer. */
 int tensor_out_kv(struct tensor_out *out, size_t i, int32_t layer, int which, int64_t first_token,
                   int64_t n_tokens, const float *values);
+
+/* The state (which 0) of a linear layer behind prompt i, or what its convolution holds (1). */
+int tensor_out_state(struct tensor_out *out, size_t i, int32_t layer, int which,
+                     const float *values);
+/* Elements of one of these. */
+int64_t tensor_state_size(const struct tensor_states *states, int which);
 
 /* Gives the file its name. */
 int tensor_out_finish(struct tensor_out *out);

@@ -188,7 +188,7 @@ class SessionInfo:
     page_tokens: token slots of a KV page; page_bytes: what they take at most.
     kv_bytes: pages and states in use by caches; kv_pool_bytes: those held, in use or free.
     state_bytes: of the states of all linear layers of a prompt, of which a cache has up to two, and a run takes one more
-    for each item; 0: there are no such layers.
+    for each item; none for one that discards its cache and that one pass takes whole. 0: there are no such layers.
     memory_bytes: held now, weights included; host_bytes: host memory beside it.
     tokens_computed, passes: tokens and forward passes that went through the model so far.
     """

@@ -1,18 +1,27 @@
 """Caches of models with linear layers, which can go back to a few lengths alone."""
 from __future__ import annotations
 
+import dataclasses
 import os
 import tempfile
 import unittest
+from typing import Any
 
 import libprepack
 import numpy as np
+from libprepack.serve.jobs import Event, Job
+from libprepack.serve.memory import Memory
 
 HYBRID = """{"model_type": "qwen3_5_text", "num_hidden_layers": 2, "full_attention_interval": 2,
     "linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 8,
     "linear_value_head_dim": 8, "linear_conv_kernel_dim": 4, "max_position_embeddings": 128,
     "vocab_size": 96, "hidden_size": 48, "intermediate_size": 64, "num_attention_heads": 4,
     "num_key_value_heads": 2, "head_dim": 16, "dtype": "bfloat16"}"""
+
+
+class Nobody:
+    def receive(self, job: Job, events: list[Event]) -> None:
+        """It is never called."""
 
 
 class StatesTest(unittest.TestCase):
@@ -78,6 +87,23 @@ class StatesTest(unittest.TestCase):
         expected = self.session.generate(prompts, max_new_tokens=6, ignore_eos=True)
         got = small.generate(prompts, max_new_tokens=6, ignore_eos=True)
         self.assertEqual([list(one.tokens) for one in got], [list(one.tokens) for one in expected])
+
+    def test_a_server_promises_states_to_those_that_have_any(self) -> None:
+        model, info = self.session.model, self.session.info
+        without = dataclasses.replace(info, state_bytes=0)
+        few, many = [0] * 20, [0] * (info.max_pass_tokens + 1)
+
+        def states(tokens: list[int], shares: bool = False, **wanted: Any) -> float:
+            job = Job(np.array(tokens, np.int32), Nobody(), **wanted)
+            need, rest = (Memory(1 << 40, model, each, 128, shares).need(job) for each in (info, without))
+            return (need - rest) / info.state_bytes
+
+        self.assertEqual(states(few, max_new_tokens=5), 3)
+        self.assertEqual(states(few, max_new_tokens=5, n_choices=4, seeds=(1, 2, 3, 4)), 12)
+        self.assertEqual(states(few, vector=("last", True)), 3)  # which steps may cut
+        self.assertEqual(states(few, vector=("mean", True)), 0)
+        self.assertEqual(states(few, True, vector=("mean", True)), 1)
+        self.assertEqual(states(many, vector=("mean", True)), 1)
 
 
 if __name__ == "__main__":

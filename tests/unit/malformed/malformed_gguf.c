@@ -11,7 +11,9 @@
 #define WHOLE    NULL
 #define ARCH     "key \"general.architecture\""
 #define ADD(key) ARCH, key " key \"general.architecture\""
-#define LAST     "\"blk.0.ffn_down.weight\" d:2 q:4 q:4 d:0 q:608"
+#define MIXTURE(keys)                                                                              \
+    ADD("key \"llama.expert_count\" d:4 d:8 key \"llama.expert_used_count\" d:4 d:2 " keys)
+#define LAST "\"blk.0.ffn_down.weight\" d:2 q:4 q:4 d:0 q:608"
 
 const struct malformed_gguf malformed_gguf_frames[] = {
     {"1 empty file", F, "needs 4 bytes at byte 0; the file has 0", WHOLE, ""},
@@ -103,7 +105,17 @@ const struct malformed_gguf malformed_gguf_models[] = {
     {"architecture is a number", F, "general.architecture is 1", "d:8 \"llama\"", "d:4 d:1"},
     {"a projector", U, "general.type is \"mmproj\"", ADD("key \"general.type\" d:8 \"mmproj\"")},
     {"an adapter", U, "general.type is \"adapter\"", ADD("key \"general.type\" d:8 \"adapter\"")},
-    {"experts", U, "llama.expert_count is 8; experts", ADD("key \"llama.expert_count\" d:4 d:8")},
+    {"experts of which none is used", F, "llama.expert_used_count is missing",
+     ADD("key \"llama.expert_count\" d:4 d:8")},
+    {"experts without tensors", F, "no tensor \"blk.0.ffn_gate_inp.weight\"", MIXTURE("")},
+    {"more experts used than there are", F, "at most all 8 experts",
+     ADD("key \"llama.expert_count\" d:4 d:8 key \"llama.expert_used_count\" d:4 d:9")},
+    {"experts by sigmoid", U, "llama.expert_gating_func is 2; 1 (softmax)",
+     MIXTURE("key \"llama.expert_gating_func\" d:4 d:2")},
+    {"experts in groups", U, "llama.expert_group_count is 4; groups",
+     MIXTURE("key \"llama.expert_group_count\" d:4 d:4")},
+    {"weights of experts scaled", U, "llama.expert_weights_scale is 2.5",
+     MIXTURE("key \"llama.expert_weights_scale\" d:6 f:2.5")},
     {"not causal", U, "llama.attention.causal is false",
      ADD("key \"llama.attention.causal\" d:7 b:0")},
     {"ALiBi", U, "ALiBi", ADD("key \"llama.attention.max_alibi_bias\" d:6 f:8")},

@@ -118,6 +118,11 @@ class Job:
         return self.n_choices > 1 and self.max_new_tokens > 0
 
     @property
+    def is_whole(self) -> bool:
+        """Whether the prompt has to go through in one piece: for a vector that all its tokens have a part in."""
+        return self.vector is not None and self.vector[0] != "last"
+
+    @property
     def longest(self) -> int:
         """Tokens that a cache of it has at the end; nothing is computed for the last one drawn."""
         return int(self.tokens.size) + max(self.max_new_tokens - 1, 0)

@@ -39,14 +39,20 @@ class Memory:
         angles = sum(_ANGLE_BYTES * kind[2] * max_length for kind in kinds)
         # a cache whose angles change with its length is computed anew beside the old one
         self._copies = 2 if any(layer.rope_type in ("longrope", "dynamic") for layer in layers) else 1
-        # two states of a cache and one that a run writes, where there are linear layers; and of a shared prefix
-        self._states, self._state_bytes = 3, info.state_bytes
+        self._state_bytes, self._pass_tokens = info.state_bytes, info.max_pass_tokens
         self._extra_pages = int(shares)  # a shared prefix keeps its last page until the last one has copied it
         self.budget = self.room = max(limit - info.memory_bytes - angles - _BYTES_OF_RUN, 0)
         self.promised = 0
 
     def _pages(self, n_tokens: int) -> int:
         return -(-n_tokens // self._page_tokens)
+
+    def _states(self, job: Job) -> int:
+        """States of linear layers that each of its caches takes: two, and one that a run writes. A prompt that goes
+        through in one piece leaves no cache: it has one while there are passes to come."""
+        if job.is_whole:
+            return int(int(job.tokens.size) > self._pass_tokens)
+        return 3
 
     def need(self, job: Job) -> int:
         """The most that a job may need: choices share the pages that the prompt fills."""
@@ -55,7 +61,7 @@ class Memory:
             shared = (int(job.tokens.size) - 1) // self._page_tokens
             pages = shared + job.n_choices * (pages - shared)
         return self._copies * (pages + self._extra_pages) * self._page_bytes + self._copies * (
-            self._states * n_caches + self._extra_pages) * self._state_bytes + n_caches * _BYTES_OF_CACHE
+            self._states(job) * n_caches + self._extra_pages) * self._state_bytes + n_caches * _BYTES_OF_CACHE
 
     def promise(self, n_bytes: int) -> bool:
         """Sets bytes aside; False where there are not so many. Who is alone always gets them."""

@@ -41,14 +41,9 @@ class Sequence:
 
     # ---- the prompt ----
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether the prompt has to go through in one piece: for a vector that all its tokens have a part in."""
-        return self.job.vector is not None and self.job.vector[0] != "last"
-
     def ready(self, budget: int) -> int:
         """How many tokens of the prompt may go into a step that has room for so many."""
-        if self.is_whole:
+        if self.job.is_whole:
             return self.n_tokens if self.granted == self.n_tokens and budget > 0 else 0
         return max(min(self.target, self.granted, self.done + budget) - self.done, 0)
 
