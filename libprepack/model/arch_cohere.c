@@ -12,10 +12,8 @@ static const struct ppi_tensor_rule TENSORS[] = {
 
 static pp_status read_cohere2(const struct ppi_config_reader *reader, struct ppi_model_spec *spec)
 {
-    double scale = 0.0625;
-    PP_TRY(ppi_config_positive(reader, reader->root, "logit_scale", false, &scale));
-    spec->logit_scale = (float)scale;
-    return PP_OK;
+    spec->logit_scale = 0.0625f;
+    return ppi_config_positive_f32(reader, "logit_scale", &spec->logit_scale);
 }
 
 const struct ppi_arch ppi_arch_cohere2 = {

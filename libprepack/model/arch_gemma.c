@@ -37,13 +37,11 @@ static const struct ppi_tensor_rule GEMMA3[] = {
 
 /* A softcap: above 0, or null for none. */
 static pp_status read_softcap(const struct ppi_config_reader *reader, const char *key,
-                              double omitted, float *cap)
+                              float omitted, float *cap)
 {
-    double value = ppi_json_is(ppi_config_get(reader, key), PPI_JSON_NULL) ? 0 : omitted;
-    if (!ppi_json_is_absent(ppi_config_get(reader, key)))
-        PP_TRY(ppi_config_positive(reader, reader->root, key, false, &value));
-    *cap = (float)value;
-    return PP_OK;
+    const struct ppi_json_value *value = ppi_config_get(reader, key);
+    *cap = value ? 0 : omitted;
+    return ppi_json_is_absent(value) ? PP_OK : ppi_config_positive_f32(reader, key, cap);
 }
 
 /* What both have: embeddings are multiplied by sqrt(hidden_size), scores by the square root of a

@@ -193,10 +193,8 @@ static pp_status check_causal(const struct ppi_config_reader *reader)
 static pp_status read_unified(const struct ppi_config_reader *reader, struct ppi_model_spec *spec)
 {
     static const char cap_key[] = "final_logit_softcapping";
-    double cap = 0;
     if (!ppi_json_is_absent(ppi_config_get(reader, cap_key)))
-        PP_TRY(ppi_config_positive(reader, reader->root, cap_key, false, &cap));
-    spec->logit_softcap = (float)cap;
+        PP_TRY(ppi_config_positive_f32(reader, cap_key, &spec->logit_softcap));
     spec->softmax_scale = 1;
     spec->embed_scale = sqrt((double)spec->hidden_size);
     spec->embed_scale_rounds = true;

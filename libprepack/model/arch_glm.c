@@ -93,13 +93,11 @@ static pp_status check_groups(const struct ppi_config_reader *reader)
 static pp_status read_glm4_moe(const struct ppi_config_reader *reader, struct ppi_model_spec *spec)
 {
     bool normed = false;
-    double scale = 1;
     PP_TRY(check_groups(reader));
     PP_TRY(ppi_config_flag(reader, reader->root, "use_qk_norm", &normed));
-    PP_TRY(ppi_config_positive(reader, reader->root, "routed_scaling_factor", false, &scale));
     spec->qk_norm = normed ? PPI_QK_NORM_HEAD : PPI_QK_NORM_NONE;
-    spec->experts.scale = (float)scale;
-    return PP_OK;
+    spec->experts.scale = 1;
+    return ppi_config_positive_f32(reader, "routed_scaling_factor", &spec->experts.scale);
 }
 
 const struct ppi_arch ppi_arch_glm4_moe = {

@@ -4,8 +4,6 @@
  */
 #include "model/arch.h"
 
-#include <math.h>
-
 static const struct ppi_tensor_rule TENSORS[] = {
     PPI_TENSORS_ENDS,
     PPI_NORM_OF(ATTN_NORM, "input_layernorm"),
@@ -47,17 +45,10 @@ static const struct ppi_arch_experts EXPERTS = {
 /* The clamped SwiGLU; hidden_act is not looked at by the class. */
 static pp_status read_gpt_oss(const struct ppi_config_reader *reader, struct ppi_model_spec *spec)
 {
-    static const char *const keys[] = {"swiglu_alpha", "swiglu_limit"};
-    float *const values[] = {&spec->experts.alpha, &spec->experts.limit};
-    double stated[] = {1.702, 7};
-    for (size_t i = 0; i < PPI_COUNT(keys); i++) {
-        PP_TRY(ppi_config_positive(reader, reader->root, keys[i], false, &stated[i]));
-        *values[i] = (float)stated[i];
-        if (!isfinite(*values[i]) || *values[i] <= 0)
-            return ppi_config_refuse(reader, PP_ERR_FORMAT, keys[i],
-                                     ppi_config_get(reader, keys[i]), "an f32 above 0 is needed");
-    }
-    return PP_OK;
+    spec->experts.alpha = 1.702f;
+    spec->experts.limit = 7;
+    PP_TRY(ppi_config_positive_f32(reader, "swiglu_alpha", &spec->experts.alpha));
+    return ppi_config_positive_f32(reader, "swiglu_limit", &spec->experts.limit);
 }
 
 const struct ppi_arch ppi_arch_gpt_oss = {

@@ -18,14 +18,13 @@ static const struct ppi_tensor_rule TENSORS[] = {
 
 pp_status ppi_arch_read_granite(const struct ppi_config_reader *reader, struct ppi_model_spec *spec)
 {
-    double attention = 1, residual = 1, logits = 1;
+    double logits = 1;
     const struct ppi_json_value *root = reader->root;
+    spec->softmax_scale = spec->residual_scale = 1;
     PP_TRY(ppi_config_positive(reader, root, "embedding_multiplier", false, &spec->embed_scale));
-    PP_TRY(ppi_config_positive(reader, root, "attention_multiplier", false, &attention));
-    PP_TRY(ppi_config_positive(reader, root, "residual_multiplier", false, &residual));
+    PP_TRY(ppi_config_positive_f32(reader, "attention_multiplier", &spec->softmax_scale));
+    PP_TRY(ppi_config_positive_f32(reader, "residual_multiplier", &spec->residual_scale));
     PP_TRY(ppi_config_positive(reader, root, "logits_scaling", false, &logits));
-    spec->softmax_scale = (float)attention;
-    spec->residual_scale = (float)residual;
     spec->logit_scale = (float)(1 / logits);
     return PP_OK;
 }

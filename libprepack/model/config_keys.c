@@ -80,6 +80,18 @@ pp_status ppi_config_positive(const struct ppi_config_reader *reader,
                              "a number above 0 is needed");
 }
 
+pp_status ppi_config_positive_f32(const struct ppi_config_reader *reader, const char *key,
+                                  float *out)
+{
+    double value = (double)*out;
+    PP_TRY(ppi_config_positive(reader, reader->root, key, false, &value));
+    *out = (float)value;
+    if (isfinite(*out) && *out > 0)
+        return PP_OK;
+    return ppi_config_refuse(reader, PP_ERR_FORMAT, key, ppi_config_get(reader, key),
+                             "an f32 above 0 is needed");
+}
+
 pp_status ppi_config_array(const struct ppi_config_reader *reader, const char *key,
                            const struct ppi_json_value *value, int32_t n)
 {

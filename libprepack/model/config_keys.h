@@ -48,6 +48,11 @@ pp_status ppi_config_positive(const struct ppi_config_reader *reader,
                               const struct ppi_json_value *object, const char *key,
                               bool null_allowed, double *out);
 
+/* That of the text model, and PP_ERR_FORMAT unless it is above 0 and finite in f32 too. A missing
+ * key leaves *out, which is above 0 then. */
+pp_status ppi_config_positive_f32(const struct ppi_config_reader *reader, const char *key,
+                                  float *out);
+
 /* PP_ERR_FORMAT unless it is an array of n entries. */
 pp_status ppi_config_array(const struct ppi_config_reader *reader, const char *key,
                            const struct ppi_json_value *value, int32_t n);

@@ -289,9 +289,10 @@ static void settle_experts(const struct opening *opening)
     spec->experts.files = ppi_experts_form(tensors->rules, PPI_ALWAYS);
     for (int32_t i = 0; layer < spec->n_layers && i < tensors->n_rules; i++) {
         const struct ppi_rule_at at = ppi_tensors_rule(tensors, spec, i, layer);
+        enum ppi_weight weight = at.rule->weight;
         char name[PPI_TENSOR_NAME_BYTES];
         struct ppi_stored stored;
-        if (at.rule->weight != PPI_WEIGHT_EXPERT_GATE_UP)
+        if (weight != PPI_WEIGHT_EXPERT_GATE_UP && weight != PPI_WEIGHT_EXPERT_DOWN)
             continue;
         name_of_tensor(opening, &at, 0, name);
         if (ppi_rule_as(&at) == PPI_AS_BLOCKS)

@@ -157,6 +157,19 @@ static pp_status check_layers(const struct pp_session *session, pp_error *err)
     return PP_OK;
 }
 
+/* Backends number the pairs of rows and experts of a pass with 32 bits. */
+static pp_status check_pairs(const struct pp_session *session, const pp_session_params *params,
+                             pp_error *err)
+{
+    int32_t top_k = session->model->spec.experts.top_k;
+    if ((int64_t)params->max_pass_tokens * top_k <= INT32_MAX)
+        return PP_OK;
+    return ppi_error(err, PP_ERR_ARG,
+                     "pp_session_params.max_pass_tokens is %d; a row of this model goes through %d "
+                     "experts: allowed are at most %d",
+                     params->max_pass_tokens, top_k, INT32_MAX / top_k);
+}
+
 static pp_status open_backend(struct pp_session *session, const pp_session_params *params,
                               pp_error *err)
 {
@@ -181,6 +194,7 @@ static pp_status open_backend(struct pp_session *session, const pp_session_param
     if (session->model) {
         struct ppi_weights_wish wish = ppi_session_wish(session);
         PP_TRY(check_layers(session, err));
+        PP_TRY(check_pairs(session, params, err));
         PP_TRY(ppi_weights_check(session->model, &wish, err));
         session->weights_wanted = wish.weights = ppi_weights_resolve(session->model, &wish);
         ppi_weights_products(session->model, &wish, &backend_params);

@@ -242,6 +242,30 @@ START_TEST(session_params_are_checked)
 END_TEST
 
 /* A caller compiled against a header with more, or fewer, fields. */
+/* Pairs of a row and an expert are numbered with 32 bits. */
+START_TEST(passes_of_many_experts_are_limited)
+{
+    static const char config[] =
+        "{\"model_type\": \"mixtral\", \"num_hidden_layers\": 1, \"vocab_size\": 8, "
+        "\"hidden_size\": 4, \"intermediate_size\": 2, \"num_attention_heads\": 1, "
+        "\"num_key_value_heads\": 1, \"head_dim\": 4, \"num_local_experts\": 2048, "
+        "\"num_experts_per_tok\": 2048}";
+    pp_model *model;
+    pp_session *session = NULL;
+    pp_session_params params;
+    pp_session_info info = {.struct_size = sizeof info};
+    OK(pp_model_create_random(config, 1, NULL, &model, &err));
+    pp_session_params_init(&params, sizeof params);
+    params.max_pass_tokens = 1 << 20;
+    REFUSED(pp_session_create(model, &params, &session, &err), PP_ERR_ARG, "at most 1048575");
+    REFUSED(pp_session_estimate(model, &params, &info, &err), PP_ERR_ARG, "2048 experts");
+    params.max_pass_tokens = 64;
+    OK(pp_session_estimate(model, &params, &info, &err));
+    ck_assert_ptr_null(session);
+    pp_model_unref(model);
+}
+END_TEST
+
 START_TEST(other_struct_sizes)
 {
     pp_model *model = tiny_model();
@@ -511,6 +535,8 @@ int main(void)
     tcase_add_test(tcase, bad_decodes_are_refused);
     if (on_cpu())
         tcase_add_test(tcase, session_params_are_checked);
+    if (on_cpu())
+        tcase_add_test(tcase, passes_of_many_experts_are_limited);
     tcase_add_test(tcase, other_struct_sizes);
     tcase_add_test(tcase, forks_share_and_diverge);
     tcase_add_test(tcase, reads_are_checked);

@@ -251,6 +251,8 @@ static const struct {
            "'2':{'head_dim':6},'3':{'head_dim':8}}}",
      PP_ERR_UNSUPPORTED, "more than 4 different windows, or shapes of heads"},
     {SMALL ",'global_head_dim':514}", PP_ERR_LIMIT, "\"global_head_dim\" is 514; at most 512"},
+    {SMALL ",'final_logit_softcapping':1e-300}", PP_ERR_FORMAT,
+     "\"final_logit_softcapping\" is 1e-300; an f32 above 0"},
     {SMALL ",'global_head_dim':null}", PP_ERR_FORMAT, "\"global_head_dim\" is null"},
     {SMALL ",'global_head_dim':31}", PP_ERR_FORMAT, "head_dim is 31; it must be even"},
     {SMALL ",'attention_k_eq_v':true,'num_global_key_value_heads':3}", PP_ERR_FORMAT,

@@ -145,6 +145,14 @@ START_TEST(names_the_first_form)
 }
 END_TEST
 
+/* The other tensors say which form it is. */
+START_TEST(names_what_the_form_lacks)
+{
+    struct stored_world world = {.omit = PLACE "e.gate_up_blocks"};
+    check_refused(&world, &FORMS[BLOCKS_FORM], "has no tensor \"" PLACE "e.gate_up_blocks\"");
+}
+END_TEST
+
 START_TEST(refuses_experts_of_two_dtypes)
 {
     struct stored_world world = {.other = PLACE "e.2.down.weight"};
@@ -225,6 +233,7 @@ int main(void)
     tcase_add_loop_test(refused, refuses_other_shapes, 0, N_SMALL_FORMS);
     tcase_add_loop_test(refused, names_what_is_missing, 0, N_SMALL_FORMS);
     tcase_add_test(refused, names_the_first_form);
+    tcase_add_test(refused, names_what_the_form_lacks);
     tcase_add_test(refused, refuses_experts_of_two_dtypes);
     tcase_add_loop_test(refused, survives_failing_allocations, 0, 4);
     tcase_add_loop_test(refused, refuses_scales_that_are_no_number, 0, 2);
