@@ -3,6 +3,7 @@
  * code.
  */
 #include "internal.h"
+#include "utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -41,26 +42,23 @@ const char *pp_strerror(pp_status status)
     return "unknown status";
 }
 
-/* Copies text into dst (size bytes), escaping what would break a log line. */
+/* Copies text into dst (size bytes), escaping what would break a log line or is not UTF-8; what
+ * does not fit whole is left out. */
 static void copy_escaped(char *dst, size_t size, const char *text)
 {
     size_t used = 0;
-    for (; *text; text++) {
+    for (size_t left = strlen(text), n; left > 0; text += n, left -= n) {
         unsigned char c = (unsigned char)*text;
-        bool plain = c >= 0x20 && c != 0x7f;
-        if (used + (plain ? 2 : 5) > size)
+        n = ppi_utf8_sequence(text, left);
+        bool plain = n > 0 && c >= 0x20 && c != 0x7f;
+        n = plain ? n : 1;
+        if (used + (plain ? n : 4) + 1 > size)
             break;
         if (plain)
-            dst[used++] = (char)c;
+            memcpy(dst + used, text, n);
         else
-            used += (size_t)snprintf(dst + used, size - used, "\\x%02x", c);
-    }
-    /* do not end in the middle of a UTF-8 sequence */
-    if (*text && ((unsigned char)*text & 0xc0) == 0x80) {
-        while (used > 0 && ((unsigned char)dst[used - 1] & 0xc0) == 0x80)
-            used--;
-        if (used > 0 && ((unsigned char)dst[used - 1] & 0x80))
-            used--;
+            snprintf(dst + used, size - used, "\\x%02x", c);
+        used += plain ? n : 4;
     }
     dst[used] = '\0';
 }

@@ -3,7 +3,7 @@
  * from a beginning of it that does.
  */
 #include "checkpoint/gguf_scan.h"
-#include "json/json_scalar.h"
+#include "utf8.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -77,7 +77,7 @@ pp_status ppi_gguf_check_count(struct ppi_gguf_scan *scan, uint64_t n, uint64_t 
 static bool is_utf8(const char *text, size_t len)
 {
     for (size_t at = 0; at < len;) {
-        size_t n = ppi_json_sequence_bytes(text + at, len - at);
+        size_t n = ppi_utf8_sequence(text + at, len - at);
         if (n == 0 || text[at] == '\0')
             return false;
         at += n;

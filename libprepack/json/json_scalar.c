@@ -3,6 +3,7 @@
  */
 #define _GNU_SOURCE
 #include "json/json_scalar.h"
+#include "utf8.h"
 
 #include <locale.h>
 #include <math.h>
@@ -39,22 +40,6 @@ const char *ppi_json_scan_word(struct ppi_json_cursor *cursor, const char *word)
 }
 
 /* ---- strings ---- */
-
-/* By Unicode, table 3-7. */
-size_t ppi_json_sequence_bytes(const char *text, size_t len)
-{
-    const unsigned char *bytes = (const unsigned char *)text;
-    int lead = len > 0 ? bytes[0] : 0xff;
-    size_t n = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-    int low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
-    int high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-    if (lead > 0xf4 || n > len || (n > 1 && (bytes[1] < low || bytes[1] > high)))
-        return 0;
-    for (size_t i = 2; i < n; i++)
-        if (bytes[i] < 0x80 || bytes[i] > 0xbf)
-            return 0;
-    return n;
-}
 
 /* Four hexadecimal digits, i bytes after the cursor; -1 if they are not. */
 static int32_t hex4(const struct ppi_json_cursor *cursor, size_t i)
@@ -137,7 +122,7 @@ const char *ppi_json_scan_string(struct ppi_json_cursor *cursor, bool allow_nul,
                 return reason;
             continue;
         }
-        size_t n = ppi_json_sequence_bytes(cursor->text + cursor->at, cursor->len - cursor->at);
+        size_t n = ppi_utf8_sequence(cursor->text + cursor->at, cursor->len - cursor->at);
         if (n == 0)
             return "not UTF-8";
         for (; n > 0; n--)

@@ -21,9 +21,6 @@ int ppi_json_peek(struct ppi_json_cursor *cursor);
 const char *ppi_json_scan_string(struct ppi_json_cursor *cursor, bool allow_nul,
                                  const char **string, uint32_t *len);
 
-/* Bytes of the well-formed UTF-8 sequence that text[0, len) begins with, 0 if there is none. */
-size_t ppi_json_sequence_bytes(const char *text, size_t len);
-
 /* type and integer or real of *value. any: what ppi_json_limits.any_number says. */
 const char *ppi_json_scan_number(struct ppi_json_cursor *cursor, bool any,
                                  struct ppi_json_value *value);

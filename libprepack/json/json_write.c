@@ -2,7 +2,7 @@
  * json_write.c: texts, numbers and strings of JSON into a bounded buffer.
  */
 #include "json/json_write.h"
-#include "json/json_scalar.h"
+#include "utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,7 +55,7 @@ void ppi_json_put_string(struct ppi_json_out *out, const char *string)
     for (size_t left = strlen(string), n; left > 0; string += n, left -= n) {
         const char *letter = strchr(letters, *string);
         char escape[8];
-        n = ppi_json_sequence_bytes(string, left);
+        n = ppi_utf8_sequence(string, left);
         if (letter) {
             put_bytes(out, (char[]){'\\', meanings[letter - letters]}, 2);
         } else if (n == 0) {

@@ -83,13 +83,15 @@ START_TEST(errors_are_filled)
 }
 END_TEST
 
-START_TEST(control_bytes_are_escaped)
+START_TEST(what_breaks_lines_is_escaped)
 {
     pp_error err = new_error();
     ppi_error(&err, PP_ERR_ARG, "%s", "a\nb\x1b[1m\x7f\tc\x01");
     ck_assert_str_eq(err.message, "a\\x0ab\\x1b[1m\\x7f\\x09c\\x01");
     ppi_error(&err, PP_ERR_ARG, "%s", "gr\xc3\xbc\xc3\x9f \xe2\x82\xac"); /* UTF-8 stays */
     ck_assert_str_eq(err.message, "gr\xc3\xbc\xc3\x9f \xe2\x82\xac");
+    ppi_error(&err, PP_ERR_ARG, "%s", "granit\xe5hybrid \xe2\x82 \xed\xa0\x80 \xff"); /* no UTF-8 */
+    ck_assert_str_eq(err.message, "granit\\xe5hybrid \\xe2\\x82 \\xed\\xa0\\x80 \\xff");
     ppi_error(&err, PP_ERR_ARG, "%s", "");
     ck_assert_str_eq(err.message, "");
 }
@@ -373,7 +375,7 @@ int main(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, every_status_has_a_text);
     tcase_add_test(tcase, errors_are_filled);
-    tcase_add_test(tcase, control_bytes_are_escaped);
+    tcase_add_test(tcase, what_breaks_lines_is_escaped);
     tcase_add_loop_test(tcase, messages_are_cut_between_characters, 0, 4);
     tcase_add_test(tcase, an_error_too_small_is_ignored);
     tcase_add_test(tcase, structs_are_read);
