@@ -209,20 +209,12 @@ static void check_family(const char *family, int i_family, const int64_t *length
     pp_model *model;
     OK(pp_model_open(dir, NULL, &model, perr));
     pp_prompt *prompts = run_prompts(model, rng_next(&rng), lengths, (size_t)n);
-    FOR_SOME_TARGETS(target, i_family)
-    check_target(model, *target, prompts, n);
+    FOR_EACH_TARGET(target)
+    if (run_takes(i_family, target_))
+        check_target(model, *target, prompts, n);
     run_prompts_free(prompts, (size_t)n);
     pp_model_unref(model);
     checkpoint_remove(dir);
-}
-
-/* Those with experts, linear layers and the like stand behind the others. */
-static bool is_mixed(int i_family)
-{
-    for (int i = 0; i <= i_family; i++)
-        if (strcmp(checkpoint_families[i], "mixtral") == 0)
-            return true;
-    return false;
 }
 
 /* One prompt longer than passes and windows, others around a page and shorter. Experts take their
@@ -230,7 +222,7 @@ static bool is_mixed(int i_family)
 START_TEST(every_family)
 {
     int i_family = _i * run_step();
-    bool brief = run_on_cuda() && is_mixed(i_family);
+    bool brief = run_on_cuda() && i_family >= checkpoint_n_plain_families();
     int64_t lengths[6] = {brief ? 70 : rng_between(&rng, 150, run_on_cuda() ? 160 : 400)};
     for (int i = 1; i < 6; i++)
         lengths[i] = rng_between(&rng, 1, brief ? 20 : 80);

@@ -314,8 +314,9 @@ static void check_family(const char *family, int i_family, int n_rounds)
         draw_prompt(&scene, i, longest);
         draw_wishes(&scene, i);
     }
-    FOR_SOME_TARGETS(target, i_family)
-    check_target(&scene, *target, n_rounds);
+    FOR_EACH_TARGET(target)
+    if (run_takes(i_family, target_))
+        check_target(&scene, *target, n_rounds);
     pp_model_unref(scene.model);
     checkpoint_remove(dir);
 }

@@ -43,6 +43,14 @@ const char *const checkpoint_families[] = {"llama",
                                            "gemma4",
                                            NULL};
 
+int checkpoint_n_plain_families(void)
+{
+    int n = 0;
+    while (strcmp(checkpoint_families[n], "mixtral") != 0)
+        n++;
+    return n;
+}
+
 static void draw_shape(struct draw *draw)
 {
     static const int32_t dims[] = {24, 24, 32, 40, 56, 80, 96, 128, 256, 320}, odd[] = {22, 26, 50};

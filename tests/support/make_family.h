@@ -11,6 +11,9 @@
  * one whose text model stands inside. */
 extern const char *const checkpoint_families[];
 
+/* How many of them, the first ones, have neither experts nor linear layers and the like. */
+int checkpoint_n_plain_families(void);
+
 /*
  * A directory with config.json and weights; remove it with checkpoint_remove. Shapes are odd (on a
  * GPU multiples of 8), heads 24 to 320 wide, windows shorter than prompts of 20 tokens, keys

@@ -36,16 +36,18 @@ const struct run_target *run_target(int i);
     for (int target_ = 0; run_target(target_); target_++)                                          \
         for (const struct run_target *target = run_target(target_); target; target = NULL)
 
-/* Of many families each takes every second kernel set, its neighbour the others; on a GPU all. */
-#define FOR_SOME_TARGETS(target, i_family)                                                         \
-    FOR_EACH_TARGET(target)                                                                        \
-    if (run_on_cuda() || (target_ / 2 + (i_family)) % 2 == 0)
-
 /* true when the targets are a GPU or its emulation: shapes are multiples of 8, sizes small. */
 static inline bool run_on_cuda(void)
 {
     const char *device = getenv("PREPACK_TEST_DEVICE");
     return device && strcmp(device, "cuda") == 0;
+}
+
+/* Whether a family, of many, takes a target: every second kernel set, its neighbour the others; on
+ * a GPU all. */
+static inline bool run_takes(int i_family, int i_target)
+{
+    return run_on_cuda() || (i_target / 2 + i_family) % 2 == 0;
 }
 
 /* Where everything takes many times as long, tests over many families do every third (on an
