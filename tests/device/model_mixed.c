@@ -156,7 +156,9 @@ static void check_model(const struct mixed *mixed, const char *device)
 
 void packing_of_mixed_models(void)
 {
-    for (size_t i = 0; i < COUNT(MODELS); i++)
+    /* another emulated architecture differs in attention alone: sinks, the last */
+    size_t first = getenv("PREPACK_EMU_CC") ? COUNT(MODELS) - 1 : 0;
+    for (size_t i = first; i < COUNT(MODELS); i++)
         for (const char *const *device = runs_devices(); *device; device++)
             check_model(&MODELS[i], *device);
 }
