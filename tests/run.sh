@@ -67,8 +67,8 @@ for kind in normal sanitized; do
             python3 tests/cuda_figures.py "$build/ninja.log" "$build/cuda/libprepack-cuda.so"
     fi
     if [ $kind = normal ]; then
-        # Those are left to the other build, and to whoever changes kernels of attention or sampling.
-        run_suite "$build" --no-suite sanitized-too --no-suite slow-mutants
+        # Those are left to the other build, and to whoever changes CUDA kernels.
+        run_suite "$build" --no-suite sanitized-too --no-suite slow
     else
         run_suite "$build"
     fi

@@ -174,11 +174,24 @@ START_TEST(matches_transformers)
 }
 END_TEST
 
+/* Those with experts, linear layers and the like are slow on an emulated GPU: none on another
+ * architecture, which differs in attention alone, and every third under a sanitizer. */
+static void append_mixed(void)
+{
+    int n_plain = cases.n, step = run_on_cuda() && run_step() == 6 ? 3 : 1;
+    if (getenv("PREPACK_EMU_CC"))
+        return;
+    golden_list_append(&cases, "mixed.txt");
+    int n = n_plain;
+    for (int i = n_plain; i < cases.n; i += step, n++)
+        memmove(cases.names[n], cases.names[i], sizeof cases.names[n]);
+    cases.n = n;
+}
+
 int main(void)
 {
     cases = golden_list_read("cases.txt");
-    if (!getenv("PREPACK_EMU_CC")) /* another architecture differs in attention, the rest is slow */
-        golden_list_append(&cases, "mixed.txt");
+    append_mixed();
     Suite *suite = suite_create("golden");
     TCase *tcase = tcase_create("golden");
     tcase_set_timeout(tcase, 0);
