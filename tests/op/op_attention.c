@@ -6,6 +6,7 @@
  * unit of 2^-8 each, of values about 1): 2e-2 absolute in bf16, 5e-5 in f32.
  */
 #include "checkop.h"
+#include "support/rounds.h"
 
 #include <math.h>
 #include <string.h>
@@ -453,11 +454,15 @@ START_TEST(bits_do_not_depend_on_company)
         {{2, 1, 128, 3}, 0, 97, 0}, {{1, 1, 80, 3}, 7, 70, 0},    {{3, 1, 20, 3}, 64, 300, 0},
         {{2, 2, 48, 3}, 17, 90, 1}, {{1, 1, 16, 3}, 100, 310, 0}, {{1, 1, 192, 3}, 0, 66, 0},
         {{8, 2, 16, 3}, 0, 271, 0}, {{5, 1, 16, 3}, 0, 83, 0},    {{7, 1, 32, 3}, 33, 288, 2},
-        {{50, 1, 16, 3}, 0, 40, 0}, {{6, 1, 16, 3}, 250, 300, 0}, {{8, 1, 512, 3}, 0, 70, 0},
+        {{50, 1, 16, 3}, 0, 40, 0}, {{6, 1, 16, 3}, 250, 300, 0}, {{2, 1, 512, 3}, 0, 70, 0},
     };
     struct rng rng = rng_seeded(34);
+    int n = 0,
+        step = rounds(6) < 6 ? 4 : 1; /* under a sanitizer each kernel set takes some cases */
     FOR_EACH_KERNEL_SET(variant, dtype)
     for (size_t i = 0; i < PPI_COUNT(cases); i++) {
+        if (n++ % step != 0)
+            continue;
         struct world world = make_world(&rng, cases[i].shape, variant, dtype, cases[i].window);
         world.softcap = cases[i].softcap;
         world.sinks = cases[i].shape.n_heads == 5 ? five_sinks : NULL;
