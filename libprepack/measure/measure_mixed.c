@@ -8,26 +8,12 @@
 
 /* ---- experts ---- */
 
-static struct ppi_router router_of(const struct measure *measure, int32_t layer)
-{
-    const struct ppi_experts_spec *experts = &measure->session->model->spec.experts;
-    const struct ppi_layer_weights *w = &measure->session->weights->layers[layer];
-    return (struct ppi_router){.n = experts->n,
-                               .top_k = experts->top_k,
-                               .scoring = experts->scoring,
-                               .normalize = experts->normalize,
-                               .sum_eps = experts->sum_eps,
-                               .scale = experts->scale,
-                               .correction = w->router_correction,
-                               .expert_scale = w->expert_scale};
-}
-
 /* Each row chooses by random logits, the same ones for every run and layer. */
 static pp_status choose_at_random(struct measure *measure, pp_error *err)
 {
     struct pp_session *session = measure->session;
     struct ppi_workspace *ws = &session->workspace;
-    const struct ppi_router router = router_of(measure, ppi_measure_layer(measure, 0));
+    const struct ppi_router router = ppi_layer_router(session, ppi_measure_layer(measure, 0));
     size_t bytes = (size_t)measure->n_rows * (size_t)router.n * sizeof(float);
     PP_TRY(ppi_measure_fill(session, ws->router, bytes, PP_DTYPE_F32, err));
     return session->ops->route(session->backend, &router, ws->router, measure->n_rows, &ws->routing,
@@ -66,19 +52,7 @@ pp_status ppi_measure_prepare_experts(struct measure *measure, pp_error *err)
 pp_status ppi_measure_run_experts(const struct measure *measure, int64_t i, pp_error *err)
 {
     struct pp_session *session = measure->session;
-    const struct ppi_experts_spec *spec = &session->model->spec.experts;
-    const struct ppi_layer_weights *w = &session->weights->layers[ppi_measure_layer(measure, i)];
-    const struct ppi_experts experts = {.n = spec->n,
-                                        .top_k = spec->top_k,
-                                        .gate_up = w->expert_gate_up,
-                                        .down = w->expert_down,
-                                        .gate_up_bias = w->expert_gate_up_bias,
-                                        .down_bias = w->expert_down_bias,
-                                        .activation = spec->activation,
-                                        .limit = spec->limit,
-                                        .alpha = spec->alpha,
-                                        .scale = 1,
-                                        .accumulate = true};
+    const struct ppi_experts experts = ppi_layer_experts(session, ppi_measure_layer(measure, i));
     return session->ops->experts(session->backend, &experts, &session->workspace.routing,
                                  ppi_ring_at(&measure->in, i), measure->n_rows,
                                  ppi_ring_at(&measure->out, i), err);
@@ -108,7 +82,7 @@ pp_status ppi_measure_run_route(const struct measure *measure, int64_t i, pp_err
     struct pp_session *session = measure->session;
     int32_t layer = ppi_measure_layer(measure, i);
     const struct ppi_layer_weights *w = &session->weights->layers[layer];
-    const struct ppi_router router = router_of(measure, layer);
+    const struct ppi_router router = ppi_layer_router(session, layer);
     const struct ppi_epilogue logits = {w->router_bias, session->model->spec.experts.router_scale,
                                         false};
     float *out = ppi_ring_at(&measure->out, i);
@@ -163,18 +137,7 @@ pp_status ppi_measure_prepare_linear(struct measure *measure, pp_error *err)
 pp_status ppi_measure_run_linear(const struct measure *measure, int64_t i, pp_error *err)
 {
     struct pp_session *session = measure->session;
-    const struct ppi_model_spec *spec = &session->model->spec;
-    int32_t layer = ppi_measure_layer(measure, i);
-    const struct ppi_layer_weights *w = &session->weights->layers[layer];
-    const struct ppi_linear linear = {.shape = &spec->linear,
-                                      .index = spec->places[layer].index,
-                                      .conv = w->linear_conv,
-                                      .conv_bias = w->linear_conv_bias,
-                                      .a_log = w->linear_a_log,
-                                      .dt_bias = w->linear_dt_bias,
-                                      .d = w->linear_d,
-                                      .norm = w->linear_norm,
-                                      .norm_eps = spec->norm_eps};
+    const struct ppi_linear linear = ppi_layer_linear(session, ppi_measure_layer(measure, i));
     return session->ops->linear(session->backend, &measure->pass, &linear,
                                 ppi_ring_at(&measure->in, i), ppi_ring_at(&measure->out, i), err);
 }

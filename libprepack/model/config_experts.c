@@ -160,16 +160,15 @@ static pp_status find_layers(const struct ppi_config_reader *reader,
 /* What the layers have: experts, or a dense MLP; and the widest MLP of the model. */
 static void settle(struct ppi_model_spec *spec)
 {
-    int32_t dense = spec->intermediate_size, n = 0, widest = 0;
+    int32_t dense = spec->intermediate_size, n = 0;
     for (int32_t i = 0; i < spec->n_layers; i++) {
         struct ppi_layer_spec *layer = &spec->layers[i];
         layer->mlp_size = layer->has_experts ? 0 : dense;
         n += layer->has_experts;
-        widest = layer->mlp_size > widest ? layer->mlp_size : widest;
     }
     if (n == 0)
         spec->experts = (struct ppi_experts_spec){0};
-    widest = spec->experts.shared_size > widest ? spec->experts.shared_size : widest;
+    int32_t widest = ppi_spec_widest_mlp(spec);
     spec->intermediate_size = widest > 0 ? widest : spec->experts.intermediate_size;
 }
 

@@ -84,6 +84,21 @@ struct ppi_attention ppi_layer_attention(const struct pp_session *s, int32_t lay
                                   spec->attn_softcap, s->weights->layers[layer].sinks};
 }
 
+struct ppi_linear ppi_layer_linear(const struct pp_session *s, int32_t layer)
+{
+    const struct ppi_model_spec *spec = &s->model->spec;
+    const struct ppi_layer_weights *w = &s->weights->layers[layer];
+    return (struct ppi_linear){.shape = &spec->linear,
+                               .index = spec->places[layer].index,
+                               .conv = w->linear_conv,
+                               .conv_bias = w->linear_conv_bias,
+                               .a_log = w->linear_a_log,
+                               .dt_bias = w->linear_dt_bias,
+                               .d = w->linear_d,
+                               .norm = w->linear_norm,
+                               .norm_eps = spec->norm_eps};
+}
+
 /* Rows of a pass, of which from a layer on only some matter. */
 struct rows {
     const struct ppi_pass *all;
@@ -166,15 +181,7 @@ static pp_status linear_block(struct pp_session *s, int32_t layer, struct rows *
     const struct ppi_layer_weights *w = &s->weights->layers[layer];
     const struct ppi_model_spec *spec = &s->model->spec;
     struct ppi_workspace *ws = &s->workspace;
-    const struct ppi_linear linear = {.shape = &spec->linear,
-                                      .index = spec->places[layer].index,
-                                      .conv = w->linear_conv,
-                                      .conv_bias = w->linear_conv_bias,
-                                      .a_log = w->linear_a_log,
-                                      .dt_bias = w->linear_dt_bias,
-                                      .d = w->linear_d,
-                                      .norm = w->linear_norm,
-                                      .norm_eps = spec->norm_eps};
+    const struct ppi_linear linear = ppi_layer_linear(s, layer);
     const struct ppi_epilogue project = {w->linear_in_bias, 1, false};
     void *a = ws->a;
     PP_TRY(ppi_forward_norm(s, rows->x, w->attn_norm, rows->all->n_rows, rows->h, err));

@@ -132,6 +132,11 @@ pp_status ppi_forward_mlp(struct pp_session *session, int32_t layer, int64_t n_r
 /* forward.c: how a layer turns queries and keys by their positions, and how it attends. */
 struct ppi_rope ppi_layer_rope(const struct pp_session *session, int32_t layer);
 struct ppi_attention ppi_layer_attention(const struct pp_session *session, int32_t layer);
+/* Of a layer that has it: its linear operation; how it routes; its experts, whose sum is added to
+ * what is there. */
+struct ppi_linear ppi_layer_linear(const struct pp_session *session, int32_t layer);
+struct ppi_router ppi_layer_router(const struct pp_session *session, int32_t layer);
+struct ppi_experts ppi_layer_experts(const struct pp_session *session, int32_t layer);
 
 /* Who gets what a pass gives, for rows first .. first + n_rows - 1 of the wanted ones, at most
  * PPI_LOGIT_ROWS of them. */

@@ -39,10 +39,9 @@ struct widths {
 
 static struct widths find_widths(const struct ppi_model_spec *spec)
 {
-    struct widths w = {0};
+    struct widths w = {.mlp = (size_t)ppi_spec_widest_mlp(spec)};
     for (int32_t i = 0; i < spec->n_layers; i++) {
         const struct ppi_layer_spec *layer = &spec->layers[i];
-        w.mlp = larger(w.mlp, (size_t)layer->mlp_size);
         if (layer->kind != PPI_LAYER_ATTENTION)
             continue;
         size_t q = (size_t)spec->n_heads * (size_t)layer->head_dim;
@@ -50,7 +49,6 @@ static struct widths find_widths(const struct ppi_model_spec *spec)
         w.q = larger(w.q, q);
         w.qkv = larger(w.qkv, q + 2 * kv);
     }
-    w.mlp = larger(w.mlp, (size_t)spec->experts.shared_size);
     return w;
 }
 
